@@ -1,0 +1,6 @@
+//! placeholder
+pub mod parts;
+pub mod property;
+pub mod protocol;
+pub mod search;
+pub mod world;

@@ -1,0 +1,639 @@
+//! The properties, written once for all protocols.
+//!
+//! A property reads [`Profile`]s: for each node whether it is up and where it stands, and what its
+//! history says in the field's notions. It complains of what is wrong, in sentences; no complaint, no
+//! violation. Beside each stands its *witness*, a world in which it was at stake: a property that was
+//! never at stake holds for no reason.
+
+use crate::{
+    parts::{Condition, Node},
+    protocol::{Notion, Protocol, Standing, View},
+};
+use interrex::machine::{Address, NodeId};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// One thing that is claimed of a protocol.
+#[derive(Debug)]
+pub struct Property {
+    /// Its name in scenarios, reports and traces.
+    pub name: &'static str,
+    /// When it is judged.
+    pub kind: Kind,
+    /// The claim, in a sentence.
+    pub claim: &'static str,
+    /// What its witness shows, in a sentence.
+    pub at_stake: &'static str,
+    complain: fn(&[&Profile], Complaints<'_>),
+    witness: fn(&[&Profile]) -> bool,
+}
+
+/// Where complaints go. They are formatted only if somebody reads them.
+type Complaints<'a> = &'a mut dyn FnMut(fmt::Arguments<'_>);
+
+/// When a property is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// In every world.
+    Safety,
+    /// In every world in which the protocol has nothing left to do.
+    Settled,
+}
+
+impl Property {
+    /// Whether the property is violated in a world with these nodes (in a settled world, if it is of
+    /// that kind).
+    #[must_use]
+    pub fn is_violated(&self, nodes: &[&Profile]) -> bool {
+        let mut violated = false;
+        (self.complain)(nodes, &mut |_| violated = true);
+        violated
+    }
+
+    /// What is wrong in a world with these nodes, a sentence for each violation.
+    #[must_use]
+    pub fn complaints(&self, nodes: &[&Profile]) -> Vec<String> {
+        let mut complaints = vec![];
+        (self.complain)(nodes, &mut |complaint| {
+            complaints.push(complaint.to_string());
+        });
+        complaints
+    }
+
+    /// Whether a world with these nodes shows that the property was at stake.
+    #[must_use]
+    pub fn is_witnessed(&self, nodes: &[&Profile]) -> bool {
+        (self.witness)(nodes)
+    }
+}
+
+/// Every property there is, in the order of reports.
+pub const ALL: &[&Property] = &[
+    &SINGLE_LEADER,
+    &ONE_LEADER_PER_TERM,
+    &VIEW_ORDER,
+    &TOTAL_ORDER_UNIFORM,
+    &TOTAL_ORDER_SURVIVORS,
+    &NO_CREATION,
+    &NO_DUPLICATE,
+    &VALIDITY,
+    &UNIFORM_AGREEMENT,
+    &SURVIVORS_AGREEMENT,
+    &LEADER_EXISTS,
+    &AGREEMENT,
+    &NOBODY_STOPPED,
+];
+
+/// No two nodes lead at the same time.
+pub const SINGLE_LEADER: Property = Property {
+    name: "single-leader",
+    kind: Kind::Safety,
+    claim: "no two nodes that are up act as leader at the same time",
+    at_stake: "a follower has become leader",
+    complain: |nodes, complain| {
+        let leads = |node: &&&Profile| node.presence == Presence::Up(Standing::Leading);
+        let leaders: Vec<_> = nodes.iter().filter(leads).collect();
+        for (p, q) in pairs(&leaders) {
+            complain(format_args!("{} and {} both act as leader", p.me, q.me));
+        }
+    },
+    witness: |nodes| nodes.iter().any(|node| node.rose()),
+};
+
+/// No two nodes are elected in the same term.
+pub const ONE_LEADER_PER_TERM: Property = Property {
+    name: "one-leader-per-term",
+    kind: Kind::Safety,
+    claim: "no two nodes, crashed ones included, were ever elected in the same term",
+    at_stake: "two nodes have been elected, one after the other",
+    complain: |nodes, complain| {
+        for (p, q) in pairs(nodes) {
+            for term in p
+                .terms()
+                .filter(|term| q.terms().any(|other| other == *term))
+            {
+                complain(format_args!(
+                    "{} and {} were both elected in term {term}",
+                    p.me, q.me
+                ));
+            }
+        }
+    },
+    witness: |nodes| {
+        nodes
+            .iter()
+            .filter(|node| node.terms().next().is_some())
+            .count()
+            > 1
+    },
+};
+
+/// Views come in one order.
+pub const VIEW_ORDER: Property = Property {
+    name: "view-order",
+    kind: Kind::Safety,
+    claim: "each node installs views in increasing order, and a view of one number is the same everywhere",
+    at_stake: "two nodes have installed two views each",
+    // That any two nodes order the views they share alike follows from these two.
+    complain: |nodes, complain| {
+        for node in nodes {
+            for (earlier, later) in node.views.iter().zip(node.views.iter().skip(1)) {
+                if earlier.number >= later.number {
+                    complain(format_args!(
+                        "{} installed {later} behind {earlier}",
+                        node.me
+                    ));
+                }
+            }
+        }
+        for (p, q) in pairs(nodes) {
+            for view in &p.views {
+                let differs = |other: &&View| other.number == view.number && *other != view;
+                for other in q.views.iter().filter(differs) {
+                    complain(format_args!(
+                        "{} installed {view}, and {} {other}",
+                        p.me, q.me
+                    ));
+                }
+            }
+        }
+    },
+    witness: |nodes| nodes.iter().filter(|node| node.views.len() > 1).count() > 1,
+};
+
+/// Deliveries come in one order, at crashed nodes too.
+pub const TOTAL_ORDER_UNIFORM: Property = Property {
+    name: "total-order-uniform",
+    kind: Kind::Safety,
+    claim: "of any two nodes, crashed ones included, one delivered a prefix of what the other did, in the same views",
+    at_stake: "two nodes have delivered two messages each",
+    complain: |nodes, complain| total_order(nodes, complain),
+    witness: |nodes| {
+        nodes
+            .iter()
+            .filter(|node| node.deliveries.len() > 1)
+            .count()
+            > 1
+    },
+};
+
+/// Deliveries come in one order at the nodes that are up.
+pub const TOTAL_ORDER_SURVIVORS: Property = Property {
+    name: "total-order-survivors",
+    kind: Kind::Safety,
+    claim: "of any two nodes that are up, one delivered a prefix of what the other did, in the same views",
+    at_stake: "two nodes that are up have delivered two messages each",
+    complain: |nodes, complain| total_order(&survivors(nodes), complain),
+    witness: |nodes| (TOTAL_ORDER_UNIFORM.witness)(&survivors(nodes)),
+};
+
+/// Only what was sent is delivered.
+pub const NO_CREATION: Property = Property {
+    name: "no-creation",
+    kind: Kind::Safety,
+    claim: "what is delivered was sent",
+    at_stake: "a message has been delivered at a node that did not send it",
+    complain: |nodes, complain| {
+        for node in nodes {
+            for Delivery { message, .. } in &node.deliveries {
+                let sender = nodes.iter().find(|other| other.me.node == message.sender);
+                if sender.is_none_or(|sender| message.index >= sender.issued) {
+                    complain(format_args!(
+                        "{} delivered {message}, which nobody sent",
+                        node.me
+                    ));
+                }
+            }
+        }
+    },
+    witness: |nodes| {
+        let foreign = |node: &&Profile| {
+            let sent_elsewhere = |delivery: &Delivery| delivery.message.sender != node.me.node;
+            node.deliveries.iter().any(sent_elsewhere)
+        };
+        nodes.iter().any(foreign)
+    },
+};
+
+/// What is delivered is delivered once.
+pub const NO_DUPLICATE: Property = Property {
+    name: "no-duplicate",
+    kind: Kind::Safety,
+    claim: "no node delivers a message twice",
+    at_stake: "a node has delivered a message and then taken another leader, who might repeat it",
+    complain: |nodes, complain| {
+        for node in nodes {
+            for (earlier, later) in pairs(&node.deliveries) {
+                if earlier.message == later.message {
+                    complain(format_args!(
+                        "{} delivered {} twice",
+                        node.me, earlier.message
+                    ));
+                }
+            }
+        }
+    },
+    witness: |nodes| {
+        let changed_leader = |node: &&Profile| {
+            let last = node.views.last();
+            let delivered_before = |delivery: &Delivery| {
+                let before = delivery.view.map(|view| node.views[view].leader);
+                before.is_some() && before != last.map(|view| view.leader)
+            };
+            node.deliveries.iter().any(delivered_before)
+        };
+        nodes.iter().any(changed_leader)
+    },
+};
+
+/// A sender delivers its own messages.
+pub const VALIDITY: Property = Property {
+    name: "no-lost-message-validity",
+    kind: Kind::Settled,
+    claim: "a sender that is up has itself delivered what it sent",
+    at_stake: "a follower has delivered its own message",
+    complain: |nodes, complain| {
+        for node in survivors(nodes) {
+            for index in 0..node.issued {
+                let sender = node.me.node;
+                let message = Token { sender, index };
+                if !node.has_delivered(message) {
+                    complain(format_args!(
+                        "{} sent {message} and never delivered it",
+                        node.me
+                    ));
+                }
+            }
+        }
+    },
+    witness: |nodes| {
+        let own = |node: &&Profile| {
+            let follows = matches!(node.presence, Presence::Up(Standing::Following(_)));
+            let sent = |delivery: &Delivery| delivery.message.sender == node.me.node;
+            follows && node.deliveries.iter().any(sent)
+        };
+        nodes.iter().any(own)
+    },
+};
+
+/// What anybody delivered, all who owe it delivered.
+pub const UNIFORM_AGREEMENT: Property = Property {
+    name: "no-lost-message-uniform-agreement",
+    kind: Kind::Settled,
+    claim: "what any node delivered, also one that crashed, has been delivered by all who owe it",
+    at_stake: "a node that is down had delivered a message that a member has delivered too",
+    complain: |nodes, complain| agreement_on_messages(nodes, nodes, complain),
+    witness: |nodes| {
+        let fallen = nodes.iter().filter(|node| !node.is_up());
+        let mut deliveries = fallen.flat_map(|node| &node.deliveries);
+        deliveries.any(|delivery| {
+            let members = nodes.iter().filter(|node| node.is_member());
+            members
+                .into_iter()
+                .any(|node| node.has_delivered(delivery.message))
+        })
+    },
+};
+
+/// What a survivor delivered, all who owe it delivered.
+pub const SURVIVORS_AGREEMENT: Property = Property {
+    name: "no-lost-message-survivors-agreement",
+    kind: Kind::Settled,
+    claim: "what any node that is up delivered has been delivered by all who owe it",
+    at_stake: "two members have delivered a message in a view later than their first",
+    complain: |nodes, complain| agreement_on_messages(&survivors(nodes), nodes, complain),
+    witness: |nodes| {
+        let late = |node: &&&Profile| {
+            let later = |delivery: &Delivery| delivery.view.is_some_and(|view| view > 0);
+            node.is_member() && node.deliveries.iter().any(later)
+        };
+        nodes.iter().filter(late).count() > 1
+    },
+};
+
+/// There is a leader, and everybody knows it.
+pub const LEADER_EXISTS: Property = Property {
+    name: "leader-exists",
+    kind: Kind::Settled,
+    claim: "if a member is up, exactly one node leads, and every member that is up knows it",
+    at_stake: "a follower has become leader",
+    complain: |nodes, complain| {
+        let members: Vec<_> = nodes.iter().filter(|node| node.is_member()).collect();
+        let leads = |node: &&&&Profile| node.presence == Presence::Up(Standing::Leading);
+        let leaders: Vec<_> = members.iter().filter(leads).map(|node| node.me).collect();
+        match leaders[..] {
+            [] if members.is_empty() => {}
+            [] => complain(format_args!("nobody leads, and {} is up", members[0].me)),
+            [leader] => {
+                for node in members {
+                    match node.presence {
+                        Presence::Up(Standing::Following(other)) if other != leader => {
+                            complain(format_args!(
+                                "{leader} leads, and {} follows {other}",
+                                node.me
+                            ));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            [first, second, ..] => complain(format_args!("{first} and {second} both lead")),
+        }
+    },
+    witness: |nodes| nodes.iter().any(|node| node.rose()),
+};
+
+/// Members agree on the view.
+pub const AGREEMENT: Property = Property {
+    name: "agreement",
+    kind: Kind::Settled,
+    claim: "all members that are up have installed the same view last",
+    at_stake: "two members have both moved on from their first view",
+    complain: |nodes, complain| {
+        let members: Vec<_> = nodes.iter().filter(|node| node.is_member()).collect();
+        for (p, q) in pairs(&members) {
+            if p.views.last() != q.views.last() {
+                let (of_p, of_q) = (LastView(p), LastView(q));
+                complain(format_args!(
+                    "{} is in {of_p}, and {} in {of_q}",
+                    p.me, q.me
+                ));
+            }
+        }
+    },
+    witness: |nodes| {
+        let moved = |node: &&&Profile| node.is_member() && node.views.len() > 1;
+        nodes.iter().filter(moved).count() > 1
+    },
+};
+
+/// Nobody ends itself over a message.
+pub const NOBODY_STOPPED: Property = Property {
+    name: "nobody-stopped",
+    kind: Kind::Safety,
+    claim: "no node ended itself over a message that it did not expect",
+    at_stake: "a node has met the messages of a second leader",
+    complain: |nodes, complain| {
+        for node in nodes {
+            if node.presence == Presence::Stopped && !node.failed {
+                complain(format_args!("{} ended itself over a message", node.me));
+            }
+        }
+    },
+    witness: |nodes| {
+        let changed = |node: &&Profile| {
+            let mut leaders = node.views.iter().map(|view| view.leader);
+            leaders
+                .next()
+                .is_some_and(|first| leaders.any(|other| other != first))
+        };
+        nodes.iter().any(changed)
+    },
+};
+
+/// Compared is what was delivered behind the first view of both: a newcomer owes nothing older.
+fn total_order(nodes: &[&Profile], complain: Complaints<'_>) {
+    for (p, q) in pairs(nodes) {
+        let start = p.first_number().max(q.first_number());
+        let compared = |node: &&'_ Profile| -> Vec<usize> {
+            let behind = |&at: &usize| node.deliveries[at].number > start;
+            (0..node.deliveries.len()).filter(behind).collect()
+        };
+        for (at_p, at_q) in compared(p).into_iter().zip(compared(q)) {
+            let (of_p, of_q) = (&p.deliveries[at_p], &q.deliveries[at_q]);
+            let (in_p, in_q) = (p.view_of(of_p), q.view_of(of_q));
+            if of_p.message != of_q.message {
+                let (m, n) = (of_p.message, of_q.message);
+                complain(format_args!(
+                    "where {} delivered {m}, {} delivered {n}",
+                    p.me, q.me
+                ));
+                break;
+            }
+            if in_p != in_q {
+                let message = of_p.message;
+                complain(format_args!(
+                    "{} and {} delivered {message} in different views",
+                    p.me, q.me
+                ));
+            }
+        }
+    }
+}
+
+/// A delivery is owed by every member that is up and named in the view it was delivered in.
+fn agreement_on_messages(delivered: &[&Profile], owing: &[&Profile], complain: Complaints<'_>) {
+    for node in delivered {
+        for delivery in &node.deliveries {
+            let message = delivery.message;
+            // Before its first view a founder is alone.
+            let owes = |other: &&&Profile| match node.view_of(delivery) {
+                Some(view) => view.names(other.me),
+                None => other.me == node.me,
+            };
+            let members = owing.iter().filter(|other| other.is_member());
+            for other in members
+                .filter(owes)
+                .filter(|other| !other.has_delivered(message))
+            {
+                complain(format_args!(
+                    "{} delivered {message}, and {} never did",
+                    node.me, other.me
+                ));
+            }
+        }
+    }
+}
+
+/// What the properties see of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// The node, in its present or last life.
+    pub me: Address,
+    /// Whether it runs, and where it stands.
+    pub presence: Presence,
+    /// How many commands it has issued.
+    pub issued: u32,
+    /// The views that it installed, in order.
+    pub views: Vec<View>,
+    /// The messages that it delivered, in order.
+    pub deliveries: Vec<Delivery>,
+    /// The last that it observed was an error: if it is stopped, it has said why.
+    pub failed: bool,
+}
+
+/// Whether a node runs, and where it stands if it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// Never started.
+    Idle,
+    /// Running.
+    Up(Standing),
+    /// Ended by the environment.
+    Crashed,
+    /// Ended by itself.
+    Stopped,
+}
+
+/// A message handed to the application.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Delivery {
+    /// Which message.
+    pub message: Token,
+    /// Its place in the order of views and messages.
+    pub number: u64,
+    /// The view in force, as its place in [`Profile::views`]; none at a founder that is alone.
+    pub view: Option<usize>,
+}
+
+impl Profile {
+    /// What the properties see of a node.
+    pub fn of<P: Protocol>(protocol: &P, node: &Node<P>) -> Self {
+        let mut profile = Self {
+            me: node.address(),
+            presence: match &node.condition {
+                Condition::Idle => Presence::Idle,
+                Condition::Up(state) => Presence::Up(protocol.standing(state)),
+                Condition::Crashed => Presence::Crashed,
+                Condition::Stopped => Presence::Stopped,
+            },
+            issued: node.issued,
+            views: vec![],
+            deliveries: vec![],
+            failed: false,
+        };
+        for observation in &node.history {
+            profile.read(protocol.notion(observation));
+        }
+        profile
+    }
+
+    fn read(&mut self, notion: Notion) {
+        self.failed = notion == Notion::Failed;
+        match notion {
+            Notion::Installed(view) => self.views.push(view),
+            Notion::Delivered { number, message } => self.deliveries.push(Delivery {
+                message,
+                number,
+                view: self.views.len().checked_sub(1),
+            }),
+            Notion::Failed | Notion::Unremarked => {}
+        }
+    }
+
+    /// It runs.
+    fn is_up(&self) -> bool {
+        matches!(self.presence, Presence::Up(_))
+    }
+
+    /// It runs and belongs to a group.
+    fn is_member(&self) -> bool {
+        match self.presence {
+            Presence::Up(Standing::Leading | Standing::Following(_)) => true,
+            Presence::Up(Standing::Outsider) | Presence::Idle => false,
+            Presence::Crashed | Presence::Stopped => false,
+        }
+    }
+
+    /// It leads, and did not from the beginning.
+    fn rose(&self) -> bool {
+        let followed = self
+            .views
+            .first()
+            .is_some_and(|view| view.leader != self.me);
+        followed && self.presence == Presence::Up(Standing::Leading)
+    }
+
+    /// The terms in which it was elected.
+    fn terms(&self) -> impl Iterator<Item = u64> {
+        let own = self.views.iter().filter(|view| view.leader == self.me);
+        own.map(|view| view.number)
+    }
+
+    fn has_delivered(&self, message: Token) -> bool {
+        self.deliveries
+            .iter()
+            .any(|delivery| delivery.message == message)
+    }
+
+    /// The number of its first view; 0 for a founder that is alone.
+    fn first_number(&self) -> u64 {
+        self.views.first().map_or(0, |view| view.number)
+    }
+
+    fn view_of(&self, delivery: &Delivery) -> Option<&View> {
+        delivery.view.map(|view| &self.views[view])
+    }
+}
+
+fn survivors<'a>(nodes: &[&'a Profile]) -> Vec<&'a Profile> {
+    nodes.iter().copied().filter(|node| node.is_up()).collect()
+}
+
+/// Every two of a list, in order.
+fn pairs<T>(list: &[T]) -> impl Iterator<Item = (&T, &T)> {
+    let behind = |(at, first)| list[at + 1..].iter().map(move |second| (first, second));
+    list.iter().enumerate().flat_map(behind)
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, leader, .. } = self;
+        let followers: Vec<_> = self.followers.iter().map(Address::to_string).collect();
+        write!(f, "view {number} ({leader}, [{}])", followers.join(", "))
+    }
+}
+
+struct LastView<'a>(&'a Profile);
+
+impl fmt::Display for LastView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.views.last() {
+            Some(view) => view.fmt(f),
+            None => f.write_str("no view"),
+        }
+    }
+}
+
+/// A message of a scenario: the i-th that a node sends. Nothing else tells messages apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token {
+    /// Who sends it.
+    pub sender: NodeId,
+    /// How many it had sent before.
+    pub index: u32,
+}
+
+/// `n1.0`: the first message of node 1.
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.sender, self.index)
+    }
+}
+
+impl FromStr for Token {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('.').and_then(|(sender, index)| {
+            let sender = sender.parse().ok()?;
+            Some((sender, index.parse().ok()?))
+        });
+        let (sender, index) =
+            parts.ok_or_else(|| format!("`{text}` is not a message: expected `n1.0`"))?;
+        Ok(Self { sender, index })
+    }
+}
+
+impl Serialize for Token {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,80 @@
+//! What the harness asks of a protocol, beyond being a [`Machine`].
+
+mod gms3;
+
+use crate::{
+    parts::Node,
+    property::{Property, Token},
+};
+use interrex::machine::{Address, Machine, NodeId};
+
+/// A machine that can be checked: how its scenarios begin, what its users ask for, and how its states
+/// and observations read in the field's notions.
+pub trait Protocol: Machine + Send + Sync + Sized + 'static {
+    /// Its name on the command line, in scenarios and in traces.
+    const NAME: &'static str;
+    /// What it is, in a line.
+    const SUMMARY: &'static str;
+    /// The properties it has the notion for.
+    const PROPERTIES: &'static [&'static Property];
+
+    /// What the application at `node` asks for when it has asked `issued` times before.
+    fn command(&self, node: NodeId, issued: u32) -> Option<Self::Command>;
+
+    /// The nodes of a group of `size` that is already formed and has nothing under way.
+    fn joined(&self, size: u16) -> Vec<Node<Self>>;
+
+    /// Where a process stands in its group.
+    fn standing(&self, state: &Self::State) -> Standing;
+
+    /// What an observation says.
+    fn notion(&self, observation: &Self::Observation) -> Notion;
+}
+
+/// Where a process stands in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It is no member yet.
+    Outsider,
+    /// It is a member and acts as leader.
+    Leading,
+    /// It is a member and takes this process for its leader.
+    Following(Address),
+}
+
+/// What an observation says, in the notions of the properties.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Notion {
+    /// A view is in force.
+    Installed(View),
+    /// A message was handed to the application.
+    Delivered {
+        /// Its place in the order of views and messages.
+        number: u64,
+        /// Which message.
+        message: Token,
+    },
+    /// The process gives up, and says so.
+    Failed,
+    /// Nothing that a property reads.
+    Unremarked,
+}
+
+/// A group, as one of its members knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    /// Its number; also the term of its leader.
+    pub number: u64,
+    /// Who leads it.
+    pub leader: Address,
+    /// The others, in the protocol's order.
+    pub followers: Vec<Address>,
+}
+
+impl View {
+    /// Whether a process is named in it, as leader or as follower.
+    #[must_use]
+    pub fn names(&self, process: Address) -> bool {
+        self.leader == process || self.followers.contains(&process)
+    }
+}

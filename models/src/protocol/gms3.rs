@@ -1,0 +1,87 @@
+//! gms3, as the harness sees it.
+
+use super::{Notion, Protocol, Standing, View};
+use crate::{
+    parts::{Condition, Node},
+    property::{self, Property, Token},
+};
+use im::{OrdSet, Vector, vector};
+use interrex::{
+    gms3::{self, Command, Follower, Gms3, Leader, Message, Observation, State},
+    machine::{Address, NodeId},
+};
+
+impl Protocol for Gms3<Token> {
+    const NAME: &'static str = "gms3";
+    const SUMMARY: &'static str = "group membership with atomic multicast, as its seed has it";
+    const PROPERTIES: &'static [&'static Property] = property::ALL;
+
+    fn command(&self, sender: NodeId, index: u32) -> Option<Command<Token>> {
+        Some(Command::Mcast(Token { sender, index }))
+    }
+
+    fn joined(&self, size: u16) -> Vec<Node<Self>> {
+        let leader = NodeId(0).first_life();
+        let followers: Vector<Address> = (1..size).map(|id| NodeId(id).first_life()).collect();
+        let view = gms3::View {
+            number: 1,
+            leader,
+            followers: followers.clone(),
+        };
+        let member = |id| {
+            let me = NodeId(id).first_life();
+            let followers = followers.clone();
+            let state = if me == leader {
+                State::Leader(Leader {
+                    me,
+                    followers,
+                    next: 2,
+                })
+            } else {
+                State::Follower(Follower {
+                    me,
+                    leader,
+                    followers,
+                    next: 2,
+                    last: Message::View(view.clone()),
+                })
+            };
+            let monitors = if me == leader {
+                OrdSet::new()
+            } else {
+                OrdSet::unit(leader.into())
+            };
+            Node {
+                condition: Condition::Up(state),
+                history: vector![Observation::Installed(view.clone())],
+                monitors,
+                ..Node::idle(NodeId(id))
+            }
+        };
+        (0..size).map(member).collect()
+    }
+
+    fn standing(&self, state: &State<Token>) -> Standing {
+        match state {
+            State::Joining(_) => Standing::Outsider,
+            State::Leader(_) => Standing::Leading,
+            State::Follower(follower) => Standing::Following(follower.leader),
+        }
+    }
+
+    fn notion(&self, observation: &Observation<Token>) -> Notion {
+        match observation {
+            Observation::Joined => Notion::Unremarked,
+            Observation::Installed(view) => Notion::Installed(View {
+                number: view.number,
+                leader: view.leader,
+                followers: view.followers.iter().copied().collect(),
+            }),
+            Observation::Delivered { number, message } => Notion::Delivered {
+                number: *number,
+                message: *message,
+            },
+            Observation::Error(_) => Notion::Failed,
+        }
+    }
+}

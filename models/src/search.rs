@@ -1,0 +1,324 @@
+//! The exhaustive search: stateright explores, we judge.
+//!
+//! A search has two passes. The first visits every reachable world, behind violations too, on as many
+//! threads as it may, and notes which properties are violated and which witnesses are found. The second
+//! looks only for what is violated, on one thread, where stateright's breadth-first search finds a
+//! shortest run, and always the same one. stateright's own limits, its `eventually` and its verdicts
+//! are not used: a search that is cut short there still passes.
+
+use crate::{
+    parts::{Census, Handle},
+    property::{Kind, Property},
+    protocol::Protocol,
+    world::{ActionOf, Rules, World},
+};
+use dashmap::DashMap;
+use rustc_hash::FxBuildHasher;
+use smallvec::SmallVec;
+use stateright::{Checker, Model};
+use std::{
+    num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// How much a search may take. Without a limit it runs to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many threads the first pass uses; at least one.
+    pub threads: usize,
+    /// No world is expanded behind this many.
+    pub max_states: Option<NonZeroU64>,
+    /// No world is expanded later than this, in each pass.
+    pub max_time: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            max_states: None,
+            max_time: None,
+        }
+    }
+}
+
+/// What a search has found.
+#[derive(Debug)]
+pub struct Findings<P: Protocol> {
+    /// Every reachable world has been visited.
+    pub complete: bool,
+    /// How many different worlds have been met.
+    pub states: u64,
+    /// How many pairs of a world and an action enabled in it.
+    pub transitions: u64,
+    /// Actions on the way to the farthest world. Exact on one thread; on more, a world may first be
+    /// met by a detour.
+    pub depth: usize,
+    /// How many worlds were settled.
+    pub settled: u64,
+    /// The different parts that worlds were made of.
+    pub census: Census,
+    /// For each property that was looked at, in the order given.
+    pub properties: Vec<Finding<P>>,
+}
+
+/// What a search has found about one property.
+#[derive(Debug)]
+pub struct Finding<P: Protocol> {
+    /// Which.
+    pub property: &'static Property,
+    /// A world violates it.
+    pub violated: bool,
+    /// A world shows that it was at stake.
+    pub witnessed: bool,
+    /// A shortest run to a world that violates it. None if nothing does, or if a limit cut the second
+    /// pass.
+    pub counterexample: Option<Vec<ActionOf<P>>>,
+}
+
+/// What is reported while a search runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Different worlds met so far.
+    pub states: u64,
+    /// The second pass: looking for shortest counterexamples.
+    pub shortening: bool,
+}
+
+/// At most this many properties, one for each function in [`judges`].
+pub const MOST_PROPERTIES: usize = 16;
+
+/// Explores every world that the rules allow and judges the properties in it.
+///
+/// # Panics
+/// If there are more than [`MOST_PROPERTIES`] properties or no threads.
+pub fn search<P: Protocol>(
+    rules: &Arc<Rules<P>>,
+    properties: &[&'static Property],
+    limits: Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Findings<P> {
+    assert!(properties.len() <= MOST_PROPERTIES, "too many properties");
+    assert!(limits.threads > 0, "a search needs a thread");
+    let pass = |sought: Vec<usize>, limits| Search {
+        rules: Arc::clone(rules),
+        properties: properties.to_vec(),
+        sought,
+        limits,
+        deadline: limits.max_time.map(|time| Instant::now() + time),
+        tally: Tally::default(),
+        judged: Default::default(),
+    };
+
+    let explored = run(pass(vec![], limits), progress);
+    let tally = &explored.model().tally;
+    let (violated, witnessed) = (tally.violated.load(Relaxed), tally.witnessed.load(Relaxed));
+    let rows = |mask: u32| (0..properties.len()).filter(move |row| mask & (1 << row) != 0);
+
+    let mut counterexamples: Vec<_> = properties.iter().map(|_| None).collect();
+    if violated != 0 {
+        let limits = Limits {
+            threads: 1,
+            ..limits
+        };
+        let shortest = run(pass(rows(violated).collect(), limits), progress);
+        for row in rows(violated) {
+            let path = shortest.discovery(properties[row].name);
+            counterexamples[row] = path.map(stateright::Path::into_actions);
+        }
+    }
+    Findings {
+        complete: !tally.cut.load(Relaxed),
+        states: explored.unique_state_count() as u64,
+        // The initial world is counted as generated, and as depth 1.
+        transitions: explored.state_count() as u64 - 1,
+        depth: explored.max_depth() - 1,
+        settled: tally.settled.load(Relaxed),
+        census: rules.parts().census(),
+        properties: properties
+            .iter()
+            .zip(counterexamples)
+            .enumerate()
+            .map(|(row, (property, counterexample))| Finding {
+                property,
+                violated: violated & (1 << row) != 0,
+                witnessed: witnessed & (1 << row) != 0,
+                counterexample,
+            })
+            .collect(),
+    }
+}
+
+/// Runs one pass to its end, and reports how many worlds it has met now and then.
+fn run<P: Protocol>(
+    search: Search<P>,
+    progress: &mut dyn FnMut(Progress),
+) -> impl Checker<Search<P>> + use<P> {
+    let threads = search.limits.threads;
+    let shortening = !search.sought.is_empty();
+    let checker = search.checker().threads(threads).spawn_bfs();
+    let mut pause = Duration::from_millis(1);
+    while !checker.is_done() {
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+        progress(Progress {
+            states: checker.unique_state_count() as u64,
+            shortening,
+        });
+    }
+    checker.join()
+}
+
+/// One pass, as stateright sees it.
+struct Search<P: Protocol> {
+    rules: Arc<Rules<P>>,
+    properties: Vec<&'static Property>,
+    /// The places of the properties whose violation is looked for; none in the first pass.
+    sought: Vec<usize>,
+    limits: Limits,
+    deadline: Option<Instant>,
+    tally: Tally,
+    /// What is remembered of worlds with the same profiles: those that are settled apart.
+    judged: [DashMap<Profiles, Judgement, FxBuildHasher>; 2],
+}
+
+/// The profiles of all nodes of a world.
+type Profiles = SmallVec<[Handle; 8]>;
+
+/// Which properties a world violates and witnesses, a bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Judgement {
+    violated: u32,
+    witnessed: u32,
+}
+
+/// What the first pass has met so far, in any order.
+#[derive(Default)]
+struct Tally {
+    expanded: AtomicU64,
+    settled: AtomicU64,
+    violated: AtomicU32,
+    witnessed: AtomicU32,
+    cut: AtomicBool,
+}
+
+impl<P: Protocol> Model for Search<P> {
+    type State = World;
+    type Action = ActionOf<P>;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![self.rules.initial()]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<ActionOf<P>>) {
+        if self.may_expand() {
+            self.rules.enabled(world, actions);
+        }
+    }
+
+    fn next_state(&self, world: &World, action: ActionOf<P>) -> Option<World> {
+        Some(self.rules.follow(world, &action))
+    }
+
+    fn properties(&self) -> Vec<stateright::Property<Self>> {
+        if self.sought.is_empty() {
+            // stateright stops when nothing is left to discover; this is never discovered.
+            return vec![stateright::Property::always("explored", |search, world| {
+                search.note(world);
+                true
+            })];
+        }
+        let sought = self.sought.iter().zip(judges());
+        sought
+            .map(|(row, judge)| stateright::Property::always(self.properties[*row].name, judge))
+            .collect()
+    }
+}
+
+/// Whether a world satisfies the first, second, … of the properties that are sought. stateright takes
+/// plain functions, which cannot hold the place, so there is one for each.
+fn judges<P: Protocol>() -> [fn(&Search<P>, &World) -> bool; MOST_PROPERTIES] {
+    fn judge<P: Protocol, const AT: usize>(search: &Search<P>, world: &World) -> bool {
+        search.judge(world).violated & (1 << search.sought[AT]) == 0
+    }
+    [
+        judge::<P, 0>,
+        judge::<P, 1>,
+        judge::<P, 2>,
+        judge::<P, 3>,
+        judge::<P, 4>,
+        judge::<P, 5>,
+        judge::<P, 6>,
+        judge::<P, 7>,
+        judge::<P, 8>,
+        judge::<P, 9>,
+        judge::<P, 10>,
+        judge::<P, 11>,
+        judge::<P, 12>,
+        judge::<P, 13>,
+        judge::<P, 14>,
+        judge::<P, 15>,
+    ]
+}
+
+impl<P: Protocol> Search<P> {
+    /// Whether the limits allow one more world to be expanded.
+    fn may_expand(&self) -> bool {
+        let before = self.tally.expanded.fetch_add(1, Relaxed);
+        let too_many = self.limits.max_states.is_some_and(|most| before >= most.get());
+        // Looking at the clock costs more than a world does.
+        let too_late = before.is_multiple_of(64)
+            && self.deadline.is_some_and(|deadline| Instant::now() > deadline);
+        if too_many || too_late {
+            self.tally.cut.store(true, Relaxed);
+        }
+        !self.tally.cut.load(Relaxed)
+    }
+
+    /// Adds a world to the tally. stateright calls it once for each.
+    fn note(&self, world: &World) {
+        let add = |mask: &AtomicU32, bits: u32| {
+            if bits & !mask.load(Relaxed) != 0 {
+                mask.fetch_or(bits, Relaxed);
+            }
+        };
+        if self.rules.is_settled(world) {
+            self.tally.settled.fetch_add(1, Relaxed);
+        }
+        let judgement = self.judge(world);
+        add(&self.tally.violated, judgement.violated);
+        add(&self.tally.witnessed, judgement.witnessed);
+    }
+
+    /// Worlds with the same profiles, settled or not, are judged alike.
+    fn judge(&self, world: &World) -> Judgement {
+        let settled = self.rules.is_settled(world);
+        let judged = &self.judged[usize::from(settled)];
+        let profiles: Profiles = self.rules.profile_handles(world).collect();
+        if let Some(known) = judged.get(&profiles) {
+            return *known;
+        }
+        let judgement = self.judge_anew(world, settled);
+        judged.insert(profiles, judgement);
+        judgement
+    }
+
+    fn judge_anew(&self, world: &World, settled: bool) -> Judgement {
+        let nodes = self.rules.profiles(world);
+        let mut judgement = Judgement {
+            violated: 0,
+            witnessed: 0,
+        };
+        for (row, property) in self.properties.iter().enumerate() {
+            if property.kind == Kind::Safety || settled {
+                judgement.violated |= u32::from(property.is_violated(&nodes)) << row;
+                judgement.witnessed |= u32::from(property.is_witnessed(&nodes)) << row;
+            }
+        }
+        judgement
+    }
+}

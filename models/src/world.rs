@@ -1,0 +1,666 @@
+//! The world that a protocol is checked in: SEMANTICS.md, and nothing else.
+//!
+//! All meaning of links, crashes, detectors and timers is here. Whoever explores, drives or replays
+//! only chooses the next [`Action`]. A [`World`] holds handles to hash-consed [`Parts`]; [`Rules`]
+//! say what can happen next and what follows.
+//!
+//! Not yet in this world, and refused in scenarios: restarts, drops, duplicates, overtakes,
+//! suspicions and cuts. Each will be one more [`Budget`], one more [`Choice`], and its rule below.
+
+use crate::{
+    parts::{Condition, EMPTY, Handle, Input, Node, Parts, Reach, Step},
+    property::Profile,
+    protocol::Protocol,
+};
+use interrex::machine::{Address, Boot, Event, EventOf, Machine, NodeId, Peer};
+use serde::{Deserialize, Serialize};
+use std::{fmt, ops};
+
+/// What the environment of a run is like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// How many nodes there are.
+    pub nodes: u16,
+    /// How the group begins.
+    pub start: Start,
+    /// When timers may fire.
+    pub timers: Timers,
+    /// How much can happen.
+    pub budgets: Budgets,
+}
+
+/// How the group begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// The group is formed and has nothing under way.
+    Joined,
+    /// Node 0 has founded a group; the others are idle, and join through any node that is up.
+    Joining,
+}
+
+/// When timers may fire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timers {
+    /// Only when there is nothing to deliver: time-outs are long.
+    #[default]
+    Late,
+    /// At any time.
+    Any,
+}
+
+/// What can happen only so many times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+pub enum Budget {
+    /// First starts of nodes.
+    Starts,
+    /// Commands of applications.
+    Commands,
+    /// Timers that fire.
+    Timeouts,
+    /// Crashes, between steps and within one.
+    Crashes,
+}
+
+/// How often each can still happen; 0 means never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "NamedBudgets", into = "NamedBudgets")]
+pub struct Budgets([u8; 4]);
+
+/// As scenarios and traces write them.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct NamedBudgets {
+    starts: u8,
+    commands: u8,
+    timeouts: u8,
+    crashes: u8,
+}
+
+/// A state of the whole system: one handle for each node, one for each link, and what is left.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    /// The nodes, then the links, by sender and then by receiver.
+    parts: Box<[Handle]>,
+    budgets: Budgets,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Action<Timer> {
+    /// What happens.
+    #[serde(flatten)]
+    pub choice: Choice<Timer>,
+    /// Only the first k effects of the step happen, and then its node crashes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash_after: Option<usize>,
+}
+
+/// What the environment may choose to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice<Timer> {
+    /// An idle node comes up.
+    Start {
+        /// Which.
+        node: NodeId,
+        /// Through whom it joins.
+        contact: NodeId,
+    },
+    /// The application at a node asks for the next thing.
+    Command {
+        /// Which.
+        node: NodeId,
+    },
+    /// The head of a link arrives.
+    Deliver {
+        /// Whose signal it is.
+        from: NodeId,
+        /// Who takes it.
+        to: NodeId,
+    },
+    /// An armed timer fires.
+    Timeout {
+        /// Whose timer it is.
+        node: NodeId,
+        /// Which.
+        timer: Timer,
+    },
+    /// A node crashes between two steps.
+    Crash {
+        /// Which.
+        node: NodeId,
+    },
+}
+
+/// An action of a machine.
+pub type ActionOf<M> = Action<<M as Machine>::Timer>;
+/// A choice of a machine.
+pub type ChoiceOf<M> = Choice<<M as Machine>::Timer>;
+
+/// How worlds of one protocol in one environment follow each other.
+pub struct Rules<P: Protocol> {
+    parts: Parts<P>,
+    environment: Environment,
+}
+
+impl<P: Protocol> Rules<P> {
+    /// The rules for a protocol in an environment.
+    pub fn new(protocol: P, environment: Environment) -> Self {
+        Self {
+            parts: Parts::new(protocol),
+            environment,
+        }
+    }
+
+    /// The environment that they are for.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The parts of the worlds that have been met.
+    pub fn parts(&self) -> &Parts<P> {
+        &self.parts
+    }
+
+    /// The world in which every run begins.
+    pub fn initial(&self) -> World {
+        let size = self.environment.nodes;
+        let nodes = match self.environment.start {
+            Start::Joined => self.parts.protocol().joined(size),
+            Start::Joining => (0..size).map(|id| Node::idle(NodeId(id))).collect(),
+        };
+        let handles = nodes.into_iter().map(|node| self.parts.intern_node(node));
+        let links = std::iter::repeat_n(EMPTY, usize::from(size) * usize::from(size));
+        let mut world = World {
+            parts: handles.chain(links).collect(),
+            budgets: self.environment.budgets,
+        };
+        if self.environment.start == Start::Joining {
+            let founder = Input::Start(Boot {
+                me: NodeId(0).first_life(),
+                stable: None,
+                contact: None,
+            });
+            let input = self.parts.input(founder);
+            let step = self.parts.step(self.node_handle(&world, NodeId(0)), input);
+            self.carry_out(&mut world, NodeId(0), step, None);
+        }
+        world
+    }
+
+    /// The node, in a world.
+    pub fn node(&self, world: &World, node: NodeId) -> &Node<P> {
+        self.parts.node(self.node_handle(world, node))
+    }
+
+    /// What is on a link in a world, its head first.
+    pub fn signals(&self, world: &World, from: NodeId, to: NodeId) -> Vec<&EventOf<P>> {
+        let link = world.parts[self.link(from, to)];
+        let signals = self.parts.signals(link).iter();
+        let event = |signal: &Handle| match self.parts.input_at(*signal) {
+            Input::Event(event) => Some(event),
+            Input::Start(_) => None,
+        };
+        signals.filter_map(event).collect()
+    }
+
+    /// What the properties see of a world: handles of profiles, equal for equal profiles.
+    pub fn profile_handles<'a>(&'a self, world: &'a World) -> impl Iterator<Item = Handle> + 'a {
+        let nodes = &world.parts[..usize::from(self.environment.nodes)];
+        nodes.iter().map(|node| self.parts.profile_of(*node))
+    }
+
+    /// What the properties see of a world.
+    pub fn profiles(&self, world: &World) -> Vec<&Profile> {
+        let handles = self.profile_handles(world);
+        handles.map(|profile| self.parts.profile(profile)).collect()
+    }
+
+    /// Whether the protocol has nothing left to do: no start, command, delivery or time-out is
+    /// enabled.
+    pub fn is_settled(&self, world: &World) -> bool {
+        let left = |budget| world.budgets[budget] > 0;
+        let (mut somebody_up, mut somebody_idle) = (false, false);
+        for id in self.nodes() {
+            let node = self.node(world, id);
+            somebody_idle |= matches!(node.condition, Condition::Idle);
+            somebody_up |= node.is_up();
+            if node.is_up() && left(Budget::Timeouts) && !node.timers.is_empty() {
+                return false;
+            }
+            let handle = self.node_handle(world, id);
+            if node.is_up() && left(Budget::Commands) && self.parts.command(handle).is_some() {
+                return false;
+            }
+        }
+        let starts = left(Budget::Starts) && somebody_idle && somebody_up;
+        !starts && !self.is_anything_on_a_link(world)
+    }
+
+    /// Only nodes that are up have signals on the links to them: an end empties these links, and
+    /// nothing is put on them behind it.
+    fn is_anything_on_a_link(&self, world: &World) -> bool {
+        let links = &world.parts[usize::from(self.environment.nodes)..];
+        links.iter().any(|link| *link != EMPTY)
+    }
+
+    /// Adds every action that is enabled in a world, in a fixed order.
+    pub fn enabled(&self, world: &World, actions: &mut Vec<ActionOf<P>>) {
+        let left = |budget| world.budgets[budget] > 0;
+        if left(Budget::Starts) {
+            self.offer_starts(world, actions);
+        }
+        if left(Budget::Commands) {
+            for node in self.nodes().filter(|node| self.is_up(world, *node)) {
+                if let Some(input) = self.parts.command(self.node_handle(world, node)) {
+                    self.offer(world, Choice::Command { node }, node, input, actions);
+                }
+            }
+        }
+        for from in self.nodes() {
+            for to in self.nodes() {
+                if let Some((head, _)) = self.parts.pop(world.parts[self.link(from, to)]) {
+                    self.offer(world, Choice::Deliver { from, to }, to, head, actions);
+                }
+            }
+        }
+        let may_fire = match self.environment.timers {
+            Timers::Late => !self.is_anything_on_a_link(world),
+            Timers::Any => true,
+        };
+        if left(Budget::Timeouts) && may_fire {
+            self.offer_timeouts(world, actions);
+        }
+        if left(Budget::Crashes) {
+            for node in self.nodes().filter(|node| self.is_up(world, *node)) {
+                actions.push(Choice::Crash { node }.into());
+            }
+        }
+    }
+
+    fn offer_starts(&self, world: &World, actions: &mut Vec<ActionOf<P>>) {
+        for node in self.nodes() {
+            if self.node(world, node).condition == Condition::Idle {
+                for contact in self.nodes().filter(|contact| self.is_up(world, *contact)) {
+                    let input = self.start_input(world, node, contact);
+                    let choice = Choice::Start { node, contact };
+                    self.offer(world, choice, node, input, actions);
+                }
+            }
+        }
+    }
+
+    fn offer_timeouts(&self, world: &World, actions: &mut Vec<ActionOf<P>>) {
+        for id in self.nodes() {
+            // The timers of a node that is not up are gone.
+            for timer in &self.node(world, id).timers {
+                let input = self.timeout_input(timer);
+                let timer = timer.clone();
+                self.offer(
+                    world,
+                    Choice::Timeout { node: id, timer },
+                    id,
+                    input,
+                    actions,
+                );
+            }
+        }
+    }
+
+    /// An action, and the same with a crash behind each effect but the last.
+    fn offer(
+        &self,
+        world: &World,
+        choice: ChoiceOf<P>,
+        node: NodeId,
+        input: Handle,
+        actions: &mut Vec<ActionOf<P>>,
+    ) {
+        if world.budgets[Budget::Crashes] > 0 {
+            let step = self.parts.step(self.node_handle(world, node), input);
+            actions.push(choice.clone().into());
+            actions.extend((1..=step.crashed.len()).map(|k| Action {
+                choice: choice.clone(),
+                crash_after: Some(k),
+            }));
+        } else {
+            actions.push(choice.into());
+        }
+    }
+
+    /// The world that follows, if the action is enabled; otherwise why it is not.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing. The world is as it was.
+    pub fn act(&self, world: &World, action: &ActionOf<P>) -> Result<World, String> {
+        let mut enabled = vec![];
+        self.enabled(world, &mut enabled);
+        if enabled.contains(action) {
+            return Ok(self.follow(world, action));
+        }
+        let without_crash = Action::from(action.choice.clone());
+        Err(match action.crash_after {
+            Some(k) if enabled.contains(&without_crash) => {
+                format!("the node cannot crash after {k} effects of this step, or not any more")
+            }
+            _ => self.why_not(world, &action.choice),
+        })
+    }
+
+    fn why_not(&self, world: &World, choice: &ChoiceOf<P>) -> String {
+        let absent = |node: NodeId| node.0 >= self.environment.nodes;
+        if let Some(node) = choice.nodes().into_iter().find(|node| absent(*node)) {
+            let last = NodeId(self.environment.nodes - 1);
+            return format!("there is no {node}: the nodes are n0 to {last}");
+        }
+        if choice
+            .budget()
+            .is_some_and(|budget| world.budgets[budget] == 0)
+        {
+            return "the budget for it is spent".into();
+        }
+        match choice {
+            Choice::Start { node, .. } if !self.is_idle(world, *node) => {
+                format!("{node} has been started before")
+            }
+            Choice::Start { contact: node, .. }
+            | Choice::Command { node }
+            | Choice::Deliver { to: node, .. }
+            | Choice::Timeout { node, .. }
+            | Choice::Crash { node }
+                if !self.is_up(world, *node) =>
+            {
+                format!("{node} is not up")
+            }
+            Choice::Start { .. } | Choice::Command { .. } | Choice::Crash { .. } => {
+                "the machine has no such step".into()
+            }
+            Choice::Deliver { from, to } => format!("the link from {from} to {to} is empty"),
+            Choice::Timeout { node, timer } if self.node(world, *node).timers.contains(timer) => {
+                "there is still something to deliver".into()
+            }
+            Choice::Timeout { .. } => "the timer is not armed".into(),
+        }
+    }
+
+    /// The world that follows an action that is enabled.
+    ///
+    /// # Panics
+    /// If it is not enabled.
+    pub fn follow(&self, world: &World, action: &ActionOf<P>) -> World {
+        let mut next = world.clone();
+        if let Some(budget) = action.choice.budget() {
+            next.budgets.spend(budget);
+        }
+        if action.crash_after.is_some() {
+            next.budgets.spend(Budget::Crashes);
+        }
+        if let Choice::Deliver { from, to } = action.choice {
+            let link = self.link(from, to);
+            let (_, rest) = self
+                .parts
+                .pop(next.parts[link])
+                .expect("a signal on the link");
+            next.parts[link] = rest;
+        }
+        let node = action.choice.node();
+        match self.step(world, &action.choice) {
+            Some(step) => self.carry_out(&mut next, node, step, action.crash_after),
+            None => {
+                let crashed = self.parts.crash(self.node_handle(&next, node));
+                self.end(&mut next, node, crashed);
+            }
+        }
+        next
+    }
+
+    /// The step that an enabled choice makes its node take; a crash is none.
+    pub fn step(&self, world: &World, choice: &ChoiceOf<P>) -> Option<&Step<P>> {
+        let input = self.input(world, choice)?;
+        Some(
+            self.parts
+                .step(self.node_handle(world, choice.node()), input),
+        )
+    }
+
+    /// What an enabled choice hands to its node; a crash hands it nothing.
+    pub fn input(&self, world: &World, choice: &ChoiceOf<P>) -> Option<Handle> {
+        match choice {
+            Choice::Start { node, contact } => Some(self.start_input(world, *node, *contact)),
+            Choice::Command { node } => self.parts.command(self.node_handle(world, *node)),
+            Choice::Deliver { from, to } => {
+                let head = self.parts.pop(world.parts[self.link(*from, *to)]);
+                head.map(|(signal, _)| signal)
+            }
+            Choice::Timeout { timer, .. } => Some(self.timeout_input(timer)),
+            Choice::Crash { .. } => None,
+        }
+    }
+
+    fn start_input(&self, world: &World, node: NodeId, contact: NodeId) -> Handle {
+        self.parts.input(Input::Start(Boot {
+            me: node.first_life(),
+            stable: None,
+            contact: Some(self.node(world, contact).address()),
+        }))
+    }
+
+    fn timeout_input(&self, timer: &P::Timer) -> Handle {
+        self.parts
+            .input(Input::Event(Event::Timeout(timer.clone())))
+    }
+
+    /// Carries out the effects of a step in order: all of them, or the first k before a crash.
+    fn carry_out(&self, world: &mut World, me: NodeId, step: &Step<P>, crash_after: Option<usize>) {
+        let happening = &step.reach[..crash_after.unwrap_or(step.reach.len())];
+        let ends = step.stops || crash_after.is_some();
+        if !ends {
+            world.parts[usize::from(me.0)] = step.node;
+        }
+        for reach in happening {
+            match *reach {
+                Reach::Nowhere => {}
+                Reach::Send { to, signal } => {
+                    if self.lives(world, to) {
+                        self.push(world, me, to.node(), signal);
+                    }
+                }
+                // With the node go its monitors, and what is on the links to it.
+                Reach::Monitor(_) | Reach::Demonitor(_) if ends => {}
+                Reach::Monitor(peer) => self.monitor(world, me, peer),
+                Reach::Demonitor(peer) => self.demonitor(world, me, peer),
+            }
+        }
+        if ends {
+            let node = crash_after.map_or(step.node, |k| step.crashed[k - 1]);
+            self.end(world, me, node);
+        }
+    }
+
+    fn monitor(&self, world: &mut World, me: NodeId, peer: Peer) {
+        if self.lives(world, peer) {
+            let node = &mut world.parts[usize::from(me.0)];
+            *node = self.parts.watch(*node, peer);
+        } else {
+            self.push_down(world, peer, me);
+        }
+    }
+
+    fn demonitor(&self, world: &mut World, me: NodeId, peer: Peer) {
+        let node = &mut world.parts[usize::from(me.0)];
+        *node = self.parts.unwatch(*node, peer);
+        let link = &mut world.parts[self.link(peer.node(), me)];
+        *link = self.parts.flush(*link);
+    }
+
+    /// A node's life ends: what is on its way to it is lost, and those who monitor it are told,
+    /// behind all that it had sent.
+    fn end(&self, world: &mut World, me: NodeId, ended: Handle) {
+        let gone = self.node(world, me).address();
+        world.parts[usize::from(me.0)] = ended;
+        for other in self.nodes() {
+            world.parts[self.link(other, me)] = EMPTY;
+        }
+        for watcher in self.nodes() {
+            for peer in [Peer::Name(me), Peer::Process(gone)] {
+                let node = self.node_handle(world, watcher);
+                if self.parts.node(node).monitors.contains(&peer) {
+                    world.parts[usize::from(watcher.0)] = self.parts.unwatch(node, peer);
+                    self.push_down(world, peer, watcher);
+                }
+            }
+        }
+    }
+
+    fn push_down(&self, world: &mut World, gone: Peer, watcher: NodeId) {
+        let down = self.parts.input(Input::Event(Event::Down(gone)));
+        self.push(world, gone.node(), watcher, down);
+    }
+
+    fn push(&self, world: &mut World, from: NodeId, to: NodeId, signal: Handle) {
+        let link = &mut world.parts[self.link(from, to)];
+        *link = self.parts.push(*link, signal);
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
+        (0..self.environment.nodes).map(NodeId)
+    }
+
+    fn node_handle(&self, world: &World, node: NodeId) -> Handle {
+        world.parts[usize::from(node.0)]
+    }
+
+    fn is_up(&self, world: &World, node: NodeId) -> bool {
+        self.node(world, node).is_up()
+    }
+
+    fn is_idle(&self, world: &World, node: NodeId) -> bool {
+        self.node(world, node).condition == Condition::Idle
+    }
+
+    /// Whether somebody lives where a peer points to.
+    fn lives(&self, world: &World, peer: Peer) -> bool {
+        let node = self.node(world, peer.node());
+        match peer {
+            Peer::Name(_) => node.is_up(),
+            Peer::Process(Address { life, .. }) => node.is_up() && node.life == life,
+        }
+    }
+
+    /// The place of a link among the parts of a world.
+    fn link(&self, from: NodeId, to: NodeId) -> usize {
+        let size = usize::from(self.environment.nodes);
+        size + usize::from(from.0) * size + usize::from(to.0)
+    }
+}
+
+impl World {
+    /// What can still happen.
+    #[must_use]
+    pub fn budgets(&self) -> Budgets {
+        self.budgets
+    }
+}
+
+impl<Timer> Choice<Timer> {
+    /// The node at which it happens.
+    pub fn node(&self) -> NodeId {
+        match self {
+            Self::Start { node, .. }
+            | Self::Command { node }
+            | Self::Deliver { to: node, .. }
+            | Self::Timeout { node, .. }
+            | Self::Crash { node } => *node,
+        }
+    }
+
+    /// All nodes that it names.
+    fn nodes(&self) -> Vec<NodeId> {
+        match self {
+            Self::Start { node, contact } => vec![*node, *contact],
+            Self::Deliver { from, to } => vec![*from, *to],
+            Self::Command { node } | Self::Timeout { node, .. } | Self::Crash { node } => {
+                vec![*node]
+            }
+        }
+    }
+
+    /// What it is paid from; deliveries are free.
+    fn budget(&self) -> Option<Budget> {
+        match self {
+            Self::Start { .. } => Some(Budget::Starts),
+            Self::Command { .. } => Some(Budget::Commands),
+            Self::Deliver { .. } => None,
+            Self::Timeout { .. } => Some(Budget::Timeouts),
+            Self::Crash { .. } => Some(Budget::Crashes),
+        }
+    }
+}
+
+impl<Timer> From<Choice<Timer>> for Action<Timer> {
+    fn from(choice: Choice<Timer>) -> Self {
+        Self {
+            choice,
+            crash_after: None,
+        }
+    }
+}
+
+impl<Timer: fmt::Debug> fmt::Display for Action<Timer> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.choice {
+            Choice::Start { node, contact } => write!(f, "start {node}, through {contact}")?,
+            Choice::Command { node } => write!(f, "command at {node}")?,
+            Choice::Deliver { from, to } => write!(f, "deliver {from} → {to}")?,
+            Choice::Timeout { node, timer } => write!(f, "time-out {timer:?} at {node}")?,
+            Choice::Crash { node } => write!(f, "crash {node}")?,
+        }
+        match self.crash_after {
+            None => Ok(()),
+            Some(1) => f.write_str(", crash after 1 effect"),
+            Some(k) => write!(f, ", crash after {k} effects"),
+        }
+    }
+}
+
+impl ops::Index<Budget> for Budgets {
+    type Output = u8;
+    fn index(&self, budget: Budget) -> &u8 {
+        &self.0[budget as usize]
+    }
+}
+
+impl ops::IndexMut<Budget> for Budgets {
+    fn index_mut(&mut self, budget: Budget) -> &mut u8 {
+        &mut self.0[budget as usize]
+    }
+}
+
+impl Budgets {
+    fn spend(&mut self, budget: Budget) {
+        self[budget] = self[budget]
+            .checked_sub(1)
+            .expect("an action that is paid for");
+    }
+}
+
+impl From<NamedBudgets> for Budgets {
+    fn from(named: NamedBudgets) -> Self {
+        Self([named.starts, named.commands, named.timeouts, named.crashes])
+    }
+}
+
+impl From<Budgets> for NamedBudgets {
+    fn from(Budgets([starts, commands, timeouts, crashes]): Budgets) -> Self {
+        Self {
+            starts,
+            commands,
+            timeouts,
+            crashes,
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The only interface between a protocol and whatever runs it.
+//!
+//! A protocol is a [`Machine`]: given its configuration, a state and one [`Event`] it returns the
+//! next state and an ordered list of [`Effect`]s. It is total (it never panics and never fails) and
+//! deterministic, and it consults nothing but its arguments. Whoever drives it — the model checker,
+//! a replayed trace, an adapter with sockets — carries the effects out *in their order* and hands in
+//! the events that follow.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{borrow::Cow, fmt, fmt::Debug, hash::Hash, str::FromStr, time::Duration};
+
+/// What a machine is made of: values that can be compared, hashed, ordered, copied and written down.
+///
+/// Derive all of it. A hand-written `Hash` or `Eq` that leaves out a field makes two different
+/// worlds look the same to a checker. Implemented for every type that has the parts.
+pub trait Value:
+    Clone + Debug + Eq + Ord + Hash + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+impl<T> Value for T where
+    T: Clone + Debug + Eq + Ord + Hash + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+/// A place where a process can run; its number is its identity, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u16);
+
+/// A node in one of its lives (Erlang: a process identifier). Lives count from 0.
+///
+/// What is sent to an address whose life is over vanishes, even if the node is up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// The node.
+    pub node: NodeId,
+    /// How many times it had been started before this life.
+    pub life: u32,
+}
+
+/// Whom a [`Effect::Send`] or [`Effect::Monitor`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Peer {
+    /// Whoever lives at the node now (Erlang: a registered name).
+    Name(NodeId),
+    /// One process, in one life of its node (Erlang: a process identifier).
+    Process(Address),
+}
+
+impl Peer {
+    /// The node that is named, in whichever life.
+    #[must_use]
+    pub const fn node(self) -> NodeId {
+        match self {
+            Self::Name(node) => node,
+            Self::Process(address) => address.node,
+        }
+    }
+}
+
+impl From<Address> for Peer {
+    fn from(address: Address) -> Self {
+        Self::Process(address)
+    }
+}
+
+impl NodeId {
+    /// This node in its first life.
+    #[must_use]
+    pub const fn first_life(self) -> Address {
+        Address {
+            node: self,
+            life: 0,
+        }
+    }
+}
+
+/// Something that happens to a running process.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event<Message, Command, Timer> {
+    /// A message arrived.
+    Message {
+        /// The process that sent it.
+        from: Address,
+        /// What it sent.
+        message: Message,
+    },
+    /// What was monitored under this name is reported dead.
+    Down(Peer),
+    /// An armed timer fired; it is no longer armed.
+    Timeout(Timer),
+    /// The local application asks for something.
+    Command(Command),
+}
+
+/// Something a step asks its surroundings to do. Effects are carried out in order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect<Message, Timer, Stable, Observation> {
+    /// Put a message on the link to `to`.
+    Send {
+        /// Whom it is for.
+        to: Peer,
+        /// What is sent.
+        message: Message,
+    },
+    /// Watch a process: [`Event::Down`] when it is gone, at once if it is gone already.
+    Monitor(Peer),
+    /// Stop watching, and forget a `Down` that is already on its way.
+    Demonitor(Peer),
+    /// Arm a timer, or arm it again.
+    SetTimer {
+        /// Which one.
+        timer: Timer,
+        /// How long until it fires. A model knows only that it is armed.
+        after: Duration,
+    },
+    /// Disarm a timer.
+    CancelTimer(Timer),
+    /// Replace what stable storage holds, before any later effect is carried out.
+    Persist(Stable),
+    /// Tell the local application.
+    Observe(Observation),
+    /// The process ends itself; whatever the step returned as its state is gone.
+    Stop(Cow<'static, str>),
+}
+
+/// What a process is told when it comes up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Boot<Stable> {
+    /// Its own address, in the life that begins.
+    pub me: Address,
+    /// What stable storage held; nothing in the first life.
+    pub stable: Option<Stable>,
+    /// The process to join the group through; without one, it founds a group.
+    pub contact: Option<Address>,
+}
+
+/// The event type of a machine.
+pub type EventOf<M> =
+    Event<<M as Machine>::Message, <M as Machine>::Command, <M as Machine>::Timer>;
+
+/// The effect type of a machine.
+pub type EffectOf<M> = Effect<
+    <M as Machine>::Message,
+    <M as Machine>::Timer,
+    <M as Machine>::Stable,
+    <M as Machine>::Observation,
+>;
+
+/// A protocol, as one process of it behaves.
+///
+/// Starting is a function of its own rather than an event: so there is no state "not started yet"
+/// that every protocol would have to carry and every event would have to be defined in.
+///
+/// # Example
+///
+/// A machine that counts what it is asked, and answers with the count:
+///
+/// ```
+/// use interrex::machine::*;
+///
+/// struct Counter;
+/// impl Machine for Counter {
+///     type State = u32;
+///     type Message = u32;
+///     type Command = ();
+///     type Timer = ();
+///     type Stable = ();
+///     type Observation = ();
+///
+///     fn start(&self, _: Boot<()>) -> (u32, Vec<EffectOf<Self>>) {
+///         (0, vec![])
+///     }
+///     fn step(&self, count: u32, event: EventOf<Self>) -> (u32, Vec<EffectOf<Self>>) {
+///         match event {
+///             Event::Message { from, message } => {
+///                 let count = count + message;
+///                 (count, vec![Effect::Send { to: from.into(), message: count }])
+///             }
+///             Event::Down(_) | Event::Timeout(()) | Event::Command(()) => (count, vec![]),
+///         }
+///     }
+/// }
+///
+/// let from = NodeId(1).first_life();
+/// let (state, effects) = Counter.step(40, Event::Message { from, message: 2 });
+/// assert_eq!(state, 42);
+/// assert_eq!(serde_json::to_string(&effects)?, r#"[{"send":{"to":"n1","message":42}}]"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub trait Machine {
+    /// Everything a running process knows.
+    type State: Value;
+    /// What processes send each other.
+    type Message: Value;
+    /// What the local application may ask for.
+    type Command: Value;
+    /// The names of the timers.
+    type Timer: Value;
+    /// What survives a crash.
+    type Stable: Value;
+    /// What the local application is told.
+    type Observation: Value;
+
+    /// A process comes up.
+    fn start(&self, boot: Boot<Self::Stable>) -> (Self::State, Vec<EffectOf<Self>>);
+
+    /// A running process meets an event.
+    fn step(&self, state: Self::State, event: EventOf<Self>) -> (Self::State, Vec<EffectOf<Self>>);
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("n{}", self.0))
+    }
+}
+
+/// `n1`, and from the second life on with its number: `n1#1`.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.life {
+            0 => write!(f, "{}", self.node),
+            life => write!(f, "{}#{life}", self.node),
+        }
+    }
+}
+
+/// An address as it is; a name with an `@` before it.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(node) => write!(f, "@{node}"),
+            Self::Process(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// A text that is not a node, an address or a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError(String);
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.0;
+        write!(
+            f,
+            "`{text}` is not a node: expected `n0`, `n1#2` (in its life 2) or `@n1` (by name)"
+        )
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+impl FromStr for NodeId {
+    type Err = ParseError;
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let number = text
+            .strip_prefix('n')
+            .and_then(|digits| digits.parse().ok());
+        number.map(Self).ok_or_else(|| ParseError(text.into()))
+    }
+}
+
+impl FromStr for Address {
+    type Err = ParseError;
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let (node, life) = text.split_once('#').unwrap_or((text, "0"));
+        let life = life.parse().map_err(|_| ParseError(text.into()))?;
+        Ok(Self {
+            node: node.parse()?,
+            life,
+        })
+    }
+}
+
+impl FromStr for Peer {
+    type Err = ParseError;
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text.strip_prefix('@') {
+            Some(name) => Ok(Self::Name(name.parse()?)),
+            None => Ok(Self::Process(text.parse()?)),
+        }
+    }
+}
+
+/// Text where people read (JSON, TOML), numbers where machines do.
+macro_rules! serde_as_text {
+    ($($name:ident as $numbers:ty { $from:expr, $into:expr })*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    let into: fn($name) -> $numbers = $into;
+                    into(*self).serialize(serializer)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    let text = String::deserialize(deserializer)?;
+                    text.parse().map_err(serde::de::Error::custom)
+                } else {
+                    let from: fn($numbers) -> $name = $from;
+                    <$numbers>::deserialize(deserializer).map(from)
+                }
+            }
+        }
+    )*};
+}
+
+serde_as_text! {
+    NodeId as u16 { NodeId, |id| id.0 }
+    Address as (u16, u32) {
+        |(node, life)| Address { node: NodeId(node), life },
+        |address| (address.node.0, address.life)
+    }
+    Peer as (u16, Option<u32>) {
+        |(node, life)| match life {
+            Some(life) => Peer::Process(Address { node: NodeId(node), life }),
+            None => Peer::Name(NodeId(node)),
+        },
+        |peer| match peer {
+            Peer::Name(node) => (node.0, None),
+            Peer::Process(address) => (address.node.0, Some(address.life)),
+        }
+    }
+}
