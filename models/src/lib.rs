@@ -1,4 +1,5 @@
 //! placeholder
+mod memo;
 pub mod parts;
 pub mod property;
 pub mod protocol;

@@ -5,16 +5,17 @@
 //! Since machines are pure, what a step does to a node is a function of two handles and is computed
 //! once.
 
-use crate::{property::Profile, protocol::Protocol};
-use dashmap::{DashMap, Entry};
+pub use crate::memo::Handle;
+
+use crate::{
+    memo::{Memo, Table, narrow, remember},
+    property::Profile,
+    protocol::Protocol,
+};
 use derive_where::derive_where;
 use im::{OrdSet, Vector};
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer};
-use rustc_hash::FxBuildHasher;
-use std::{hash::Hash, sync::OnceLock};
-
-/// The place of a part in its table.
-pub type Handle = u32;
+use std::sync::OnceLock;
 
 /// The link with nothing on it.
 pub const EMPTY: Handle = 0;
@@ -105,10 +106,10 @@ pub struct Parts<P: Protocol> {
     inputs: Table<Input<P>>,
     profiles: Table<Profile>,
     steps: boxcar::Vec<Step<P>>,
-    step_of: Memo<(Handle, Handle)>,
-    pushed: Memo<(Handle, Handle)>,
-    watching: Memo<(Handle, Peer)>,
-    unwatched: Memo<(Handle, Peer)>,
+    step_of: Memo<(Handle, Handle), Handle>,
+    pushed: Memo<(Handle, Handle), Handle>,
+    watching: Memo<(Handle, Peer), Handle>,
+    unwatched: Memo<(Handle, Peer), Handle>,
 }
 
 struct NodeEntry<P: Machine> {
@@ -152,8 +153,8 @@ impl<P: Protocol> Parts<P> {
     /// How many different nodes, link contents and steps have been met.
     pub fn census(&self) -> Census {
         Census {
-            nodes: self.nodes.entries.count(),
-            links: self.links.entries.count(),
+            nodes: self.nodes.len(),
+            links: self.links.len(),
             steps: self.steps.count(),
         }
     }
@@ -269,15 +270,19 @@ impl<P: Protocol> Parts<P> {
         })
     }
 
-    /// What an input does to a node.
+    /// What an input does to a node, as a step.
     ///
     /// # Panics
     /// If an event is handed to a node that is not up: the world never does.
-    pub fn step(&self, node: Handle, input: Handle) -> &Step<P> {
-        let step = remember(&self.step_of, (node, input), || {
+    pub fn step(&self, node: Handle, input: Handle) -> Handle {
+        remember(&self.step_of, (node, input), || {
             let step = self.take_step(self.node(node), self.input_at(input));
             narrow(self.steps.push(step))
-        });
+        })
+    }
+
+    /// The step of a handle.
+    pub fn step_at(&self, step: Handle) -> &Step<P> {
         &self.steps[step as usize]
     }
 
@@ -409,51 +414,4 @@ pub struct Census {
     pub links: usize,
     /// Pairs of a node and an input.
     pub steps: usize,
-}
-
-/// Each different value once, in the order in which they were met.
-#[derive_where(Default; T: Eq + Hash)]
-struct Table<T, Entry = T> {
-    entries: boxcar::Vec<Entry>,
-    handles: DashMap<T, Handle, FxBuildHasher>,
-}
-
-impl<T: Clone + Eq + Hash, E> Table<T, E> {
-    fn get(&self, handle: Handle) -> &E {
-        &self.entries[handle as usize]
-    }
-
-    /// The handle of a value, which `entry` describes when it is met for the first time.
-    fn intern(&self, value: T, entry: impl FnOnce(T) -> E) -> Handle {
-        if let Some(handle) = self.handles.get(&value) {
-            return *handle;
-        }
-        match self.handles.entry(value) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                let handle = narrow(self.entries.push(entry(new.key().clone())));
-                new.insert(handle);
-                handle
-            }
-        }
-    }
-}
-
-/// A function of parts that is computed once for each argument.
-type Memo<K> = DashMap<K, Handle, FxBuildHasher>;
-
-/// Two threads may compute the same value at the same time; it is equal.
-fn remember<K: Copy + Eq + Hash>(memo: &Memo<K>, key: K, value: impl FnOnce() -> Handle) -> Handle {
-    if let Some(known) = memo.get(&key) {
-        return *known;
-    }
-    let value = value();
-    memo.insert(key, value);
-    value
-}
-
-/// # Panics
-/// If there are more than 2³² different parts, which no memory holds.
-fn narrow(index: usize) -> Handle {
-    Handle::try_from(index).expect("fewer than 2^32 parts")
 }

@@ -7,14 +7,12 @@
 //! are not used: a search that is cut short there still passes.
 
 use crate::{
+    memo::{Memo, remember},
     parts::{Census, Handle},
     property::{Kind, Property},
     protocol::Protocol,
-    world::{ActionOf, Rules, World},
+    world::{ActionOf, EnabledOf, Rules, World},
 };
-use dashmap::DashMap;
-use rustc_hash::FxBuildHasher;
-use smallvec::SmallVec;
 use stateright::{Checker, Model};
 use std::{
     num::NonZeroU64,
@@ -128,7 +126,8 @@ pub fn search<P: Protocol>(
         let shortest = run(pass(rows(violated).collect(), limits), progress);
         for row in rows(violated) {
             let path = shortest.discovery(properties[row].name);
-            counterexamples[row] = path.map(stateright::Path::into_actions);
+            let actions = path.map(|path| path.into_actions().into_iter());
+            counterexamples[row] = actions.map(|run| run.map(|enabled| enabled.action).collect());
         }
     }
     Findings {
@@ -164,7 +163,7 @@ fn run<P: Protocol>(
     let mut pause = Duration::from_millis(1);
     while !checker.is_done() {
         std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(100));
+        pause = (pause * 2).min(Duration::from_millis(20));
         progress(Progress {
             states: checker.unique_state_count() as u64,
             shortening,
@@ -182,12 +181,19 @@ struct Search<P: Protocol> {
     limits: Limits,
     deadline: Option<Instant>,
     tally: Tally,
-    /// What is remembered of worlds with the same profiles: those that are settled apart.
-    judged: [DashMap<Profiles, Judgement, FxBuildHasher>; 2],
+    judged: Judged,
 }
 
-/// The profiles of all nodes of a world.
-type Profiles = SmallVec<[Handle; 8]>;
+/// What is remembered of worlds whose nodes have the same profiles; settled worlds apart.
+///
+/// The profiles of a world are a path in a trie, whose last edge bears the judgement. So a list that
+/// differs from another only at its end costs one small entry.
+#[derive(Default)]
+struct Judged {
+    edges: Memo<(u32, Handle), u32>,
+    branches: AtomicU32,
+    last_edges: [Memo<(u32, Handle), Judgement>; 2],
+}
 
 /// Which properties a world violates and witnesses, a bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,19 +214,19 @@ struct Tally {
 
 impl<P: Protocol> Model for Search<P> {
     type State = World;
-    type Action = ActionOf<P>;
+    type Action = EnabledOf<P>;
 
     fn init_states(&self) -> Vec<World> {
         vec![self.rules.initial()]
     }
 
-    fn actions(&self, world: &World, actions: &mut Vec<ActionOf<P>>) {
+    fn actions(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         if self.may_expand() {
             self.rules.enabled(world, actions);
         }
     }
 
-    fn next_state(&self, world: &World, action: ActionOf<P>) -> Option<World> {
+    fn next_state(&self, world: &World, action: EnabledOf<P>) -> Option<World> {
         Some(self.rules.follow(world, &action))
     }
 
@@ -243,7 +249,8 @@ impl<P: Protocol> Model for Search<P> {
 /// plain functions, which cannot hold the place, so there is one for each.
 fn judges<P: Protocol>() -> [fn(&Search<P>, &World) -> bool; MOST_PROPERTIES] {
     fn judge<P: Protocol, const AT: usize>(search: &Search<P>, world: &World) -> bool {
-        search.judge(world).violated & (1 << search.sought[AT]) == 0
+        let judgement = search.judge(world, search.rules.is_settled(world));
+        judgement.violated & (1 << search.sought[AT]) == 0
     }
     [
         judge::<P, 0>,
@@ -269,10 +276,15 @@ impl<P: Protocol> Search<P> {
     /// Whether the limits allow one more world to be expanded.
     fn may_expand(&self) -> bool {
         let before = self.tally.expanded.fetch_add(1, Relaxed);
-        let too_many = self.limits.max_states.is_some_and(|most| before >= most.get());
+        let too_many = self
+            .limits
+            .max_states
+            .is_some_and(|most| before >= most.get());
         // Looking at the clock costs more than a world does.
         let too_late = before.is_multiple_of(64)
-            && self.deadline.is_some_and(|deadline| Instant::now() > deadline);
+            && self
+                .deadline
+                .is_some_and(|deadline| Instant::now() > deadline);
         if too_many || too_late {
             self.tally.cut.store(true, Relaxed);
         }
@@ -286,25 +298,33 @@ impl<P: Protocol> Search<P> {
                 mask.fetch_or(bits, Relaxed);
             }
         };
-        if self.rules.is_settled(world) {
+        let settled = self.rules.is_settled(world);
+        if settled {
             self.tally.settled.fetch_add(1, Relaxed);
         }
-        let judgement = self.judge(world);
+        let judgement = self.judge(world, settled);
         add(&self.tally.violated, judgement.violated);
         add(&self.tally.witnessed, judgement.witnessed);
     }
 
     /// Worlds with the same profiles, settled or not, are judged alike.
-    fn judge(&self, world: &World) -> Judgement {
-        let settled = self.rules.is_settled(world);
-        let judged = &self.judged[usize::from(settled)];
-        let profiles: Profiles = self.rules.profile_handles(world).collect();
-        if let Some(known) = judged.get(&profiles) {
-            return *known;
-        }
-        let judgement = self.judge_anew(world, settled);
-        judged.insert(profiles, judgement);
-        judgement
+    fn judge(&self, world: &World, settled: bool) -> Judgement {
+        let Judged {
+            edges,
+            branches,
+            last_edges,
+        } = &self.judged;
+        let mut profiles = self.rules.profile_handles(world);
+        let last = profiles.next_back();
+        let branch = profiles.fold(0, |branch, profile| {
+            remember(edges, (branch, profile), || {
+                1 + branches.fetch_add(1, Relaxed)
+            })
+        });
+        let edge = (branch, last.unwrap_or_default());
+        remember(&last_edges[usize::from(settled)], edge, || {
+            self.judge_anew(world, settled)
+        })
     }
 
     fn judge_anew(&self, world: &World, settled: bool) -> Judgement {

@@ -136,10 +136,21 @@ pub enum Choice<Timer> {
     },
 }
 
+/// An action that is enabled in a world, with the step that it makes its node take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enabled<Timer> {
+    /// The action.
+    pub action: Action<Timer>,
+    /// The step; a crash between steps is none.
+    step: Option<Handle>,
+}
+
 /// An action of a machine.
 pub type ActionOf<M> = Action<<M as Machine>::Timer>;
 /// A choice of a machine.
 pub type ChoiceOf<M> = Choice<<M as Machine>::Timer>;
+/// An enabled action of a machine.
+pub type EnabledOf<M> = Enabled<<M as Machine>::Timer>;
 
 /// How worlds of one protocol in one environment follow each other.
 pub struct Rules<P: Protocol> {
@@ -187,7 +198,7 @@ impl<P: Protocol> Rules<P> {
             });
             let input = self.parts.input(founder);
             let step = self.parts.step(self.node_handle(&world, NodeId(0)), input);
-            self.carry_out(&mut world, NodeId(0), step, None);
+            self.carry_out(&mut world, NodeId(0), self.parts.step_at(step), None);
         }
         world
     }
@@ -209,7 +220,7 @@ impl<P: Protocol> Rules<P> {
     }
 
     /// What the properties see of a world: handles of profiles, equal for equal profiles.
-    pub fn profile_handles<'a>(&'a self, world: &'a World) -> impl Iterator<Item = Handle> + 'a {
+    pub fn profile_handles(&self, world: &World) -> impl DoubleEndedIterator<Item = Handle> {
         let nodes = &world.parts[..usize::from(self.environment.nodes)];
         nodes.iter().map(|node| self.parts.profile_of(*node))
     }
@@ -223,22 +234,23 @@ impl<P: Protocol> Rules<P> {
     /// Whether the protocol has nothing left to do: no start, command, delivery or time-out is
     /// enabled.
     pub fn is_settled(&self, world: &World) -> bool {
+        if self.is_anything_on_a_link(world) {
+            return false;
+        }
         let left = |budget| world.budgets[budget] > 0;
         let (mut somebody_up, mut somebody_idle) = (false, false);
         for id in self.nodes() {
-            let node = self.node(world, id);
-            somebody_idle |= matches!(node.condition, Condition::Idle);
-            somebody_up |= node.is_up();
-            if node.is_up() && left(Budget::Timeouts) && !node.timers.is_empty() {
-                return false;
-            }
             let handle = self.node_handle(world, id);
-            if node.is_up() && left(Budget::Commands) && self.parts.command(handle).is_some() {
+            let node = self.parts.node(handle);
+            somebody_idle |= node.condition == Condition::Idle;
+            somebody_up |= node.is_up();
+            let fires = left(Budget::Timeouts) && !node.timers.is_empty();
+            let asks = left(Budget::Commands) && self.parts.command(handle).is_some();
+            if node.is_up() && (fires || asks) {
                 return false;
             }
         }
-        let starts = left(Budget::Starts) && somebody_idle && somebody_up;
-        !starts && !self.is_anything_on_a_link(world)
+        !(left(Budget::Starts) && somebody_idle && somebody_up)
     }
 
     /// Only nodes that are up have signals on the links to them: an end empties these links, and
@@ -249,7 +261,7 @@ impl<P: Protocol> Rules<P> {
     }
 
     /// Adds every action that is enabled in a world, in a fixed order.
-    pub fn enabled(&self, world: &World, actions: &mut Vec<ActionOf<P>>) {
+    pub fn enabled(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         let left = |budget| world.budgets[budget] > 0;
         if left(Budget::Starts) {
             self.offer_starts(world, actions);
@@ -277,12 +289,15 @@ impl<P: Protocol> Rules<P> {
         }
         if left(Budget::Crashes) {
             for node in self.nodes().filter(|node| self.is_up(world, *node)) {
-                actions.push(Choice::Crash { node }.into());
+                actions.push(Enabled {
+                    action: Choice::Crash { node }.into(),
+                    step: None,
+                });
             }
         }
     }
 
-    fn offer_starts(&self, world: &World, actions: &mut Vec<ActionOf<P>>) {
+    fn offer_starts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         for node in self.nodes() {
             if self.node(world, node).condition == Condition::Idle {
                 for contact in self.nodes().filter(|contact| self.is_up(world, *contact)) {
@@ -294,7 +309,7 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    fn offer_timeouts(&self, world: &World, actions: &mut Vec<ActionOf<P>>) {
+    fn offer_timeouts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         for id in self.nodes() {
             // The timers of a node that is not up are gone.
             for timer in &self.node(world, id).timers {
@@ -318,34 +333,38 @@ impl<P: Protocol> Rules<P> {
         choice: ChoiceOf<P>,
         node: NodeId,
         input: Handle,
-        actions: &mut Vec<ActionOf<P>>,
+        actions: &mut Vec<EnabledOf<P>>,
     ) {
+        let step = self.parts.step(self.node_handle(world, node), input);
+        let offer = |choice, crash_after| Enabled {
+            action: Action {
+                choice,
+                crash_after,
+            },
+            step: Some(step),
+        };
         if world.budgets[Budget::Crashes] > 0 {
-            let step = self.parts.step(self.node_handle(world, node), input);
-            actions.push(choice.clone().into());
-            actions.extend((1..=step.crashed.len()).map(|k| Action {
-                choice: choice.clone(),
-                crash_after: Some(k),
-            }));
-        } else {
-            actions.push(choice.into());
+            let crashes = 1..=self.parts.step_at(step).crashed.len();
+            actions.extend(crashes.map(|k| offer(choice.clone(), Some(k))));
         }
+        actions.push(offer(choice, None));
     }
 
-    /// The world that follows, if the action is enabled; otherwise why it is not.
+    /// The action as one that is enabled in a world; otherwise why it is not.
     ///
     /// # Errors
-    /// A sentence that says what is missing. The world is as it was.
-    pub fn act(&self, world: &World, action: &ActionOf<P>) -> Result<World, String> {
-        let mut enabled = vec![];
-        self.enabled(world, &mut enabled);
-        if enabled.contains(action) {
-            return Ok(self.follow(world, action));
-        }
-        let without_crash = Action::from(action.choice.clone());
-        Err(match action.crash_after {
-            Some(k) if enabled.contains(&without_crash) => {
-                format!("the node cannot crash after {k} effects of this step, or not any more")
+    /// A sentence that says what is missing.
+    pub fn find(&self, world: &World, action: &ActionOf<P>) -> Result<EnabledOf<P>, String> {
+        let mut actions = vec![];
+        self.enabled(world, &mut actions);
+        let whole = Action::from(action.choice.clone());
+        let could_be_whole = actions.iter().any(|enabled| enabled.action == whole);
+        let found = actions
+            .into_iter()
+            .find(|enabled| enabled.action == *action);
+        found.ok_or_else(|| match action.crash_after {
+            Some(k) if could_be_whole => {
+                format!("the node cannot crash behind {k} effects of this step")
             }
             _ => self.why_not(world, &action.choice),
         })
@@ -387,11 +406,11 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    /// The world that follows an action that is enabled.
+    /// The world that follows.
     ///
     /// # Panics
-    /// If it is not enabled.
-    pub fn follow(&self, world: &World, action: &ActionOf<P>) -> World {
+    /// If the action is not enabled in this world.
+    pub fn follow(&self, world: &World, Enabled { action, step }: &EnabledOf<P>) -> World {
         let mut next = world.clone();
         if let Some(budget) = action.choice.budget() {
             next.budgets.spend(budget);
@@ -400,16 +419,16 @@ impl<P: Protocol> Rules<P> {
             next.budgets.spend(Budget::Crashes);
         }
         if let Choice::Deliver { from, to } = action.choice {
-            let link = self.link(from, to);
-            let (_, rest) = self
-                .parts
-                .pop(next.parts[link])
-                .expect("a signal on the link");
-            next.parts[link] = rest;
+            let link = &mut next.parts[self.link(from, to)];
+            let (_, rest) = self.parts.pop(*link).expect("a signal on the link");
+            *link = rest;
         }
         let node = action.choice.node();
-        match self.step(world, &action.choice) {
-            Some(step) => self.carry_out(&mut next, node, step, action.crash_after),
+        match step {
+            Some(step) => {
+                let step = self.parts.step_at(*step);
+                self.carry_out(&mut next, node, step, action.crash_after);
+            }
             None => {
                 let crashed = self.parts.crash(self.node_handle(&next, node));
                 self.end(&mut next, node, crashed);
@@ -418,27 +437,9 @@ impl<P: Protocol> Rules<P> {
         next
     }
 
-    /// The step that an enabled choice makes its node take; a crash is none.
-    pub fn step(&self, world: &World, choice: &ChoiceOf<P>) -> Option<&Step<P>> {
-        let input = self.input(world, choice)?;
-        Some(
-            self.parts
-                .step(self.node_handle(world, choice.node()), input),
-        )
-    }
-
-    /// What an enabled choice hands to its node; a crash hands it nothing.
-    pub fn input(&self, world: &World, choice: &ChoiceOf<P>) -> Option<Handle> {
-        match choice {
-            Choice::Start { node, contact } => Some(self.start_input(world, *node, *contact)),
-            Choice::Command { node } => self.parts.command(self.node_handle(world, *node)),
-            Choice::Deliver { from, to } => {
-                let head = self.parts.pop(world.parts[self.link(*from, *to)]);
-                head.map(|(signal, _)| signal)
-            }
-            Choice::Timeout { timer, .. } => Some(self.timeout_input(timer)),
-            Choice::Crash { .. } => None,
-        }
+    /// The step that an enabled action makes its node take; a crash between steps is none.
+    pub fn step(&self, Enabled { step, .. }: &EnabledOf<P>) -> Option<&Step<P>> {
+        step.map(|step| self.parts.step_at(step))
     }
 
     fn start_input(&self, world: &World, node: NodeId, contact: NodeId) -> Handle {
