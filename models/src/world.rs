@@ -12,9 +12,10 @@ use crate::{
     property::Profile,
     protocol::Protocol,
 };
-use interrex::machine::{Address, Boot, Event, EventOf, Machine, NodeId, Peer};
+use clap::ValueEnum;
+use interrex::machine::{Address, Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
 use serde::{Deserialize, Serialize};
-use std::{fmt, ops};
+use std::{collections::BTreeMap, fmt, ops};
 
 /// What the environment of a run is like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub struct Environment {
 }
 
 /// How the group begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
     /// The group is formed and has nothing under way.
@@ -41,7 +42,7 @@ pub enum Start {
 }
 
 /// When timers may fire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Timers {
     /// Only when there is nothing to deliver: time-outs are long.
@@ -52,8 +53,8 @@ pub enum Timers {
 }
 
 /// What can happen only so many times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(usize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Budget {
     /// First starts of nodes.
     Starts,
@@ -65,20 +66,10 @@ pub enum Budget {
     Crashes,
 }
 
-/// How often each can still happen; 0 means never.
+/// How often each can still happen; what is not named cannot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "NamedBudgets", into = "NamedBudgets")]
-pub struct Budgets([u8; 4]);
-
-/// As scenarios and traces write them.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct NamedBudgets {
-    starts: u8,
-    commands: u8,
-    timeouts: u8,
-    crashes: u8,
-}
+#[serde(from = "BTreeMap<Budget, u8>", into = "BTreeMap<Budget, u8>")]
+pub struct Budgets([u8; Budget::ALL.len()]);
 
 /// A state of the whole system: one handle for each node, one for each link, and what is left.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,13 +80,11 @@ pub struct World {
 }
 
 /// One thing that happens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Action<Timer> {
     /// What happens.
-    #[serde(flatten)]
     pub choice: Choice<Timer>,
     /// Only the first k effects of the step happen, and then its node crashes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash_after: Option<usize>,
 }
 
@@ -437,9 +426,25 @@ impl<P: Protocol> Rules<P> {
         next
     }
 
-    /// The step that an enabled action makes its node take; a crash between steps is none.
-    pub fn step(&self, Enabled { step, .. }: &EnabledOf<P>) -> Option<&Step<P>> {
-        step.map(|step| self.parts.step_at(step))
+    /// The effects of an enabled action that happen: all that the machine asks for, or the first k.
+    pub fn effects(&self, Enabled { action, step }: &EnabledOf<P>) -> &[EffectOf<P>] {
+        let effects = step.map_or(&[][..], |step| &self.parts.step_at(step).effects);
+        &effects[..action.crash_after.unwrap_or(effects.len())]
+    }
+
+    /// What an enabled choice hands to its node; a crash hands it nothing.
+    pub fn input(&self, world: &World, choice: &ChoiceOf<P>) -> Option<&Input<P>> {
+        let input = match choice {
+            Choice::Start { node, contact } => Some(self.start_input(world, *node, *contact)),
+            Choice::Command { node } => self.parts.command(self.node_handle(world, *node)),
+            Choice::Deliver { from, to } => {
+                let head = self.parts.pop(world.parts[self.link(*from, *to)]);
+                head.map(|(signal, _)| signal)
+            }
+            Choice::Timeout { timer, .. } => Some(self.timeout_input(timer)),
+            Choice::Crash { .. } => None,
+        };
+        input.map(|input| self.parts.input_at(input))
     }
 
     fn start_input(&self, world: &World, node: NodeId, contact: NodeId) -> Handle {
@@ -579,6 +584,37 @@ impl<Timer> Choice<Timer> {
         }
     }
 
+    /// Whose signal it delivers, if it does.
+    pub fn sender(&self) -> Option<NodeId> {
+        match self {
+            Self::Deliver { from, .. } => Some(*from),
+            Self::Start { .. }
+            | Self::Command { .. }
+            | Self::Timeout { .. }
+            | Self::Crash { .. } => None,
+        }
+    }
+
+    /// The same, with its timer written in another way.
+    ///
+    /// # Errors
+    /// What `timer` fails with.
+    pub fn try_map_timer<T, E>(
+        self,
+        timer: impl FnOnce(Timer) -> Result<T, E>,
+    ) -> Result<Choice<T>, E> {
+        Ok(match self {
+            Self::Start { node, contact } => Choice::Start { node, contact },
+            Self::Command { node } => Choice::Command { node },
+            Self::Deliver { from, to } => Choice::Deliver { from, to },
+            Self::Timeout { node, timer: name } => Choice::Timeout {
+                node,
+                timer: timer(name)?,
+            },
+            Self::Crash { node } => Choice::Crash { node },
+        })
+    }
+
     /// All nodes that it names.
     fn nodes(&self) -> Vec<NodeId> {
         match self {
@@ -649,19 +685,139 @@ impl Budgets {
     }
 }
 
-impl From<NamedBudgets> for Budgets {
-    fn from(named: NamedBudgets) -> Self {
-        Self([named.starts, named.commands, named.timeouts, named.crashes])
+impl Start {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Joining => "joining",
+        }
     }
 }
 
-impl From<Budgets> for NamedBudgets {
-    fn from(Budgets([starts, commands, timeouts, crashes]): Budgets) -> Self {
-        Self {
-            starts,
-            commands,
-            timeouts,
-            crashes,
+impl From<BTreeMap<Budget, u8>> for Budgets {
+    fn from(named: BTreeMap<Budget, u8>) -> Self {
+        let mut budgets = Self::default();
+        for (budget, times) in named {
+            budgets[budget] = times;
         }
+        budgets
+    }
+}
+
+impl From<Budgets> for BTreeMap<Budget, u8> {
+    fn from(budgets: Budgets) -> Self {
+        Budget::ALL.map(|budget| (budget, budgets[budget])).into()
+    }
+}
+
+impl Budget {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Starts, Self::Commands, Self::Timeouts, Self::Crashes];
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Starts => "starts",
+            Self::Commands => "commands",
+            Self::Timeouts => "timeouts",
+            Self::Crashes => "crashes",
+        })
+    }
+}
+
+/// Those that are above 0: `commands 2, crashes 1`.
+impl fmt::Display for Budgets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Budget::ALL.into_iter().filter(|budget| self[*budget] > 0);
+        let texts: Vec<_> = named
+            .map(|budget| format!("{budget} {}", self[budget]))
+            .collect();
+        f.pad(&if texts.is_empty() {
+            "nothing happens".into()
+        } else {
+            texts.join(", ")
+        })
+    }
+}
+
+impl Environment {
+    /// An environment, with the budgets that are given. In a group that is still to be joined each
+    /// other node can start once, and each join timer can fire, unless the budgets say otherwise.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub fn new(
+        nodes: u16,
+        start: Start,
+        timers: Timers,
+        given: &BTreeMap<Budget, u8>,
+    ) -> Result<Self, String> {
+        Self::check_size(nodes)?;
+        if start == Start::Joined && given.contains_key(&Budget::Starts) {
+            return Err("a joined group has nobody left to start: leave out `starts`".into());
+        }
+        let mut budgets = Budgets::default();
+        if start == Start::Joining {
+            let size = u8::try_from(nodes).expect("few nodes");
+            budgets[Budget::Starts] = size - 1;
+            budgets[Budget::Timeouts] = size;
+        }
+        for (budget, times) in given {
+            budgets[*budget] = *times;
+        }
+        Ok(Self {
+            nodes,
+            start,
+            timers,
+            budgets,
+        })
+    }
+
+    /// A short name: `joined-3-commands-2-crashes-1`.
+    #[must_use]
+    pub fn slug(&self) -> String {
+        let mut slug = format!("{}-{}", self.start.name(), self.nodes);
+        if self.timers == Timers::Any {
+            slug += "-any";
+        }
+        for budget in Budget::ALL
+            .into_iter()
+            .filter(|budget| self.budgets[*budget] > 0)
+        {
+            slug += &format!("-{budget}-{}", self.budgets[budget]);
+        }
+        slug
+    }
+
+    /// More nodes than any search or schedule gets through.
+    const MOST_NODES: u16 = 32;
+
+    /// Whether a group can have this size.
+    ///
+    /// # Errors
+    /// A sentence that says which it can have.
+    pub fn check_size(nodes: u16) -> Result<(), String> {
+        if (1..=Self::MOST_NODES).contains(&nodes) {
+            return Ok(());
+        }
+        Err(format!("{nodes} nodes: expected 1 to {}", Self::MOST_NODES))
+    }
+}
+
+/// `3 nodes, joined, late timers; commands 2, crashes 1`.
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = self.start.name();
+        let timers = match self.timers {
+            Timers::Late => "late timers",
+            Timers::Any => "timers at any time",
+        };
+        let plural = if self.nodes == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{} node{plural}, {start}, {timers}; {}",
+            self.nodes, self.budgets
+        )
     }
 }

@@ -1,0 +1,324 @@
+//! Checking a scenario: what the search found, as verdicts, beside what was expected.
+
+use crate::{
+    memory,
+    property::Kind,
+    protocol::Protocol,
+    scenario::{Expected, Scenario},
+    search::{Finding, Limits, Progress, search},
+    trace::Trace,
+    world::{Budgets, Environment, Rules, Start, Timers},
+};
+use serde::Serialize;
+use std::{fmt, sync::Arc, time::Instant};
+
+/// What was found out about a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The search ran to its end, no world violates it, and in one it was at stake.
+    Holds,
+    /// A world violates it.
+    Violated,
+    /// The search ran to its end, but the property was never at stake.
+    Unwitnessed,
+    /// A limit cut the search before anything was found.
+    Unknown,
+}
+
+/// How a report compares with what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Comparison {
+    /// Everything that was expected came true.
+    AsExpected,
+    /// A limit cut the search short; nothing that it found contradicts.
+    Cut,
+    /// A verdict, a number of steps or the number of worlds is another.
+    Differs,
+}
+
+/// What a check found out about a scenario.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The protocol's name.
+    pub protocol: String,
+    /// How many nodes there are.
+    pub nodes: u16,
+    /// The environment that the verdicts are about.
+    pub environment: ReportedEnvironment,
+    /// What explored the worlds.
+    pub engine: &'static str,
+    /// On how many threads.
+    pub threads: usize,
+    /// Every reachable world was visited.
+    pub complete: bool,
+    /// How many distinct worlds were met.
+    pub states: u64,
+    /// How many there should be.
+    pub expected_states: Option<u64>,
+    /// How many pairs of a world and an action enabled in it.
+    pub transitions: u64,
+    /// Actions on the way to the farthest world; exact on one thread.
+    pub depth: usize,
+    /// How many worlds were settled.
+    pub settled: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// The most memory the process held meanwhile; null where the system does not tell.
+    pub peak_rss_bytes: Option<u64>,
+    /// A verdict for each property.
+    pub properties: Vec<Row>,
+}
+
+/// The environment as reports have it, its budgets side by side with the rest.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReportedEnvironment {
+    start: Start,
+    timers: Timers,
+    #[serde(flatten)]
+    budgets: Budgets,
+}
+
+/// The verdict on one property.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The property's name.
+    pub name: &'static str,
+    /// When it is judged.
+    pub kind: Kind,
+    /// What was found out.
+    pub verdict: Verdict,
+    /// What should have been.
+    pub expected: Option<Verdict>,
+    /// The actions in a shortest counterexample.
+    pub steps: Option<usize>,
+    /// How many they should have been.
+    pub expected_steps: Option<usize>,
+    /// The file that holds the counterexample.
+    pub trace: Option<String>,
+    /// The counterexample.
+    #[serde(skip)]
+    pub counterexample: Option<Trace>,
+}
+
+/// Explores a scenario exhaustively and judges its properties.
+///
+/// # Example
+///
+/// ```
+/// use interrex_models::{check::check, property::{SINGLE_LEADER, VALIDITY}, registry::gms3, scenario::*, search::Limits, world::*};
+///
+/// let environment = Environment::new(3, Start::Joined, Timers::Late, &[(Budget::Commands, 1), (Budget::Crashes, 1)].into())?;
+/// let scenario = Scenario {
+///     name: "one message, one crash".into(),
+///     protocol: "gms3".into(),
+///     summary: String::new(),
+///     nightly: false,
+///     environment,
+///     states: None,
+///     properties: vec![
+///         (&SINGLE_LEADER, Some(Expected::Holds)),
+///         // What is forwarded to a leader that has just died is lost.
+///         (&VALIDITY, Some(Expected::Violated(3))),
+///     ],
+/// };
+/// check(gms3(), &scenario, Limits::default(), &mut |_| {}).assert_as_expected();
+/// # Ok::<(), String>(())
+/// ```
+///
+/// # Panics
+/// If the scenario has no properties or too many, or the limits allow no thread.
+pub fn check<P: Protocol>(
+    protocol: P,
+    scenario: &Scenario,
+    limits: Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Report {
+    assert!(
+        !scenario.properties.is_empty(),
+        "a scenario without properties checks nothing"
+    );
+    let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
+    let properties: Vec<_> = scenario
+        .properties
+        .iter()
+        .map(|(property, _)| *property)
+        .collect();
+    memory::forget_peak();
+    let began = Instant::now();
+    let findings = search(&rules, &properties, limits, progress);
+    let seconds = began.elapsed().as_secs_f64();
+
+    let row = |(finding, (_, expected)): (&Finding<P>, &(_, Option<Expected>))| {
+        let counterexample = finding
+            .counterexample
+            .as_ref()
+            .map(|run| Trace::record(&rules, &scenario.name, finding.property.name, run));
+        Row {
+            name: finding.property.name,
+            kind: finding.property.kind,
+            verdict: verdict(findings.complete, finding),
+            expected: expected.map(Expected::verdict),
+            steps: counterexample.as_ref().map(|trace| trace.steps.len()),
+            expected_steps: expected.and_then(Expected::steps),
+            trace: None,
+            counterexample,
+        }
+    };
+    let Environment {
+        nodes,
+        start,
+        timers,
+        budgets,
+    } = scenario.environment;
+    Report {
+        scenario: scenario.name.clone(),
+        protocol: P::NAME.into(),
+        nodes,
+        environment: ReportedEnvironment {
+            start,
+            timers,
+            budgets,
+        },
+        engine: "stateright",
+        threads: limits.threads,
+        complete: findings.complete,
+        states: findings.states,
+        expected_states: scenario.states,
+        transitions: findings.transitions,
+        depth: findings.depth,
+        settled: findings.settled,
+        seconds,
+        peak_rss_bytes: memory::peak(),
+        properties: findings
+            .properties
+            .iter()
+            .zip(&scenario.properties)
+            .map(row)
+            .collect(),
+    }
+}
+
+fn verdict<P: Protocol>(complete: bool, finding: &Finding<P>) -> Verdict {
+    if finding.violated {
+        Verdict::Violated
+    } else if !complete {
+        Verdict::Unknown
+    } else if finding.witnessed {
+        Verdict::Holds
+    } else {
+        Verdict::Unwitnessed
+    }
+}
+
+impl Report {
+    /// How it compares with what was expected.
+    #[must_use]
+    pub fn comparison(&self) -> Comparison {
+        let rows = self.properties.iter().map(Row::comparison);
+        rows.chain([self.states_comparison()])
+            .max()
+            .unwrap_or(Comparison::AsExpected)
+    }
+
+    /// How the number of worlds compares with what was expected.
+    #[must_use]
+    pub fn states_comparison(&self) -> Comparison {
+        match self.expected_states {
+            _ if !self.complete => Comparison::Cut,
+            Some(expected) if expected != self.states => Comparison::Differs,
+            _ => Comparison::AsExpected,
+        }
+    }
+
+    /// For tests.
+    ///
+    /// # Panics
+    /// If anything differs from what was expected, or the search was cut short: with the difference.
+    pub fn assert_as_expected(&self) {
+        let rows = self
+            .properties
+            .iter()
+            .filter(|row| row.comparison() != Comparison::AsExpected);
+        let mut wrong: Vec<_> = rows.map(Row::to_string).collect();
+        if self.states_comparison() != Comparison::AsExpected {
+            let Self {
+                states,
+                complete,
+                expected_states,
+                ..
+            } = self;
+            wrong.push(format!(
+                "{states} worlds (complete: {complete}), expected {expected_states:?}"
+            ));
+        }
+        assert!(
+            wrong.is_empty(),
+            "{}:\n  {}",
+            self.scenario,
+            wrong.join("\n  ")
+        );
+    }
+}
+
+impl Row {
+    /// How it compares with what was expected.
+    #[must_use]
+    pub fn comparison(&self) -> Comparison {
+        match (self.verdict, self.expected) {
+            (Verdict::Unknown, _) => Comparison::Cut,
+            // The run to it was not found before the limit.
+            (Verdict::Violated, Some(Verdict::Violated) | None) if self.steps.is_none() => {
+                Comparison::Cut
+            }
+            (verdict, Some(expected)) if verdict != expected => Comparison::Differs,
+            (_, Some(_)) if self.steps != self.expected_steps => Comparison::Differs,
+            _ => Comparison::AsExpected,
+        }
+    }
+}
+
+impl Expected {
+    fn verdict(self) -> Verdict {
+        match self {
+            Self::Holds => Verdict::Holds,
+            Self::Unwitnessed => Verdict::Unwitnessed,
+            Self::Violated(_) => Verdict::Violated,
+        }
+    }
+
+    fn steps(self) -> Option<usize> {
+        match self {
+            Self::Violated(steps) => Some(steps),
+            Self::Holds | Self::Unwitnessed => None,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Holds => "holds",
+            Self::Violated => "violated",
+            Self::Unwitnessed => "unwitnessed",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// `single-leader: violated in 3 steps, expected holds`.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |verdict: Verdict, steps: Option<usize>| match steps {
+            Some(steps) => format!("{verdict} in {steps} steps"),
+            None => verdict.to_string(),
+        };
+        write!(f, "{}: {}", self.name, said(self.verdict, self.steps))?;
+        match self.expected {
+            Some(expected) => write!(f, ", expected {}", said(expected, self.expected_steps)),
+            None => Ok(()),
+        }
+    }
+}

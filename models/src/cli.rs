@@ -1,0 +1,134 @@
+//! What can be said on the command line, and what the answers look like.
+
+mod check;
+mod list;
+mod replay;
+
+use anstyle::{AnsiColor, Style};
+use clap::{Parser, Subcommand, ValueEnum};
+use comfy_table::{ContentArrangement, Table, presets};
+use interrex_models::file::FileError;
+use std::{fmt, io, path::PathBuf, process::ExitCode};
+
+/// Checks leader election and group membership, and reproduces what goes wrong.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  as expected
+  1  a verdict, a number of steps or a number of worlds differs from what is expected
+  2  bad usage, or a bad scenario or trace
+  3  cut short by a limit";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Explore scenarios exhaustively and judge their properties
+    Check(check::Check),
+    /// Show the protocols, scenarios and properties there are
+    List(list::List),
+    /// Run a trace again and show every step
+    Replay(replay::Replay),
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        match self.command {
+            Command::Check(check) => check.run(),
+            Command::List(list) => list.run(),
+            Command::Replay(replay) => replay.run(),
+        }
+    }
+}
+
+/// Where the scenarios and the known traces are.
+#[derive(Debug, clap::Args)]
+struct Folders {
+    /// The folder of scenarios
+    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"), hide_default_value = true)]
+    scenarios: PathBuf,
+    /// The folder of known traces
+    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../traces"), hide_default_value = true)]
+    traces: PathBuf,
+}
+
+/// Who reads the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Human,
+    /// For programs
+    Json,
+}
+
+/// How the command ends; the numbers are part of its interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    AsExpected = 0,
+    Differs = 1,
+    Bad = 2,
+    Cut = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was asked for makes no sense.
+    Usage(String),
+    /// A file is not what it should be.
+    File(FileError),
+    /// The answer could not be written.
+    Output(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) => f.write_str(message),
+            Self::File(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "cannot write the answer: {error}"),
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
+const STRONG: Style = Style::new().bold();
+const WEAK: Style = Style::new().dimmed();
+
+/// A text in a style; on anything but a terminal, just the text.
+fn styled(style: Style, text: impl fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A table without lines; on a terminal it fits the width.
+fn table() -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table
+}

@@ -1,0 +1,367 @@
+//! `interrex check`.
+
+use super::{BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG, styled, table};
+use clap::ValueEnum;
+use comfy_table::{Cell, CellAlignment, Color};
+use indicatif::{ProgressBar, ProgressStyle};
+use interrex_models::{
+    check::{Comparison, Report, Row, Verdict, check},
+    file,
+    registry::Known,
+    scenario::Scenario,
+    search::{Limits, Progress},
+    with_protocol,
+    world::{Budget, Environment, Start, Timers},
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
+    num::{NonZeroU64, NonZeroUsize},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+/// Explores every world that a scenario allows. Without patterns: every scenario that is not marked
+/// nightly. Or make a scenario here:
+///
+///   interrex check --protocol gms3 --nodes 4 --start joined --budget commands=3,crashes=2
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_help = super::EXIT_CODES)]
+pub(super) struct Check {
+    /// Only scenarios whose names contain one of these
+    #[arg(value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// Scenarios marked nightly too
+    #[arg(long)]
+    nightly: bool,
+    /// What explores the worlds
+    #[arg(long, value_enum, default_value_t = Engine::Stateright)]
+    engine: Engine,
+    /// How many threads explore; by default as many as there are cores
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Write the shortest counterexamples below this folder
+    #[arg(long, value_name = "DIR")]
+    save_traces: Option<PathBuf>,
+    /// Expand at most this many worlds of a scenario
+    #[arg(long, value_name = "N")]
+    max_states: Option<NonZeroU64>,
+    /// Expand no world later than this, in each of the two passes of a search
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    max_seconds: Option<u64>,
+    #[command(flatten)]
+    folders: Folders,
+    #[command(flatten)]
+    made: Made,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// Breadth first, in memory
+    Stateright,
+}
+
+/// A scenario made on the line.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "A scenario of your own")]
+struct Made {
+    /// The protocol, by name
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["patterns", "nightly"], requires_all = ["nodes", "start"])]
+    protocol: Option<String>,
+    /// How many nodes
+    #[arg(long, value_name = "N", requires = "protocol")]
+    nodes: Option<u16>,
+    /// How the group begins
+    #[arg(long, value_enum, requires = "protocol")]
+    start: Option<Start>,
+    /// When timers may fire
+    #[arg(long, value_enum, requires = "protocol", default_value_t)]
+    timers: Timers,
+    /// What can happen how often: starts, commands, timeouts, crashes
+    #[arg(long, value_name = "NAME=N,…", requires = "protocol", value_delimiter = ',', value_parser = parse_budget)]
+    budget: Vec<(Budget, u8)>,
+    /// Only these properties
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        requires = "protocol",
+        value_delimiter = ','
+    )]
+    property: Vec<String>,
+}
+
+impl Check {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let scenarios = match &self.made.protocol {
+            Some(protocol) => vec![self.made.scenario(protocol)?],
+            None => self.chosen(Scenario::read_all(&self.folders.scenarios)?)?,
+        };
+        let mut out = anstream::stdout().lock();
+        let mut worst = Comparison::AsExpected;
+        for scenario in &scenarios {
+            let mut report = self.check(scenario)?;
+            worst = worst.max(report.comparison());
+            self.name_traces(&mut report)?;
+            match self.format {
+                Format::Human => show(&mut out, scenario, &report)?,
+                Format::Json => writeln!(out, "{}", serde_json::json!(report))?,
+            }
+        }
+        if self.format == Format::Human {
+            conclude(&mut out, scenarios.len(), worst)?;
+        }
+        Ok(match worst {
+            Comparison::AsExpected => Exit::AsExpected,
+            Comparison::Differs => Exit::Differs,
+            Comparison::Cut => Exit::Cut,
+        })
+    }
+
+    /// The scenarios that the patterns choose. A nightly one is chosen by its whole name, too.
+    fn chosen(&self, scenarios: Vec<Scenario>) -> Result<Vec<Scenario>, Failure> {
+        let names: Vec<_> = scenarios
+            .iter()
+            .map(|scenario| scenario.name.clone())
+            .collect();
+        for pattern in &self.patterns {
+            if !names.iter().any(|name| name.contains(pattern.as_str())) {
+                let hint = file::did_you_mean(pattern, names.iter().map(String::as_str));
+                let names = names.join(", ");
+                let message =
+                    format!("no scenario is named like `{pattern}`{hint} (there are: {names})");
+                return Err(Failure::Usage(message));
+            }
+        }
+        let chosen = |scenario: &Scenario| {
+            let named = self.patterns.contains(&scenario.name);
+            let matches = |pattern: &String| scenario.name.contains(pattern.as_str());
+            let wanted = self.patterns.is_empty() || self.patterns.iter().any(matches);
+            named || (wanted && (self.nightly || !scenario.nightly))
+        };
+        let chosen: Vec<_> = scenarios.into_iter().filter(chosen).collect();
+        if chosen.is_empty() {
+            let message = "only nightly scenarios are named like this: add --nightly".into();
+            return Err(Failure::Usage(message));
+        }
+        Ok(chosen)
+    }
+
+    fn check(&self, scenario: &Scenario) -> Result<Report, Failure> {
+        let Engine::Stateright = self.engine;
+        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let limits = Limits {
+            threads: self.threads.unwrap_or(cores).get(),
+            max_states: self.max_states,
+            max_time: self.max_seconds.map(Duration::from_secs),
+        };
+        let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
+        let bar = progress_bar(scenario);
+        let mut progress = |now: Progress| {
+            if now.shortening {
+                bar.set_message("shortening counterexamples");
+            }
+            bar.set_position(now.states);
+        };
+        let report =
+            with_protocol!(known, protocol => check(protocol, scenario, limits, &mut progress));
+        bar.finish_and_clear();
+        Ok(report)
+    }
+
+    /// Names the file of each counterexample: the one that is written, or the one that is known.
+    fn name_traces(&self, report: &mut Report) -> Result<(), Failure> {
+        for row in &mut report.properties {
+            let Some(trace) = &row.counterexample else {
+                continue;
+            };
+            let path = match &self.save_traces {
+                Some(folder) => {
+                    let path = folder.join(trace.file_name());
+                    trace.save(&path)?;
+                    Some(path)
+                }
+                None => {
+                    Some(self.folders.traces.join(trace.file_name())).filter(|path| path.exists())
+                }
+            };
+            row.trace = path.map(|path| shown(&path));
+        }
+        Ok(())
+    }
+}
+
+/// A path as seen from here, if it is below.
+fn shown(path: &Path) -> String {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let here = std::env::current_dir().and_then(fs::canonicalize);
+    let below = here
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
+    below.unwrap_or(path).display().to_string()
+}
+
+fn progress_bar(scenario: &Scenario) -> ProgressBar {
+    // Written to standard error, and only if that is a terminal.
+    let (bar, template) = match scenario.states {
+        Some(states) => (
+            ProgressBar::new(states),
+            "{prefix} [{bar:30}] {human_pos} of {human_len} worlds, {elapsed} {msg}",
+        ),
+        None => (
+            ProgressBar::new_spinner(),
+            "{prefix} {spinner} {human_pos} worlds, {elapsed} {msg}",
+        ),
+    };
+    let style = ProgressStyle::with_template(template).expect("a template that indicatif knows");
+    bar.with_style(style).with_prefix(scenario.name.clone())
+}
+
+impl Made {
+    fn scenario(&self, protocol: &str) -> Result<Scenario, Failure> {
+        let known: Known = protocol.parse().map_err(Failure::Usage)?;
+        let (Some(nodes), Some(start)) = (self.nodes, self.start) else {
+            return Err(Failure::Usage(
+                "--protocol needs --nodes and --start".into(),
+            ));
+        };
+        let mut given = BTreeMap::new();
+        for (budget, times) in &self.budget {
+            if given.insert(*budget, *times).is_some() {
+                return Err(Failure::Usage(format!(
+                    "the budget `{budget}` is given twice"
+                )));
+            }
+        }
+        let environment =
+            Environment::new(nodes, start, self.timers, &given).map_err(Failure::Usage)?;
+        let mut properties = known.properties().to_vec();
+        if !self.property.is_empty() {
+            let named: Result<Vec<_>, _> = self
+                .property
+                .iter()
+                .map(|name| known.property(name))
+                .collect();
+            properties = named.map_err(Failure::Usage)?;
+        }
+        Ok(Scenario {
+            name: format!("{protocol}/{}", environment.slug()),
+            protocol: protocol.into(),
+            summary: "made on the command line".into(),
+            nightly: false,
+            environment,
+            states: None,
+            properties: properties
+                .into_iter()
+                .map(|property| (property, None))
+                .collect(),
+        })
+    }
+}
+
+fn parse_budget(text: &str) -> Result<(Budget, u8), String> {
+    let names = || Budget::ALL.map(|budget| budget.to_string()).join(", ");
+    let (name, times) = text
+        .split_once('=')
+        .ok_or_else(|| format!("expected NAME=N, where NAME is one of: {}", names()))?;
+    let budget = Budget::ALL
+        .into_iter()
+        .find(|budget| budget.to_string() == name);
+    let budget =
+        budget.ok_or_else(|| format!("there is no budget `{name}` (there are: {})", names()))?;
+    let times = times
+        .parse()
+        .map_err(|_| format!("`{times}` is not a number from 0 to 255"))?;
+    Ok((budget, times))
+}
+
+fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}  {}",
+        styled(STRONG, &scenario.name),
+        scenario.summary
+    )?;
+    writeln!(out, "  {}", scenario.environment)?;
+    let Report {
+        states,
+        transitions,
+        settled,
+        depth,
+        seconds,
+        ..
+    } = report;
+    let end = if report.complete {
+        "complete"
+    } else {
+        "cut short by a limit"
+    };
+    let memory = report
+        .peak_rss_bytes
+        .map_or(String::new(), |bytes| format!(", {} MB", bytes / 1_000_000));
+    writeln!(
+        out,
+        "  {states} worlds, {settled} settled; {transitions} transitions; depth {depth}; {end} in {seconds:.2} s{memory}"
+    )?;
+    if report.states_comparison() == Comparison::Differs {
+        let expected = report.expected_states.unwrap_or_default();
+        writeln!(
+            out,
+            "  {}",
+            styled(BAD, format!("expected {expected} worlds"))
+        )?;
+    }
+    let mut table = table();
+    table.set_header(["  property", "kind", "verdict", "steps", ""]);
+    for row in &report.properties {
+        table.add_row([
+            Cell::new(format!("  {}", row.name)),
+            Cell::new(format!("{:?}", row.kind).to_lowercase()),
+            Cell::new(row.verdict).fg(colour(row)),
+            Cell::new(row.steps.map_or(String::new(), |steps| steps.to_string()))
+                .set_alignment(CellAlignment::Right),
+            remark(row),
+        ]);
+    }
+    writeln!(out, "{}\n", table.trim_fmt())
+}
+
+/// A violation that is expected is no alarm.
+fn colour(row: &Row) -> Color {
+    match (row.comparison(), row.verdict) {
+        (Comparison::Differs, _) => Color::Red,
+        (Comparison::Cut, _) | (_, Verdict::Violated | Verdict::Unwitnessed | Verdict::Unknown) => {
+            Color::Yellow
+        }
+        (Comparison::AsExpected, Verdict::Holds) => Color::Green,
+    }
+}
+
+fn remark(row: &Row) -> Cell {
+    match (row.comparison(), row.expected, row.expected_steps) {
+        (Comparison::Differs, Some(expected), Some(steps)) => {
+            Cell::new(format!("expected: {expected} in {steps} steps")).fg(Color::Red)
+        }
+        (Comparison::Differs, Some(expected), None) => {
+            Cell::new(format!("expected: {expected}")).fg(Color::Red)
+        }
+        _ => Cell::new(row.trace.as_deref().unwrap_or_default()),
+    }
+}
+
+fn conclude(out: &mut impl Write, scenarios: usize, worst: Comparison) -> io::Result<()> {
+    let plural = if scenarios == 1 { "" } else { "s" };
+    let end = match worst {
+        Comparison::AsExpected => styled(GOOD, "as expected"),
+        Comparison::Cut => styled(
+            DOUBTFUL,
+            "cut short by a limit: what is not violated is unknown",
+        ),
+        Comparison::Differs => styled(BAD, "not as expected"),
+    };
+    writeln!(out, "{scenarios} scenario{plural}: {end}")
+}

@@ -1,0 +1,59 @@
+//! `interrex list`.
+
+use super::{Exit, Failure, Folders, STRONG, styled, table};
+use interrex_models::{
+    property::{self, Kind},
+    registry::Known,
+    scenario::Scenario,
+};
+use std::io::{self, Write};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    folders: Folders,
+}
+
+impl List {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let scenarios = Scenario::read_all(&self.folders.scenarios)?;
+        let mut out = anstream::stdout().lock();
+
+        let protocols = Known::ALL.map(|known| (known.name().into(), known.summary().into()));
+        section(&mut out, "Protocols", protocols)?;
+
+        let nightly = |scenario: &Scenario| if scenario.nightly { " (nightly)" } else { "" };
+        let scenarios = (scenarios.into_iter()).map(|scenario| {
+            (
+                format!("{}{}", scenario.name, nightly(&scenario)),
+                scenario.summary,
+            )
+        });
+        section(&mut out, "Scenarios", scenarios)?;
+
+        let settled = "Settled properties, judged where the protocol has nothing left to do";
+        for (kind, title) in [
+            (Kind::Safety, "Safety properties, judged in every world"),
+            (Kind::Settled, settled),
+        ] {
+            let properties = property::ALL
+                .iter()
+                .filter(|property| property.kind == kind);
+            let lines = properties.map(|property| (property.name.into(), property.claim.into()));
+            section(&mut out, title, lines)?;
+        }
+        Ok(Exit::AsExpected)
+    }
+}
+
+fn section(
+    out: &mut impl Write,
+    title: &str,
+    lines: impl IntoIterator<Item = (String, String)>,
+) -> io::Result<()> {
+    let mut table = table();
+    for (name, line) in lines {
+        table.add_row([format!("  {name}"), line]);
+    }
+    writeln!(out, "{}\n{}\n", styled(STRONG, title), table.trim_fmt())
+}

@@ -1,0 +1,147 @@
+//! A replayed run as a sequence diagram, in text.
+
+use crate::{replay::Replayed, text::plain};
+use interrex::machine::NodeId;
+use serde_json::Value;
+use std::fmt::Write;
+
+/// Where the first lifeline stands, and how far apart they are.
+const MARGIN: usize = 8;
+const DISTANCE: usize = 12;
+
+/// Draws a run of a group in which the nodes of `up` run at the beginning.
+///
+/// Time goes down; a column is a node. `●` is a step: an arrow to it is the signal that it took, which
+/// may have been sent much earlier. Beside it stands what was met, and below what was done. `✕` is the
+/// end of a life.
+#[must_use]
+pub fn draw(up: &[bool], steps: &[Replayed]) -> String {
+    let mut drawing = Drawing {
+        up: up.to_vec(),
+        text: String::new(),
+    };
+    drawing.heading();
+    for step in steps {
+        drawing.step(step);
+    }
+    drawing.text
+}
+
+struct Drawing {
+    up: Vec<bool>,
+    text: String,
+}
+
+impl Drawing {
+    fn heading(&mut self) {
+        let mut line = self.blank();
+        for node in 0..self.up.len() {
+            let name = format!("n{node}");
+            put(&mut line, column(node), &name);
+        }
+        self.write(&line, "");
+        let lifelines = self.lifelines();
+        self.write(&lifelines, "");
+    }
+
+    fn step(&mut self, step: &Replayed) {
+        let node = usize::from(step.node.0);
+        let mut line = self.lifelines();
+        put(&mut line, 2, &format!("{:>3}", step.step));
+        if let (Some(NodeId(from)), Some(met)) = (step.from, &step.met) {
+            arrow(&mut line, usize::from(from), node, &signal(met).0);
+        }
+        put(&mut line, column(node), "●");
+        let met = match (&step.left_out, &step.met) {
+            (Some(reason), _) => format!("left out: {}: {reason}", step.action),
+            (None, Some(met)) => signal(met).1,
+            (None, None) => "crash".into(),
+        };
+        self.write(&line, &met);
+
+        for effect in &step.effects {
+            let lifelines = self.lifelines();
+            self.write(&lifelines, &format!("  {}", plain(effect)));
+        }
+        let condition = step.changes.iter().find(|change| change.what == "state");
+        match condition.and_then(|change| change.after.as_str()) {
+            Some(end) => self.end(node, end),
+            None => self.up[node] |= step.left_out.is_none(),
+        }
+    }
+
+    fn end(&mut self, node: usize, condition: &str) {
+        let mut line = self.lifelines();
+        put(&mut line, column(node), "✕");
+        self.write(&line, &format!("  {condition}"));
+        self.up[node] = false;
+    }
+
+    fn blank(&self) -> Vec<char> {
+        vec![' '; column(self.up.len())]
+    }
+
+    fn lifelines(&self) -> Vec<char> {
+        let mut line = self.blank();
+        for (node, _) in self.up.iter().enumerate().filter(|(_, up)| **up) {
+            put(&mut line, column(node), "│");
+        }
+        line
+    }
+
+    fn write(&mut self, line: &[char], note: &str) {
+        let line: String = line.iter().collect();
+        let _ = writeln!(self.text, "{}", format!("{line}{note}").trim_end());
+    }
+}
+
+fn column(node: usize) -> usize {
+    MARGIN + node * DISTANCE
+}
+
+fn put(line: &mut [char], at: usize, text: &str) {
+    for (place, letter) in line[at..].iter_mut().zip(text.chars()) {
+        *place = letter;
+    }
+}
+
+fn arrow(line: &mut [char], from: usize, to: usize, label: &str) {
+    if from == to {
+        put(line, column(to) + 1, &format!("◄ {label}"));
+        return;
+    }
+    let (left, right) = (column(from.min(to)), column(from.max(to)));
+    for place in &mut line[left + 1..right] {
+        *place = if *place == '│' { '┼' } else { '─' };
+    }
+    let tip = if from < to {
+        (right - 1, "►")
+    } else {
+        (left + 1, "◄")
+    };
+    put(line, tip.0, tip.1);
+    // Beside the receiver, so that it never hides a lifeline that is crossed.
+    let width = label.chars().count().min(DISTANCE - 4);
+    let start = if from < to {
+        right - 2 - width
+    } else {
+        left + 3
+    };
+    put(&mut line[..start + width], start, label);
+}
+
+/// A short name of what a node meets, and all of it.
+fn signal(met: &Value) -> (String, String) {
+    let inner = |value: &Value| {
+        value
+            .as_object()
+            .and_then(|object| object.keys().next().cloned())
+    };
+    match met.get("message") {
+        Some(message) => {
+            let content = &message["message"];
+            (inner(content).unwrap_or_default(), plain(content))
+        }
+        None => (inner(met).unwrap_or_default(), plain(met)),
+    }
+}

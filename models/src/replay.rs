@@ -1,0 +1,238 @@
+//! Replaying a trace: exactly, or its schedule only.
+//!
+//! An exact replay asks whether today's protocol does what was recorded: the first effect that differs
+//! ends it. A replay of the schedule runs today's protocol under yesterday's actions, leaves out what
+//! has become impossible, and asks whether the property holds now.
+
+use crate::{
+    parts::{Condition, Input, Node},
+    property::{Kind, Property},
+    protocol::Protocol,
+    text::differences,
+    trace::{Trace, TraceStep, to_value},
+    world::{Enabled, EnabledOf, Rules, World},
+};
+use interrex::machine::NodeId;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// What is asked of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Every effect must be as it was recorded.
+    Exact,
+    /// Only the actions count.
+    Schedule,
+}
+
+/// What a replay showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replay {
+    /// For each node, whether it is up at the beginning.
+    pub up: Vec<bool>,
+    /// What happened, one entry for each action that was replayed.
+    pub steps: Vec<Replayed>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// One action, replayed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replayed {
+    /// Its place in the trace, from 1.
+    pub step: usize,
+    /// What happened.
+    pub action: String,
+    /// The node at which it happened.
+    pub node: NodeId,
+    /// Who sent what the node met, if it came over a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<NodeId>,
+    /// What the node met: an event, or its start. A crash is nothing it meets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub met: Option<Value>,
+    /// The effects that happened, in order.
+    pub effects: Vec<Value>,
+    /// What changed at the node.
+    pub changes: Vec<Change>,
+    /// Why it was left out, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
+}
+
+/// Something that is different at a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What, as a path.
+    pub what: String,
+    /// As it was.
+    pub before: Value,
+    /// As it is.
+    pub after: Value,
+}
+
+/// How a replay ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The property is violated after this step, for these reasons.
+    Violated {
+        /// The first step after which it is.
+        after: usize,
+        /// A sentence for each violation.
+        complaints: Vec<String>,
+    },
+    /// The property is not violated anywhere on the way.
+    NotViolated,
+    /// The protocol did something else than what was recorded.
+    Diverged {
+        /// The first step that differs.
+        step: usize,
+        /// The effects in the trace.
+        recorded: Vec<Value>,
+        /// The effects now.
+        now: Vec<Value>,
+    },
+    /// An action is not possible.
+    Impossible {
+        /// Which.
+        step: usize,
+        /// Why.
+        reason: String,
+    },
+    /// Only part of the trace was replayed, as was asked for, and it went as recorded.
+    Partial,
+}
+
+/// Replays a trace, up to step `until` if that is given.
+pub fn replay<P: Protocol>(
+    protocol: P,
+    trace: &Trace,
+    property: &Property,
+    mode: Mode,
+    until: Option<usize>,
+) -> Replay {
+    let rules = Rules::new(protocol, trace.environment.clone());
+    let mut world = rules.initial();
+    let nodes = (0..trace.environment.nodes).map(NodeId);
+    let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
+    let mut violated = violation(&rules, &world, property, 0);
+    let mut steps = vec![];
+    let count = until.unwrap_or(trace.steps.len());
+    for (recorded, step) in trace.steps.iter().zip(1..=count) {
+        let action = recorded.action();
+        let enabled = match action.and_then(|action| rules.find(&world, &action)) {
+            Ok(enabled) => enabled,
+            Err(reason) if mode == Mode::Schedule => {
+                steps.push(left_out(step, recorded, reason));
+                continue;
+            }
+            Err(reason) => {
+                let outcome = Outcome::Impossible { step, reason };
+                return Replay { up, steps, outcome };
+            }
+        };
+        let next = rules.follow(&world, &enabled);
+        let replayed = show(&rules, step, &world, &enabled, &next);
+        let now = replayed.effects.clone();
+        steps.push(replayed);
+        if mode == Mode::Exact && now != recorded.effects {
+            let recorded = recorded.effects.clone();
+            let outcome = Outcome::Diverged {
+                step,
+                recorded,
+                now,
+            };
+            return Replay { up, steps, outcome };
+        }
+        world = next;
+        violated = violated.or_else(|| violation(&rules, &world, property, step));
+    }
+    let not_violated = if count < trace.steps.len() {
+        Outcome::Partial
+    } else {
+        Outcome::NotViolated
+    };
+    Replay {
+        up,
+        steps,
+        outcome: violated.unwrap_or(not_violated),
+    }
+}
+
+fn violation<P: Protocol>(
+    rules: &Rules<P>,
+    world: &World,
+    property: &Property,
+    after: usize,
+) -> Option<Outcome> {
+    if property.kind == Kind::Settled && !rules.is_settled(world) {
+        return None;
+    }
+    let complaints = property.complaints(&rules.profiles(world));
+    (!complaints.is_empty()).then_some(Outcome::Violated { after, complaints })
+}
+
+fn show<P: Protocol>(
+    rules: &Rules<P>,
+    step: usize,
+    before: &World,
+    enabled: &EnabledOf<P>,
+    after: &World,
+) -> Replayed {
+    let Enabled { action, .. } = enabled;
+    let node = action.choice.node();
+    let [old, new] = [before, after].map(|world| describe(rules.node(world, node)));
+    let changes = differences(&old, &new);
+    Replayed {
+        step,
+        action: action.to_string(),
+        node,
+        from: action.choice.sender(),
+        met: rules
+            .input(before, &action.choice)
+            .map(|input| match input {
+                Input::Start(boot) => json!({ "start": boot }),
+                Input::Event(event) => to_value(event),
+            }),
+        effects: rules.effects(enabled).iter().map(to_value).collect(),
+        changes: (changes.into_iter())
+            .map(|(what, before, after)| Change {
+                what,
+                before,
+                after,
+            })
+            .collect(),
+        left_out: None,
+    }
+}
+
+fn left_out(step: usize, recorded: &TraceStep, reason: String) -> Replayed {
+    let action = recorded.action::<Value>().map(|action| action.to_string());
+    Replayed {
+        step,
+        action: action.unwrap_or_default(),
+        node: recorded.action.node(),
+        from: None,
+        met: None,
+        effects: vec![],
+        changes: vec![],
+        left_out: Some(reason),
+    }
+}
+
+/// A node as a plain value, without its history: what is added to that are effects.
+fn describe<P: Protocol>(node: &Node<P>) -> Value {
+    let condition = match &node.condition {
+        Condition::Idle => json!("idle"),
+        Condition::Up(state) => to_value(state),
+        Condition::Crashed => json!("crashed"),
+        Condition::Stopped => json!("stopped"),
+    };
+    json!({
+        "state": condition,
+        "stable": node.stable,
+        "timers": node.timers,
+        "monitors": node.monitors,
+    })
+}

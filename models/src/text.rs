@@ -1,0 +1,62 @@
+//! Values, as people read them.
+
+use serde_json::Value;
+
+/// `send(to: n1, message: msg(number: 2, message: n0.0))`: JSON without its quotes and braces.
+#[must_use]
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(plain).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(fields) => {
+            let mut entries = fields.iter();
+            match (entries.next(), entries.next()) {
+                // An enum's variant.
+                (Some((variant, inner)), None) => format!("{variant}({})", inside(inner)),
+                _ => inside(value),
+            }
+        }
+    }
+}
+
+/// The value, where brackets around it are there already.
+fn inside(value: &Value) -> String {
+    match value {
+        Value::Object(fields) if fields.len() > 1 => {
+            let field = |(name, value): (&String, &Value)| format!("{name}: {}", plain(value));
+            let fields: Vec<_> = fields.iter().map(field).collect();
+            fields.join(", ")
+        }
+        _ => plain(value),
+    }
+}
+
+/// Where two values differ: the path, what was there, and what is there now.
+#[must_use]
+pub fn differences(before: &Value, after: &Value) -> Vec<(String, Value, Value)> {
+    let mut found = vec![];
+    compare("", before, after, &mut found);
+    found
+}
+
+fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, Value, Value)>) {
+    match (before, after) {
+        (Value::Object(old), Value::Object(new)) if old.keys().eq(new.keys()) => {
+            for (name, value) in old {
+                let inner = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
+                compare(&inner, value, &new[name], found);
+            }
+        }
+        _ if before != after => found.push((path.into(), before.clone(), after.clone())),
+        _ => {}
+    }
+}
