@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, marker::PhantomData, time::Duration};
 
 /// How long a process waits for its first view: the seed's `?timeout`.
-pub const JOIN_TIMEOUT: Duration = Duration::from_millis(1000);
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The protocol; `T` is what the application multicasts.
 ///
@@ -192,23 +192,13 @@ impl<T: Value> Machine for Gms3<T> {
     fn start(&self, boot: Boot<()>) -> Step<T> {
         let me = boot.me;
         let Some(contact) = boot.contact else {
-            let founder = Leader {
-                me,
-                followers: Vector::new(),
-                next: 1,
-            };
+            let founder = Leader { me, followers: Vector::new(), next: 1 };
             return (State::Leader(founder), vec![]);
         };
-        let newcomer = Joining {
-            me,
-            deferred: Vector::new(),
-        };
+        let newcomer = Joining { me, deferred: Vector::new() };
         let effects = vec![
             send(contact, Message::Join(me)),
-            Effect::SetTimer {
-                timer: Timer::Join,
-                after: JOIN_TIMEOUT,
-            },
+            Effect::SetTimer { timer: Timer::Join, after: JOIN_TIMEOUT },
         ];
         (State::Joining(newcomer), effects)
     }
@@ -232,10 +222,7 @@ impl<T: Value> State<T> {
 impl<T: Value> Joining<T> {
     fn step(self, event: Event<T>) -> Step<T> {
         match event {
-            Event::Message {
-                message: Message::View(view),
-                ..
-            } => self.join(view),
+            Event::Message { message: Message::View(view), .. } => self.join(view),
             Event::Timeout(Timer::Join) => self.give_up(),
             other @ (Event::Message {
                 message: Message::Join(_) | Message::Mcast(_) | Message::Msg { .. },
@@ -274,10 +261,8 @@ impl<T: Value> Joining<T> {
 
     fn give_up(self) -> Step<T> {
         let reason = "no reply from leader";
-        let effects = vec![
-            Effect::Observe(Observation::Error(reason.into())),
-            Effect::Stop(reason.into()),
-        ];
+        let effects =
+            vec![Effect::Observe(Observation::Error(reason.into())), Effect::Stop(reason.into())];
         (State::Joining(self), effects)
     }
 
@@ -292,18 +277,11 @@ impl Leader {
     fn step<T: Value>(self, event: Event<T>) -> Step<T> {
         match event {
             Event::Command(Command::Mcast(message))
-            | Event::Message {
-                message: Message::Mcast(message),
-                ..
-            } => self.mcast(message),
-            Event::Message {
-                message: Message::Join(peer),
-                ..
-            } => self.admit(peer),
+            | Event::Message { message: Message::Mcast(message), .. } => self.mcast(message),
+            Event::Message { message: Message::Join(peer), .. } => self.admit(peer),
             Event::Command(Command::Stop) => stop(State::Leader(self)),
             strange @ (Event::Message {
-                message: Message::Msg { .. } | Message::View(_),
-                ..
+                message: Message::Msg { .. } | Message::View(_), ..
             }
             | Event::Down(_)
             | Event::Timeout(Timer::Join)) => die(State::Leader(self), "leader", &strange),
@@ -313,10 +291,7 @@ impl Leader {
     fn mcast<T: Value>(mut self, message: T) -> Step<T> {
         let number = self.next;
         self.next = after(self.next);
-        let msg = Message::Msg {
-            number,
-            message: message.clone(),
-        };
+        let msg = Message::Msg { number, message: message.clone() };
         let mut effects = bcast(&msg, &self.followers);
         effects.push(Effect::Observe(Observation::Delivered { number, message }));
         (State::Leader(self), effects)
@@ -333,11 +308,7 @@ impl Leader {
 
     /// The group as it is, under the next number.
     fn view(&self) -> View {
-        View {
-            number: self.next,
-            leader: self.me,
-            followers: self.followers.clone(),
-        }
+        View { number: self.next, leader: self.me, followers: self.followers.clone() }
     }
 }
 
@@ -346,35 +317,31 @@ impl<T: Value> Follower<T> {
     fn step(self, event: Event<T>) -> Step<T> {
         match event {
             Event::Command(Command::Mcast(message))
-            | Event::Message {
-                message: Message::Mcast(message),
-                ..
-            } => self.forward(Message::Mcast(message)),
-            Event::Message {
-                message: message @ Message::Join(_),
-                ..
-            } => self.forward(message),
+            | Event::Message { message: Message::Mcast(message), .. } => {
+                self.forward(Message::Mcast(message))
+            }
+            Event::Message { message: message @ Message::Join(_), .. } => self.forward(message),
             Event::Message {
                 message: Message::Msg { number, .. } | Message::View(View { number, .. }),
                 ..
             } if number < self.next => (State::Follower(self), vec![]),
-            Event::Message {
-                message: Message::Msg { number, message },
-                ..
-            } if number == self.next => self.deliver(message),
-            Event::Message {
-                message: Message::View(view),
-                ..
-            } if view.number == self.next && view.leader == self.leader => self.install(view),
-            Event::Message {
-                message: Message::View(view),
-                ..
-            } if view.number == self.next => self.follow(view),
+            Event::Message { message: Message::Msg { number, message }, .. }
+                if number == self.next =>
+            {
+                self.deliver(message)
+            }
+            Event::Message { message: Message::View(view), .. }
+                if view.number == self.next && view.leader == self.leader =>
+            {
+                self.install(view)
+            }
+            Event::Message { message: Message::View(view), .. } if view.number == self.next => {
+                self.follow(view)
+            }
             Event::Down(peer) if peer == self.leader.into() => self.election(),
             Event::Command(Command::Stop) => stop(State::Follower(self)),
             strange @ (Event::Message {
-                message: Message::Msg { .. } | Message::View(_),
-                ..
+                message: Message::Msg { .. } | Message::View(_), ..
             }
             | Event::Down(_)
             | Event::Timeout(Timer::Join)) => die(State::Follower(self), "follower", &strange),
@@ -390,10 +357,7 @@ impl<T: Value> Follower<T> {
     fn deliver(mut self, message: T) -> Step<T> {
         let number = self.next;
         self.next = after(self.next);
-        self.last = Message::Msg {
-            number,
-            message: message.clone(),
-        };
+        self.last = Message::Msg { number, message: message.clone() };
         let delivered = Observation::Delivered { number, message };
         (State::Follower(self), vec![Effect::Observe(delivered)])
     }
@@ -409,10 +373,8 @@ impl<T: Value> Follower<T> {
 
     /// The first view of a new leader.
     fn follow(mut self, view: View) -> Step<T> {
-        let mut effects = vec![
-            Effect::Demonitor(self.leader.into()),
-            Effect::Monitor(view.leader.into()),
-        ];
+        let mut effects =
+            vec![Effect::Demonitor(self.leader.into()), Effect::Monitor(view.leader.into())];
         self.leader = view.leader;
         let (state, installed) = self.install(view);
         effects.extend(installed);
@@ -427,20 +389,13 @@ impl<T: Value> Follower<T> {
                 self.leader = first;
                 (State::Follower(self), vec![Effect::Monitor(first.into())])
             }
-            None => (
-                State::Follower(self),
-                vec![Effect::Stop("election: no followers".into())],
-            ),
+            None => (State::Follower(self), vec![Effect::Stop("election: no followers".into())]),
         }
     }
 
     /// Resends what it took last, for those whom the dead leader did not reach, then its own view.
     fn become_leader(self) -> Step<T> {
-        let mut leader = Leader {
-            me: self.me,
-            followers: self.followers,
-            next: self.next,
-        };
+        let mut leader = Leader { me: self.me, followers: self.followers, next: self.next };
         let view = leader.view();
         leader.next = after(leader.next);
         let mut effects = bcast(&self.last, &leader.followers);
@@ -456,10 +411,7 @@ fn after(number: u64) -> u64 {
 }
 
 fn send<T>(to: Address, message: Message<T>) -> Effect<T> {
-    Effect::Send {
-        to: to.into(),
-        message,
-    }
+    Effect::Send { to: to.into(), message }
 }
 
 /// `bcast/3`: to each in order. Between any two the world may crash the sender.

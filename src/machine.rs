@@ -67,10 +67,7 @@ impl NodeId {
     /// This node in its first life.
     #[must_use]
     pub const fn first_life(self) -> Address {
-        Address {
-            node: self,
-            life: 0,
-        }
+        Address { node: self, life: 0 }
     }
 }
 
@@ -255,9 +252,7 @@ impl std::error::Error for ParseError {}
 impl FromStr for NodeId {
     type Err = ParseError;
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let number = text
-            .strip_prefix('n')
-            .and_then(|digits| digits.parse().ok());
+        let number = text.strip_prefix('n').and_then(|digits| digits.parse().ok());
         number.map(Self).ok_or_else(|| ParseError(text.into()))
     }
 }
@@ -267,10 +262,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let (node, life) = text.split_once('#').unwrap_or((text, "0"));
         let life = life.parse().map_err(|_| ParseError(text.into()))?;
-        Ok(Self {
-            node: node.parse()?,
-            life,
-        })
+        Ok(Self { node: node.parse()?, life })
     }
 }
 

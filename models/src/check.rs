@@ -1,13 +1,14 @@
 //! Checking a scenario: what the search found, as verdicts, beside what was expected.
 
 use crate::{
+    environment::{Budgets, Environment, Start, Timers},
     memory,
     property::Kind,
     protocol::Protocol,
     scenario::{Expected, Scenario},
     search::{Finding, Limits, Progress, search},
     trace::Trace,
-    world::{Budgets, Environment, Rules, Start, Timers},
+    world::Rules,
 };
 use serde::Serialize;
 use std::{fmt, sync::Arc, time::Instant};
@@ -108,7 +109,7 @@ pub struct Row {
 /// # Example
 ///
 /// ```
-/// use interrex_models::{check::check, property::{SINGLE_LEADER, VALIDITY}, registry::gms3, scenario::*, search::Limits, world::*};
+/// use interrex_models::{check::check, property::{SINGLE_LEADER, VALIDITY}, registry::gms3, scenario::*, search::Limits, environment::*};
 ///
 /// let environment = Environment::new(3, Start::Joined, Timers::Late, &[(Budget::Commands, 1), (Budget::Crashes, 1)].into())?;
 /// let scenario = Scenario {
@@ -136,16 +137,9 @@ pub fn check<P: Protocol>(
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Report {
-    assert!(
-        !scenario.properties.is_empty(),
-        "a scenario without properties checks nothing"
-    );
+    assert!(!scenario.properties.is_empty(), "a scenario without properties checks nothing");
     let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
-    let properties: Vec<_> = scenario
-        .properties
-        .iter()
-        .map(|(property, _)| *property)
-        .collect();
+    let properties: Vec<_> = scenario.properties.iter().map(|(property, _)| *property).collect();
     memory::forget_peak();
     let began = Instant::now();
     let findings = search(&rules, &properties, limits, progress);
@@ -167,21 +161,12 @@ pub fn check<P: Protocol>(
             counterexample,
         }
     };
-    let Environment {
-        nodes,
-        start,
-        timers,
-        budgets,
-    } = scenario.environment;
+    let Environment { nodes, start, timers, budgets } = scenario.environment;
     Report {
         scenario: scenario.name.clone(),
         protocol: P::NAME.into(),
         nodes,
-        environment: ReportedEnvironment {
-            start,
-            timers,
-            budgets,
-        },
+        environment: ReportedEnvironment { start, timers, budgets },
         engine: "stateright",
         threads: limits.threads,
         complete: findings.complete,
@@ -192,12 +177,7 @@ pub fn check<P: Protocol>(
         settled: findings.settled,
         seconds,
         peak_rss_bytes: memory::peak(),
-        properties: findings
-            .properties
-            .iter()
-            .zip(&scenario.properties)
-            .map(row)
-            .collect(),
+        properties: findings.properties.iter().zip(&scenario.properties).map(row).collect(),
     }
 }
 
@@ -218,9 +198,7 @@ impl Report {
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         let rows = self.properties.iter().map(Row::comparison);
-        rows.chain([self.states_comparison()])
-            .max()
-            .unwrap_or(Comparison::AsExpected)
+        rows.chain([self.states_comparison()]).max().unwrap_or(Comparison::AsExpected)
     }
 
     /// How the number of worlds compares with what was expected.
@@ -238,28 +216,15 @@ impl Report {
     /// # Panics
     /// If anything differs from what was expected, or the search was cut short: with the difference.
     pub fn assert_as_expected(&self) {
-        let rows = self
-            .properties
-            .iter()
-            .filter(|row| row.comparison() != Comparison::AsExpected);
+        let rows = self.properties.iter().filter(|row| row.comparison() != Comparison::AsExpected);
         let mut wrong: Vec<_> = rows.map(Row::to_string).collect();
         if self.states_comparison() != Comparison::AsExpected {
-            let Self {
-                states,
-                complete,
-                expected_states,
-                ..
-            } = self;
+            let Self { states, complete, expected_states, .. } = self;
             wrong.push(format!(
                 "{states} worlds (complete: {complete}), expected {expected_states:?}"
             ));
         }
-        assert!(
-            wrong.is_empty(),
-            "{}:\n  {}",
-            self.scenario,
-            wrong.join("\n  ")
-        );
+        assert!(wrong.is_empty(), "{}:\n  {}", self.scenario, wrong.join("\n  "));
     }
 }
 

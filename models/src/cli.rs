@@ -127,8 +127,6 @@ fn styled(style: Style, text: impl fmt::Display) -> String {
 /// A table without lines; on a terminal it fits the width.
 fn table() -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table
 }

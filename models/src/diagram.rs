@@ -16,10 +16,7 @@ const DISTANCE: usize = 12;
 /// end of a life.
 #[must_use]
 pub fn draw(up: &[bool], steps: &[Replayed]) -> String {
-    let mut drawing = Drawing {
-        up: up.to_vec(),
-        text: String::new(),
-    };
+    let mut drawing = Drawing { up: up.to_vec(), text: String::new() };
     drawing.heading();
     for step in steps {
         drawing.step(step);
@@ -114,29 +111,17 @@ fn arrow(line: &mut [char], from: usize, to: usize, label: &str) {
     for place in &mut line[left + 1..right] {
         *place = if *place == '│' { '┼' } else { '─' };
     }
-    let tip = if from < to {
-        (right - 1, "►")
-    } else {
-        (left + 1, "◄")
-    };
+    let tip = if from < to { (right - 1, "►") } else { (left + 1, "◄") };
     put(line, tip.0, tip.1);
     // Beside the receiver, so that it never hides a lifeline that is crossed.
     let width = label.chars().count().min(DISTANCE - 4);
-    let start = if from < to {
-        right - 2 - width
-    } else {
-        left + 3
-    };
+    let start = if from < to { right - 2 - width } else { left + 3 };
     put(&mut line[..start + width], start, label);
 }
 
 /// A short name of what a node meets, and all of it.
 fn signal(met: &Value) -> (String, String) {
-    let inner = |value: &Value| {
-        value
-            .as_object()
-            .and_then(|object| object.keys().next().cloned())
-    };
+    let inner = |value: &Value| value.as_object().and_then(|object| object.keys().next().cloned());
     match met.get("message") {
         Some(message) => {
             let content = &message["message"];

@@ -18,11 +18,7 @@ pub struct FileError {
 impl FileError {
     /// Something is wrong with the whole file.
     pub fn new(path: &Path, message: impl fmt::Display) -> Self {
-        Self {
-            path: path.into(),
-            place: None,
-            message: message.to_string(),
-        }
+        Self { path: path.into(), place: None, message: message.to_string() }
     }
 
     /// Something is wrong at a place in the text.
@@ -31,13 +27,11 @@ impl FileError {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.matches('\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
-        Self {
-            place: Some((line, column)),
-            ..Self::new(path, message)
-        }
+        Self { place: Some((line, column)), ..Self::new(path, message) }
     }
 
     /// The file is not the JSON that was expected.
+    #[must_use]
     pub fn json(path: &Path, error: &serde_json::Error) -> Self {
         let message = error.to_string();
         // The place is said in front.

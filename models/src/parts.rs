@@ -9,7 +9,7 @@ pub use crate::memo::Handle;
 
 use crate::{
     memo::{Memo, Table, narrow, remember},
-    property::Profile,
+    profile::Profile,
     protocol::Protocol,
 };
 use derive_where::derive_where;
@@ -152,11 +152,7 @@ impl<P: Protocol> Parts<P> {
 
     /// How many different nodes, link contents and steps have been met.
     pub fn census(&self) -> Census {
-        Census {
-            nodes: self.nodes.len(),
-            links: self.links.len(),
-            steps: self.steps.count(),
-        }
+        Census { nodes: self.nodes.len(), links: self.links.len(), steps: self.steps.count() }
     }
 
     /// The node of a handle.
@@ -177,9 +173,7 @@ impl<P: Protocol> Parts<P> {
     /// The handle of a node.
     pub fn intern_node(&self, node: Node<P>) -> Handle {
         self.nodes.intern(node, |node| NodeEntry {
-            profile: self
-                .profiles
-                .intern(Profile::of(&self.protocol, &node), |profile| profile),
+            profile: self.profiles.intern(Profile::of(&self.protocol, &node), |profile| profile),
             node,
             crashed: OnceLock::new(),
             command: OnceLock::new(),
@@ -264,10 +258,7 @@ impl<P: Protocol> Parts<P> {
     }
 
     fn intern_link(&self, signals: Vec<Handle>) -> Handle {
-        self.links.intern(signals, |signals| LinkEntry {
-            signals,
-            ..LinkEntry::default()
-        })
+        self.links.intern(signals, |signals| LinkEntry { signals, ..LinkEntry::default() })
     }
 
     /// What an input does to a node, as a step.
@@ -304,10 +295,7 @@ impl<P: Protocol> Parts<P> {
             node = node.end(Condition::Stopped);
         }
         Step {
-            reach: effects
-                .iter()
-                .map(|effect| self.reach(node.address(), effect))
-                .collect(),
+            reach: effects.iter().map(|effect| self.reach(node.address(), effect)).collect(),
             effects,
             node: self.intern_node(node),
             crashed,
@@ -335,6 +323,7 @@ impl<P: Protocol> Parts<P> {
 
 impl<M: Machine> Node<M> {
     /// A node that was never started.
+    #[must_use]
     pub fn idle(id: NodeId) -> Self {
         Self {
             id,
@@ -350,10 +339,7 @@ impl<M: Machine> Node<M> {
 
     /// The node in its present life.
     pub fn address(&self) -> Address {
-        Address {
-            node: self.id,
-            life: self.life,
-        }
+        Address { node: self.id, life: self.life }
     }
 
     /// Whether it runs.
@@ -389,10 +375,8 @@ impl<M: Machine> Node<M> {
             Effect::CancelTimer(timer) => drop(self.timers.remove(timer)),
             Effect::Persist(stable) => self.stable = Some(stable.clone()),
             Effect::Observe(observation) => self.history.push_back(observation.clone()),
-            // These reach beyond the node; the world carries them out.
-            Effect::Send { .. } | Effect::Monitor(_) | Effect::Demonitor(_) => {}
-            // The last effect; the step ends the node.
-            Effect::Stop(_) => {}
+            // These reach beyond the node, or end it.
+            Effect::Send { .. } | Effect::Monitor(_) | Effect::Demonitor(_) | Effect::Stop(_) => {}
         }
     }
 

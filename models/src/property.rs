@@ -6,12 +6,11 @@
 //! never at stake holds for no reason.
 
 use crate::{
-    parts::{Condition, Node},
-    protocol::{Notion, Protocol, Standing, View},
+    profile::{Delivery, Presence, Profile, Token},
+    protocol::{Standing, View},
 };
-use interrex::machine::{Address, NodeId};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 /// One thing that is claimed of a protocol.
 #[derive(Debug)]
@@ -109,24 +108,12 @@ pub const ONE_LEADER_PER_TERM: Property = Property {
     at_stake: "two nodes have been elected, one after the other",
     complain: |nodes, complain| {
         for (p, q) in pairs(nodes) {
-            for term in p
-                .terms()
-                .filter(|term| q.terms().any(|other| other == *term))
-            {
-                complain(format_args!(
-                    "{} and {} were both elected in term {term}",
-                    p.me, q.me
-                ));
+            for term in p.terms().filter(|term| q.terms().any(|other| other == *term)) {
+                complain(format_args!("{} and {} were both elected in term {term}", p.me, q.me));
             }
         }
     },
-    witness: |nodes| {
-        nodes
-            .iter()
-            .filter(|node| node.terms().next().is_some())
-            .count()
-            > 1
-    },
+    witness: |nodes| nodes.iter().filter(|node| node.terms().next().is_some()).count() > 1,
 };
 
 /// Views come in one order.
@@ -140,10 +127,7 @@ pub const VIEW_ORDER: Property = Property {
         for node in nodes {
             for (earlier, later) in node.views.iter().zip(node.views.iter().skip(1)) {
                 if earlier.number >= later.number {
-                    complain(format_args!(
-                        "{} installed {later} behind {earlier}",
-                        node.me
-                    ));
+                    complain(format_args!("{} installed {later} behind {earlier}", node.me));
                 }
             }
         }
@@ -151,10 +135,7 @@ pub const VIEW_ORDER: Property = Property {
             for view in &p.views {
                 let differs = |other: &&View| other.number == view.number && *other != view;
                 for other in q.views.iter().filter(differs) {
-                    complain(format_args!(
-                        "{} installed {view}, and {} {other}",
-                        p.me, q.me
-                    ));
+                    complain(format_args!("{} installed {view}, and {} {other}", p.me, q.me));
                 }
             }
         }
@@ -169,13 +150,7 @@ pub const TOTAL_ORDER_UNIFORM: Property = Property {
     claim: "of any two nodes, crashed ones included, one delivered a prefix of what the other did, in the same views",
     at_stake: "two nodes have delivered two messages each",
     complain: |nodes, complain| total_order(nodes, complain),
-    witness: |nodes| {
-        nodes
-            .iter()
-            .filter(|node| node.deliveries.len() > 1)
-            .count()
-            > 1
-    },
+    witness: |nodes| nodes.iter().filter(|node| node.deliveries.len() > 1).count() > 1,
 };
 
 /// Deliveries come in one order at the nodes that are up.
@@ -199,10 +174,7 @@ pub const NO_CREATION: Property = Property {
             for Delivery { message, .. } in &node.deliveries {
                 let sender = nodes.iter().find(|other| other.me.node == message.sender);
                 if sender.is_none_or(|sender| message.index >= sender.issued) {
-                    complain(format_args!(
-                        "{} delivered {message}, which nobody sent",
-                        node.me
-                    ));
+                    complain(format_args!("{} delivered {message}, which nobody sent", node.me));
                 }
             }
         }
@@ -226,10 +198,7 @@ pub const NO_DUPLICATE: Property = Property {
         for node in nodes {
             for (earlier, later) in pairs(&node.deliveries) {
                 if earlier.message == later.message {
-                    complain(format_args!(
-                        "{} delivered {} twice",
-                        node.me, earlier.message
-                    ));
+                    complain(format_args!("{} delivered {} twice", node.me, earlier.message));
                 }
             }
         }
@@ -259,10 +228,7 @@ pub const VALIDITY: Property = Property {
                 let sender = node.me.node;
                 let message = Token { sender, index };
                 if !node.has_delivered(message) {
-                    complain(format_args!(
-                        "{} sent {message} and never delivered it",
-                        node.me
-                    ));
+                    complain(format_args!("{} sent {message} and never delivered it", node.me));
                 }
             }
         }
@@ -289,9 +255,7 @@ pub const UNIFORM_AGREEMENT: Property = Property {
         let mut deliveries = fallen.flat_map(|node| &node.deliveries);
         deliveries.any(|delivery| {
             let members = nodes.iter().filter(|node| node.is_member());
-            members
-                .into_iter()
-                .any(|node| node.has_delivered(delivery.message))
+            members.into_iter().any(|node| node.has_delivered(delivery.message))
         })
     },
 };
@@ -355,10 +319,7 @@ pub const AGREEMENT: Property = Property {
         for (p, q) in pairs(&members) {
             if p.views.last() != q.views.last() {
                 let (of_p, of_q) = (LastView(p), LastView(q));
-                complain(format_args!(
-                    "{} is in {of_p}, and {} in {of_q}",
-                    p.me, q.me
-                ));
+                complain(format_args!("{} is in {of_p}, and {} in {of_q}", p.me, q.me));
             }
         }
     },
@@ -384,9 +345,7 @@ pub const NOBODY_STOPPED: Property = Property {
     witness: |nodes| {
         let changed = |node: &&Profile| {
             let mut leaders = node.views.iter().map(|view| view.leader);
-            leaders
-                .next()
-                .is_some_and(|first| leaders.any(|other| other != first))
+            leaders.next().is_some_and(|first| leaders.any(|other| other != first))
         };
         nodes.iter().any(changed)
     },
@@ -405,10 +364,7 @@ fn total_order(nodes: &[&Profile], complain: Complaints<'_>) {
             let (in_p, in_q) = (p.view_of(of_p), q.view_of(of_q));
             if of_p.message != of_q.message {
                 let (m, n) = (of_p.message, of_q.message);
-                complain(format_args!(
-                    "where {} delivered {m}, {} delivered {n}",
-                    p.me, q.me
-                ));
+                complain(format_args!("where {} delivered {m}, {} delivered {n}", p.me, q.me));
                 break;
             }
             if in_p != in_q {
@@ -433,137 +389,13 @@ fn agreement_on_messages(delivered: &[&Profile], owing: &[&Profile], complain: C
                 None => other.me == node.me,
             };
             let members = owing.iter().filter(|other| other.is_member());
-            for other in members
-                .filter(owes)
-                .filter(|other| !other.has_delivered(message))
-            {
+            for other in members.filter(owes).filter(|other| !other.has_delivered(message)) {
                 complain(format_args!(
                     "{} delivered {message}, and {} never did",
                     node.me, other.me
                 ));
             }
         }
-    }
-}
-
-/// What the properties see of one node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Profile {
-    /// The node, in its present or last life.
-    pub me: Address,
-    /// Whether it runs, and where it stands.
-    pub presence: Presence,
-    /// How many commands it has issued.
-    pub issued: u32,
-    /// The views that it installed, in order.
-    pub views: Vec<View>,
-    /// The messages that it delivered, in order.
-    pub deliveries: Vec<Delivery>,
-    /// The last that it observed was an error: if it is stopped, it has said why.
-    pub failed: bool,
-}
-
-/// Whether a node runs, and where it stands if it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Presence {
-    /// Never started.
-    Idle,
-    /// Running.
-    Up(Standing),
-    /// Ended by the environment.
-    Crashed,
-    /// Ended by itself.
-    Stopped,
-}
-
-/// A message handed to the application.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Delivery {
-    /// Which message.
-    pub message: Token,
-    /// Its place in the order of views and messages.
-    pub number: u64,
-    /// The view in force, as its place in [`Profile::views`]; none at a founder that is alone.
-    pub view: Option<usize>,
-}
-
-impl Profile {
-    /// What the properties see of a node.
-    pub fn of<P: Protocol>(protocol: &P, node: &Node<P>) -> Self {
-        let mut profile = Self {
-            me: node.address(),
-            presence: match &node.condition {
-                Condition::Idle => Presence::Idle,
-                Condition::Up(state) => Presence::Up(protocol.standing(state)),
-                Condition::Crashed => Presence::Crashed,
-                Condition::Stopped => Presence::Stopped,
-            },
-            issued: node.issued,
-            views: vec![],
-            deliveries: vec![],
-            failed: false,
-        };
-        for observation in &node.history {
-            profile.read(protocol.notion(observation));
-        }
-        profile
-    }
-
-    fn read(&mut self, notion: Notion) {
-        self.failed = notion == Notion::Failed;
-        match notion {
-            Notion::Installed(view) => self.views.push(view),
-            Notion::Delivered { number, message } => self.deliveries.push(Delivery {
-                message,
-                number,
-                view: self.views.len().checked_sub(1),
-            }),
-            Notion::Failed | Notion::Unremarked => {}
-        }
-    }
-
-    /// It runs.
-    fn is_up(&self) -> bool {
-        matches!(self.presence, Presence::Up(_))
-    }
-
-    /// It runs and belongs to a group.
-    fn is_member(&self) -> bool {
-        match self.presence {
-            Presence::Up(Standing::Leading | Standing::Following(_)) => true,
-            Presence::Up(Standing::Outsider) | Presence::Idle => false,
-            Presence::Crashed | Presence::Stopped => false,
-        }
-    }
-
-    /// It leads, and did not from the beginning.
-    fn rose(&self) -> bool {
-        let followed = self
-            .views
-            .first()
-            .is_some_and(|view| view.leader != self.me);
-        followed && self.presence == Presence::Up(Standing::Leading)
-    }
-
-    /// The terms in which it was elected.
-    fn terms(&self) -> impl Iterator<Item = u64> {
-        let own = self.views.iter().filter(|view| view.leader == self.me);
-        own.map(|view| view.number)
-    }
-
-    fn has_delivered(&self, message: Token) -> bool {
-        self.deliveries
-            .iter()
-            .any(|delivery| delivery.message == message)
-    }
-
-    /// The number of its first view; 0 for a founder that is alone.
-    fn first_number(&self) -> u64 {
-        self.views.first().map_or(0, |view| view.number)
-    }
-
-    fn view_of(&self, delivery: &Delivery) -> Option<&View> {
-        delivery.view.map(|view| &self.views[view])
     }
 }
 
@@ -577,14 +409,6 @@ fn pairs<T>(list: &[T]) -> impl Iterator<Item = (&T, &T)> {
     list.iter().enumerate().flat_map(behind)
 }
 
-impl fmt::Display for View {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, leader, .. } = self;
-        let followers: Vec<_> = self.followers.iter().map(Address::to_string).collect();
-        write!(f, "view {number} ({leader}, [{}])", followers.join(", "))
-    }
-}
-
 struct LastView<'a>(&'a Profile);
 
 impl fmt::Display for LastView<'_> {
@@ -593,47 +417,5 @@ impl fmt::Display for LastView<'_> {
             Some(view) => view.fmt(f),
             None => f.write_str("no view"),
         }
-    }
-}
-
-/// A message of a scenario: the i-th that a node sends. Nothing else tells messages apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token {
-    /// Who sends it.
-    pub sender: NodeId,
-    /// How many it had sent before.
-    pub index: u32,
-}
-
-/// `n1.0`: the first message of node 1.
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.sender, self.index)
-    }
-}
-
-impl FromStr for Token {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('.').and_then(|(sender, index)| {
-            let sender = sender.parse().ok()?;
-            Some((sender, index.parse().ok()?))
-        });
-        let (sender, index) =
-            parts.ok_or_else(|| format!("`{text}` is not a message: expected `n1.0`"))?;
-        Ok(Self { sender, index })
-    }
-}
-
-impl Serialize for Token {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Token {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }

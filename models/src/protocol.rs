@@ -2,11 +2,9 @@
 
 mod gms3;
 
-use crate::{
-    parts::Node,
-    property::{Property, Token},
-};
+use crate::{parts::Node, profile::Token, property::Property};
 use interrex::machine::{Address, Machine, NodeId};
+use std::fmt;
 
 /// A machine that can be checked: how its scenarios begin, what its users ask for, and how its states
 /// and observations read in the field's notions.
@@ -76,5 +74,13 @@ impl View {
     #[must_use]
     pub fn names(&self, process: Address) -> bool {
         self.leader == process || self.followers.contains(&process)
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, leader, .. } = self;
+        let followers: Vec<_> = self.followers.iter().map(Address::to_string).collect();
+        write!(f, "view {number} ({leader}, [{}])", followers.join(", "))
     }
 }

@@ -1,10 +1,6 @@
 //! The protocols that can be chosen by name. Nothing else needs to know which there are.
 
-use crate::{
-    file,
-    property::{Property, Token},
-    protocol::Protocol,
-};
+use crate::{file, profile::Token, property::Property, protocol::Protocol};
 use interrex::gms3::Gms3;
 use std::str::FromStr;
 
@@ -91,10 +87,7 @@ impl FromStr for Known {
         found.ok_or_else(|| {
             let names = Self::ALL.map(Self::name);
             let hint = file::did_you_mean(name, names);
-            format!(
-                "there is no protocol `{name}`{hint} (there is: {})",
-                names.join(", ")
-            )
+            format!("there is no protocol `{name}`{hint} (there is: {})", names.join(", "))
         })
     }
 }

@@ -138,26 +138,15 @@ pub fn replay<P: Protocol>(
         steps.push(replayed);
         if mode == Mode::Exact && now != recorded.effects {
             let recorded = recorded.effects.clone();
-            let outcome = Outcome::Diverged {
-                step,
-                recorded,
-                now,
-            };
+            let outcome = Outcome::Diverged { step, recorded, now };
             return Replay { up, steps, outcome };
         }
         world = next;
         violated = violated.or_else(|| violation(&rules, &world, property, step));
     }
-    let not_violated = if count < trace.steps.len() {
-        Outcome::Partial
-    } else {
-        Outcome::NotViolated
-    };
-    Replay {
-        up,
-        steps,
-        outcome: violated.unwrap_or(not_violated),
-    }
+    let not_violated =
+        if count < trace.steps.len() { Outcome::Partial } else { Outcome::NotViolated };
+    Replay { up, steps, outcome: violated.unwrap_or(not_violated) }
 }
 
 fn violation<P: Protocol>(
@@ -189,19 +178,13 @@ fn show<P: Protocol>(
         action: action.to_string(),
         node,
         from: action.choice.sender(),
-        met: rules
-            .input(before, &action.choice)
-            .map(|input| match input {
-                Input::Start(boot) => json!({ "start": boot }),
-                Input::Event(event) => to_value(event),
-            }),
+        met: rules.input(before, &action.choice).map(|input| match input {
+            Input::Start(boot) => json!({ "start": boot }),
+            Input::Event(event) => to_value(event),
+        }),
         effects: rules.effects(enabled).iter().map(to_value).collect(),
         changes: (changes.into_iter())
-            .map(|(what, before, after)| Change {
-                what,
-                before,
-                after,
-            })
+            .map(|(what, before, after)| Change { what, before, after })
             .collect(),
         left_out: None,
     }

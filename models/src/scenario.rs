@@ -20,10 +20,10 @@
 //! ```
 
 use crate::{
+    environment::{Budget, Environment, Start, Timers},
     file::{self, FileError},
     property::Property,
     registry::Known,
-    world::{Budget, Environment, Start, Timers},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -97,23 +97,13 @@ impl Scenario {
     pub fn read(path: &Path, name: &str) -> Result<Self, FileError> {
         let text = file::read(path)?;
         let written: Written = toml::from_str(&text).map_err(|error| {
-            FileError::at(
-                path,
-                &text,
-                error.span().unwrap_or_default(),
-                error.message(),
-            )
+            FileError::at(path, &text, error.span().unwrap_or_default(), error.message())
         })?;
         let wrong = |span, message: String| FileError::at(path, &text, span, message);
 
         let known: Known = (written.protocol.get_ref().parse())
             .map_err(|message| wrong(written.protocol.span(), message))?;
-        let Written {
-            nodes,
-            start,
-            timers,
-            ..
-        } = written;
+        let Written { nodes, start, timers, .. } = written;
         let environment = Environment::new(*nodes.get_ref(), start, timers, &written.budgets)
             .map_err(|message| wrong(nodes.span(), message))?;
 
@@ -124,17 +114,12 @@ impl Scenario {
         }
         let mut properties = vec![];
         for (name, expected) in expectations.get_ref() {
-            let property = known
-                .property(name.get_ref())
-                .map_err(|message| wrong(name.span(), message))?;
+            let property =
+                known.property(name.get_ref()).map_err(|message| wrong(name.span(), message))?;
             properties.push((property, Some(*expected)));
         }
-        let place = |property: &Property| {
-            known
-                .properties()
-                .iter()
-                .position(|p| p.name == property.name)
-        };
+        let place =
+            |property: &Property| known.properties().iter().position(|p| p.name == property.name);
         properties.sort_by_key(|(property, _)| place(property));
         Ok(Self {
             name: name.into(),
@@ -154,7 +139,6 @@ impl Scenario {
     pub fn read_all(folder: &Path) -> Result<Vec<Self>, FileError> {
         let mut paths = vec![];
         files_below(folder, "toml", &mut paths)?;
-        paths.sort();
         if paths.is_empty() {
             return Err(FileError::new(folder, "there are no scenarios here"));
         }
@@ -162,10 +146,9 @@ impl Scenario {
             let place = path.strip_prefix(folder).unwrap_or(path).with_extension("");
             place.to_string_lossy().replace('\\', "/")
         };
-        paths
-            .iter()
-            .map(|path| Self::read(path, &name(path)))
-            .collect()
+        let mut named: Vec<_> = paths.iter().map(|path| (name(path), path)).collect();
+        named.sort();
+        named.iter().map(|(name, path)| Self::read(path, name)).collect()
     }
 }
 

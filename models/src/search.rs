@@ -7,11 +7,12 @@
 //! are not used: a search that is cut short there still passes.
 
 use crate::{
+    action::ActionOf,
     memo::{Memo, remember},
     parts::{Census, Handle},
     property::{Kind, Property},
     protocol::Protocol,
-    world::{ActionOf, EnabledOf, Rules, World},
+    world::{EnabledOf, Rules, World},
 };
 use stateright::{Checker, Model};
 use std::{
@@ -36,11 +37,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            threads: 1,
-            max_states: None,
-            max_time: None,
-        }
+        Self { threads: 1, max_states: None, max_time: None }
     }
 }
 
@@ -109,7 +106,7 @@ pub fn search<P: Protocol>(
         limits,
         deadline: limits.max_time.map(|time| Instant::now() + time),
         tally: Tally::default(),
-        judged: Default::default(),
+        judged: Judged::default(),
     };
 
     let explored = run(pass(vec![], limits), progress);
@@ -119,10 +116,7 @@ pub fn search<P: Protocol>(
 
     let mut counterexamples: Vec<_> = properties.iter().map(|_| None).collect();
     if violated != 0 {
-        let limits = Limits {
-            threads: 1,
-            ..limits
-        };
+        let limits = Limits { threads: 1, ..limits };
         let shortest = run(pass(rows(violated).collect(), limits), progress);
         for row in rows(violated) {
             let path = shortest.discovery(properties[row].name);
@@ -164,10 +158,7 @@ fn run<P: Protocol>(
     while !checker.is_done() {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
-        progress(Progress {
-            states: checker.unique_state_count() as u64,
-            shortening,
-        });
+        progress(Progress { states: checker.unique_state_count() as u64, shortening });
     }
     checker.join()
 }
@@ -276,15 +267,10 @@ impl<P: Protocol> Search<P> {
     /// Whether the limits allow one more world to be expanded.
     fn may_expand(&self) -> bool {
         let before = self.tally.expanded.fetch_add(1, Relaxed);
-        let too_many = self
-            .limits
-            .max_states
-            .is_some_and(|most| before >= most.get());
+        let too_many = self.limits.max_states.is_some_and(|most| before >= most.get());
         // Looking at the clock costs more than a world does.
         let too_late = before.is_multiple_of(64)
-            && self
-                .deadline
-                .is_some_and(|deadline| Instant::now() > deadline);
+            && self.deadline.is_some_and(|deadline| Instant::now() > deadline);
         if too_many || too_late {
             self.tally.cut.store(true, Relaxed);
         }
@@ -309,30 +295,19 @@ impl<P: Protocol> Search<P> {
 
     /// Worlds with the same profiles, settled or not, are judged alike.
     fn judge(&self, world: &World, settled: bool) -> Judgement {
-        let Judged {
-            edges,
-            branches,
-            last_edges,
-        } = &self.judged;
+        let Judged { edges, branches, last_edges } = &self.judged;
         let mut profiles = self.rules.profile_handles(world);
         let last = profiles.next_back();
         let branch = profiles.fold(0, |branch, profile| {
-            remember(edges, (branch, profile), || {
-                1 + branches.fetch_add(1, Relaxed)
-            })
+            remember(edges, (branch, profile), || 1 + branches.fetch_add(1, Relaxed))
         });
         let edge = (branch, last.unwrap_or_default());
-        remember(&last_edges[usize::from(settled)], edge, || {
-            self.judge_anew(world, settled)
-        })
+        remember(&last_edges[usize::from(settled)], edge, || self.judge_anew(world, settled))
     }
 
     fn judge_anew(&self, world: &World, settled: bool) -> Judgement {
         let nodes = self.rules.profiles(world);
-        let mut judgement = Judgement {
-            violated: 0,
-            witnessed: 0,
-        };
+        let mut judgement = Judgement { violated: 0, witnessed: 0 };
         for (row, property) in self.properties.iter().enumerate() {
             if property.kind == Kind::Safety || settled {
                 judgement.violated |= u32::from(property.is_violated(&nodes)) << row;

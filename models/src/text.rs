@@ -48,11 +48,7 @@ fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, V
     match (before, after) {
         (Value::Object(old), Value::Object(new)) if old.keys().eq(new.keys()) => {
             for (name, value) in old {
-                let inner = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
+                let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 compare(&inner, value, &new[name], found);
             }
         }

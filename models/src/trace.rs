@@ -5,9 +5,11 @@
 //! and timers are plain values, so that a trace outlives the protocol it was recorded from.
 
 use crate::{
+    action::{Action, ActionOf, Choice},
+    environment::Environment,
     file::{self, FileError},
     protocol::Protocol,
-    world::{Action, ActionOf, Choice, Environment, Rules},
+    world::Rules,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -67,9 +69,7 @@ impl Trace {
     ) -> Self {
         let mut world = rules.initial();
         let mut record = |action: &ActionOf<P>| {
-            let enabled = rules
-                .find(&world, action)
-                .expect("an action that is enabled");
+            let enabled = rules.find(&world, action).expect("an action that is enabled");
             world = rules.follow(&world, &enabled);
             TraceStep {
                 action: plain(&action.choice),
@@ -97,10 +97,7 @@ impl Trace {
         let trace: Self =
             serde_json::from_str(&text).map_err(|error| FileError::json(path, &error))?;
         if trace.format != FORMAT {
-            let message = format!(
-                "format {}: this version reads format {FORMAT}",
-                trace.format
-            );
+            let message = format!("format {}: this version reads format {FORMAT}", trace.format);
             return Err(FileError::new(path, message));
         }
         Environment::check_size(trace.environment.nodes)
@@ -135,11 +132,7 @@ impl Trace {
     /// Whether another trace differs in nothing but its cause.
     fn has_run_of(&self, other: &Self) -> bool {
         let cause = self.cause.clone();
-        *self
-            == Self {
-                cause,
-                ..other.clone()
-            }
+        *self == Self { cause, ..other.clone() }
     }
 
     /// The trace as its file has it: an effect on a line.
@@ -153,10 +146,7 @@ impl Trace {
         line(2, &format!(r#""format": {},"#, self.format));
         line(2, &format!(r#""protocol": {},"#, compact(&self.protocol)));
         line(2, &format!(r#""scenario": {},"#, compact(&self.scenario)));
-        line(
-            2,
-            &format!(r#""environment": {},"#, compact(&self.environment)),
-        );
+        line(2, &format!(r#""environment": {},"#, compact(&self.environment)));
         line(2, &format!(r#""property": {},"#, compact(&self.property)));
         line(2, &format!(r#""cause": {},"#, compact(&self.cause)));
         line(2, r#""steps": ["#);
@@ -171,10 +161,7 @@ impl Trace {
             } else {
                 line(6, r#""effects": ["#);
                 for (at, effect) in step.effects.iter().enumerate() {
-                    line(
-                        8,
-                        &format!("{}{}", compact(effect), comma(at, step.effects.len())),
-                    );
+                    line(8, &format!("{}{}", compact(effect), comma(at, step.effects.len())));
                 }
                 line(6, "]");
             }
@@ -205,9 +192,7 @@ impl TraceStep {
 
 /// A choice whose timer is a plain value.
 fn plain<Timer: Clone + Serialize>(choice: &Choice<Timer>) -> Choice<Value> {
-    let plain = choice
-        .clone()
-        .try_map_timer(|timer| Ok::<_, Infallible>(to_value(&timer)));
+    let plain = choice.clone().try_map_timer(|timer| Ok::<_, Infallible>(to_value(&timer)));
     plain.unwrap_or_else(|impossible| match impossible {})
 }
 

@@ -8,68 +8,13 @@
 //! suspicions and cuts. Each will be one more [`Budget`], one more [`Choice`], and its rule below.
 
 use crate::{
+    action::{Action, ActionOf, Choice, ChoiceOf},
+    environment::{Budget, Budgets, Environment, Start, Timers},
     parts::{Condition, EMPTY, Handle, Input, Node, Parts, Reach, Step},
-    property::Profile,
+    profile::Profile,
     protocol::Protocol,
 };
-use clap::ValueEnum;
 use interrex::machine::{Address, Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, ops};
-
-/// What the environment of a run is like.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Environment {
-    /// How many nodes there are.
-    pub nodes: u16,
-    /// How the group begins.
-    pub start: Start,
-    /// When timers may fire.
-    pub timers: Timers,
-    /// How much can happen.
-    pub budgets: Budgets,
-}
-
-/// How the group begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Start {
-    /// The group is formed and has nothing under way.
-    Joined,
-    /// Node 0 has founded a group; the others are idle, and join through any node that is up.
-    Joining,
-}
-
-/// When timers may fire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Timers {
-    /// Only when there is nothing to deliver: time-outs are long.
-    #[default]
-    Late,
-    /// At any time.
-    Any,
-}
-
-/// What can happen only so many times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Budget {
-    /// First starts of nodes.
-    Starts,
-    /// Commands of applications.
-    Commands,
-    /// Timers that fire.
-    Timeouts,
-    /// Crashes, between steps and within one.
-    Crashes,
-}
-
-/// How often each can still happen; what is not named cannot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<Budget, u8>", into = "BTreeMap<Budget, u8>")]
-pub struct Budgets([u8; Budget::ALL.len()]);
 
 /// A state of the whole system: one handle for each node, one for each link, and what is left.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,52 +22,6 @@ pub struct World {
     /// The nodes, then the links, by sender and then by receiver.
     parts: Box<[Handle]>,
     budgets: Budgets,
-}
-
-/// One thing that happens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Action<Timer> {
-    /// What happens.
-    pub choice: Choice<Timer>,
-    /// Only the first k effects of the step happen, and then its node crashes.
-    pub crash_after: Option<usize>,
-}
-
-/// What the environment may choose to do next.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Choice<Timer> {
-    /// An idle node comes up.
-    Start {
-        /// Which.
-        node: NodeId,
-        /// Through whom it joins.
-        contact: NodeId,
-    },
-    /// The application at a node asks for the next thing.
-    Command {
-        /// Which.
-        node: NodeId,
-    },
-    /// The head of a link arrives.
-    Deliver {
-        /// Whose signal it is.
-        from: NodeId,
-        /// Who takes it.
-        to: NodeId,
-    },
-    /// An armed timer fires.
-    Timeout {
-        /// Whose timer it is.
-        node: NodeId,
-        /// Which.
-        timer: Timer,
-    },
-    /// A node crashes between two steps.
-    Crash {
-        /// Which.
-        node: NodeId,
-    },
 }
 
 /// An action that is enabled in a world, with the step that it makes its node take.
@@ -134,10 +33,6 @@ pub struct Enabled<Timer> {
     step: Option<Handle>,
 }
 
-/// An action of a machine.
-pub type ActionOf<M> = Action<<M as Machine>::Timer>;
-/// A choice of a machine.
-pub type ChoiceOf<M> = Choice<<M as Machine>::Timer>;
 /// An enabled action of a machine.
 pub type EnabledOf<M> = Enabled<<M as Machine>::Timer>;
 
@@ -150,10 +45,7 @@ pub struct Rules<P: Protocol> {
 impl<P: Protocol> Rules<P> {
     /// The rules for a protocol in an environment.
     pub fn new(protocol: P, environment: Environment) -> Self {
-        Self {
-            parts: Parts::new(protocol),
-            environment,
-        }
+        Self { parts: Parts::new(protocol), environment }
     }
 
     /// The environment that they are for.
@@ -175,18 +67,13 @@ impl<P: Protocol> Rules<P> {
         };
         let handles = nodes.into_iter().map(|node| self.parts.intern_node(node));
         let links = std::iter::repeat_n(EMPTY, usize::from(size) * usize::from(size));
-        let mut world = World {
-            parts: handles.chain(links).collect(),
-            budgets: self.environment.budgets,
-        };
+        let mut world =
+            World { parts: handles.chain(links).collect(), budgets: self.environment.budgets };
         if self.environment.start == Start::Joining {
-            let founder = Input::Start(Boot {
-                me: NodeId(0).first_life(),
-                stable: None,
-                contact: None,
-            });
+            let founder =
+                Input::Start(Boot { me: NodeId(0).first_life(), stable: None, contact: None });
             let input = self.parts.input(founder);
-            let step = self.parts.step(self.node_handle(&world, NodeId(0)), input);
+            let step = self.parts.step(world.node(NodeId(0)), input);
             self.carry_out(&mut world, NodeId(0), self.parts.step_at(step), None);
         }
         world
@@ -194,7 +81,7 @@ impl<P: Protocol> Rules<P> {
 
     /// The node, in a world.
     pub fn node(&self, world: &World, node: NodeId) -> &Node<P> {
-        self.parts.node(self.node_handle(world, node))
+        self.parts.node(world.node(node))
     }
 
     /// What is on a link in a world, its head first.
@@ -229,7 +116,7 @@ impl<P: Protocol> Rules<P> {
         let left = |budget| world.budgets[budget] > 0;
         let (mut somebody_up, mut somebody_idle) = (false, false);
         for id in self.nodes() {
-            let handle = self.node_handle(world, id);
+            let handle = world.node(id);
             let node = self.parts.node(handle);
             somebody_idle |= node.condition == Condition::Idle;
             somebody_up |= node.is_up();
@@ -257,7 +144,7 @@ impl<P: Protocol> Rules<P> {
         }
         if left(Budget::Commands) {
             for node in self.nodes().filter(|node| self.is_up(world, *node)) {
-                if let Some(input) = self.parts.command(self.node_handle(world, node)) {
+                if let Some(input) = self.parts.command(world.node(node)) {
                     self.offer(world, Choice::Command { node }, node, input, actions);
                 }
             }
@@ -278,10 +165,7 @@ impl<P: Protocol> Rules<P> {
         }
         if left(Budget::Crashes) {
             for node in self.nodes().filter(|node| self.is_up(world, *node)) {
-                actions.push(Enabled {
-                    action: Choice::Crash { node }.into(),
-                    step: None,
-                });
+                actions.push(Enabled { action: Choice::Crash { node }.into(), step: None });
             }
         }
     }
@@ -304,13 +188,7 @@ impl<P: Protocol> Rules<P> {
             for timer in &self.node(world, id).timers {
                 let input = self.timeout_input(timer);
                 let timer = timer.clone();
-                self.offer(
-                    world,
-                    Choice::Timeout { node: id, timer },
-                    id,
-                    input,
-                    actions,
-                );
+                self.offer(world, Choice::Timeout { node: id, timer }, id, input, actions);
             }
         }
     }
@@ -324,12 +202,9 @@ impl<P: Protocol> Rules<P> {
         input: Handle,
         actions: &mut Vec<EnabledOf<P>>,
     ) {
-        let step = self.parts.step(self.node_handle(world, node), input);
+        let step = self.parts.step(world.node(node), input);
         let offer = |choice, crash_after| Enabled {
-            action: Action {
-                choice,
-                crash_after,
-            },
+            action: Action { choice, crash_after },
             step: Some(step),
         };
         if world.budgets[Budget::Crashes] > 0 {
@@ -348,9 +223,7 @@ impl<P: Protocol> Rules<P> {
         self.enabled(world, &mut actions);
         let whole = Action::from(action.choice.clone());
         let could_be_whole = actions.iter().any(|enabled| enabled.action == whole);
-        let found = actions
-            .into_iter()
-            .find(|enabled| enabled.action == *action);
+        let found = actions.into_iter().find(|enabled| enabled.action == *action);
         found.ok_or_else(|| match action.crash_after {
             Some(k) if could_be_whole => {
                 format!("the node cannot crash behind {k} effects of this step")
@@ -365,10 +238,7 @@ impl<P: Protocol> Rules<P> {
             let last = NodeId(self.environment.nodes - 1);
             return format!("there is no {node}: the nodes are n0 to {last}");
         }
-        if choice
-            .budget()
-            .is_some_and(|budget| world.budgets[budget] == 0)
-        {
+        if choice.budget().is_some_and(|budget| world.budgets[budget] == 0) {
             return "the budget for it is spent".into();
         }
         match choice {
@@ -413,15 +283,12 @@ impl<P: Protocol> Rules<P> {
             *link = rest;
         }
         let node = action.choice.node();
-        match step {
-            Some(step) => {
-                let step = self.parts.step_at(*step);
-                self.carry_out(&mut next, node, step, action.crash_after);
-            }
-            None => {
-                let crashed = self.parts.crash(self.node_handle(&next, node));
-                self.end(&mut next, node, crashed);
-            }
+        if let Some(step) = step {
+            let step = self.parts.step_at(*step);
+            self.carry_out(&mut next, node, step, action.crash_after);
+        } else {
+            let crashed = self.parts.crash(next.node(node));
+            self.end(&mut next, node, crashed);
         }
         next
     }
@@ -436,7 +303,7 @@ impl<P: Protocol> Rules<P> {
     pub fn input(&self, world: &World, choice: &ChoiceOf<P>) -> Option<&Input<P>> {
         let input = match choice {
             Choice::Start { node, contact } => Some(self.start_input(world, *node, *contact)),
-            Choice::Command { node } => self.parts.command(self.node_handle(world, *node)),
+            Choice::Command { node } => self.parts.command(world.node(*node)),
             Choice::Deliver { from, to } => {
                 let head = self.parts.pop(world.parts[self.link(*from, *to)]);
                 head.map(|(signal, _)| signal)
@@ -456,8 +323,7 @@ impl<P: Protocol> Rules<P> {
     }
 
     fn timeout_input(&self, timer: &P::Timer) -> Handle {
-        self.parts
-            .input(Input::Event(Event::Timeout(timer.clone())))
+        self.parts.input(Input::Event(Event::Timeout(timer.clone())))
     }
 
     /// Carries out the effects of a step in order: all of them, or the first k before a crash.
@@ -513,7 +379,7 @@ impl<P: Protocol> Rules<P> {
         }
         for watcher in self.nodes() {
             for peer in [Peer::Name(me), Peer::Process(gone)] {
-                let node = self.node_handle(world, watcher);
+                let node = world.node(watcher);
                 if self.parts.node(node).monitors.contains(&peer) {
                     world.parts[usize::from(watcher.0)] = self.parts.unwatch(node, peer);
                     self.push_down(world, peer, watcher);
@@ -534,10 +400,6 @@ impl<P: Protocol> Rules<P> {
 
     fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
         (0..self.environment.nodes).map(NodeId)
-    }
-
-    fn node_handle(&self, world: &World, node: NodeId) -> Handle {
-        world.parts[usize::from(node.0)]
     }
 
     fn is_up(&self, world: &World, node: NodeId) -> bool {
@@ -570,254 +432,8 @@ impl World {
     pub fn budgets(&self) -> Budgets {
         self.budgets
     }
-}
 
-impl<Timer> Choice<Timer> {
-    /// The node at which it happens.
-    pub fn node(&self) -> NodeId {
-        match self {
-            Self::Start { node, .. }
-            | Self::Command { node }
-            | Self::Deliver { to: node, .. }
-            | Self::Timeout { node, .. }
-            | Self::Crash { node } => *node,
-        }
-    }
-
-    /// Whose signal it delivers, if it does.
-    pub fn sender(&self) -> Option<NodeId> {
-        match self {
-            Self::Deliver { from, .. } => Some(*from),
-            Self::Start { .. }
-            | Self::Command { .. }
-            | Self::Timeout { .. }
-            | Self::Crash { .. } => None,
-        }
-    }
-
-    /// The same, with its timer written in another way.
-    ///
-    /// # Errors
-    /// What `timer` fails with.
-    pub fn try_map_timer<T, E>(
-        self,
-        timer: impl FnOnce(Timer) -> Result<T, E>,
-    ) -> Result<Choice<T>, E> {
-        Ok(match self {
-            Self::Start { node, contact } => Choice::Start { node, contact },
-            Self::Command { node } => Choice::Command { node },
-            Self::Deliver { from, to } => Choice::Deliver { from, to },
-            Self::Timeout { node, timer: name } => Choice::Timeout {
-                node,
-                timer: timer(name)?,
-            },
-            Self::Crash { node } => Choice::Crash { node },
-        })
-    }
-
-    /// All nodes that it names.
-    fn nodes(&self) -> Vec<NodeId> {
-        match self {
-            Self::Start { node, contact } => vec![*node, *contact],
-            Self::Deliver { from, to } => vec![*from, *to],
-            Self::Command { node } | Self::Timeout { node, .. } | Self::Crash { node } => {
-                vec![*node]
-            }
-        }
-    }
-
-    /// What it is paid from; deliveries are free.
-    fn budget(&self) -> Option<Budget> {
-        match self {
-            Self::Start { .. } => Some(Budget::Starts),
-            Self::Command { .. } => Some(Budget::Commands),
-            Self::Deliver { .. } => None,
-            Self::Timeout { .. } => Some(Budget::Timeouts),
-            Self::Crash { .. } => Some(Budget::Crashes),
-        }
-    }
-}
-
-impl<Timer> From<Choice<Timer>> for Action<Timer> {
-    fn from(choice: Choice<Timer>) -> Self {
-        Self {
-            choice,
-            crash_after: None,
-        }
-    }
-}
-
-impl<Timer: fmt::Debug> fmt::Display for Action<Timer> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.choice {
-            Choice::Start { node, contact } => write!(f, "start {node}, through {contact}")?,
-            Choice::Command { node } => write!(f, "command at {node}")?,
-            Choice::Deliver { from, to } => write!(f, "deliver {from} → {to}")?,
-            Choice::Timeout { node, timer } => write!(f, "time-out {timer:?} at {node}")?,
-            Choice::Crash { node } => write!(f, "crash {node}")?,
-        }
-        match self.crash_after {
-            None => Ok(()),
-            Some(1) => f.write_str(", crash after 1 effect"),
-            Some(k) => write!(f, ", crash after {k} effects"),
-        }
-    }
-}
-
-impl ops::Index<Budget> for Budgets {
-    type Output = u8;
-    fn index(&self, budget: Budget) -> &u8 {
-        &self.0[budget as usize]
-    }
-}
-
-impl ops::IndexMut<Budget> for Budgets {
-    fn index_mut(&mut self, budget: Budget) -> &mut u8 {
-        &mut self.0[budget as usize]
-    }
-}
-
-impl Budgets {
-    fn spend(&mut self, budget: Budget) {
-        self[budget] = self[budget]
-            .checked_sub(1)
-            .expect("an action that is paid for");
-    }
-}
-
-impl Start {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Joined => "joined",
-            Self::Joining => "joining",
-        }
-    }
-}
-
-impl From<BTreeMap<Budget, u8>> for Budgets {
-    fn from(named: BTreeMap<Budget, u8>) -> Self {
-        let mut budgets = Self::default();
-        for (budget, times) in named {
-            budgets[budget] = times;
-        }
-        budgets
-    }
-}
-
-impl From<Budgets> for BTreeMap<Budget, u8> {
-    fn from(budgets: Budgets) -> Self {
-        Budget::ALL.map(|budget| (budget, budgets[budget])).into()
-    }
-}
-
-impl Budget {
-    /// All there are.
-    pub const ALL: [Self; 4] = [Self::Starts, Self::Commands, Self::Timeouts, Self::Crashes];
-}
-
-impl fmt::Display for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Starts => "starts",
-            Self::Commands => "commands",
-            Self::Timeouts => "timeouts",
-            Self::Crashes => "crashes",
-        })
-    }
-}
-
-/// Those that are above 0: `commands 2, crashes 1`.
-impl fmt::Display for Budgets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = Budget::ALL.into_iter().filter(|budget| self[*budget] > 0);
-        let texts: Vec<_> = named
-            .map(|budget| format!("{budget} {}", self[budget]))
-            .collect();
-        f.pad(&if texts.is_empty() {
-            "nothing happens".into()
-        } else {
-            texts.join(", ")
-        })
-    }
-}
-
-impl Environment {
-    /// An environment, with the budgets that are given. In a group that is still to be joined each
-    /// other node can start once, and each join timer can fire, unless the budgets say otherwise.
-    ///
-    /// # Errors
-    /// A sentence that says what does not fit.
-    pub fn new(
-        nodes: u16,
-        start: Start,
-        timers: Timers,
-        given: &BTreeMap<Budget, u8>,
-    ) -> Result<Self, String> {
-        Self::check_size(nodes)?;
-        if start == Start::Joined && given.contains_key(&Budget::Starts) {
-            return Err("a joined group has nobody left to start: leave out `starts`".into());
-        }
-        let mut budgets = Budgets::default();
-        if start == Start::Joining {
-            let size = u8::try_from(nodes).expect("few nodes");
-            budgets[Budget::Starts] = size - 1;
-            budgets[Budget::Timeouts] = size;
-        }
-        for (budget, times) in given {
-            budgets[*budget] = *times;
-        }
-        Ok(Self {
-            nodes,
-            start,
-            timers,
-            budgets,
-        })
-    }
-
-    /// A short name: `joined-3-commands-2-crashes-1`.
-    #[must_use]
-    pub fn slug(&self) -> String {
-        let mut slug = format!("{}-{}", self.start.name(), self.nodes);
-        if self.timers == Timers::Any {
-            slug += "-any";
-        }
-        for budget in Budget::ALL
-            .into_iter()
-            .filter(|budget| self.budgets[*budget] > 0)
-        {
-            slug += &format!("-{budget}-{}", self.budgets[budget]);
-        }
-        slug
-    }
-
-    /// More nodes than any search or schedule gets through.
-    const MOST_NODES: u16 = 32;
-
-    /// Whether a group can have this size.
-    ///
-    /// # Errors
-    /// A sentence that says which it can have.
-    pub fn check_size(nodes: u16) -> Result<(), String> {
-        if (1..=Self::MOST_NODES).contains(&nodes) {
-            return Ok(());
-        }
-        Err(format!("{nodes} nodes: expected 1 to {}", Self::MOST_NODES))
-    }
-}
-
-/// `3 nodes, joined, late timers; commands 2, crashes 1`.
-impl fmt::Display for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let start = self.start.name();
-        let timers = match self.timers {
-            Timers::Late => "late timers",
-            Timers::Any => "timers at any time",
-        };
-        let plural = if self.nodes == 1 { "" } else { "s" };
-        write!(
-            f,
-            "{} node{plural}, {start}, {timers}; {}",
-            self.nodes, self.budgets
-        )
+    fn node(&self, node: NodeId) -> Handle {
+        self.parts[usize::from(node.0)]
     }
 }

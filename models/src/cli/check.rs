@@ -2,16 +2,16 @@
 
 use super::{BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG, styled, table};
 use clap::ValueEnum;
-use comfy_table::{Cell, CellAlignment, Color};
-use indicatif::{ProgressBar, ProgressStyle};
+use comfy_table::{Cell, CellAlignment, Color, Table};
+use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
     check::{Comparison, Report, Row, Verdict, check},
+    environment::{Budget, Environment, Start, Timers},
     file,
     registry::Known,
     scenario::Scenario,
     search::{Limits, Progress},
     with_protocol,
-    world::{Budget, Environment, Start, Timers},
 };
 use std::{
     collections::BTreeMap,
@@ -86,12 +86,7 @@ struct Made {
     #[arg(long, value_name = "NAME=N,…", requires = "protocol", value_delimiter = ',', value_parser = parse_budget)]
     budget: Vec<(Budget, u8)>,
     /// Only these properties
-    #[arg(
-        long,
-        value_name = "NAME,…",
-        requires = "protocol",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "NAME,…", requires = "protocol", value_delimiter = ',')]
     property: Vec<String>,
 }
 
@@ -109,7 +104,10 @@ impl Check {
             self.name_traces(&mut report)?;
             match self.format {
                 Format::Human => show(&mut out, scenario, &report)?,
-                Format::Json => writeln!(out, "{}", serde_json::json!(report))?,
+                Format::Json => {
+                    serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
+                    writeln!(out)?;
+                }
             }
         }
         if self.format == Format::Human {
@@ -124,10 +122,7 @@ impl Check {
 
     /// The scenarios that the patterns choose. A nightly one is chosen by its whole name, too.
     fn chosen(&self, scenarios: Vec<Scenario>) -> Result<Vec<Scenario>, Failure> {
-        let names: Vec<_> = scenarios
-            .iter()
-            .map(|scenario| scenario.name.clone())
-            .collect();
+        let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
         for pattern in &self.patterns {
             if !names.iter().any(|name| name.contains(pattern.as_str())) {
                 let hint = file::did_you_mean(pattern, names.iter().map(String::as_str));
@@ -199,9 +194,7 @@ impl Check {
 fn shown(path: &Path) -> String {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let here = std::env::current_dir().and_then(fs::canonicalize);
-    let below = here
-        .ok()
-        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
+    let below = here.ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
     below.unwrap_or(path).display().to_string()
 }
 
@@ -212,10 +205,9 @@ fn progress_bar(scenario: &Scenario) -> ProgressBar {
             ProgressBar::new(states),
             "{prefix} [{bar:30}] {human_pos} of {human_len} worlds, {elapsed} {msg}",
         ),
-        None => (
-            ProgressBar::new_spinner(),
-            "{prefix} {spinner} {human_pos} worlds, {elapsed} {msg}",
-        ),
+        None => {
+            (ProgressBar::new_spinner(), "{prefix} {spinner} {human_pos} worlds, {elapsed} {msg}")
+        }
     };
     let style = ProgressStyle::with_template(template).expect("a template that indicatif knows");
     bar.with_style(style).with_prefix(scenario.name.clone())
@@ -225,27 +217,20 @@ impl Made {
     fn scenario(&self, protocol: &str) -> Result<Scenario, Failure> {
         let known: Known = protocol.parse().map_err(Failure::Usage)?;
         let (Some(nodes), Some(start)) = (self.nodes, self.start) else {
-            return Err(Failure::Usage(
-                "--protocol needs --nodes and --start".into(),
-            ));
+            return Err(Failure::Usage("--protocol needs --nodes and --start".into()));
         };
         let mut given = BTreeMap::new();
         for (budget, times) in &self.budget {
             if given.insert(*budget, *times).is_some() {
-                return Err(Failure::Usage(format!(
-                    "the budget `{budget}` is given twice"
-                )));
+                return Err(Failure::Usage(format!("the budget `{budget}` is given twice")));
             }
         }
         let environment =
             Environment::new(nodes, start, self.timers, &given).map_err(Failure::Usage)?;
         let mut properties = known.properties().to_vec();
         if !self.property.is_empty() {
-            let named: Result<Vec<_>, _> = self
-                .property
-                .iter()
-                .map(|name| known.property(name))
-                .collect();
+            let named: Result<Vec<_>, _> =
+                self.property.iter().map(|name| known.property(name)).collect();
             properties = named.map_err(Failure::Usage)?;
         }
         Ok(Scenario {
@@ -255,10 +240,7 @@ impl Made {
             nightly: false,
             environment,
             states: None,
-            properties: properties
-                .into_iter()
-                .map(|property| (property, None))
-                .collect(),
+            properties: properties.into_iter().map(|property| (property, None)).collect(),
         })
     }
 }
@@ -268,66 +250,48 @@ fn parse_budget(text: &str) -> Result<(Budget, u8), String> {
     let (name, times) = text
         .split_once('=')
         .ok_or_else(|| format!("expected NAME=N, where NAME is one of: {}", names()))?;
-    let budget = Budget::ALL
-        .into_iter()
-        .find(|budget| budget.to_string() == name);
+    let budget = Budget::ALL.into_iter().find(|budget| budget.to_string() == name);
     let budget =
         budget.ok_or_else(|| format!("there is no budget `{name}` (there are: {})", names()))?;
-    let times = times
-        .parse()
-        .map_err(|_| format!("`{times}` is not a number from 0 to 255"))?;
+    let times = times.parse().map_err(|_| format!("`{times}` is not a number from 0 to 255"))?;
     Ok((budget, times))
 }
 
 fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Result<()> {
-    writeln!(
-        out,
-        "{}  {}",
-        styled(STRONG, &scenario.name),
-        scenario.summary
-    )?;
+    writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
     writeln!(out, "  {}", scenario.environment)?;
-    let Report {
-        states,
-        transitions,
-        settled,
-        depth,
-        seconds,
-        ..
-    } = report;
-    let end = if report.complete {
-        "complete"
-    } else {
-        "cut short by a limit"
-    };
-    let memory = report
-        .peak_rss_bytes
-        .map_or(String::new(), |bytes| format!(", {} MB", bytes / 1_000_000));
+    let [states, settled, transitions] =
+        [report.states, report.settled, report.transitions].map(HumanCount);
+    let end = if report.complete { "complete" } else { "cut short by a limit" };
+    let memory = report.peak_rss_bytes.map(|bytes| format!(", {}", DecimalBytes(bytes)));
     writeln!(
         out,
-        "  {states} worlds, {settled} settled; {transitions} transitions; depth {depth}; {end} in {seconds:.2} s{memory}"
+        "  {states} worlds, {settled} settled; {transitions} transitions; depth {}; {end} in {:.2} s{}",
+        report.depth,
+        report.seconds,
+        memory.unwrap_or_default(),
     )?;
     if report.states_comparison() == Comparison::Differs {
-        let expected = report.expected_states.unwrap_or_default();
-        writeln!(
-            out,
-            "  {}",
-            styled(BAD, format!("expected {expected} worlds"))
-        )?;
+        let expected = HumanCount(report.expected_states.unwrap_or_default());
+        writeln!(out, "  {}", styled(BAD, format!("expected {expected} worlds")))?;
     }
+    writeln!(out, "{}\n", verdicts(report).trim_fmt())
+}
+
+fn verdicts(report: &Report) -> Table {
     let mut table = table();
-    table.set_header(["  property", "kind", "verdict", "steps", ""]);
+    table.set_header([" property", "kind", "verdict", "steps", ""]);
     for row in &report.properties {
+        let steps = row.steps.map_or(String::new(), |steps| steps.to_string());
         table.add_row([
-            Cell::new(format!("  {}", row.name)),
+            Cell::new(format!(" {}", row.name)),
             Cell::new(format!("{:?}", row.kind).to_lowercase()),
             Cell::new(row.verdict).fg(colour(row)),
-            Cell::new(row.steps.map_or(String::new(), |steps| steps.to_string()))
-                .set_alignment(CellAlignment::Right),
+            Cell::new(steps).set_alignment(CellAlignment::Right),
             remark(row),
         ]);
     }
-    writeln!(out, "{}\n", table.trim_fmt())
+    table
 }
 
 /// A violation that is expected is no alarm.
@@ -357,10 +321,9 @@ fn conclude(out: &mut impl Write, scenarios: usize, worst: Comparison) -> io::Re
     let plural = if scenarios == 1 { "" } else { "s" };
     let end = match worst {
         Comparison::AsExpected => styled(GOOD, "as expected"),
-        Comparison::Cut => styled(
-            DOUBTFUL,
-            "cut short by a limit: what is not violated is unknown",
-        ),
+        Comparison::Cut => {
+            styled(DOUBTFUL, "cut short by a limit: what is not violated is unknown")
+        }
         Comparison::Differs => styled(BAD, "not as expected"),
     };
     writeln!(out, "{scenarios} scenario{plural}: {end}")

@@ -23,22 +23,15 @@ impl List {
         section(&mut out, "Protocols", protocols)?;
 
         let nightly = |scenario: &Scenario| if scenario.nightly { " (nightly)" } else { "" };
-        let scenarios = (scenarios.into_iter()).map(|scenario| {
-            (
-                format!("{}{}", scenario.name, nightly(&scenario)),
-                scenario.summary,
-            )
-        });
+        let scenarios = (scenarios.into_iter())
+            .map(|scenario| (format!("{}{}", scenario.name, nightly(&scenario)), scenario.summary));
         section(&mut out, "Scenarios", scenarios)?;
 
         let settled = "Settled properties, judged where the protocol has nothing left to do";
-        for (kind, title) in [
-            (Kind::Safety, "Safety properties, judged in every world"),
-            (Kind::Settled, settled),
-        ] {
-            let properties = property::ALL
-                .iter()
-                .filter(|property| property.kind == kind);
+        for (kind, title) in
+            [(Kind::Safety, "Safety properties, judged in every world"), (Kind::Settled, settled)]
+        {
+            let properties = property::ALL.iter().filter(|property| property.kind == kind);
             let lines = properties.map(|property| (property.name.into(), property.claim.into()));
             section(&mut out, title, lines)?;
         }

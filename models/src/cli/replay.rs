@@ -52,11 +52,7 @@ impl Replay {
         let known: Known = trace.protocol.parse().map_err(wrong)?;
         let property = known.property(&trace.property).map_err(wrong)?;
         let until = self.until.filter(|until| *until < trace.steps.len());
-        let mode = if self.schedule_only {
-            Mode::Schedule
-        } else {
-            Mode::Exact
-        };
+        let mode = if self.schedule_only { Mode::Schedule } else { Mode::Exact };
         let replay =
             with_protocol!(known, protocol => replay(protocol, &trace, property, mode, until));
 
@@ -97,14 +93,7 @@ fn exit(outcome: &Outcome, mode: Mode) -> Exit {
 }
 
 fn heading(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
-    let Trace {
-        protocol,
-        scenario,
-        environment,
-        property,
-        cause,
-        ..
-    } = trace;
+    let Trace { protocol, scenario, environment, property, cause, .. } = trace;
     let title = format!("{protocol} violates {property}");
     writeln!(out, "{}", styled(STRONG, title))?;
     writeln!(out, "  found in {scenario}: {environment}")?;
@@ -121,20 +110,13 @@ fn show(out: &mut impl Write, step: &Replayed) -> io::Result<()> {
         return writeln!(out, "     left out: {reason}");
     }
     if let Some(met) = &step.met {
-        let content = met
-            .get("message")
-            .map_or(met, |message| &message["message"]);
+        let content = met.get("message").map_or(met, |message| &message["message"]);
         writeln!(out, "     {} meets {}", step.node, plain(content))?;
     }
     effects(out, &step.effects)?;
     for change in &step.changes {
         let before = styled(WEAK, plain(&change.before));
-        writeln!(
-            out,
-            "     {}: {before} ⇒ {}",
-            change.what,
-            plain(&change.after)
-        )?;
+        writeln!(out, "     {}: {before} ⇒ {}", change.what, plain(&change.after))?;
     }
     Ok(())
 }
@@ -165,33 +147,17 @@ fn conclude(
         }
         Outcome::NotViolated => {
             let style = if mode == Mode::Schedule { GOOD } else { BAD };
-            writeln!(
-                out,
-                "{}",
-                styled(style, format!("{name} is not violated in this run"))
-            )?;
+            writeln!(out, "{}", styled(style, format!("{name} is not violated in this run")))?;
         }
-        Outcome::Diverged {
-            step,
-            recorded,
-            now,
-        } => {
-            writeln!(
-                out,
-                "{}",
-                styled(BAD, format!("step {step} differs from the trace"))
-            )?;
+        Outcome::Diverged { step, recorded, now } => {
+            writeln!(out, "{}", styled(BAD, format!("step {step} differs from the trace")))?;
             writeln!(out, "  recorded:")?;
             effects(out, recorded)?;
             writeln!(out, "  now:")?;
             effects(out, now)?;
         }
         Outcome::Impossible { step, reason } => {
-            writeln!(
-                out,
-                "{} {reason}",
-                styled(BAD, format!("step {step} is not possible:"))
-            )?;
+            writeln!(out, "{} {reason}", styled(BAD, format!("step {step} is not possible:")))?;
         }
         Outcome::Partial => writeln!(out, "stopped there, as asked; so far it is as recorded")?,
     }

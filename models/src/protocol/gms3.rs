@@ -3,7 +3,8 @@
 use super::{Notion, Protocol, Standing, View};
 use crate::{
     parts::{Condition, Node},
-    property::{self, Property, Token},
+    profile::Token,
+    property::{self, Property},
 };
 use im::{OrdSet, Vector, vector};
 use interrex::{
@@ -23,20 +24,12 @@ impl Protocol for Gms3<Token> {
     fn joined(&self, size: u16) -> Vec<Node<Self>> {
         let leader = NodeId(0).first_life();
         let followers: Vector<Address> = (1..size).map(|id| NodeId(id).first_life()).collect();
-        let view = gms3::View {
-            number: 1,
-            leader,
-            followers: followers.clone(),
-        };
+        let view = gms3::View { number: 1, leader, followers: followers.clone() };
         let member = |id| {
             let me = NodeId(id).first_life();
             let followers = followers.clone();
             let state = if me == leader {
-                State::Leader(Leader {
-                    me,
-                    followers,
-                    next: 2,
-                })
+                State::Leader(Leader { me, followers, next: 2 })
             } else {
                 State::Follower(Follower {
                     me,
@@ -46,11 +39,7 @@ impl Protocol for Gms3<Token> {
                     last: Message::View(view.clone()),
                 })
             };
-            let monitors = if me == leader {
-                OrdSet::new()
-            } else {
-                OrdSet::unit(leader.into())
-            };
+            let monitors = if me == leader { OrdSet::new() } else { OrdSet::unit(leader.into()) };
             Node {
                 condition: Condition::Up(state),
                 history: vector![Observation::Installed(view.clone())],
@@ -77,10 +66,9 @@ impl Protocol for Gms3<Token> {
                 leader: view.leader,
                 followers: view.followers.iter().copied().collect(),
             }),
-            Observation::Delivered { number, message } => Notion::Delivered {
-                number: *number,
-                message: *message,
-            },
+            Observation::Delivered { number, message } => {
+                Notion::Delivered { number: *number, message: *message }
+            }
             Observation::Error(_) => Notion::Failed,
         }
     }

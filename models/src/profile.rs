@@ -1,0 +1,163 @@
+//! A node, as the properties see it.
+
+use crate::{
+    parts::{Condition, Node},
+    protocol::{Notion, Protocol, Standing, View},
+};
+use interrex::machine::{Address, NodeId};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What the properties see of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// The node, in its present or last life.
+    pub me: Address,
+    /// Whether it runs, and where it stands.
+    pub presence: Presence,
+    /// How many commands it has issued.
+    pub issued: u32,
+    /// The views that it installed, in order.
+    pub views: Vec<View>,
+    /// The messages that it delivered, in order.
+    pub deliveries: Vec<Delivery>,
+    /// The last that it observed was an error: if it is stopped, it has said why.
+    pub failed: bool,
+}
+
+/// Whether a node runs, and where it stands if it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// Never started.
+    Idle,
+    /// Running.
+    Up(Standing),
+    /// Ended by the environment.
+    Crashed,
+    /// Ended by itself.
+    Stopped,
+}
+
+/// A message handed to the application.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Delivery {
+    /// Which message.
+    pub message: Token,
+    /// Its place in the order of views and messages.
+    pub number: u64,
+    /// The view in force, as its place in [`Profile::views`]; none at a founder that is alone.
+    pub view: Option<usize>,
+}
+
+impl Profile {
+    /// What the properties see of a node.
+    pub fn of<P: Protocol>(protocol: &P, node: &Node<P>) -> Self {
+        let mut profile = Self {
+            me: node.address(),
+            presence: match &node.condition {
+                Condition::Idle => Presence::Idle,
+                Condition::Up(state) => Presence::Up(protocol.standing(state)),
+                Condition::Crashed => Presence::Crashed,
+                Condition::Stopped => Presence::Stopped,
+            },
+            issued: node.issued,
+            views: vec![],
+            deliveries: vec![],
+            failed: false,
+        };
+        for observation in &node.history {
+            profile.read(protocol.notion(observation));
+        }
+        profile
+    }
+
+    fn read(&mut self, notion: Notion) {
+        self.failed = notion == Notion::Failed;
+        match notion {
+            Notion::Installed(view) => self.views.push(view),
+            Notion::Delivered { number, message } => self.deliveries.push(Delivery {
+                message,
+                number,
+                view: self.views.len().checked_sub(1),
+            }),
+            Notion::Failed | Notion::Unremarked => {}
+        }
+    }
+
+    /// It runs.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.presence, Presence::Up(_))
+    }
+
+    /// It runs and belongs to a group.
+    pub(crate) fn is_member(&self) -> bool {
+        matches!(self.presence, Presence::Up(Standing::Leading | Standing::Following(_)))
+    }
+
+    /// It leads, and did not from the beginning.
+    pub(crate) fn rose(&self) -> bool {
+        let followed = self.views.first().is_some_and(|view| view.leader != self.me);
+        followed && self.presence == Presence::Up(Standing::Leading)
+    }
+
+    /// The terms in which it was elected.
+    pub(crate) fn terms(&self) -> impl Iterator<Item = u64> {
+        let own = self.views.iter().filter(|view| view.leader == self.me);
+        own.map(|view| view.number)
+    }
+
+    pub(crate) fn has_delivered(&self, message: Token) -> bool {
+        self.deliveries.iter().any(|delivery| delivery.message == message)
+    }
+
+    /// The number of its first view; 0 for a founder that is alone.
+    pub(crate) fn first_number(&self) -> u64 {
+        self.views.first().map_or(0, |view| view.number)
+    }
+
+    pub(crate) fn view_of(&self, delivery: &Delivery) -> Option<&View> {
+        delivery.view.map(|view| &self.views[view])
+    }
+}
+
+/// A message of a scenario: the i-th that a node sends. Nothing else tells messages apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token {
+    /// Who sends it.
+    pub sender: NodeId,
+    /// How many it had sent before.
+    pub index: u32,
+}
+
+/// `n1.0`: the first message of node 1.
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.sender, self.index)
+    }
+}
+
+impl FromStr for Token {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('.').and_then(|(sender, index)| {
+            let sender = sender.parse().ok()?;
+            Some((sender, index.parse().ok()?))
+        });
+        let (sender, index) =
+            parts.ok_or_else(|| format!("`{text}` is not a message: expected `n1.0`"))?;
+        Ok(Self { sender, index })
+    }
+}
+
+impl Serialize for Token {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
