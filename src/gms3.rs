@@ -279,12 +279,10 @@ impl Leader {
             Event::Command(Command::Mcast(message))
             | Event::Message { message: Message::Mcast(message), .. } => self.mcast(message),
             Event::Message { message: Message::Join(peer), .. } => self.admit(peer),
-            Event::Command(Command::Stop) => stop(State::Leader(self)),
-            strange @ (Event::Message {
-                message: Message::Msg { .. } | Message::View(_), ..
-            }
+            Event::Command(Command::Stop) => end(State::Leader(self), "stop"),
+            Event::Message { message: Message::Msg { .. } | Message::View(_), .. }
             | Event::Down(_)
-            | Event::Timeout(Timer::Join)) => die(State::Leader(self), "leader", &strange),
+            | Event::Timeout(Timer::Join) => end(State::Leader(self), STRANGE),
         }
     }
 
@@ -339,12 +337,10 @@ impl<T: Value> Follower<T> {
                 self.follow(view)
             }
             Event::Down(peer) if peer == self.leader.into() => self.election(),
-            Event::Command(Command::Stop) => stop(State::Follower(self)),
-            strange @ (Event::Message {
-                message: Message::Msg { .. } | Message::View(_), ..
-            }
+            Event::Command(Command::Stop) => end(State::Follower(self), "stop"),
+            Event::Message { message: Message::Msg { .. } | Message::View(_), .. }
             | Event::Down(_)
-            | Event::Timeout(Timer::Join)) => die(State::Follower(self), "follower", &strange),
+            | Event::Timeout(Timer::Join) => end(State::Follower(self), STRANGE),
         }
     }
 
@@ -389,7 +385,7 @@ impl<T: Value> Follower<T> {
                 self.leader = first;
                 (State::Follower(self), vec![Effect::Monitor(first.into())])
             }
-            None => (State::Follower(self), vec![Effect::Stop("election: no followers".into())]),
+            None => end(State::Follower(self), "election: no followers"),
         }
     }
 
@@ -419,12 +415,10 @@ fn bcast<T: Value>(message: &Message<T>, to: &Vector<Address>) -> Vec<Effect<T>>
     to.iter().map(|&peer| send(peer, message.clone())).collect()
 }
 
-fn stop<T>(state: State<T>) -> Step<T> {
-    (state, vec![Effect::Stop("stop".into())])
-}
+/// A message that the seed has no clause for: it prints "strange message" and does not loop.
+const STRANGE: &str = "strange message";
 
-/// "strange message": the seed prints it and does not loop.
-fn die<T: Value>(state: State<T>, role: &str, strange: &Event<T>) -> Step<T> {
-    let reason = format!("{role}: strange message {strange:?}");
+/// The process ends; nothing else of the step happens.
+fn end<T>(state: State<T>, reason: &'static str) -> Step<T> {
     (state, vec![Effect::Stop(reason.into())])
 }

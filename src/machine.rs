@@ -109,7 +109,9 @@ pub enum Effect<Message, Timer, Stable, Observation> {
     SetTimer {
         /// Which one.
         timer: Timer,
-        /// How long until it fires. A model knows only that it is armed.
+        /// How long until it fires, in whole milliseconds where it is written down. A model knows
+        /// only that it is armed.
+        #[serde(rename = "after_ms", with = "milliseconds")]
         after: Duration,
     },
     /// Disarm a timer.
@@ -273,6 +275,19 @@ impl FromStr for Peer {
             Some(name) => Ok(Self::Name(name.parse()?)),
             None => Ok(Self::Process(text.parse()?)),
         }
+    }
+}
+
+mod milliseconds {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(after: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(after.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
     }
 }
 

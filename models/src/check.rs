@@ -61,8 +61,8 @@ pub struct Report {
     pub expected_states: Option<u64>,
     /// How many pairs of a world and an action enabled in it.
     pub transitions: u64,
-    /// Actions on the way to the farthest world; exact on one thread.
-    pub depth: usize,
+    /// Actions on the way to the farthest world; known on one thread only.
+    pub depth: Option<usize>,
     /// How many worlds were settled.
     pub settled: u64,
     /// How long it took.

@@ -50,9 +50,9 @@ pub struct Findings<P: Protocol> {
     pub states: u64,
     /// How many pairs of a world and an action enabled in it.
     pub transitions: u64,
-    /// Actions on the way to the farthest world. Exact on one thread; on more, a world may first be
+    /// Actions on the way to the farthest world. None on several threads: there a world may first be
     /// met by a detour.
-    pub depth: usize,
+    pub depth: Option<usize>,
     /// How many worlds were settled.
     pub settled: u64,
     /// The different parts that worlds were made of.
@@ -129,7 +129,7 @@ pub fn search<P: Protocol>(
         states: explored.unique_state_count() as u64,
         // The initial world is counted as generated, and as depth 1.
         transitions: explored.state_count() as u64 - 1,
-        depth: explored.max_depth() - 1,
+        depth: (limits.threads == 1).then(|| explored.max_depth() - 1),
         settled: tally.settled.load(Relaxed),
         census: rules.parts().census(),
         properties: properties

@@ -207,11 +207,12 @@ impl<P: Protocol> Rules<P> {
             action: Action { choice, crash_after },
             step: Some(step),
         };
+        // First without the crash: of two runs of one length, the search finds the simpler.
+        actions.push(offer(choice.clone(), None));
         if world.budgets[Budget::Crashes] > 0 {
             let crashes = 1..=self.parts.step_at(step).crashed.len();
             actions.extend(crashes.map(|k| offer(choice.clone(), Some(k))));
         }
-        actions.push(offer(choice, None));
     }
 
     /// The action as one that is enabled in a world; otherwise why it is not.

@@ -19,7 +19,6 @@ use std::{
     io::{self, Write},
     num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
-    thread,
     time::Duration,
 };
 
@@ -39,9 +38,9 @@ pub(super) struct Check {
     /// What explores the worlds
     #[arg(long, value_enum, default_value_t = Engine::Stateright)]
     engine: Engine,
-    /// How many threads explore; by default as many as there are cores
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    /// How many threads explore; only with one is the depth known
+    #[arg(long, value_name = "N", default_value = "1")]
+    threads: NonZeroUsize,
     /// How to answer
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -148,9 +147,8 @@ impl Check {
 
     fn check(&self, scenario: &Scenario) -> Result<Report, Failure> {
         let Engine::Stateright = self.engine;
-        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let limits = Limits {
-            threads: self.threads.unwrap_or(cores).get(),
+            threads: self.threads.get(),
             max_states: self.max_states,
             max_time: self.max_seconds.map(Duration::from_secs),
         };
@@ -263,11 +261,12 @@ fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Resul
     let [states, settled, transitions] =
         [report.states, report.settled, report.transitions].map(HumanCount);
     let end = if report.complete { "complete" } else { "cut short by a limit" };
+    let depth = report.depth.map(|depth| format!("; depth {depth}"));
     let memory = report.peak_rss_bytes.map(|bytes| format!(", {}", DecimalBytes(bytes)));
     writeln!(
         out,
-        "  {states} worlds, {settled} settled; {transitions} transitions; depth {}; {end} in {:.2} s{}",
-        report.depth,
+        "  {states} worlds, {settled} settled; {transitions} transitions{}; {end} in {:.2} s{}",
+        depth.unwrap_or_default(),
         report.seconds,
         memory.unwrap_or_default(),
     )?;
