@@ -16,10 +16,11 @@
 //! the dead process's last message. The seed promises that under these "messages are reliably
 //! delivered". They are not.
 //!
-//! **Deviations from the seed.** None in behaviour. Views are observed, for the properties' sake; the
-//! seed tells its application ("Master") only of deliveries and of having joined. The seed's
-//! `crash/2` inside `bcast/3`, a coin that kills the leader between two sends, is the world's fault
-//! *crash after k effects*. Printing a "strange message" and not looping is [`Effect::Stop`].
+//! **Deviations from the seed.** None in what is sent and when. Views are observed, and deliveries with
+//! their number, for the properties' sake; the seed tells its application ("Master") only what it
+//! delivers, and that it has joined. The seed's `crash/2` inside `bcast/3`, a coin that kills the leader
+//! between two sends, is the world's fault *crash after k effects*. Printing a "strange message" and not
+//! looping is [`Effect::Stop`], whose reasons are ours. Numbers end at [`u64::MAX`] and stay there.
 
 use crate::machine::{self, Address, Boot, Machine, Value};
 use im::Vector;
@@ -252,7 +253,7 @@ impl<T: Value> Joining<T> {
             let (next_state, more) = state.step(event);
             state = next_state;
             effects.extend(more);
-            if let Some(Effect::Stop(_)) = effects.last() {
+            if matches!(effects.last(), Some(Effect::Stop(_))) {
                 break;
             }
         }
@@ -338,6 +339,7 @@ impl<T: Value> Follower<T> {
             }
             Event::Down(peer) if peer == self.leader.into() => self.election(),
             Event::Command(Command::Stop) => end(State::Follower(self), "stop"),
+            // A number greater than the next, or somebody else's Down.
             Event::Message { message: Message::Msg { .. } | Message::View(_), .. }
             | Event::Down(_)
             | Event::Timeout(Timer::Join) => end(State::Follower(self), STRANGE),
@@ -415,7 +417,7 @@ fn bcast<T: Value>(message: &Message<T>, to: &Vector<Address>) -> Vec<Effect<T>>
     to.iter().map(|&peer| send(peer, message.clone())).collect()
 }
 
-/// A message that the seed has no clause for: it prints "strange message" and does not loop.
+/// What the seed's last clause meets, `Error`: it prints "strange message" and does not loop.
 const STRANGE: &str = "strange message";
 
 /// The process ends; nothing else of the step happens.

@@ -121,8 +121,8 @@ pub struct Row {
 ///     states: None,
 ///     properties: vec![
 ///         (&SINGLE_LEADER, Some(Expected::Holds)),
-///         // What is forwarded to a leader that has just died is lost.
-///         (&VALIDITY, Some(Expected::Violated(3))),
+///         // What is forwarded to a leader that dies is lost; the rest is what settles the group.
+///         (&VALIDITY, Some(Expected::Violated(5))),
 ///     ],
 /// };
 /// check(gms3(), &scenario, Limits::default(), &mut |_| {}).assert_as_expected();

@@ -12,7 +12,7 @@ use std::{fmt, io, path::PathBuf, process::ExitCode};
 
 /// Checks leader election and group membership, and reproduces what goes wrong.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "interrex", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -21,17 +21,15 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  as expected
-  1  a verdict, a number of steps or a number of worlds differs from what is expected
+  1  a verdict, a number of steps or a number of worlds differs from what is expected,
+     or a trace does not replay (a known counterexample that has vanished, too)
   2  bad usage, or a bad scenario or trace
   3  cut short by a limit";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Explore scenarios exhaustively and judge their properties
     Check(check::Check),
-    /// Show the protocols, scenarios and properties there are
     List(list::List),
-    /// Run a trace again and show every step
     Replay(replay::Replay),
 }
 

@@ -1,4 +1,49 @@
-//! placeholder
+//! The harness of interrex: explores protocols exhaustively, drives them at random, replays their traces.
+//!
+//! A [`Protocol`](protocol::Protocol) is a [`Machine`](interrex::machine::Machine) with a little more:
+//! how its scenarios begin, and how its states and observations read in the field's notions. The rest is
+//! written once, for all of them:
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`environment`], [`action`] | what surrounds a run, and what can happen in it |
+//! | [`world`] | the rules by which worlds follow each other (SEMANTICS.md) |
+//! | [`parts`] | what worlds are made of, hash-consed, with remembered steps |
+//! | [`profile`], [`property`] | what properties see of a node, and the properties |
+//! | [`search`] | the exhaustive search, by stateright |
+//! | [`scenario`], [`check`](mod@check) | what is expected, and how what was found compares with it |
+//! | [`trace`], [`mod@replay`], [`diagram`] | runs that are kept, run again, drawn |
+//! | [`registry`] | the protocols that can be chosen by name |
+//!
+//! # What a verdict means
+//!
+//! `holds` is said only of a search that ran to its end and that found the property's witness, a world in
+//! which it was at stake. `violated` comes with a shortest run. `unwitnessed`: nothing violates it, but
+//! nothing put it to the test either. `unknown`: a limit cut the search. Every verdict is about one
+//! environment: a number of nodes and the budgets of what may happen; it says nothing about more.
+//!
+//! # Decisions, and why
+//!
+//! * **One world, over handles.** In millions of worlds only hundreds of different nodes and links occur.
+//!   Each is kept once, worlds hold small integers, and a machine's step is computed once for each pair of
+//!   node and event. Rich types in machines therefore cost nothing.
+//! * **All that belongs to a node is one part:** condition, history, storage, timers, monitors, commands
+//!   issued. So most of what happens is one look-up.
+//! * **An enabled action bears its step.** Whoever asks what is
+//!   [enabled](world::Rules::enabled) gets tokens that only lead where the rules allow; all variants that
+//!   crash within one step share its look-up.
+//! * **Two passes.** The first counts and judges, on any number of threads. The second looks for what is
+//!   violated only, on one thread, where stateright's breadth-first search is exact: so a counterexample
+//!   is a shortest one, and the same one on any number of threads. Where two are equally short, the
+//!   search meets fault-free actions first.
+//! * **Judgements are remembered for each list of profiles**, in a trie: many worlds differ in nothing
+//!   that a property reads.
+//! * **Traces are named after scenarios**, `traces/<protocol>/<property>.<scenario>.json`, not after
+//!   classes of environments: two scenarios may differ in size and budgets only, and each has its
+//!   shortest run.
+//! * **One thread unless asked.** It is fast enough for every day, and everything it prints, the depth
+//!   included, is the same on every machine.
+
 pub mod action;
 pub mod check;
 pub mod diagram;

@@ -1,7 +1,7 @@
 //! The hash-consed parts of worlds, and what is remembered about them.
 //!
 //! In millions of worlds only hundreds of different nodes and link contents occur. So each different
-//! one is kept once, in a [`Table`], and worlds hold its [`Handle`]; equal handles mean equal parts.
+//! one is kept once, in a table, and worlds hold its [`Handle`]; equal handles mean equal parts.
 //! Since machines are pure, what a step does to a node is a function of two handles and is computed
 //! once.
 

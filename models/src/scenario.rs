@@ -76,8 +76,7 @@ struct Written {
     timers: Timers,
     #[serde(default)]
     nightly: bool,
-    #[serde(default)]
-    budgets: BTreeMap<Budget, u8>,
+    budgets: Spanned<BTreeMap<Budget, u8>>,
     expect: WrittenExpectation,
 }
 
@@ -103,9 +102,11 @@ impl Scenario {
 
         let known: Known = (written.protocol.get_ref().parse())
             .map_err(|message| wrong(written.protocol.span(), message))?;
-        let Written { nodes, start, timers, .. } = written;
-        let environment = Environment::new(*nodes.get_ref(), start, timers, &written.budgets)
+        let Written { nodes, start, timers, budgets, .. } = written;
+        Environment::check_size(*nodes.get_ref())
             .map_err(|message| wrong(nodes.span(), message))?;
+        let environment = Environment::new(*nodes.get_ref(), start, timers, budgets.get_ref())
+            .map_err(|message| wrong(budgets.span(), message))?;
 
         let expectations = &written.expect.properties;
         if expectations.get_ref().is_empty() {

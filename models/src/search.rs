@@ -84,7 +84,7 @@ pub struct Progress {
     pub shortening: bool,
 }
 
-/// At most this many properties, one for each function in [`judges`].
+/// At most this many properties, one for each function in `judges`.
 pub const MOST_PROPERTIES: usize = 16;
 
 /// Explores every world that the rules allow and judges the properties in it.

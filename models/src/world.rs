@@ -145,14 +145,14 @@ impl<P: Protocol> Rules<P> {
         if left(Budget::Commands) {
             for node in self.nodes().filter(|node| self.is_up(world, *node)) {
                 if let Some(input) = self.parts.command(world.node(node)) {
-                    self.offer(world, Choice::Command { node }, node, input, actions);
+                    self.offer(world, &Choice::Command { node }, input, actions);
                 }
             }
         }
         for from in self.nodes() {
             for to in self.nodes() {
                 if let Some((head, _)) = self.parts.pop(world.parts[self.link(from, to)]) {
-                    self.offer(world, Choice::Deliver { from, to }, to, head, actions);
+                    self.offer(world, &Choice::Deliver { from, to }, head, actions);
                 }
             }
         }
@@ -176,19 +176,19 @@ impl<P: Protocol> Rules<P> {
                 for contact in self.nodes().filter(|contact| self.is_up(world, *contact)) {
                     let input = self.start_input(world, node, contact);
                     let choice = Choice::Start { node, contact };
-                    self.offer(world, choice, node, input, actions);
+                    self.offer(world, &choice, input, actions);
                 }
             }
         }
     }
 
     fn offer_timeouts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
-        for id in self.nodes() {
+        for node in self.nodes() {
             // The timers of a node that is not up are gone.
-            for timer in &self.node(world, id).timers {
+            for timer in &self.node(world, node).timers {
                 let input = self.timeout_input(timer);
                 let timer = timer.clone();
-                self.offer(world, Choice::Timeout { node: id, timer }, id, input, actions);
+                self.offer(world, &Choice::Timeout { node, timer }, input, actions);
             }
         }
     }
@@ -197,21 +197,20 @@ impl<P: Protocol> Rules<P> {
     fn offer(
         &self,
         world: &World,
-        choice: ChoiceOf<P>,
-        node: NodeId,
+        choice: &ChoiceOf<P>,
         input: Handle,
         actions: &mut Vec<EnabledOf<P>>,
     ) {
-        let step = self.parts.step(world.node(node), input);
-        let offer = |choice, crash_after| Enabled {
-            action: Action { choice, crash_after },
+        let step = self.parts.step(world.node(choice.node()), input);
+        let offer = |crash_after| Enabled {
+            action: Action { choice: choice.clone(), crash_after },
             step: Some(step),
         };
         // First without the crash: of two runs of one length, the search finds the simpler.
-        actions.push(offer(choice.clone(), None));
+        actions.push(offer(None));
         if world.budgets[Budget::Crashes] > 0 {
             let crashes = 1..=self.parts.step_at(step).crashed.len();
-            actions.extend(crashes.map(|k| offer(choice.clone(), Some(k))));
+            actions.extend(crashes.map(|k| offer(Some(k))));
         }
     }
 

@@ -22,8 +22,9 @@ use std::{
     time::Duration,
 };
 
-/// Explores every world that a scenario allows. Without patterns: every scenario that is not marked
-/// nightly. Or make a scenario here:
+/// Explore scenarios exhaustively and judge their properties
+///
+/// Without patterns: every scenario that is not marked nightly. Or make one on the line:
 ///
 ///   interrex check --protocol gms3 --nodes 4 --start joined --budget commands=3,crashes=2
 #[derive(Debug, clap::Args)]
@@ -132,10 +133,10 @@ impl Check {
             }
         }
         let chosen = |scenario: &Scenario| {
-            let named = self.patterns.contains(&scenario.name);
+            let whole = self.patterns.contains(&scenario.name);
             let matches = |pattern: &String| scenario.name.contains(pattern.as_str());
             let wanted = self.patterns.is_empty() || self.patterns.iter().any(matches);
-            named || (wanted && (self.nightly || !scenario.nightly))
+            whole || (wanted && (self.nightly || !scenario.nightly))
         };
         let chosen: Vec<_> = scenarios.into_iter().filter(chosen).collect();
         if chosen.is_empty() {

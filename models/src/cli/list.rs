@@ -8,6 +8,7 @@ use interrex_models::{
 };
 use std::io::{self, Write};
 
+/// Show the protocols, scenarios and properties there are
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -46,7 +47,7 @@ fn section(
 ) -> io::Result<()> {
     let mut table = table();
     for (name, line) in lines {
-        table.add_row([format!("  {name}"), line]);
+        table.add_row([format!(" {name}"), line]);
     }
     writeln!(out, "{}\n{}\n", styled(STRONG, title), table.trim_fmt())
 }

@@ -17,6 +17,8 @@ use std::{
     path::PathBuf,
 };
 
+/// Run a trace again and show every step
+///
 /// Every effect must be as it was recorded: the first step that differs ends the replay. With
 /// --schedule-only just the actions count, and the question is whether the property holds now.
 #[derive(Debug, clap::Args)]

@@ -1,0 +1,53 @@
+//! How fast worlds are explored: hash-consed, against the same worlds as plain vectors that are cloned.
+//!
+//! `cargo bench -p interrex-models`
+
+#![allow(missing_docs, reason = "criterion's macros")]
+
+#[path = "../../tests/reference/mod.rs"]
+#[allow(dead_code, unreachable_pub, clippy::pedantic, reason = "a program of its own")]
+mod reference;
+
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use interrex_models::{
+    environment::{Budget, Environment, Start, Timers},
+    property::{self, Property},
+    registry::gms3,
+    search::{Limits, search},
+    world::Rules,
+};
+use std::sync::Arc;
+
+/// gms3 joined, 4 nodes, 3 commands, 2 crashes.
+const TRANSITIONS: u64 = 2_705_229;
+
+fn explore(properties: &[&'static Property]) {
+    let given = [(Budget::Commands, 3), (Budget::Crashes, 2)].into();
+    let environment = Environment::new(4, Start::Joined, Timers::Late, &given).expect("it fits");
+    let rules = Arc::new(Rules::new(gms3(), environment));
+    let findings = search(&rules, properties, Limits::default(), &mut |_| {});
+    assert_eq!(findings.transitions, TRANSITIONS);
+}
+
+fn joined_4(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("gms3 joined, 4 nodes, 3 commands, 2 crashes");
+    group.throughput(Throughput::Elements(TRANSITIONS));
+    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    group.bench_function("plain vectors, nothing judged", |bencher| {
+        bencher.iter(|| {
+            let counts = reference::Group::joined(4, 3, 2).explore();
+            assert_eq!(counts.transitions as u64, TRANSITIONS);
+        });
+    });
+    group.bench_function("hash-consed, nothing judged", |bencher| bencher.iter(|| explore(&[])));
+    group.bench_function(
+        "hash-consed, 13 properties judged, counterexamples shortened",
+        |bencher| {
+            bencher.iter(|| explore(property::ALL));
+        },
+    );
+    group.finish();
+}
+
+criterion_group!(benches, joined_4);
+criterion_main!(benches);

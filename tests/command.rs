@@ -1,0 +1,359 @@
+//! The command, as its users run it: what it prints, what it ends with, and what it says of bad input.
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+const TRACE: &str = "gms3/total-order-uniform.joined-3.json";
+
+fn traces() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces")
+}
+
+/// Runs the command: its exit code, and what it wrote to standard output and standard error.
+fn interrex<Argument: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = Argument>,
+) -> (i32, String, String) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_interrex")).args(arguments).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("it writes text");
+    (output.status.code().expect("it is not killed"), text(output.stdout), text(output.stderr))
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// It fails with 2, prints no answer, and says all of this on standard error.
+fn assert_refused<Argument: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = Argument>,
+    says: &[&str],
+) {
+    let (code, out, err) = interrex(arguments);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.starts_with("error: "), "{err}");
+    for part in says {
+        assert!(err.contains(part), "{part:?} is not in {err}");
+    }
+}
+
+/// A file with this content, in a folder that vanishes with the value.
+fn file(content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("trace.json");
+    fs::write(&path, content).expect("a file");
+    (folder, path)
+}
+
+/// A known trace, altered.
+fn altered(alter: impl FnOnce(&mut Value)) -> (TempDir, PathBuf) {
+    let text = fs::read_to_string(traces().join(TRACE)).expect("a trace");
+    let mut trace = serde_json::from_str(&text).expect("JSON");
+    alter(&mut trace);
+    file(trace.to_string())
+}
+
+fn replay(path: &Path, more: &[&str]) -> (i32, String, String) {
+    let path = path.to_str().expect("a path that is text");
+    interrex(["replay", path].iter().chain(more))
+}
+
+#[test]
+fn check_prints_a_table_and_ends_with_0() {
+    let (code, out, err) = interrex(["check", "gms3/joined-3"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.contains("4,335 worlds, 799 settled; 9,597 transitions; depth 14; complete"),
+        "{out}"
+    );
+    let line = out.lines().find(|line| line.contains("nobody-stopped")).expect("a line");
+    assert_eq!(words(line)[..4], ["nobody-stopped", "safety", "violated", "6"]);
+    assert!(line.ends_with("traces/gms3/nobody-stopped.joined-3.json"), "{line}");
+    assert!(out.ends_with("as expected\n"), "{out}");
+    assert!(!out.contains('\u{1b}'), "colours, and this is no terminal");
+}
+
+#[test]
+fn check_answers_programs_with_an_object_a_line() {
+    let (code, out, _) =
+        interrex(["check", "joined-3-busy", "joined-3-calm", "--format", "json", "--threads", "2"]);
+    assert_eq!(code, 0);
+    let reports: Vec<Value> =
+        out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(reports.len(), 2);
+    let busy = &reports[0];
+    for (field, value) in [
+        ("scenario", "gms3/joined-3-busy".into()),
+        ("protocol", "gms3".into()),
+        ("nodes", 3.into()),
+        ("engine", "stateright".into()),
+        ("threads", 2.into()),
+        ("complete", true.into()),
+        ("states", 23899.into()),
+        ("transitions", 56235.into()),
+        ("depth", Value::Null),
+        ("settled", 4090.into()),
+    ] {
+        assert_eq!(busy[field], value, "{field}");
+    }
+    assert_eq!(busy["environment"]["crashes"], 2);
+    assert!(busy["seconds"].is_f64() && busy["peak_rss_bytes"].as_u64() > Some(1_000_000));
+    let rows = busy["properties"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["name"] == "no-lost-message-validity").expect("a row");
+    assert_eq!((&row["kind"], &row["steps"]), (&"settled".into(), &6.into()));
+    assert_eq!((&row["verdict"], &row["expected"]), (&"violated".into(), &"violated".into()));
+    assert!(
+        row["trace"]
+            .as_str()
+            .expect("a path")
+            .ends_with("no-lost-message-validity.joined-3-busy.json")
+    );
+    let holds = rows.iter().find(|row| row["verdict"] == "holds").expect("a row");
+    assert_eq!((&holds["steps"], &holds["trace"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn a_scenario_can_be_made_on_the_line_and_its_counterexamples_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a path that is text");
+    let line = "check --protocol gms3 --nodes 2 --start joined --budget commands=1,crashes=1 --format json --save-traces";
+    let (code, out, _) = interrex(words(line).into_iter().chain([path]));
+    // Nothing is expected of it, so nothing differs.
+    assert_eq!(code, 0);
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(report["states"], 29);
+    assert_eq!(report["properties"][0]["expected"], Value::Null);
+    let saved =
+        folder.path().join("gms3/no-lost-message-validity.joined-2-commands-1-crashes-1.json");
+    assert_eq!(replay(&saved, &[]).0, 0);
+}
+
+#[test]
+fn a_verdict_or_a_count_that_differs_ends_with_1() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = "summary = ''\nprotocol = 'gms3'\nnodes = 2\nstart = 'joined'\nbudgets = { commands = 1, crashes = 1 }\n\
+        [expect]\nstates = 30\n[expect.properties]\nno-lost-message-validity = 'holds'\nnobody-stopped = { violated = 4 }\n";
+    fs::write(folder.path().join("wrong.toml"), scenario).expect("a file");
+    let path = folder.path().to_str().expect("a path that is text");
+    let (code, out, _) = interrex(["check", "--scenarios", path]);
+    assert_eq!(code, 1);
+    for says in [
+        "expected 30 worlds",
+        "expected: holds",
+        "expected: violated in 4 steps",
+        "not as expected",
+    ] {
+        assert!(out.contains(says), "{out}");
+    }
+}
+
+#[test]
+fn a_search_that_is_cut_short_ends_with_3() {
+    let (code, out, _) = interrex(["check", "gms3/joined-3-busy", "--max-states", "100"]);
+    assert_eq!(code, 3);
+    assert!(out.contains("cut short by a limit") && out.contains("unknown"), "{out}");
+}
+
+#[test]
+fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
+    let made = "check --protocol gms3 --nodes 3 --start joined";
+    for (line, says) in [
+        (
+            "check nothing-like-this".to_string(),
+            &["no scenario is named like", "gms3/joined-3"][..],
+        ),
+        ("check gms3/joind-3".into(), &["did you mean `gms3/joined-3`"]),
+        ("check --threads 0".into(), &["--threads"]),
+        ("check --max-states 0".into(), &["--max-states"]),
+        ("check --max-seconds 0".into(), &["--max-seconds"]),
+        ("check --engine other".into(), &["possible values: stateright"]),
+        ("check --nodes 3".into(), &["--protocol"]),
+        ("check --protocol gms3".into(), &["--nodes", "--start"]),
+        ("check --protocol gsm3 --nodes 3 --start joined".into(), &["did you mean `gms3`"]),
+        ("check --protocol gms3 --nodes 40 --start joined".into(), &["expected 1 to 32"]),
+        (
+            "check --protocol gms3 --nodes 3 --start idle".into(),
+            &["possible values: joined, joining"],
+        ),
+        (format!("{made} --budget crash=1"), &["no budget `crash`", "crashes"]),
+        (format!("{made} --budget crashes"), &["NAME=N"]),
+        (format!("{made} --budget crashes=-1"), &["not a number from 0 to 255"]),
+        (format!("{made} --budget crashes=1,crashes=2"), &["given twice"]),
+        (format!("{made} --budget starts=1"), &["nobody left to start"]),
+        (format!("{made} --property single-leadr"), &["did you mean `single-leader`"]),
+        (format!("{made} gms3"), &["cannot be used with"]),
+        ("replay".into(), &["<TRACE>"]),
+        ("check --scenarios /nowhere".into(), &["/nowhere: cannot be read"]),
+    ] {
+        assert_refused(words(&line), says);
+    }
+}
+
+#[test]
+fn a_scenario_that_is_wrong_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a.toml"), "summary = ''\nprotcol = 'gms3'\n").expect("a file");
+    let path = folder.path().to_str().expect("a path that is text");
+    assert_refused(
+        ["check", "--scenarios", path],
+        &["a.toml:2:1: unknown field `protcol`", "`protocol`"],
+    );
+}
+
+#[test]
+fn list_names_every_protocol_scenario_and_property() {
+    let (code, out, _) = interrex(["list"]);
+    assert_eq!(code, 0);
+    for name in ["gms3 ", "gms3/joining-3 ", "single-leader ", "no-lost-message-validity "] {
+        assert!(
+            out.lines().any(|line| line.trim_start().starts_with(name)),
+            "{name:?} is not in {out}"
+        );
+    }
+}
+
+#[test]
+fn help_teaches_and_names_the_exit_codes() {
+    let (code, out, _) = interrex(["check", "--help"]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("--budget commands=3,crashes=2") && out.contains("cut short by a limit"),
+        "{out}"
+    );
+}
+
+#[test]
+fn replay_shows_every_step_and_why_the_property_is_violated() {
+    let (code, out, _) = replay(&traces().join(TRACE), &[]);
+    assert_eq!(code, 0);
+    for says in [
+        "  1  command at n0, crash after 1 effect",
+        "→ send(to: n1, message: msg(number: 2, message: n0.0))",
+        "state.follower.next: 2 ⇒ 3",
+        "violated after step 6",
+        "where n1 delivered n0.0, n2 delivered n2.0",
+    ] {
+        assert!(out.contains(says), "{says:?} is not in {out}");
+    }
+}
+
+#[test]
+fn replay_draws_and_answers_programs_too() {
+    let (code, drawn, _) = replay(&traces().join(TRACE), &["--format", "diagram"]);
+    assert!(code == 0 && drawn.contains("──────msg─►●"), "{drawn}");
+    let (code, json, _) = replay(&traces().join(TRACE), &["--format", "json"]);
+    assert_eq!(code, 0);
+    let lines: Vec<Value> =
+        json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((lines.len(), &lines[5]["step"]), (7, &6.into()));
+    assert_eq!(lines[6]["outcome"]["violated"]["after"], 6);
+}
+
+#[test]
+fn replay_stops_where_it_is_told_to() {
+    let (code, out, _) = replay(&traces().join(TRACE), &["--until", "2"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("  2  deliver n0 → n1") && !out.contains("  3  "), "{out}");
+}
+
+#[test]
+fn a_schedule_that_still_violates_ends_with_1() {
+    let (code, out, _) = replay(&traces().join(TRACE), &["--schedule-only"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("still violated after step 6"), "{out}");
+}
+
+#[test]
+fn a_trace_that_diverges_ends_with_1_and_names_the_step_and_both_effects() {
+    let (_folder, path) = altered(|trace| {
+        trace["steps"][1]["effects"][0]["observe"]["delivered"]["number"] = 7.into();
+    });
+    let (code, out, _) = replay(&path, &[]);
+    assert_eq!(code, 1);
+    let end = out.split("step 2 differs from the trace").nth(1).expect("the step");
+    assert!(
+        end.contains("recorded:\n     → observe(delivered(number: 7, message: n0.0))"),
+        "{end}"
+    );
+    assert!(end.contains("now:\n     → observe(delivered(number: 2, message: n0.0))"), "{end}");
+}
+
+#[test]
+fn a_trace_that_is_not_possible_ends_with_1_and_says_why() {
+    let (_folder, path) = altered(|trace| trace["environment"]["budgets"]["crashes"] = 0.into());
+    let (code, out, _) = replay(&path, &[]);
+    assert_eq!(code, 1);
+    assert!(out.contains("step 1 is not possible:"), "{out}");
+}
+
+#[test]
+fn a_bad_trace_is_refused_with_its_place() {
+    let text = fs::read_to_string(traces().join(TRACE)).expect("a trace");
+    let (_folder, truncated) = file(&text[..text.len() / 2]);
+    assert_refused([Path::new("replay"), &truncated], &["trace.json:", "EOF while parsing"]);
+    let (_folder, empty) = file("");
+    assert_refused([Path::new("replay"), &empty], &["trace.json:1:0: EOF while parsing"]);
+    let (_folder, garbage) = file(vec![b'x'; 10 << 20]);
+    assert_refused([Path::new("replay"), &garbage], &["trace.json:1:1: expected value"]);
+    let byte = |at: u32| at.wrapping_mul(2_654_435_761).to_be_bytes()[0];
+    let (_folder, binary) = file((0..10 << 20).map(byte).collect::<Vec<u8>>());
+    assert_refused([Path::new("replay"), &binary], &["not UTF-8"]);
+    let (_folder, deep) = file("[".repeat(10 << 20));
+    assert_refused([Path::new("replay"), &deep], &["trace.json:1:"]);
+    assert_refused(
+        [Path::new("replay"), Path::new("/nowhere.json")],
+        &["/nowhere.json: cannot be read"],
+    );
+    assert_refused([Path::new("replay"), Path::new("/")], &["cannot be read"]);
+}
+
+#[test]
+fn a_trace_that_says_what_is_not_understood_is_refused() {
+    type Alteration = fn(&mut Value);
+    let alterations: [(Alteration, &[&str]); 8] = [
+        (|trace| trace["protocol"] = "gms4".into(), &["no protocol `gms4`", "did you mean `gms3`"]),
+        (|trace| trace["property"] = "order".into(), &["gms3 has no property `order`"]),
+        (|trace| trace["format"] = 2.into(), &["format 2: this version reads format 1"]),
+        (|trace| trace["extra"] = 1.into(), &["unknown field `extra`", "`property`"]),
+        (
+            |trace| trace["steps"][0]["action"] = "sleep".into(),
+            &["unknown variant `sleep`", "`deliver`"],
+        ),
+        (|trace| trace["environment"]["nodes"] = 0.into(), &["0 nodes: expected 1 to 32"]),
+        (
+            |trace| trace["environment"]["budgets"]["crash"] = 0.into(),
+            &["unknown variant `crash`", "`crashes`"],
+        ),
+        (
+            |trace| trace["steps"][0]["action"]["command"]["node"] = "one".into(),
+            &["`one` is not a node", "`n0`"],
+        ),
+    ];
+    for (alter, says) in alterations {
+        let (_folder, path) = altered(alter);
+        assert_refused([Path::new("replay"), &path], says);
+    }
+}
+
+#[test]
+fn nodes_and_timers_that_do_not_exist_are_no_step() {
+    for action in [r#"{"command":{"node":"n9"}}"#, r#"{"timeout":{"node":"n1","timer":"lunch"}}"#] {
+        let (_folder, path) = altered(|trace| {
+            trace["steps"][0]["action"] = serde_json::from_str(action).expect("JSON");
+        });
+        let (code, out, _) = replay(&path, &[]);
+        assert_eq!(code, 1);
+        assert!(out.contains("step 1 is not possible: "), "{out}");
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_reads_to_its_end_is_no_error() {
+    let command = format!("{} list | head -n 1", env!("CARGO_BIN_EXE_interrex"));
+    let output = std::process::Command::new("sh").args(["-c", &command]).output().expect("a shell");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,284 @@
+//! Each property complains of what it forbids, is silent about what it allows, and is witnessed only
+//! where it was at stake.
+
+use interrex::machine::{Address, NodeId};
+use interrex_models::{
+    profile::{Delivery, Presence, Profile, Token},
+    property::{self, Property},
+    protocol::{Standing, View},
+};
+
+fn address(node: u16) -> Address {
+    NodeId(node).first_life()
+}
+
+fn token(sender: u16, index: u32) -> Token {
+    Token { sender: NodeId(sender), index }
+}
+
+fn view(number: u64, leader: u16, followers: &[u16]) -> View {
+    View {
+        number,
+        leader: address(leader),
+        followers: followers.iter().copied().map(address).collect(),
+    }
+}
+
+/// A node that has seen nothing.
+fn node(id: u16, presence: Presence) -> Profile {
+    Profile {
+        me: address(id),
+        presence,
+        issued: 0,
+        views: vec![],
+        deliveries: vec![],
+        failed: false,
+    }
+}
+
+fn leading(id: u16) -> Profile {
+    node(id, Presence::Up(Standing::Leading))
+}
+
+fn following(id: u16, leader: u16) -> Profile {
+    node(id, Presence::Up(Standing::Following(address(leader))))
+}
+
+fn crashed(id: u16) -> Profile {
+    node(id, Presence::Crashed)
+}
+
+/// What a node did, in the order in which it did it.
+trait Does {
+    fn sends(self, issued: u32) -> Self;
+    fn installs(self, view: View) -> Self;
+    fn delivers(self, number: u64, message: Token) -> Self;
+}
+
+impl Does for Profile {
+    fn sends(self, issued: u32) -> Self {
+        Self { issued, ..self }
+    }
+
+    fn installs(mut self, view: View) -> Self {
+        self.views.push(view);
+        self
+    }
+
+    fn delivers(mut self, number: u64, message: Token) -> Self {
+        let view = self.views.len().checked_sub(1);
+        self.deliveries.push(Delivery { message, number, view });
+        self
+    }
+}
+
+/// Node 0 has led a group of three and crashed; node 1 has taken over.
+fn taken_over() -> [Profile; 3] {
+    [
+        crashed(0).installs(view(1, 0, &[1, 2])),
+        leading(1).installs(view(1, 0, &[1, 2])).installs(view(2, 1, &[2])),
+        following(2, 1).installs(view(1, 0, &[1, 2])).installs(view(2, 1, &[2])),
+    ]
+}
+
+fn complaints(property: &Property, nodes: &[Profile]) -> Vec<String> {
+    let nodes: Vec<_> = nodes.iter().collect();
+    assert_eq!(property.is_violated(&nodes), !property.complaints(&nodes).is_empty());
+    property.complaints(&nodes)
+}
+
+fn is_witnessed(property: &Property, nodes: &[Profile]) -> bool {
+    property.is_witnessed(&nodes.iter().collect::<Vec<_>>())
+}
+
+/// A group in which nothing happened, and one that has got over a crash, are as they should be.
+#[test]
+fn nothing_complains_of_a_sound_group_and_nothing_is_at_stake_where_nothing_happened() {
+    let first = view(1, 0, &[1]);
+    let quiet = [leading(0).installs(first.clone()), following(1, 0).installs(first)];
+    for property in property::ALL {
+        assert_eq!(complaints(property, &quiet), [""; 0], "{}", property.name);
+        assert_eq!(complaints(property, &taken_over()), [""; 0], "{}", property.name);
+        assert!(!is_witnessed(property, &quiet), "{}", property.name);
+    }
+}
+
+#[test]
+fn a_takeover_puts_leadership_at_stake() {
+    for property in [
+        &property::SINGLE_LEADER,
+        &property::ONE_LEADER_PER_TERM,
+        &property::VIEW_ORDER,
+        &property::LEADER_EXISTS,
+        &property::AGREEMENT,
+        &property::NOBODY_STOPPED,
+    ] {
+        assert!(is_witnessed(property, &taken_over()), "{}", property.name);
+    }
+}
+
+#[test]
+fn single_leader_forbids_a_second_leader_but_not_a_crashed_one() {
+    let two = [leading(0), leading(1), following(2, 0)];
+    assert_eq!(complaints(&property::SINGLE_LEADER, &two), ["n0 and n1 both act as leader"]);
+    assert!(complaints(&property::SINGLE_LEADER, &[crashed(0), leading(1)]).is_empty());
+}
+
+#[test]
+fn one_leader_per_term_forbids_two_elections_in_a_term_even_of_the_dead() {
+    let nodes = [crashed(0).installs(view(3, 0, &[])), crashed(1).installs(view(3, 1, &[]))];
+    let complaint = "n0 and n1 were both elected in term 3";
+    assert_eq!(complaints(&property::ONE_LEADER_PER_TERM, &nodes), [complaint]);
+}
+
+#[test]
+fn view_order_forbids_going_back_and_two_views_of_one_number() {
+    let back = [leading(0).installs(view(2, 0, &[])).installs(view(2, 0, &[1]))];
+    assert_eq!(
+        complaints(&property::VIEW_ORDER, &back),
+        ["n0 installed view 2 (n0, [n1]) behind view 2 (n0, [])"]
+    );
+    let differ = [leading(0).installs(view(2, 0, &[1])), crashed(1).installs(view(2, 0, &[]))];
+    assert_eq!(
+        complaints(&property::VIEW_ORDER, &differ),
+        ["n0 installed view 2 (n0, [n1]), and n1 view 2 (n0, [])"]
+    );
+}
+
+/// Node 1 delivered in another order than node 0, as the presence of node 1 has it.
+fn disordered(second: Profile) -> [Profile; 2] {
+    let first = view(1, 0, &[1]);
+    [
+        leading(0).installs(first.clone()).delivers(2, token(0, 0)).delivers(3, token(0, 1)),
+        second.installs(first).delivers(2, token(0, 1)).delivers(3, token(0, 0)),
+    ]
+}
+
+#[test]
+fn total_order_forbids_two_orders_and_asks_the_dead_only_if_it_is_uniform() {
+    let complaint = "where n0 delivered n0.0, n1 delivered n0.1";
+    for (second, survives) in [(following(1, 0), true), (crashed(1), false)] {
+        let nodes = disordered(second);
+        assert_eq!(complaints(&property::TOTAL_ORDER_UNIFORM, &nodes), [complaint]);
+        assert_eq!(!complaints(&property::TOTAL_ORDER_SURVIVORS, &nodes).is_empty(), survives);
+        assert!(is_witnessed(&property::TOTAL_ORDER_UNIFORM, &nodes));
+        assert_eq!(is_witnessed(&property::TOTAL_ORDER_SURVIVORS, &nodes), survives);
+    }
+}
+
+#[test]
+fn total_order_forbids_one_message_in_two_views() {
+    let later =
+        leading(0).installs(view(1, 0, &[1])).installs(view(2, 0, &[1])).delivers(3, token(0, 0));
+    let earlier = following(1, 0).installs(view(1, 0, &[1])).delivers(2, token(0, 0));
+    let complaint = "n0 and n1 delivered n0.0 in different views";
+    assert_eq!(complaints(&property::TOTAL_ORDER_SURVIVORS, &[later, earlier]), [complaint]);
+}
+
+#[test]
+fn total_order_allows_a_prefix_and_asks_a_newcomer_for_nothing_older() {
+    let old =
+        leading(0).delivers(1, token(0, 0)).installs(view(2, 0, &[1])).delivers(3, token(0, 1));
+    let behind = following(1, 0).installs(view(2, 0, &[1]));
+    let level = behind.clone().delivers(3, token(0, 1));
+    for newcomer in [behind, level] {
+        assert!(complaints(&property::TOTAL_ORDER_UNIFORM, &[old.clone(), newcomer]).is_empty());
+    }
+}
+
+#[test]
+fn no_creation_forbids_what_was_not_sent() {
+    let nodes =
+        [leading(0).sends(1), following(1, 0).delivers(2, token(0, 0)).delivers(3, token(0, 1))];
+    assert_eq!(
+        complaints(&property::NO_CREATION, &nodes),
+        ["n1 delivered n0.1, which nobody sent"]
+    );
+    assert!(is_witnessed(&property::NO_CREATION, &nodes));
+    let from_nowhere = [leading(0).delivers(1, token(7, 0))];
+    assert_eq!(complaints(&property::NO_CREATION, &from_nowhere).len(), 1);
+}
+
+#[test]
+fn no_duplicate_forbids_a_second_delivery_at_a_node_and_is_at_stake_under_a_second_leader() {
+    let [zero, one, two] = taken_over();
+    let again = [zero, one, two.delivers(3, token(0, 0)).delivers(4, token(0, 0))];
+    assert_eq!(complaints(&property::NO_DUPLICATE, &again), ["n2 delivered n0.0 twice"]);
+    assert!(!is_witnessed(&property::NO_DUPLICATE, &again));
+    let before = following(2, 1).installs(view(1, 0, &[2])).delivers(2, token(0, 0));
+    assert!(is_witnessed(&property::NO_DUPLICATE, &[before.installs(view(3, 1, &[2]))]));
+}
+
+#[test]
+fn validity_asks_a_sender_that_is_up_for_its_own_messages() {
+    let lost = [
+        leading(0).sends(1),
+        following(1, 0).sends(2).delivers(2, token(1, 0)),
+        crashed(2).sends(1),
+    ];
+    assert_eq!(
+        complaints(&property::VALIDITY, &lost),
+        ["n0 sent n0.0 and never delivered it", "n1 sent n1.1 and never delivered it"]
+    );
+    assert!(is_witnessed(&property::VALIDITY, &lost));
+}
+
+#[test]
+fn agreement_on_messages_asks_those_whom_the_view_names_and_who_are_up() {
+    let named = view(1, 0, &[1, 2]);
+    let sender = |node: Profile| node.installs(named.clone()).delivers(2, token(0, 0));
+    let others = || [following(1, 0), crashed(2), following(3, 0)];
+    let complaint = ["n0 delivered n0.0, and n1 never did"];
+    for (first, survives) in [(leading(0), true), (crashed(0), false)] {
+        let nodes: Vec<_> = [sender(first)].into_iter().chain(others()).collect();
+        assert_eq!(complaints(&property::UNIFORM_AGREEMENT, &nodes), complaint);
+        let among_survivors = complaints(&property::SURVIVORS_AGREEMENT, &nodes);
+        assert_eq!(among_survivors, if survives { &complaint[..] } else { &[] });
+    }
+}
+
+#[test]
+fn before_its_first_view_a_founder_owes_only_itself() {
+    let nodes = [crashed(0).delivers(1, token(0, 0)), leading(1)];
+    assert!(complaints(&property::UNIFORM_AGREEMENT, &nodes).is_empty());
+}
+
+#[test]
+fn agreement_on_messages_is_at_stake_where_somebody_died_or_a_view_has_changed() {
+    let dead = crashed(0).installs(view(1, 0, &[1])).delivers(2, token(0, 0));
+    let survivor = following(1, 0).installs(view(1, 0, &[1])).delivers(2, token(0, 0));
+    assert!(is_witnessed(&property::UNIFORM_AGREEMENT, &[dead, survivor]));
+    let [zero, one, two] = taken_over();
+    let both = [zero, one.delivers(3, token(1, 0)), two.delivers(3, token(1, 0))];
+    assert!(is_witnessed(&property::SURVIVORS_AGREEMENT, &both));
+}
+
+#[test]
+fn leader_exists_forbids_none_two_and_a_follower_of_somebody_else() {
+    let property = &property::LEADER_EXISTS;
+    assert_eq!(complaints(property, &[following(1, 0)]), ["nobody leads, and n1 is up"]);
+    assert_eq!(complaints(property, &[leading(0), leading(1)]), ["n0 and n1 both lead"]);
+    let astray = [leading(0), following(1, 2), crashed(2)];
+    assert_eq!(complaints(property, &astray), ["n0 leads, and n1 follows n2"]);
+    let outsider = node(1, Presence::Up(Standing::Outsider));
+    assert!(complaints(property, &[crashed(0), outsider]).is_empty());
+}
+
+#[test]
+fn agreement_forbids_members_in_different_views() {
+    let nodes = [
+        leading(0).installs(view(2, 0, &[1])),
+        following(1, 0),
+        crashed(2).installs(view(1, 2, &[])),
+    ];
+    let complaint = "n0 is in view 2 (n0, [n1]), and n1 in no view";
+    assert_eq!(complaints(&property::AGREEMENT, &nodes), [complaint]);
+}
+
+#[test]
+fn nobody_stopped_forbids_an_end_without_a_word() {
+    let silent = node(1, Presence::Stopped);
+    let said = Profile { failed: true, ..node(2, Presence::Stopped) };
+    let nodes = [silent, said, crashed(0)];
+    assert_eq!(complaints(&property::NOBODY_STOPPED, &nodes), ["n1 ended itself over a message"]);
+}

@@ -1,0 +1,226 @@
+//! gms3 as a pure machine: PROTOCOLS.md, section 1.
+
+pub type Node = u8;
+/// Views and messages share one numbering.
+pub type Number = u8;
+
+/// An application message: (node, i), i counting from 0 at that node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Payload(pub Node, pub u8);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    pub number: Number,
+    pub leader: Node,
+    pub followers: Vec<Node>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Message {
+    Join(Node),
+    Mcast(Payload),
+    Msg(Payload, Number),
+    View(View),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    Join,
+}
+
+/// What a running process can be given. A start has no state yet: see [`start`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    Message { from: Node, msg: Message },
+    Down(Node),
+    Timeout(Timer),
+    Command(Payload),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Observation {
+    Joined,
+    Installed(View),
+    Delivered(Payload),
+    NoReplyFromLeader,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    Send(Node, Message),
+    Monitor(Node),
+    Demonitor(Node),
+    SetTimer(Timer),
+    CancelTimer(Timer),
+    Observe(Observation),
+    Stop,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Follower {
+    pub leader: Node,
+    pub followers: Vec<Node>,
+    /// The number expected next.
+    pub next: Number,
+    /// The last view or message taken, verbatim.
+    pub last: Message,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Process {
+    Joining { deferred: Vec<Event> },
+    Leader { followers: Vec<Node>, next: Number },
+    Follower(Follower),
+}
+
+/// The next state and the effects, in order. After a `Stop` the state is of no interest.
+pub type Stepped = (Process, Vec<Effect>);
+
+/// Comes up and joins through a contact.
+pub fn start(me: Node, contact: Node) -> Stepped {
+    let ask = Effect::Send(contact, Message::Join(me));
+    let deferred = Vec::new();
+    let effects = vec![ask, Effect::SetTimer(Timer::Join)];
+    (Process::Joining { deferred }, effects)
+}
+
+/// One step of a running process.
+pub fn step(me: Node, process: Process, event: Event) -> Stepped {
+    match process {
+        Process::Joining { deferred } => joining(me, deferred, event),
+        Process::Leader { followers, next } => leader(me, followers, next, event),
+        Process::Follower(own) => follower(me, own, event),
+    }
+}
+
+fn joining(me: Node, mut deferred: Vec<Event>, event: Event) -> Stepped {
+    match event {
+        Event::Message { msg: Message::View(view), .. } => enter(me, view, deferred),
+        Event::Timeout(Timer::Join) => {
+            let error = Effect::Observe(Observation::NoReplyFromLeader);
+            (Process::Joining { deferred }, vec![error, Effect::Stop])
+        }
+        other => {
+            deferred.push(other);
+            (Process::Joining { deferred }, Vec::new())
+        }
+    }
+}
+
+/// The first view: become a follower, then take what was deferred in the same step.
+fn enter(me: Node, view: View, deferred: Vec<Event>) -> Stepped {
+    let mut effects = vec![
+        Effect::CancelTimer(Timer::Join),
+        Effect::Observe(Observation::Joined),
+        Effect::Monitor(view.leader),
+        Effect::Observe(Observation::Installed(view.clone())),
+    ];
+    let mut process = Process::Follower(Follower {
+        leader: view.leader,
+        followers: view.followers.clone(),
+        next: view.number + 1,
+        last: Message::View(view),
+    });
+    for event in deferred {
+        let (after, more) = step(me, process, event);
+        process = after;
+        effects.extend(more);
+        if effects.last() == Some(&Effect::Stop) {
+            break;
+        }
+    }
+    (process, effects)
+}
+
+fn leader(me: Node, mut followers: Vec<Node>, next: Number, event: Event) -> Stepped {
+    let (msg, seen) = match event {
+        Event::Command(payload) | Event::Message { msg: Message::Mcast(payload), .. } => {
+            (Message::Msg(payload, next), Observation::Delivered(payload))
+        }
+        Event::Message { msg: Message::Join(peer), .. } => {
+            followers.push(peer);
+            let view = View { number: next, leader: me, followers: followers.clone() };
+            (Message::View(view.clone()), Observation::Installed(view))
+        }
+        _ => return dies(Process::Leader { followers, next }),
+    };
+    let mut effects = Vec::with_capacity(followers.len() + 1);
+    effects.extend(to_each(&followers, &msg));
+    effects.push(Effect::Observe(seen));
+    let next = next + 1;
+    (Process::Leader { followers, next }, effects)
+}
+
+fn follower(me: Node, own: Follower, event: Event) -> Stepped {
+    match event {
+        Event::Command(payload) => pass_on(own, Message::Mcast(payload)),
+        Event::Message { msg, .. } => match msg {
+            Message::Mcast(_) | Message::Join(_) => pass_on(own, msg),
+            Message::Msg(_, number) | Message::View(View { number, .. }) if number < own.next => {
+                (Process::Follower(own), Vec::new())
+            }
+            Message::Msg(payload, number) if number == own.next => deliver(own, payload),
+            Message::View(view) if view.number == own.next => install(own, view),
+            Message::Msg(..) | Message::View(_) => dies(Process::Follower(own)),
+        },
+        Event::Down(node) if node == own.leader => election(me, own),
+        Event::Down(_) | Event::Timeout(_) => dies(Process::Follower(own)),
+    }
+}
+
+/// Sends a request on to the leader, alive or not.
+fn pass_on(own: Follower, msg: Message) -> Stepped {
+    let effects = vec![Effect::Send(own.leader, msg)];
+    (Process::Follower(own), effects)
+}
+
+fn deliver(mut own: Follower, payload: Payload) -> Stepped {
+    own.last = Message::Msg(payload, own.next);
+    own.next += 1;
+    let effects = vec![Effect::Observe(Observation::Delivered(payload))];
+    (Process::Follower(own), effects)
+}
+
+fn install(mut own: Follower, view: View) -> Stepped {
+    let mut effects = Vec::new();
+    if view.leader != own.leader {
+        effects.push(Effect::Demonitor(own.leader));
+        effects.push(Effect::Monitor(view.leader));
+        own.leader = view.leader;
+    }
+    effects.push(Effect::Observe(Observation::Installed(view.clone())));
+    own.followers.clone_from(&view.followers);
+    own.next += 1;
+    own.last = Message::View(view);
+    (Process::Follower(own), effects)
+}
+
+/// The leader is down: the first of the followers leads.
+fn election(me: Node, mut own: Follower) -> Stepped {
+    if own.followers.is_empty() {
+        return dies(Process::Follower(own));
+    }
+    let first = own.followers.remove(0);
+    if first != me {
+        own.leader = first;
+        return (Process::Follower(own), vec![Effect::Monitor(first)]);
+    }
+    let followers = own.followers;
+    let view = View { number: own.next, leader: me, followers: followers.clone() };
+    let announce = Message::View(view.clone());
+    let mut effects = Vec::with_capacity(2 * followers.len() + 1);
+    effects.extend(to_each(&followers, &own.last));
+    effects.extend(to_each(&followers, &announce));
+    effects.push(Effect::Observe(Observation::Installed(view)));
+    let next = own.next + 1;
+    (Process::Leader { followers, next }, effects)
+}
+
+fn to_each(nodes: &[Node], msg: &Message) -> impl Iterator<Item = Effect> {
+    nodes.iter().map(|&to| Effect::Send(to, msg.clone()))
+}
+
+/// A strange message: the single effect is `Stop`.
+fn dies(process: Process) -> Stepped {
+    (process, vec![Effect::Stop])
+}

@@ -1,0 +1,166 @@
+//! Every known counterexample: it replays effect by effect, violates its property, is as short as its
+//! scenario says, and is drawn.
+
+use interrex_models::{
+    diagram,
+    registry::Known,
+    replay::{Mode, Outcome, Replay, replay},
+    scenario::{Expected, Scenario, files_below},
+    trace::Trace,
+    with_protocol,
+};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Every trace, with its place below the folder.
+fn traces() -> Vec<(PathBuf, Trace)> {
+    let folder = folder("../traces");
+    let mut paths = vec![];
+    files_below(&folder, "json", &mut paths).expect("a folder of traces");
+    paths.sort();
+    let trace = |path: PathBuf| {
+        let trace = Trace::read(&path).expect("a trace that can be read");
+        (path.strip_prefix(&folder).expect("a path below").to_path_buf(), trace)
+    };
+    paths.into_iter().map(trace).collect()
+}
+
+fn run(trace: &Trace, mode: Mode) -> Replay {
+    let known: Known = trace.protocol.parse().expect("a known protocol");
+    let property = known.property(&trace.property).expect("a known property");
+    with_protocol!(known, protocol => replay(protocol, trace, property, mode, None))
+}
+
+/// One whose leader crashes in the first step.
+fn one() -> Trace {
+    Trace::read(&folder("../traces/gms3/total-order-uniform.joined-3.json")).expect("a trace")
+}
+
+#[test]
+fn every_trace_replays_and_violates_its_property_with_its_last_step() {
+    for (path, trace) in traces() {
+        for mode in [Mode::Exact, Mode::Schedule] {
+            let outcome = run(&trace, mode).outcome;
+            let after_last =
+                matches!(outcome, Outcome::Violated { after, .. } if after == trace.steps.len());
+            assert!(after_last, "{}: {outcome:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_trace_is_drawn() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(folder("../tests/snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for (path, trace) in traces() {
+            let replay = run(&trace, Mode::Exact);
+            let Outcome::Violated { complaints, .. } = &replay.outcome else {
+                panic!("{}: {:?}", path.display(), replay.outcome)
+            };
+            let drawing = diagram::draw(&replay.up, &replay.steps);
+            let text = format!("{}\n\n{drawing}\n{}", trace.cause, complaints.join("\n"));
+            let name = path.with_extension("").display().to_string().replace('/', ".");
+            insta::assert_snapshot!(name, text);
+        }
+    });
+}
+
+#[test]
+fn every_violated_property_of_every_scenario_has_its_trace_and_there_is_no_other() {
+    let mut expected = vec![];
+    for scenario in Scenario::read_all(&folder("scenarios")).expect("scenarios that can be read") {
+        for (property, expectation) in &scenario.properties {
+            if let Some(Expected::Violated(steps)) = expectation {
+                expected.push((
+                    scenario.name.clone(),
+                    scenario.environment.clone(),
+                    property.name.into(),
+                    *steps,
+                ));
+            }
+        }
+    }
+    let mut found = vec![];
+    for (path, trace) in traces() {
+        assert_eq!(path, trace.file_name());
+        found.push((trace.scenario, trace.environment, trace.property, trace.steps.len()));
+    }
+    let name =
+        |(scenario, _, property, _): &(String, _, String, _)| (scenario.clone(), property.clone());
+    expected.sort_by_key(name);
+    found.sort_by_key(name);
+    assert_eq!(expected, found);
+}
+
+#[test]
+fn every_trace_says_its_cause_in_a_line() {
+    for (path, trace) in traces() {
+        let cause = trace.cause.trim();
+        assert!(cause.len() > 20 && !cause.contains('\n'), "{}: {cause:?}", path.display());
+    }
+}
+
+#[test]
+fn a_trace_is_written_as_it_was_read() {
+    for (path, trace) in traces() {
+        let text = std::fs::read_to_string(folder("../traces").join(&path)).expect("a text");
+        assert_eq!(trace.to_json(), text, "{}", path.display());
+    }
+}
+
+#[test]
+fn saving_the_same_run_again_keeps_its_cause() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a/b.json");
+    let trace = one();
+    trace.save(&path).expect("it can be written");
+    Trace { cause: String::new(), ..trace.clone() }.save(&path).expect("it can be written");
+    assert_eq!(Trace::read(&path).expect("a trace"), trace);
+}
+
+#[test]
+fn the_first_effect_that_differs_ends_an_exact_replay_and_both_lists_are_named() {
+    let mut trace = one();
+    let now = trace.steps[2].effects.clone();
+    trace.steps[2].effects.push(json!({"send": "nothing"}));
+    let recorded = trace.steps[2].effects.clone();
+    assert_eq!(run(&trace, Mode::Exact).outcome, Outcome::Diverged { step: 3, recorded, now });
+}
+
+#[test]
+fn a_schedule_is_replayed_whatever_the_effects_were() {
+    let mut trace = one();
+    for step in &mut trace.steps {
+        step.effects.clear();
+    }
+    assert!(matches!(run(&trace, Mode::Schedule).outcome, Outcome::Violated { .. }));
+}
+
+#[test]
+fn what_is_not_possible_ends_an_exact_replay_and_is_left_out_of_a_schedule() {
+    let mut trace = one();
+    let first = trace.steps[0].clone();
+    // The node that crashed in the first step is asked again.
+    trace.steps.insert(1, first);
+    let Outcome::Impossible { step: 2, reason } = run(&trace, Mode::Exact).outcome else {
+        panic!("possible")
+    };
+    assert_eq!(reason, "n0 is not up");
+    let replay = run(&trace, Mode::Schedule);
+    assert_eq!(replay.steps[1].left_out.as_deref(), Some("n0 is not up"));
+    assert!(matches!(replay.outcome, Outcome::Violated { .. }));
+}
+
+#[test]
+fn a_run_that_stops_too_early_does_not_violate() {
+    let mut trace = one();
+    trace.steps.pop();
+    assert_eq!(run(&trace, Mode::Exact).outcome, Outcome::NotViolated);
+}

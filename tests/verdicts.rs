@@ -1,0 +1,142 @@
+//! Every scenario that is not nightly, explored exhaustively: the verdicts, the steps of shortest
+//! counterexamples and the numbers of worlds are the pinned ones.
+
+use interrex_models::{
+    check::{Comparison, Report, Verdict, check},
+    environment::{Budget, Environment, Start, Timers},
+    property,
+    registry::{Known, gms3},
+    scenario::{Expected, Scenario},
+    search::Limits,
+    with_protocol,
+};
+use std::{num::NonZeroU64, path::Path, time::Duration};
+
+fn scenarios() -> Vec<Scenario> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    Scenario::read_all(&folder).expect("scenarios that can be read")
+}
+
+fn explore(scenario: &Scenario, limits: Limits) -> Report {
+    let known: Known = scenario.protocol.parse().expect("a known protocol");
+    with_protocol!(known, protocol => check(protocol, scenario, limits, &mut |_| {}))
+}
+
+fn scenario(
+    commands: u8,
+    crashes: u8,
+    properties: &[(&'static property::Property, Expected)],
+) -> Scenario {
+    let given = [(Budget::Commands, commands), (Budget::Crashes, crashes)].into();
+    Scenario {
+        name: "a test".into(),
+        protocol: "gms3".into(),
+        summary: String::new(),
+        nightly: false,
+        environment: Environment::new(3, Start::Joined, Timers::Late, &given).expect("it fits"),
+        states: None,
+        properties: properties
+            .iter()
+            .map(|(property, expected)| (*property, Some(*expected)))
+            .collect(),
+    }
+}
+
+#[test]
+fn every_scenario_is_as_expected() {
+    for scenario in scenarios().iter().filter(|scenario| !scenario.nightly) {
+        explore(scenario, Limits::default()).assert_as_expected();
+    }
+}
+
+#[test]
+fn two_threads_find_what_one_thread_finds() {
+    for scenario in scenarios().iter().filter(|scenario| !scenario.nightly) {
+        if scenario.states > Some(100_000) {
+            continue;
+        }
+        let [one, two] =
+            [1, 2].map(|threads| explore(scenario, Limits { threads, ..Limits::default() }));
+        two.assert_as_expected();
+        let counterexamples = |report: Report| -> Vec<_> {
+            report.properties.into_iter().map(|row| row.counterexample).collect()
+        };
+        assert_eq!(counterexamples(one), counterexamples(two), "{}", scenario.name);
+    }
+}
+
+#[test]
+fn a_search_that_was_cut_short_never_says_that_anything_holds() {
+    let limits = Limits { max_states: NonZeroU64::new(40), ..Limits::default() };
+    let scenario = scenario(2, 2, &[(&property::SINGLE_LEADER, Expected::Holds)]);
+    let report = explore(&scenario, limits);
+    assert!(!report.complete);
+    assert_eq!(report.properties[0].verdict, Verdict::Unknown);
+    assert_eq!(report.comparison(), Comparison::Cut);
+}
+
+#[test]
+fn a_search_that_ran_out_of_time_says_so() {
+    let limits = Limits { max_time: Some(Duration::from_nanos(1)), ..Limits::default() };
+    let scenario = scenario(2, 2, &[(&property::SINGLE_LEADER, Expected::Holds)]);
+    assert_eq!(explore(&scenario, limits).comparison(), Comparison::Cut);
+}
+
+#[test]
+fn a_violation_found_before_the_cut_stands_and_an_expected_one_that_is_not_reached_is_unknown() {
+    let expected = [
+        (&property::NOBODY_STOPPED, Expected::Violated(6)),
+        (&property::VALIDITY, Expected::Violated(5)),
+    ];
+    let limits = |most| Limits { max_states: NonZeroU64::new(most), ..Limits::default() };
+    let early = explore(&scenario(2, 2, &expected), limits(30));
+    assert!(early.properties.iter().all(|row| row.verdict == Verdict::Unknown));
+    let late = explore(&scenario(2, 2, &expected), limits(4000));
+    assert!(
+        late.properties.iter().all(|row| row.verdict == Verdict::Violated && row.steps.is_some())
+    );
+    assert_eq!(late.comparison(), Comparison::Cut);
+}
+
+#[test]
+fn a_limit_that_is_not_reached_changes_nothing() {
+    let exactly = Limits { max_states: NonZeroU64::new(4335), ..Limits::default() };
+    let report = explore(&scenario(2, 2, &[(&property::SINGLE_LEADER, Expected::Holds)]), exactly);
+    assert_eq!((report.complete, report.states), (true, 4335));
+    report.assert_as_expected();
+}
+
+#[test]
+fn without_a_crash_leadership_is_never_at_stake() {
+    let scenario = scenario(2, 0, &[(&property::SINGLE_LEADER, Expected::Unwitnessed)]);
+    explore(&scenario, Limits::default()).assert_as_expected();
+}
+
+#[test]
+fn a_counterexample_that_has_vanished_and_one_of_another_length_differ() {
+    for (commands, expected) in
+        [(2, Expected::Holds), (2, Expected::Violated(5)), (0, Expected::Violated(6))]
+    {
+        let scenario = scenario(commands, 2, &[(&property::NOBODY_STOPPED, expected)]);
+        let report = explore(&scenario, Limits::default());
+        assert_eq!(
+            report.comparison(),
+            Comparison::Differs,
+            "{commands} commands, expected {expected}"
+        );
+    }
+}
+
+#[test]
+fn another_number_of_worlds_differs() {
+    let mut scenario = scenario(2, 2, &[(&property::SINGLE_LEADER, Expected::Holds)]);
+    scenario.states = Some(4334);
+    assert_eq!(explore(&scenario, Limits::default()).comparison(), Comparison::Differs);
+}
+
+#[test]
+#[should_panic(expected = "without properties")]
+fn a_scenario_without_properties_is_refused() {
+    let scenario = scenario(1, 0, &[]);
+    check(gms3(), &scenario, Limits::default(), &mut |_| {});
+}
