@@ -100,6 +100,16 @@ fn every_violated_property_of_every_scenario_has_its_trace_and_there_is_no_other
 }
 
 #[test]
+fn the_readme_names_the_steps_of_every_trace_and_links_to_it() {
+    let readme = std::fs::read_to_string(folder("../README.md")).expect("a text");
+    for (path, trace) in traces() {
+        let link = format!("[✗ {}](traces/{})", trace.steps.len(), path.display());
+        assert!(readme.contains(&link), "{link} is not in the README");
+    }
+    assert_eq!(readme.matches("[✗ ").count(), traces().len());
+}
+
+#[test]
 fn every_trace_says_its_cause_in_a_line() {
     for (path, trace) in traces() {
         let cause = trace.cause.trim();

@@ -1,8 +1,6 @@
 //! The world's rules: one test for each sentence of SEMANTICS.md, sections 2 to 4.
 
-use interrex::machine::{
-    Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer, Peer::Process,
-};
+use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId};
 use interrex_models::{
     action::{Action, ActionOf, Choice},
     environment::{Budget, Budgets, Environment, Start, Timers},
@@ -11,708 +9,426 @@ use interrex_models::{
     protocol::{Notion, Protocol, Standing},
     world::{Rules, World},
 };
-use std::{
-    collections::{BTreeMap, HashSet},
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, collections::HashSet, fmt, rc::Rc, str::FromStr, time::Duration};
 
-// Section 2: conditions, histories and links.
+// Section 2: the world.
 
 #[test]
 fn only_nodes_that_are_up_act() {
-    let begin = joining(3)
-        .at(0, "start n0", [set(7)])
-        .at(0, "command 0", [])
-        .at(0, "command 1", [stop("enough")])
-        .at(0, "command 2", [])
-        .begin();
-    assert_eq!(begin.node(1).condition, Condition::Idle);
-    assert!(begin.node(0).is_up());
-    assert!([command(0), timeout(0, 7), crash(0)].into_iter().all(|action| begin.can(&action)));
-    let acts_at = |scene: &Scene, node| {
-        let mut enabled = scene.enabled().into_iter();
-        enabled.any(|action| action.choice.node() == NodeId(node))
-    };
-    let (crashed, stopped) = (begin.after([crash(0)]), begin.after([command(0), command(0)]));
-    assert_eq!(crashed.node(0).condition, Condition::Crashed);
-    assert_eq!(stopped.node(0).condition, Condition::Stopped);
-    assert!(!acts_at(&crashed, 0) && !acts_at(&stopped, 0));
-    let idle = begin.enabled().into_iter().filter(|action| action.choice.node() == NodeId(1));
-    assert!(idle.into_iter().all(|action| matches!(action.choice, Choice::Start { .. })));
+    let script = "n0 start: set 7 | n0 command 0: stop | n1 command 0: monitor @n1";
+    let begin = begin("joining 2", script);
+    assert!(["command n0", "timeout n0 7", "crash n0"].iter().all(|action| begin.can(action)));
+    assert_eq!(begin.condition(1), "Idle");
+    let at_idle = begin.enabled().into_iter().filter(|action| action.choice.node() == NodeId(1));
+    assert_eq!(at_idle.collect::<Vec<_>>(), [action("start n1 n0")]);
+    for (end, condition) in [("crash n0", "Crashed"), ("command n0", "Stopped")] {
+        let ended = begin.after(end);
+        assert_eq!(ended.condition(0), condition);
+        assert_eq!(ended.enabled(), []);
+    }
 }
 
 #[test]
 fn history_is_never_erased() {
-    let begin = joined(2)
-        .at(1, "command 0", [say("a"), say("b")])
-        .at(1, "command 1", [say("c"), stop("enough")])
-        .begin();
-    let said = begin.after([command(1)]);
-    assert_eq!(said.history(1), ["a", "b"]);
-    assert_eq!(said.after([crash(1)]).history(1), ["a", "b"]);
-    assert_eq!(said.after([command(1)]).history(1), ["a", "b", "c"]);
+    let begin = begin("joined 1", "n0 command 0: say a, say b | n0 command 1: say c, stop");
+    let said = begin.after("command n0");
+    assert_eq!(said.history(0), "a, b");
+    assert_eq!(said.after("crash n0").history(0), "a, b");
+    assert_eq!(said.after("command n0").history(0), "a, b, c");
 }
 
 #[test]
 fn a_link_is_a_fifo_queue_for_each_ordered_pair() {
-    let begin = joined(3)
-        .at(0, "command 0", [send(1, "a"), send(2, "c"), send(1, "b"), send(0, "d"), send(0, "e")])
-        .begin();
-    let sent = begin.after([command(0)]);
-    assert_eq!(sent.link(0, 1), ["a from n0", "b from n0"]);
-    assert_eq!(sent.link(0, 2), ["c from n0"]);
-    assert_eq!(sent.link(0, 0), ["d from n0", "e from n0"]);
-    assert_eq!(sent.link(1, 0), [""; 0]);
-    let taken = sent.after([deliver(0, 1), deliver(0, 0), deliver(0, 0), deliver(0, 1)]);
-    assert_eq!(taken.history(1), ["a from n0", "b from n0"]);
-    assert_eq!(taken.history(0), ["d from n0", "e from n0"]);
-}
-
-#[test]
-fn a_node_that_starts_is_up_before_its_first_effect() {
-    let begin = joining(2).at(1, "start n1 through n0", [send(1, "a"), monitor(1)]).begin();
-    let started = begin.after([start(1, 0)]);
-    assert_eq!(started.link(1, 1), ["a from n1"]);
-    assert_eq!(started.monitors(1), ["@n1"]);
+    let script = "n0 command 0: send @n1 a, send @n2 c, send @n1 b, send @n0 d, send @n0 e";
+    let sent = begin("joined 3", script).after("command n0");
+    assert_eq!([sent.link(0, 1), sent.link(1, 0)], ["a from n0, b from n0", ""]);
+    assert_eq!([sent.link(0, 2), sent.link(0, 0)], ["c from n0", "d from n0, e from n0"]);
+    let taken = sent.after("deliver n0 n1, deliver n0 n0, deliver n0 n0, deliver n0 n1");
+    assert_eq!(taken.history(1), "n1 a from n0, n1 b from n0");
+    assert_eq!(taken.history(0), "n0 d from n0, n0 e from n0");
 }
 
 #[test]
 fn down_comes_behind_what_the_dead_had_sent() {
-    let begin = joined(2)
-        .at(0, "command 0", [monitor(1)])
-        .at(1, "command 0", [send(0, "a")])
-        .at(1, "command 1", [send(0, "b"), stop("enough"), send(0, "c")])
-        .begin();
-    let sent = begin.after([command(0), command(1)]);
-    assert_eq!(sent.after([crash(1)]).link(1, 0), ["a from n1", "down @n1"]);
-    for end in [command(1), crashing(command(1), 1)] {
-        assert_eq!(sent.after([end]).link(1, 0), ["a from n1", "b from n1", "down @n1"]);
+    let script = "n0 command 0: monitor @n1 | n1 command 0: send @n0 a
+        | n1 command 1: send @n0 b, stop, send @n0 c";
+    let sent = begin("joined 2", script).after("command n0, command n1");
+    assert_eq!(sent.after("crash n1").link(1, 0), "a from n1, down @n1");
+    for end in ["command n1", "command n1 cut 1"] {
+        assert_eq!(sent.after(end).link(1, 0), "a from n1, b from n1, down @n1");
     }
 }
 
 #[test]
 fn a_send_to_a_node_that_is_not_up_vanishes() {
-    let begin = joining(4)
-        .at(0, "command 0", [send(1, "a"), send(2, "a"), send(3, "a")])
-        .at(2, "command 0", [stop("enough")])
-        .begin();
-    let ended = begin.after([start(1, 0), start(2, 0), crash(1), command(2)]);
-    let sent = ended.after([command(0)]);
-    assert!((1..4).all(|to| sent.link(0, to).is_empty()));
-    // Nor does it arrive later.
-    assert_eq!(sent.after([start(3, 0)]).link(0, 3), [""; 0]);
+    let script = "n0 command 0: send @n1 a, send @n2 a, send @n3 a | n2 command 0: stop";
+    let ended = begin("joining 4", script).after("start n1 n0, start n2 n0, crash n1, command n2");
+    let sent = ended.after("command n0, start n3 n0");
+    assert_eq!([sent.link(0, 1), sent.link(0, 2), sent.link(0, 3)], ["", "", ""]);
 }
 
 #[test]
 fn effects_are_carried_out_in_order() {
-    let begin = joined(2)
-        .at(0, "command 0", [set(7), cancel(7), cancel(8), set(8)])
-        .at(0, "command 1", [monitor(1), demonitor(1)])
-        .at(0, "command 2", [demonitor(1), monitor(1)])
-        .at(0, "command 3", [persist("a"), persist("b")])
-        .begin();
-    let one = begin.after([command(0)]);
-    assert_eq!(one.timers(0), [8]);
-    let two = one.after([command(0)]);
-    assert_eq!(two.monitors(0), [""; 0]);
-    let three = two.after([command(0)]);
-    assert_eq!(three.monitors(0), ["@n1"]);
-    assert_eq!(three.after([command(0)]).stable(0), Some("b"));
+    let script = "n0 command 0: set 7, cancel 7, cancel 8, set 8
+        | n0 command 1: monitor @n1, demonitor @n1
+        | n0 command 2: demonitor @n1, monitor @n1
+        | n0 command 3: persist a, persist b, say c, say d";
+    let one = begin("joined 2", script).after("command n0");
+    assert_eq!(one.timers(0), "8");
+    let two = one.after("command n0");
+    let three = two.after("command n0");
+    assert_eq!([two.monitors(0), three.monitors(0)], ["", "@n1"]);
+    let four = three.after("command n0");
+    assert_eq!([four.stable(0), four.history(0)], ["b", "c, d"]);
     // The same with a Down in the place of the registration.
-    let dead = one.after([crash(1), command(0)]);
-    assert_eq!(dead.link(1, 0), [""; 0]);
-    assert_eq!(dead.after([command(0)]).link(1, 0), ["down @n1"]);
-}
-
-// Section 2: lives and addresses.
-
-#[test]
-fn a_machine_is_told_its_own_address_and_its_contact() {
-    let begin = joining(3).begin();
-    assert_eq!(begin.history(0), ["start n0"]);
-    let started = begin.after([start(2, 0), start(1, 2)]);
-    assert_eq!(started.history(2), ["start n2 through n0"]);
-    assert_eq!(started.history(1), ["start n1 through n2"]);
-    assert_eq!(started.node(1).address(), NodeId(1).first_life());
+    let dead = one.after("crash n1, command n0");
+    assert_eq!([dead.link(1, 0), dead.after("command n0").link(1, 0)], ["", "down @n1"]);
 }
 
 #[test]
 fn an_address_of_another_life_is_like_a_node_that_is_not_up() {
-    let later = Process(Address { node: NodeId(1), life: 1 });
-    let present = Process(NodeId(1).first_life());
-    let begin = joined(2)
-        .at(0, "command 0", [send_to(later, "a"), Effect::Monitor(later)])
-        .at(0, "command 1", [send_to(present, "b"), Effect::Monitor(present)])
-        .begin();
-    let other = begin.after([command(0)]);
-    assert_eq!(other.link(0, 1), [""; 0]);
-    assert_eq!(other.monitors(0), [""; 0]);
-    assert_eq!(other.link(1, 0), ["down n1#1"]);
-    let own = other.after([deliver(1, 0), command(0)]);
-    assert_eq!(own.link(0, 1), ["b from n0"]);
-    assert_eq!(own.after([crash(1)]).link(1, 0), ["down n1"]);
+    let script = "n0 command 0: send n1#1 a, monitor n1#1 | n0 command 1: send n1 b, monitor n1
+        | n2 command 0: monitor @n1";
+    let other = begin("joined 3", script).after("command n0, command n2");
+    assert_eq!([other.link(0, 1), other.monitors(0), other.link(1, 0)], ["", "", "down n1#1"]);
+    let own = other.after("deliver n1 n0, command n0");
+    assert_eq!([own.link(0, 1), own.monitors(0)], ["b from n0", "n1"]);
+    // Down names what was monitored.
+    let dead = own.after("crash n1");
+    assert_eq!([dead.link(1, 0), dead.link(1, 2)], ["down n1", "down @n1"]);
 }
-
-#[test]
-fn down_names_what_was_monitored() {
-    let begin = joined(3)
-        .at(0, "command 0", [monitor(1)])
-        .at(2, "command 0", [Effect::Monitor(Process(NodeId(1).first_life()))])
-        .begin();
-    let dead = begin.after([command(0), command(2), crash(1)]);
-    assert_eq!(dead.link(1, 0), ["down @n1"]);
-    assert_eq!(dead.link(1, 2), ["down n1"]);
-}
-
-// Section 2: monitors.
 
 #[test]
 fn a_monitor_is_registered_once() {
-    let begin = joined(2).at(0, "command 0", [monitor(1), monitor(1)]).begin();
-    let watching = begin.after([command(0)]);
-    assert_eq!(watching.monitors(0), ["@n1"]);
-    assert_eq!(watching.link(1, 0), [""; 0]);
-    assert_eq!(watching.after([crash(1)]).link(1, 0), ["down @n1"]);
+    let watching = begin("joined 2", "n0 command 0: monitor @n1, monitor @n1").after("command n0");
+    assert_eq!([watching.monitors(0), watching.link(1, 0)], ["@n1", ""]);
+    assert_eq!(watching.after("crash n1").link(1, 0), "down @n1");
 }
 
 #[test]
 fn monitor_of_a_node_that_is_not_up_gives_down_at_once() {
-    let begin = joining(4)
-        .at(0, "command 0", [monitor(1), monitor(2), monitor(3), monitor(3)])
-        .at(1, "command 0", [send(0, "a")])
-        .at(2, "command 0", [stop("enough")])
-        .begin();
-    let watching = begin.after([
-        start(1, 0),
-        start(2, 0),
-        command(1),
-        crash(1),
-        command(2),
-        command(0),
-        start(3, 0),
-    ]);
-    assert_eq!(watching.monitors(0), [""; 0]);
-    assert_eq!(watching.link(1, 0), ["a from n1", "down @n1"]);
-    assert_eq!(watching.link(2, 0), ["down @n2"]);
-    // What is not registered is no reason to leave out the second.
-    assert_eq!(watching.link(3, 0), ["down @n3", "down @n3"]);
+    let script = "n0 command 0: monitor @n1, monitor @n2, monitor @n3, monitor @n3
+        | n1 command 0: send @n0 a | n2 command 0: stop";
+    let started = begin("joining 4", script).after("start n1 n0, start n2 n0");
+    let told = started.after("command n1, command n2, crash n1, command n0, start n3 n0");
+    assert_eq!(told.monitors(0), "");
+    assert_eq!([told.link(1, 0), told.link(2, 0)], ["a from n1, down @n1", "down @n2"]);
+    // Nothing was registered, so the second is none too many.
+    assert_eq!(told.link(3, 0), "down @n3, down @n3");
 }
 
 #[test]
-fn demonitor_forgets_the_registration() {
-    let begin = joined(3)
-        .at(0, "command 0", [monitor(1), monitor(2), demonitor(1)])
-        .at(2, "command 0", [monitor(1)])
-        .begin();
-    let watching = begin.after([command(0), command(2)]);
-    assert_eq!(watching.monitors(0), ["@n2"]);
-    let dead = watching.after([crash(1)]);
-    assert_eq!(dead.link(1, 0), [""; 0]);
-    assert_eq!(dead.link(1, 2), ["down @n1"]);
+fn demonitor_forgets_the_registration_and_removes_every_down_but_no_message() {
+    let script = "n0 command 0: monitor @n1, monitor @n2 | n0 command 1: monitor @n1
+        | n0 command 2: demonitor @n1 | n1 command 0: send @n0 a, send @n0 b";
+    let watching = begin("joined 3", script).after("command n0, command n1");
+    let told = watching.after("crash n1, crash n2, command n0");
+    assert_eq!(told.link(1, 0), "a from n1, b from n1, down @n1, down @n1");
+    let flushed = told.after("command n0");
+    assert_eq!([flushed.link(1, 0), flushed.link(2, 0)], ["a from n1, b from n1", "down @n2"]);
+    let forgotten = watching.after("command n0, command n0");
+    assert_eq!(forgotten.monitors(0), "@n2");
+    assert_eq!(forgotten.after("crash n1").link(1, 0), "a from n1, b from n1");
 }
 
 #[test]
-fn demonitor_removes_every_down_on_that_link_but_no_message() {
-    let begin = joined(3)
-        .at(0, "command 0", [monitor(1), monitor(2)])
-        .at(0, "command 1", [monitor(1)])
-        .at(0, "command 2", [demonitor(1)])
-        .at(1, "command 0", [send(0, "a"), send(0, "b")])
-        .begin();
-    let told = begin.after([command(0), command(1), crash(1), crash(2), command(0)]);
-    assert_eq!(told.link(1, 0), ["a from n1", "b from n1", "down @n1", "down @n1"]);
-    let flushed = told.after([command(0)]);
-    assert_eq!(flushed.link(1, 0), ["a from n1", "b from n1"]);
-    assert_eq!(flushed.link(2, 0), ["down @n2"]);
-}
-
-// Section 2: the end of a life. Node 1 crashes, or stops at its next command.
-
-fn ends() -> [ActionOf<Puppet>; 3] {
-    [crash(1), command(1), crashing(command(1), 1)]
-}
-
-#[test]
-fn the_end_of_a_node_empties_the_links_to_it_and_keeps_those_from_it() {
-    let begin = joined(3)
-        .at(0, "command 0", [send(1, "a"), send(2, "b")])
-        .at(1, "command 0", [send(0, "c"), send(1, "d"), send(2, "e")])
-        .at(1, "command 1", [set(7), stop("enough")])
-        .begin();
-    for end in ends() {
-        let ended = begin.after([command(0), command(1), end]);
-        assert!((0..3).all(|from| ended.link(from, 1).is_empty()));
-        assert_eq!(ended.link(0, 2), ["b from n0"]);
-        assert_eq!(ended.link(1, 0), ["c from n1"]);
-        assert_eq!(ended.link(1, 2), ["e from n1"]);
+fn a_crash_or_stop_takes_what_the_node_had_and_is_told_once_to_each_watcher_that_is_up() {
+    let script = "n0 command 0: send @n1 a, send @n2 b, monitor @n1 | n2 command 0: monitor @n1
+        | n3 command 0: monitor @n1 | n1 command 1: set 7, stop
+        | n1 command 0: send @n0 c, send @n1 d, set 8, monitor @n0, monitor @n1";
+    let begin = begin("joined 4", script);
+    let watched = begin.after("command n0, command n1, command n2, command n3, crash n3");
+    for end in ["crash n1", "command n1", "command n1 cut 1"] {
+        let ended = watched.after(end);
+        assert!(["Crashed", "Stopped"].contains(&ended.condition(1).as_str()));
+        assert_eq!([ended.timers(1), ended.monitors(1)], ["", ""]);
+        assert_eq!([ended.link(0, 1), ended.link(1, 1), ended.link(0, 2)], ["", "", "b from n0"]);
+        let told = [ended.link(1, 0), ended.link(1, 2), ended.link(1, 3)];
+        assert_eq!(told, ["c from n1, down @n1", "down @n1", ""]);
+        assert_eq!([ended.monitors(0), ended.monitors(2)], ["", ""]);
+        assert_eq!(ended.after("crash n0").link(0, 1), "");
     }
 }
 
 #[test]
-fn the_end_of_a_node_takes_its_state_its_timers_and_its_own_monitors() {
-    let begin = joined(2)
-        .at(1, "command 0", [set(7), monitor(0)])
-        .at(1, "command 1", [set(8), stop("enough")])
-        .begin();
-    for end in ends() {
-        let ended = begin.after([command(1), end]);
-        assert!(matches!(ended.node(1).condition, Condition::Crashed | Condition::Stopped));
-        assert_eq!(ended.timers(1), [0; 0]);
-        assert_eq!(ended.monitors(1), [""; 0]);
-        assert_eq!(ended.after([crash(0)]).link(0, 1), [""; 0]);
-    }
+fn a_stopped_node_is_not_a_crashed_one_but_its_reason_does_not_matter() {
+    let script = "n0 command 0: set 1, set 2 | n0 timeout 1: stop | n0 timeout 2: end";
+    let armed = begin("joined 1", script).after("command n0");
+    let stopped = armed.after("timeout n0 1");
+    assert_eq!(stopped.world, armed.after("timeout n0 2").world);
+    assert_eq!(stopped.condition(0), "Stopped");
+    assert_eq!(armed.after("crash n0").condition(0), "Crashed");
 }
-
-#[test]
-fn the_end_of_a_node_is_told_to_each_watcher_that_is_up_once() {
-    let begin = joined(4)
-        .at(0, "command 0", [monitor(1)])
-        .at(1, "command 0", [monitor(1)])
-        .at(1, "command 1", [set(7), stop("enough")])
-        .at(2, "command 0", [monitor(1)])
-        .at(3, "command 0", [monitor(1)])
-        .begin();
-    let watching = begin.after([command(0), command(1), command(2), command(3), crash(3)]);
-    for end in ends() {
-        let ended = watching.after([end]);
-        for watcher in [0, 2] {
-            assert_eq!(ended.link(1, watcher), ["down @n1"]);
-            assert_eq!(ended.monitors(watcher), [""; 0]);
-        }
-        assert_eq!(ended.link(1, 1), [""; 0]);
-        assert_eq!(ended.link(1, 3), [""; 0]);
-    }
-}
-
-#[test]
-fn worlds_know_that_a_node_stopped_but_not_why() {
-    let begin = joined(1)
-        .at(0, "command 0", [set(1), set(2)])
-        .at(0, "timeout 1", [stop("enough")])
-        .at(0, "timeout 2", [stop("too much")])
-        .begin();
-    let armed = begin.after([command(0)]);
-    let stopped = armed.after([timeout(0, 1)]);
-    assert_eq!(stopped.world, armed.after([timeout(0, 2)]).world);
-    assert_eq!(stopped.node(0).condition, Condition::Stopped);
-    assert_eq!(armed.after([crash(0)]).node(0).condition, Condition::Crashed);
-}
-
-// Section 2: storage and timers.
 
 #[test]
 fn what_is_persisted_survives_and_is_stored_before_later_effects() {
-    let begin = joined(2)
-        .at(1, "command 0", [persist("a")])
-        .at(1, "command 1", [persist("b"), send(0, "b"), persist("c"), stop("enough")])
-        .begin();
-    let stored = begin.after([command(1)]);
-    assert_eq!(begin.stable(1), None);
-    assert_eq!(stored.stable(1), Some("a"));
-    assert_eq!(stored.after([crash(1)]).stable(1), Some("a"));
-    assert_eq!(stored.after([command(1)]).stable(1), Some("c"));
-    for (k, stable) in [(1, "b"), (2, "b"), (3, "c")] {
-        assert_eq!(stored.after([crashing(command(1), k)]).stable(1), Some(stable));
-    }
+    let script = "n0 command 0: persist a | n0 command 1: persist b, say x, persist c, stop";
+    let stored = begin("joined 1", script).after("command n0");
+    let cut = [1, 2, 3].map(|k| stored.after(&format!("command n0 cut {k}")).stable(0));
+    assert_eq!(cut, ["b", "b", "c"]);
+    assert_eq!(["crash n0", "command n0"].map(|end| stored.after(end).stable(0)), ["a", "c"]);
 }
 
 #[test]
-fn a_timer_that_is_set_twice_fires_once() {
-    let begin = joined(1).at(0, "command 0", [set(7), set(7)]).at(0, "command 1", [set(7)]).begin();
-    let armed = begin.after([command(0), command(0)]);
-    assert_eq!(armed.timers(0), [7]);
-    let fired = armed.after([timeout(0, 7)]);
-    assert_eq!(fired.history(0), ["timeout 7"]);
-    assert_eq!(fired.timers(0), [0; 0]);
-    assert!(!fired.can(&timeout(0, 7)));
+fn a_timer_that_is_set_twice_fires_once_and_one_that_is_cancelled_does_not() {
+    let script =
+        "n0 command 0: set 7, set 7, set 8, set 9 | n0 command 1: set 9, cancel 8, cancel 6
+        | n1 command 0: set 8 | n0 timeout 9: set 9";
+    let armed = begin("joined 2", script).after("command n0, command n1, command n0");
+    let fired = armed.after("timeout n0 7");
+    assert_eq!([armed.timers(0), armed.timers(1)], ["7, 9", "8"]);
+    assert_eq!([fired.timers(0), fired.history(0)], ["9", "n0 timeout 7"]);
+    assert!(!fired.can("timeout n0 7") && !armed.can("timeout n0 8"));
+    assert_eq!(fired.after("timeout n0 9").timers(0), "9");
 }
-
-#[test]
-fn a_timer_that_is_cancelled_does_not_fire() {
-    let begin = joined(2)
-        .at(0, "command 0", [set(7), set(8)])
-        .at(0, "command 1", [cancel(7), cancel(9)])
-        .at(1, "command 0", [set(7)])
-        .begin();
-    let cancelled = begin.after([command(0), command(1), command(0)]);
-    assert_eq!(cancelled.timers(0), [8]);
-    assert_eq!(cancelled.timers(1), [7]);
-    assert!(!cancelled.can(&timeout(0, 7)));
-}
-
-#[test]
-fn a_timer_can_be_armed_again_when_it_fires() {
-    let begin = joined(1).at(0, "command 0", [set(7)]).at(0, "timeout 7", [set(7)]).begin();
-    let fired = begin.after([command(0), timeout(0, 7), timeout(0, 7)]);
-    assert_eq!(fired.timers(0), [7]);
-}
-
-// Section 2: which worlds are the same.
 
 #[test]
 fn two_worlds_are_the_same_when_all_their_parts_are_equal() {
     // Timer 0 does nothing, timers 1 to 6 one thing each, 8 and 9 tidy up.
-    let begin = joined(2)
-        .timers(Timers::Any)
-        .at(0, "command 0", (0..10).map(set))
-        .at(0, "command 1", [])
-        .at(1, "command 0", [])
-        .at(0, "timeout 0", [])
-        .at(0, "timeout 1", [say("a")])
-        .at(0, "timeout 2", [persist("s")])
-        .at(0, "timeout 3", [send(1, "a")])
-        .at(0, "timeout 4", [send(1, "b")])
-        .at(0, "timeout 5", [monitor(1)])
-        .at(0, "timeout 6", [set(10)])
-        .at(0, "timeout 8", (0..10).map(cancel))
-        .at(0, "timeout 9", (0..10).map(cancel))
-        .begin();
-    let armed = begin.after([command(0)]);
-    let fire = |timers: &[u8]| {
-        timers.iter().fold(armed.clone(), |scene, timer| scene.after([timeout(0, *timer)])).world
-    };
-    let after = |node| armed.after([command(node), timeout(0, 0), timeout(0, 9), crash(1)]).world;
+    let each = |verb| listed((0..10).map(|timer| format!("{verb} {timer}")));
+    let script = "n0 timeout 0: | n0 timeout 1: say a | n0 timeout 2: persist a
+        | n0 timeout 3: send @n1 a | n0 timeout 4: send @n1 b | n0 timeout 5: monitor @n1
+        | n0 timeout 6: set 10 | n0 command 1: | n1 command 0: | n0 command 0:";
+    let (set, tidy) = (each("set"), each("cancel"));
+    let script = format!("{script} {set} | n0 timeout 8: {tidy} | n0 timeout 9: {tidy}");
+    let armed = begin("joined 2, timers any", &script).after("command n0");
+    let after = |actions: &str| armed.after(actions).world;
+    let fire = |timers: &[u8]| after(&listed(timers.iter().map(|at| format!("timeout n0 {at}"))));
 
     let mut worlds: Vec<_> = (0..=6).map(|timer| fire(&[timer, 9])).collect();
     worlds.push(fire(&[0, 8])); // only the state differs
     worlds.push(fire(&[9])); // only the budget left differs
     worlds.extend([fire(&[3, 4, 9]), fire(&[4, 3, 9])]); // only the order on a link differs
-    worlds.extend([after(0), after(1)]); // only the commands issued differ
+    // Only who issued a command differs.
+    let issued_by = |node| after(&format!("command {node}, timeout n0 9, crash n1"));
+    worlds.extend(["n0", "n1"].map(issued_by));
     for (i, world) in worlds.iter().enumerate() {
         for (j, other) in worlds.iter().enumerate() {
             assert_eq!(world == other, i == j, "worlds {i} and {j}");
         }
     }
     // Another way to the same parts is another way to the same world.
-    assert_eq!(fire(&[1, 2, 9]), fire(&[2, 1, 9]));
-    assert_eq!(fire(&[3, 1, 5, 9]), fire(&[1, 5, 3, 9]));
+    assert_eq!(fire(&[3, 1, 2, 5, 9]), fire(&[2, 1, 5, 3, 9]));
 }
 
-// Section 3: starts and commands.
+// Section 3: what can happen next.
 
 #[test]
 fn the_founder_is_up_from_the_beginning_and_costs_no_start() {
-    let begin = joining(2)
-        .budget(Budget::Starts, 1)
-        .at(0, "start n0", [say("a"), set(7), send(1, "b"), send(0, "c"), monitor(1)])
-        .begin();
-    assert_eq!(begin.left(Budget::Starts), 1);
-    assert_eq!((begin.history(0), begin.timers(0)), (vec!["a".into()], vec![7]));
-    assert_eq!(begin.link(0, 1), [""; 0]);
-    assert_eq!(begin.link(0, 0), ["c from n0"]);
-    assert_eq!(begin.link(1, 0), ["down @n1"]);
-    assert_eq!(begin.after([start(1, 0)]).left(Budget::Starts), 0);
+    let script = "n0 start: say a, set 7, send @n1 b, send @n0 c, monitor @n1, monitor @n0";
+    let begin = begin("joining 2, starts 1", script);
+    assert_eq!([begin.history(0), begin.timers(0), begin.monitors(0)], ["a", "7", "@n0"]);
+    let links = [begin.link(0, 1), begin.link(0, 0), begin.link(1, 0)];
+    assert_eq!(links, ["", "c from n0", "down @n1"]);
+    assert_eq!(begin.world.budgets()[Budget::Starts], 1);
 }
 
 #[test]
-fn only_an_idle_node_starts() {
-    let begin = joining(3).at(1, "command 0", [stop("enough")]).begin();
-    let (up, starts) = (begin.after([start(1, 0)]), |scene: &Scene| scene.can(&start(1, 0)));
-    assert!(starts(&begin));
-    assert!(!starts(&up) && !starts(&up.after([crash(1)])) && !starts(&up.after([command(1)])));
-    assert!(!begin.can(&start(0, 0)));
+fn a_node_is_started_once_and_told_its_address_and_its_contact() {
+    let begin = begin("joining 3", "n1 command 0: stop | n2 start n0: send @n2 a, monitor @n2");
+    assert!(begin.can("start n1 n0") && !begin.can("start n0 n0"));
+    let started = begin.after("start n2 n0, start n1 n2");
+    assert_eq!([begin.history(0), started.history(1)], ["n0 start", "n1 start n2"]);
+    // It is up before its first effect.
+    assert_eq!([started.link(2, 2), started.monitors(2)], ["a from n2", "@n2"]);
+    for again in [&started, &started.after("crash n1"), &started.after("command n1")] {
+        assert!(!again.can("start n1 n0"));
+    }
 }
 
 #[test]
 fn any_node_that_is_up_may_be_the_contact_one_that_is_still_joining_too() {
-    let begin = joining(4).at(3, "command 0", [stop("enough")]).begin();
-    let contacts = |scene: &Scene| {
-        let contacts = (0..4).filter(|contact| scene.can(&start(2, *contact)));
-        contacts.collect::<Vec<u16>>()
-    };
-    assert_eq!(contacts(&begin), [0]);
-    let three = begin.after([start(1, 0), start(3, 1)]);
-    assert_eq!(contacts(&three), [0, 1, 3]);
-    assert_eq!(contacts(&three.after([crash(0), command(3)])), [1]);
-}
-
-#[test]
-fn with_nobody_up_there_is_no_start() {
-    assert_eq!(joining(2).begin().after([crash(0)]).enabled(), []);
+    let may_be = |scene: &Scene, contact: &u16| scene.can(&format!("start n2 n{contact}"));
+    let contacts = |scene| listed((0..4).filter(|contact| may_be(scene, contact)));
+    let begin = begin("joining 4", "n3 command 0: stop");
+    let three = begin.after("start n1 n0, start n3 n1");
+    let one = three.after("crash n0, command n3");
+    assert_eq!([&begin, &three, &one].map(contacts), ["0", "0, 1, 3", "1"]);
+    // With nobody up there is no start.
+    assert_eq!(one.after("crash n1").enabled(), []);
 }
 
 #[test]
 fn a_command_is_identified_by_its_node_and_how_many_that_node_has_issued() {
-    let nothing = || [] as [Doing; 0];
-    let begin = joined(2)
-        .at(0, "command 0", [send(1, "a")])
-        .at(0, "command 1", [send(1, "b")])
-        .at(1, "command 0", nothing())
-        .begin();
-    let both = begin.after([command(1), command(0), command(0)]);
-    assert_eq!(both.link(0, 1), ["a from n0", "b from n0"]);
+    let script = "n0 command 0: send @n1 a | n0 command 1: send @n1 b | n1 command 0: set 7";
+    let begin = begin("joined 2", script);
+    let both = begin.after("command n1, command n0, command n0");
+    assert_eq!(both.link(0, 1), "a from n0, b from n0");
     assert_eq!((both.node(0).issued, both.node(1).issued), (2, 1));
+    assert!(!both.can("command n0") && !both.can("command n1"));
     // Commands at different nodes commute.
-    assert_eq!(both.world, begin.after([command(0), command(1), command(0)]).world);
-    assert_eq!(both.world, begin.after([command(0), command(0), command(1)]).world);
-    // A machine that has no further command is not asked.
-    assert!(!both.can(&command(0)) && !both.can(&command(1)));
+    assert_eq!(both.world, begin.after("command n0, command n1, command n0").world);
+    assert_eq!(both.world, begin.after("command n0, command n0, command n1").world);
+    // No crash erases the count.
+    let ends = ["command n0, crash n0", "command n0, command n0 cut 1", "crash n0"];
+    let script = "n0 command 0: say a | n0 command 1: say a, say b";
+    assert_eq!(
+        ends.map(|end| self::begin("joined 1", script).after(end).node(0).issued),
+        [1, 2, 0]
+    );
 }
 
 #[test]
-fn a_crash_does_not_erase_how_many_commands_a_node_has_issued() {
-    let begin = joined(1).at(0, "command 0", [say("a"), say("b")]).begin();
-    assert_eq!(begin.after([command(0), crash(0)]).node(0).issued, 1);
-    assert_eq!(begin.after([crashing(command(0), 1)]).node(0).issued, 1);
-    assert_eq!(begin.after([crash(0)]).node(0).issued, 0);
-}
-
-// Section 3: time-outs.
-
-#[test]
-fn late_timers_wait_for_every_delivery_but_not_for_starts_and_commands() {
-    let begin = joining(3)
-        .at(0, "start n0", [set(7)])
-        .at(0, "command 0", [])
-        .at(1, "command 0", [send(1, "a")])
-        .begin();
-    assert!(begin.can(&start(1, 0)) && begin.can(&command(0)) && begin.can(&timeout(0, 7)));
-    let sent = begin.after([start(1, 0), command(1)]);
-    assert!(!sent.can(&timeout(0, 7)));
-    assert!(sent.after([deliver(1, 1)]).can(&timeout(0, 7)));
+fn late_timers_wait_for_every_delivery_but_not_for_starts_and_commands_others_for_nothing() {
+    let script = "n0 start: set 7 | n0 command 0: | n1 command 0: send @n1 a";
+    let begin = begin("joining 3", script);
+    assert!(begin.can("start n1 n0") && begin.can("command n0") && begin.can("timeout n0 7"));
+    let sent = begin.after("start n1 n0, command n1");
+    assert!(!sent.can("timeout n0 7"));
+    assert!(sent.after("deliver n1 n1").can("timeout n0 7"));
+    let any = self::begin("joining 3, timers any", script).after("start n1 n0, command n1");
+    assert!(any.can("timeout n0 7"));
 }
 
 #[test]
-fn timers_of_any_kind_fire_at_any_time() {
-    let begin = joined(2).timers(Timers::Any).at(0, "command 0", [set(7), send(1, "a")]).begin();
-    let fired = begin.after([command(0), timeout(0, 7)]);
-    assert_eq!(fired.history(0), ["timeout 7"]);
-    assert_eq!(fired.link(0, 1), ["a from n0"]);
-}
-
-// Section 3: crashes.
-
-#[test]
-fn each_choice_but_a_delivery_is_paid_from_its_own_budget() {
-    let begin = joining(3).at(0, "command 0", [set(7), send(0, "a")]).begin();
-    let spent = begin.after([start(1, 0), command(0), deliver(0, 0), timeout(0, 7), crash(1)]);
-    assert!(Budget::ALL.iter().all(|budget| spent.left(*budget) == begin.left(*budget) - 1));
-}
-
-/// A node 1 that is about to take a step with the same four effects, for each kind of step, and what
-/// the step is paid from.
-fn steps() -> [(Scene, ActionOf<Puppet>, Option<Budget>); 4] {
-    let deeds = |stage: Stage, event| {
-        stage.at(1, event, [say("a"), send(0, "b"), persist("c"), send(0, "d")])
+fn crash_after_k_lets_exactly_the_first_k_effects_happen_and_costs_one_crash_more() {
+    let stage = |environment: &str, before: &str, event: &str| {
+        let script = format!("{before} n1 {event}: say a, send @n0 b, persist c, send @n0 d");
+        begin(environment, &script)
     };
-    let starting = deeds(joining(2), "start n1 through n0").begin();
-    let asked = deeds(joined(2), "command 0").begin();
-    let written = deeds(joined(2), "go from n0").at(0, "command 0", [send(1, "go")]);
-    let armed = deeds(joined(2), "timeout 7").at(1, "command 0", [set(7)]);
-    [
-        (starting, start(1, 0), Some(Budget::Starts)),
-        (asked, command(1), Some(Budget::Commands)),
-        (written.begin().after([command(0)]), deliver(0, 1), None),
-        (armed.begin().after([command(1)]), timeout(1, 7), Some(Budget::Timeouts)),
-    ]
-}
-
-#[test]
-fn crash_after_k_lets_exactly_the_first_k_effects_happen() {
-    for (scene, action, _) in steps() {
-        assert_eq!(scene.crash_points(&action), [1, 2, 3]);
-        let whole = scene.after([action.clone()]);
-        assert_eq!(whole.link(1, 0), ["b from n1", "d from n1"]);
-        for k in 1..4 {
-            let crashed = scene.after([crashing(action.clone(), k)]);
-            assert_eq!(crashed.node(1).condition, Condition::Crashed);
-            assert_eq!(crashed.history(1), ["a"]);
-            assert_eq!(crashed.link(1, 0), [vec![], vec!["b from n1"]][usize::from(k > 1)]);
-            assert_eq!(crashed.stable(1), (k > 2).then_some("c"));
-            assert_eq!(crashed.link(0, 1), [""; 0]);
+    let sent = stage("joined 2", "n0 command 0: send @n1 go |", "go from n0").after("command n0");
+    let armed = stage("joined 2", "n1 command 0: set 7 |", "timeout 7").after("command n1");
+    let steps = [
+        (stage("joining 2", "", "start n0"), "start n1 n0", [1, 0, 0]),
+        (stage("joined 2", "", "command 0"), "command n1", [0, 1, 0]),
+        (sent, "deliver n0 n1", [0, 0, 0]),
+        (armed, "timeout n1 7", [0, 0, 1]),
+    ];
+    for (scene, step, [starts, commands, timeouts]) in steps {
+        assert_eq!(scene.cost(step), [starts, commands, timeouts, 0]);
+        assert_eq!(scene.after(step).link(1, 0), "b from n1, d from n1");
+        assert_eq!(scene.cuts(step), "1, 2, 3");
+        for (k, link, stable) in [(1, "", ""), (2, "b from n1", ""), (3, "b from n1", "c")] {
+            let cut = format!("{step} cut {k}");
+            assert_eq!(scene.cost(&cut), [starts, commands, timeouts, 1]);
+            let cut = scene.after(&cut);
+            assert_eq!([cut.condition(1), cut.history(1)], ["Crashed", "a"]);
+            assert_eq!([cut.link(1, 0), cut.stable(1)], [link, stable]);
         }
     }
+    let one = begin("joined 2, crashes 1", "n0 command 0: say a, say b");
+    assert_eq!(one.cost("crash n1"), [0, 0, 0, 1]);
+    assert_eq!([one.cuts("command n0"), one.after("crash n1").cuts("command n0")], ["1", ""]);
 }
 
 #[test]
-fn crash_after_k_costs_the_budget_of_its_step_and_one_crash() {
-    for (scene, action, budget) in steps() {
-        let crashed = scene.after([crashing(action, 1)]);
-        for other in Budget::ALL {
-            let cost = u8::from(other == Budget::Crashes || Some(other) == budget);
-            assert_eq!(scene.left(other) - crashed.left(other), cost, "{other}");
-        }
-    }
+fn every_emitted_effect_counts_and_none_behind_a_stop() {
+    let script = "n0 command 0: set 7, cancel 8, send @n1 a, monitor @n1, demonitor @n1
+        | n0 command 1: say a | n0 command 2: | n0 command 3: say b, stop, say c, send @n1 d";
+    let alone = begin("joined 2", script).after("crash n1");
+    assert_eq!(alone.cuts("command n0"), "1, 2, 3, 4");
+    let one = alone.after("command n0");
+    assert_eq!([one.cuts("command n0"), one.after("command n0").cuts("command n0")], ["", ""]);
+    let stopping = one.after("command n0, command n0");
+    let stopped = stopping.after("command n0");
+    assert_eq!([stopping.cuts("command n0"), stopped.history(0)], ["1", "a, b"]);
 }
-
-#[test]
-fn without_a_crash_left_no_step_is_cut_short() {
-    let begin = joined(2).budget(Budget::Crashes, 1).at(0, "command 0", [say("a"), say("b")]);
-    let begin = begin.begin();
-    assert_eq!(begin.crash_points(&command(0)), [1]);
-    let spent = begin.after([crash(1)]);
-    assert_eq!(spent.enabled(), [command(0)]);
-}
-
-#[test]
-fn every_emitted_effect_counts() {
-    let nobody = [set(7), cancel(8), send(1, "a"), monitor(1), demonitor(1)];
-    let begin = joined(2).at(0, "command 0", nobody).at(0, "command 1", [say("a")]).begin();
-    let alone = begin.after([crash(1)]);
-    assert_eq!(alone.crash_points(&command(0)), [1, 2, 3, 4]);
-    // Behind the last effect it is a crash between two steps.
-    assert_eq!(alone.after([command(0)]).crash_points(&command(0)), [0; 0]);
-}
-
-#[test]
-fn effects_behind_a_stop_neither_happen_nor_count() {
-    let begin = joined(2)
-        .at(0, "command 0", [say("a"), stop("enough"), say("b"), send(1, "c"), persist("d")])
-        .begin();
-    assert_eq!(begin.crash_points(&command(0)), [1]);
-    let stopped = begin.after([command(0)]);
-    assert_eq!(stopped.history(0), ["a"]);
-    assert_eq!((stopped.link(0, 1), stopped.stable(0)), (vec![], None));
-    let enabled = begin.rules.find(&begin.world, &command(0)).expect("a command");
-    assert_eq!(begin.rules.effects(&enabled), [say("a"), stop("enough")]);
-}
-
-// Section 3: why something cannot happen.
 
 #[test]
 fn find_says_why_an_action_is_not_possible() {
-    let stage = || joining(3).at(0, "command 0", [say("a"), set(7)]).at(1, "command 0", []);
-    let begin = stage().begin();
-    let armed = begin.after([start(1, 0), command(0)]);
-    let busy = stage().at(0, "start n0", [set(7), send(0, "a")]).begin();
-    let broke = |budget| stage().budget(budget, 0).at(0, "start n0", [set(7)]).begin();
-    let crash_cut = Action { choice: crash(0).choice, crash_after: Some(1) };
+    let script = "n0 command 0: say a, set 7 | n0 command 1:";
+    let begun = begin("joining 3", script);
+    let started = begun.after("start n1 n0, command n0, command n0");
+    let busy = begin("joining 3", "n0 start: set 7, send @n0 a");
+    let broke = begin("joining 3, starts 0, commands 0, timeouts 0, crashes 0", script);
+    let no_crash = begin("joining 3, crashes 0", script);
     let reasons = [
-        (&begin, command(9), "there is no n9"),
-        (&begin, start(1, 9), "there is no n9"),
-        (&begin, deliver(3, 0), "there is no n3"),
-        (&broke(Budget::Starts), start(1, 0), "budget"),
-        (&broke(Budget::Commands), command(0), "budget"),
-        (&broke(Budget::Timeouts), timeout(0, 7), "budget"),
-        (&broke(Budget::Crashes), crash(0), "budget"),
-        (&broke(Budget::Crashes), crashing(command(0), 1), "budget"),
-        (&broke(Budget::Commands), crashing(command(0), 1), "budget"),
-        (&armed, start(1, 0), "n1 has been started before"),
-        (&begin, start(1, 2), "n2 is not up"),
-        (&begin, start(1, 1), "n1 is not up"),
-        (&begin, command(1), "n1 is not up"),
-        (&begin, deliver(0, 1), "n1 is not up"),
-        (&begin, timeout(1, 7), "n1 is not up"),
-        (&begin, crash(1), "n1 is not up"),
-        (&armed, command(0), "no such step"),
-        (&begin, deliver(1, 0), "the link from n1 to n0 is empty"),
-        (&begin, timeout(0, 7), "not armed"),
-        (&busy, timeout(0, 7), "still something to deliver"),
-        (&begin, crashing(command(0), 0), "cannot crash behind 0"),
-        (&begin, crashing(command(0), 2), "cannot crash behind 2"),
-        (&begin, crash_cut, "cannot crash behind 1"),
+        (&begun, "command n9, start n1 n9", "there is no n9"),
+        (&begun, "deliver n3 n0", "there is no n3"),
+        (&broke, "start n1 n0, command n0, timeout n0 7, crash n0, command n0 cut 1", "budget"),
+        (&no_crash, "command n0 cut 1", "budget"),
+        (&started, "start n1 n0", "n1 has been started before"),
+        (&begun, "start n1 n2", "n2 is not up"),
+        (&begun, "start n1 n1, command n1, deliver n0 n1, timeout n1 7, crash n1", "n1 is not up"),
+        (&started, "command n0", "no such step"),
+        (&begun, "deliver n1 n0", "the link from n1 to n0 is empty"),
+        (&begun, "timeout n0 7", "not armed"),
+        (&busy, "timeout n0 7", "still something to deliver"),
+        (&begun, "command n0 cut 0", "cannot crash behind 0"),
+        (&begun, "command n0 cut 2", "cannot crash behind 2"),
+        (&begun, "crash n0 cut 1", "cannot crash behind 1"),
     ];
-    for (scene, action, reason) in reasons {
-        let why = scene.rules.find(&scene.world, &action).expect_err(reason);
-        assert!(why.contains(reason), "{action}: expected `{reason}`, found `{why}`");
-    }
+    let each = reasons.iter().flat_map(|row| items(row.1).map(move |text| (row.0, text, row.2)));
+    let wrong = each.filter_map(|(scene, text, reason)| {
+        let why = scene.rules.find(&scene.world, &action(text)).expect_err(text);
+        (!why.contains(reason)).then(|| format!("{text}: expected `{reason}`, found `{why}`"))
+    });
+    assert_eq!(wrong.collect::<Vec<_>>(), [""; 0]);
 }
 
 // Section 4: when the protocol has nothing left to do.
 
 #[test]
-fn no_world_is_settled_while_a_start_is_possible() {
-    let begin = joining(2).budget(Budget::Starts, 1).begin();
-    assert!(!begin.is_settled());
-    assert!(begin.after([start(1, 0)]).is_settled());
-    assert!(begin.after([crash(0)]).is_settled());
-    assert!(joining(2).budget(Budget::Starts, 0).begin().is_settled());
+fn a_world_is_settled_when_nothing_but_faults_can_happen() {
+    // Crashes are left in all of them. With nobody up there is no start.
+    let (sends, sets) = ("n0 command 0: send @n1 a", "n0 command 0: set 7");
+    let cases = [
+        ("joining 2", "", "", ["start n1 n0", "crash n0"]),
+        ("joined 1", "n0 command 0:", "", ["command n0", "crash n0"]),
+        ("joined 2", sends, "command n0", ["deliver n0 n1", "crash n1"]),
+        ("joined 1", sets, "command n0", ["timeout n0 7", "crash n0"]),
+    ];
+    for (environment, script, actions, ends) in cases {
+        let scene = begin(environment, script).after(actions);
+        let settled = ends.map(|end| scene.after(end).is_settled());
+        assert_eq!((scene.is_settled(), settled), (false, [true, true]), "{environment}, {script}");
+    }
+    assert!(begin("joining 2, starts 0", "").is_settled());
+    assert!(begin("joined 1, commands 0", sets).is_settled());
+    assert!(begin("joined 1, timeouts 0", sets).after("command n0").is_settled());
 }
 
 #[test]
-fn no_world_is_settled_while_a_command_is_possible() {
-    let stage = || joined(2).at(0, "command 0", []);
-    let begin = stage().begin();
-    assert!(!begin.is_settled());
-    assert!(begin.after([command(0)]).is_settled());
-    assert!(begin.after([crash(0)]).is_settled());
-    assert!(stage().budget(Budget::Commands, 0).begin().is_settled());
-}
-
-#[test]
-fn no_world_is_settled_while_a_delivery_is_possible() {
-    let begin = joined(2).at(0, "command 0", [send(1, "a"), send(0, "b")]).begin();
-    let sent = begin.after([command(0)]);
-    let one = sent.after([deliver(0, 1)]);
-    assert!(!sent.is_settled() && !one.is_settled());
-    assert!(one.after([deliver(0, 0)]).is_settled());
-    assert!(one.after([crash(0)]).is_settled());
-}
-
-#[test]
-fn no_world_is_settled_while_a_timeout_is_possible() {
-    let stage = || joined(1).at(0, "command 0", [set(7)]);
-    let armed = stage().begin().after([command(0)]);
-    assert!(!armed.is_settled());
-    assert!(armed.after([timeout(0, 7)]).is_settled());
-    assert!(stage().budget(Budget::Timeouts, 0).begin().after([command(0)]).is_settled());
-}
-
-#[test]
-fn faults_may_have_budget_left_in_a_settled_world() {
-    let begin = joined(2).begin();
-    assert!(begin.can(&crash(0)) && begin.left(Budget::Crashes) > 0);
-    assert!(begin.is_settled());
-}
-
-#[test]
-fn in_every_reachable_world_settled_means_that_only_crashes_are_enabled() {
-    for timers in [Timers::Late, Timers::Any] {
-        let begin = joining(3)
-            .timers(timers)
-            .budget(Budget::Crashes, 2)
-            .budget(Budget::Timeouts, 1)
-            .at(0, "command 0", [monitor(1), send(1, "a"), set(7)])
-            .at(1, "start n1 through n0", [monitor(0), send(1, "b"), send(0, "c")])
-            .at(1, "down @n0", [demonitor(0), stop("enough")])
-            .begin();
-        let (mut seen, mut open) = (HashSet::from([begin.world.clone()]), vec![begin]);
-        let mut settled = 0;
+fn settled_and_enabled_agree_in_every_reachable_world() {
+    let script = "n0 command 0: monitor @n1, send @n1 a, set 7 | n1 down @n0: demonitor @n0, stop
+        | n1 start n0: monitor @n0, send @n1 b, send @n0 c";
+    for timers in ["late", "any"] {
+        let environment = format!("joining 3, crashes 2, timeouts 1, timers {timers}");
+        let mut open = vec![begin(&environment, script)];
+        let (mut seen, mut settled) = (HashSet::from([open[0].world.clone()]), 0);
         while let Some(scene) = open.pop() {
             let enabled = scene.enabled();
-            let is_crash =
-                |action: &ActionOf<Puppet>| matches!(action.choice, Choice::Crash { .. });
-            assert_eq!(scene.is_settled(), enabled.iter().all(is_crash), "{enabled:?}");
-            settled += usize::from(scene.is_settled());
-            let next = enabled.into_iter().map(|action| scene.after([action]));
+            let only_crashes = enabled.iter().all(|action| action.to_string().starts_with("crash"));
+            assert_eq!(scene.is_settled(), only_crashes, "{enabled:?}");
+            settled += usize::from(only_crashes);
+            let next = enabled.into_iter().map(|action| scene.take(&action));
             open.extend(next.filter(|scene| seen.insert(scene.world.clone())));
         }
         assert!(0 < settled && settled < seen.len());
     }
 }
 
-// The puppet, and the stage that it acts on.
+// The puppet and its stage.
 
 /// A machine that does what its script says, for each node and event; an event that is not in the
-/// script it observes. Its state is the last event that it met.
-struct Puppet(BTreeMap<(NodeId, String), Vec<Doing>>);
+/// script it observes. Its state is its own address, and the last event that it met.
+struct Puppet(BTreeMap<String, Vec<EffectOf<Puppet>>>);
 
-type Doing = EffectOf<Puppet>;
+type State = (Address, String);
 
 impl Puppet {
-    fn react(&self, me: NodeId, event: String) -> ((NodeId, String), Vec<Doing>) {
-        let key = (me, event);
-        let observed = || vec![say(&key.1)];
+    fn react(&self, me: Address, event: String) -> (State, Vec<EffectOf<Self>>) {
+        let key = format!("{me} {event}");
+        let observed = || vec![Effect::Observe(key.clone())];
         let effects = self.0.get(&key).cloned().unwrap_or_else(observed);
-        (key, effects)
+        ((me, event), effects)
     }
 }
 
 impl Machine for Puppet {
-    type State = (NodeId, String);
+    type State = State;
     type Message = String;
     type Command = u32;
     type Timer = u8;
     type Stable = String;
     type Observation = String;
 
-    fn start(&self, Boot { me, contact, .. }: Boot<String>) -> (Self::State, Vec<Doing>) {
-        let through = contact.map(|contact| format!(" through {contact}")).unwrap_or_default();
-        self.react(me.node, format!("start {me}{through}"))
+    fn start(&self, boot: Boot<String>) -> (State, Vec<EffectOf<Self>>) {
+        let contact = boot.contact.map(|contact| format!(" {contact}"));
+        self.react(boot.me, format!("start{}", contact.unwrap_or_default()))
     }
 
-    fn step(&self, (me, _): Self::State, event: EventOf<Self>) -> (Self::State, Vec<Doing>) {
+    fn step(&self, (me, _): State, event: EventOf<Self>) -> (State, Vec<EffectOf<Self>>) {
         self.react(me, text(&event))
     }
 }
@@ -723,16 +439,15 @@ impl Protocol for Puppet {
     const PROPERTIES: &'static [&'static Property] = &[];
 
     fn command(&self, node: NodeId, issued: u32) -> Option<u32> {
-        let event = text(&Event::Command(issued));
-        self.0.contains_key(&(node, event)).then_some(issued)
+        self.0.contains_key(&format!("{node} command {issued}")).then_some(issued)
     }
 
     fn joined(&self, size: u16) -> Vec<Node<Self>> {
-        let up = |id| Condition::Up((id, String::new()));
+        let up = |id| Condition::Up((NodeId::first_life(id), String::new()));
         (0..size).map(NodeId).map(|id| Node { condition: up(id), ..Node::idle(id) }).collect()
     }
 
-    fn standing(&self, _: &Self::State) -> Standing {
+    fn standing(&self, _: &State) -> Standing {
         Standing::Outsider
     }
 
@@ -741,6 +456,7 @@ impl Protocol for Puppet {
     }
 }
 
+/// An event, as scripts and histories name it.
 fn text(event: &EventOf<Puppet>) -> String {
     match event {
         Event::Message { from, message } => format!("{message} from {from}"),
@@ -750,43 +466,46 @@ fn text(event: &EventOf<Puppet>) -> String {
     }
 }
 
-/// What a test is set up with: an environment in which each budget is 9, and a script.
-struct Stage(Environment, Puppet);
-
-fn stage(nodes: u16, start: Start) -> Stage {
-    let budgets = Budgets::from(BTreeMap::from(Budget::ALL.map(|budget| (budget, 9))));
-    let environment = Environment { nodes, start, timers: Timers::Late, budgets };
-    Stage(environment, Puppet(BTreeMap::new()))
+fn effect(text: &str) -> EffectOf<Puppet> {
+    match text.split_whitespace().collect::<Vec<_>>()[..] {
+        ["send", to, message] => Effect::Send { to: parse(to), message: message.into() },
+        ["monitor", peer] => Effect::Monitor(parse(peer)),
+        ["demonitor", peer] => Effect::Demonitor(parse(peer)),
+        ["set", timer] => Effect::SetTimer { timer: parse(timer), after: Duration::ZERO },
+        ["cancel", timer] => Effect::CancelTimer(parse(timer)),
+        ["persist", stable] => Effect::Persist(stable.into()),
+        ["say", what] => Effect::Observe(what.into()),
+        ["stop"] => Effect::Stop("stop".into()),
+        ["end"] => Effect::Stop("another reason".into()),
+        _ => panic!("`{text}` is not an effect"),
+    }
 }
 
-fn joined(nodes: u16) -> Stage {
-    stage(nodes, Start::Joined)
+/// `command n1`, or `command n1 cut 2`: with a crash behind its second effect.
+fn action(text: &str) -> ActionOf<Puppet> {
+    let (choice, k) = text.split_once(" cut ").map_or((text, None), |(text, k)| (text, Some(k)));
+    let choice = match choice.split_whitespace().collect::<Vec<_>>()[..] {
+        ["start", node, contact] => Choice::Start { node: parse(node), contact: parse(contact) },
+        ["command", node] => Choice::Command { node: parse(node) },
+        ["deliver", from, to] => Choice::Deliver { from: parse(from), to: parse(to) },
+        ["timeout", node, timer] => Choice::Timeout { node: parse(node), timer: parse(timer) },
+        ["crash", node] => Choice::Crash { node: parse(node) },
+        _ => panic!("`{text}` is not an action"),
+    };
+    Action { choice, crash_after: k.map(parse) }
 }
 
-fn joining(nodes: u16) -> Stage {
-    stage(nodes, Start::Joining)
+fn parse<T: FromStr<Err: fmt::Debug>>(text: &str) -> T {
+    text.parse().expect(text)
 }
 
-impl Stage {
-    fn at(mut self, node: u16, event: &str, does: impl IntoIterator<Item = Doing>) -> Self {
-        self.1.0.insert((NodeId(node), event.into()), does.into_iter().collect());
-        self
-    }
+/// The items of a list, between commas.
+fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
 
-    fn budget(mut self, budget: Budget, times: u8) -> Self {
-        self.0.budgets[budget] = times;
-        self
-    }
-
-    fn timers(mut self, timers: Timers) -> Self {
-        self.0.timers = timers;
-        self
-    }
-
-    fn begin(self) -> Scene {
-        let rules = Rules::new(self.1, self.0);
-        Scene { world: rules.initial(), rules: Rc::new(rules) }
-    }
+fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// A world under its rules.
@@ -796,14 +515,46 @@ struct Scene {
     world: World,
 }
 
+/// The first world of an environment (what it does not say: late timers, and 9 of each budget).
+fn begin(environment: &str, script: &str) -> Scene {
+    let budgets = Budgets::from(BTreeMap::from(Budget::ALL.map(|budget| (budget, 9))));
+    let mut setting = Environment { nodes: 0, start: Start::Joined, timers: Timers::Late, budgets };
+    for item in items(environment) {
+        let (what, value) = item.split_once(' ').expect("a name and a value");
+        match what {
+            "joined" => setting.nodes = parse(value),
+            "joining" => (setting.start, setting.nodes) = (Start::Joining, parse(value)),
+            "timers" => setting.timers = if value == "any" { Timers::Any } else { Timers::Late },
+            _ => {
+                let named = Budget::ALL.into_iter().find(|budget| budget.to_string() == what);
+                setting.budgets[named.expect(what)] = parse(value);
+            }
+        }
+    }
+    let rows = script.split('|').filter_map(|row| row.trim().split_once(':'));
+    let effects = |(event, does): (&str, &str)| (event.into(), items(does).map(effect).collect());
+    let rules = Rules::new(Puppet(rows.map(effects).collect()), setting);
+    Scene { world: rules.initial(), rules: Rc::new(rules) }
+}
+
+/// What a part of a node holds.
+macro_rules! of_node {
+    ($($part:ident)*) => {$(
+        fn $part(&self, node: u16) -> String {
+            listed(&self.node(node).$part)
+        }
+    )*};
+}
+
 impl Scene {
-    fn after<const N: usize>(&self, actions: [ActionOf<Puppet>; N]) -> Self {
-        let follow = |world: World, action: ActionOf<Puppet>| {
-            let found = self.rules.find(&world, &action);
-            self.rules.follow(&world, &found.unwrap_or_else(|why| panic!("{action}: {why}")))
-        };
-        let world = actions.into_iter().fold(self.world.clone(), follow);
-        Self { rules: Rc::clone(&self.rules), world }
+    fn after(&self, actions: &str) -> Self {
+        items(actions).fold(self.clone(), |scene, text| scene.take(&action(text)))
+    }
+
+    fn take(&self, action: &ActionOf<Puppet>) -> Self {
+        let found = self.rules.find(&self.world, action);
+        let enabled = found.unwrap_or_else(|why| panic!("{action}: {why}"));
+        Self { world: self.rules.follow(&self.world, &enabled), ..self.clone() }
     }
 
     fn enabled(&self) -> Vec<ActionOf<Puppet>> {
@@ -812,108 +563,37 @@ impl Scene {
         enabled.into_iter().map(|enabled| enabled.action).collect()
     }
 
-    fn can(&self, action: &ActionOf<Puppet>) -> bool {
-        self.enabled().contains(action)
+    fn can(&self, text: &str) -> bool {
+        self.enabled().contains(&action(text))
     }
 
-    /// Behind how many effects the node can crash in this action.
-    fn crash_points(&self, action: &ActionOf<Puppet>) -> Vec<usize> {
-        let cuts = self.enabled().into_iter().filter(|cut| cut.choice == action.choice);
-        cuts.filter_map(|cut| cut.crash_after).collect()
+    /// Behind how many of its effects an action can be cut short.
+    fn cuts(&self, text: &str) -> String {
+        let cut = self.enabled().into_iter().filter(|cut| cut.choice == action(text).choice);
+        listed(cut.filter_map(|cut| cut.crash_after))
     }
 
     fn is_settled(&self) -> bool {
         self.rules.is_settled(&self.world)
     }
 
-    fn left(&self, budget: Budget) -> u8 {
-        self.world.budgets()[budget]
-    }
-
-    fn link(&self, from: u16, to: u16) -> Vec<String> {
-        let signals = self.rules.signals(&self.world, NodeId(from), NodeId(to));
-        signals.into_iter().map(text).collect()
+    /// What an action takes from each budget.
+    fn cost(&self, actions: &str) -> [u8; 4] {
+        let (before, after) = (self.world.budgets(), self.after(actions).world.budgets());
+        Budget::ALL.map(|budget| before[budget] - after[budget])
     }
 
     fn node(&self, node: u16) -> &Node<Puppet> {
         self.rules.node(&self.world, NodeId(node))
     }
 
-    fn history(&self, node: u16) -> Vec<String> {
-        self.node(node).history.iter().cloned().collect()
+    fn condition(&self, node: u16) -> String {
+        format!("{:?}", self.node(node).condition)
     }
 
-    fn stable(&self, node: u16) -> Option<&str> {
-        self.node(node).stable.as_deref()
+    of_node! { history stable timers monitors }
+
+    fn link(&self, from: u16, to: u16) -> String {
+        listed(self.rules.signals(&self.world, NodeId(from), NodeId(to)).into_iter().map(text))
     }
-
-    fn timers(&self, node: u16) -> Vec<u8> {
-        self.node(node).timers.iter().copied().collect()
-    }
-
-    fn monitors(&self, node: u16) -> Vec<String> {
-        self.node(node).monitors.iter().map(Peer::to_string).collect()
-    }
-}
-
-// Actions, and effects.
-
-fn start(node: u16, contact: u16) -> ActionOf<Puppet> {
-    Choice::Start { node: NodeId(node), contact: NodeId(contact) }.into()
-}
-
-fn command(node: u16) -> ActionOf<Puppet> {
-    Choice::Command { node: NodeId(node) }.into()
-}
-
-fn deliver(from: u16, to: u16) -> ActionOf<Puppet> {
-    Choice::Deliver { from: NodeId(from), to: NodeId(to) }.into()
-}
-
-fn timeout(node: u16, timer: u8) -> ActionOf<Puppet> {
-    Choice::Timeout { node: NodeId(node), timer }.into()
-}
-
-fn crash(node: u16) -> ActionOf<Puppet> {
-    Choice::Crash { node: NodeId(node) }.into()
-}
-
-fn crashing(action: ActionOf<Puppet>, k: usize) -> ActionOf<Puppet> {
-    Action { crash_after: Some(k), ..action }
-}
-
-fn send(to: u16, message: &str) -> Doing {
-    send_to(Peer::Name(NodeId(to)), message)
-}
-
-fn send_to(to: Peer, message: &str) -> Doing {
-    Effect::Send { to, message: message.into() }
-}
-
-fn monitor(node: u16) -> Doing {
-    Effect::Monitor(Peer::Name(NodeId(node)))
-}
-
-fn demonitor(node: u16) -> Doing {
-    Effect::Demonitor(Peer::Name(NodeId(node)))
-}
-
-fn set(timer: u8) -> Doing {
-    Effect::SetTimer { timer, after: Duration::ZERO }
-}
-
-fn cancel(timer: u8) -> Doing {
-    Effect::CancelTimer(timer)
-}
-
-fn persist(stable: &str) -> Doing {
-    Effect::Persist(stable.into())
-}
-
-fn say(what: &str) -> Doing {
-    Effect::Observe(what.into())
-}
-
-fn stop(reason: &'static str) -> Doing {
-    Effect::Stop(reason.into())
 }
