@@ -3,7 +3,7 @@
 use dashmap::{DashMap, Entry};
 use derive_where::derive_where;
 use rustc_hash::FxBuildHasher;
-use std::hash::Hash;
+use std::{hash::Hash, sync::OnceLock};
 
 /// The place of a value in its table.
 pub type Handle = u32;
@@ -54,6 +54,49 @@ pub(crate) fn remember<K: Eq + Hash, V: Copy>(
     }
     let value = value();
     *memo.entry(key).or_insert(value)
+}
+
+/// The same for few arguments: a list that only grows at its end, so that readers take no lock.
+#[derive_where(Default)]
+pub(crate) struct Chain<K, V>(OnceLock<Box<Link<K, V>>>);
+
+struct Link<K, V> {
+    key: K,
+    value: V,
+    next: Chain<K, V>,
+}
+
+impl<K: Copy + Eq, V: Copy> Chain<K, V> {
+    /// Looks a value up, or computes it and appends it.
+    pub(crate) fn remember(&self, key: K, value: impl FnOnce() -> V) -> V {
+        let (end, known) = self.look_up(key);
+        known.unwrap_or_else(|| end.append(key, value()))
+    }
+
+    /// The value, or the end of the chain, where it is missing.
+    fn look_up(&self, key: K) -> (&Self, Option<V>) {
+        let mut end = self;
+        while let Some(link) = end.0.get() {
+            if link.key == key {
+                return (end, Some(link.value));
+            }
+            end = &link.next;
+        }
+        (end, None)
+    }
+
+    /// If another thread has appended meanwhile, this goes behind, unless it is the same.
+    fn append(&self, key: K, value: V) -> V {
+        let mut end = self;
+        while end.0.set(Box::new(Link { key, value, next: Self::default() })).is_err() {
+            let (later, known) = end.look_up(key);
+            if let Some(known) = known {
+                return known;
+            }
+            end = later;
+        }
+        value
+    }
 }
 
 /// # Panics

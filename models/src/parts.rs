@@ -8,7 +8,7 @@
 pub use crate::memo::Handle;
 
 use crate::{
-    memo::{Memo, Table, narrow, remember},
+    memo::{Chain, Memo, Table, narrow, remember},
     profile::Profile,
     protocol::Protocol,
 };
@@ -106,14 +106,18 @@ pub struct Parts<P: Protocol> {
     inputs: Table<Input<P>>,
     profiles: Table<Profile>,
     steps: boxcar::Vec<Step<P>>,
-    step_of: Memo<(Handle, Handle), Handle>,
     pushed: Memo<(Handle, Handle), Handle>,
     watching: Memo<(Handle, Peer), Handle>,
     unwatched: Memo<(Handle, Peer), Handle>,
 }
 
+/// What is asked for in every world is kept together, apart from the node itself.
 struct NodeEntry<P: Machine> {
-    node: Node<P>,
+    node: Box<Node<P>>,
+    /// The life it is up in.
+    up: Option<u32>,
+    /// What its inputs do to it: few, so that looking through them is quick.
+    steps: Chain<Handle, Handle>,
     profile: Handle,
     crashed: OnceLock<Handle>,
     command: OnceLock<Option<Handle>>,
@@ -136,7 +140,6 @@ impl<P: Protocol> Parts<P> {
             inputs: Table::default(),
             profiles: Table::default(),
             steps: boxcar::Vec::new(),
-            step_of: Memo::default(),
             pushed: Memo::default(),
             watching: Memo::default(),
             unwatched: Memo::default(),
@@ -174,10 +177,17 @@ impl<P: Protocol> Parts<P> {
     pub fn intern_node(&self, node: Node<P>) -> Handle {
         self.nodes.intern(node, |node| NodeEntry {
             profile: self.profiles.intern(Profile::of(&self.protocol, &node), |profile| profile),
-            node,
+            up: node.is_up().then_some(node.life),
+            steps: Chain::default(),
+            node: Box::new(node),
             crashed: OnceLock::new(),
             command: OnceLock::new(),
         })
+    }
+
+    /// The life that a node is up in, if it is up.
+    pub fn life(&self, node: Handle) -> Option<u32> {
+        self.nodes.get(node).up
     }
 
     /// The node, crashed.
@@ -240,6 +250,9 @@ impl<P: Protocol> Parts<P> {
 
     /// The head of a link, and the link without it.
     pub fn pop(&self, link: Handle) -> Option<(Handle, Handle)> {
+        if link == EMPTY {
+            return None;
+        }
         let entry = self.links.get(link);
         let (&head, rest) = entry.signals.split_first()?;
         let rest = entry.rest.get_or_init(|| self.intern_link(rest.to_vec()));
@@ -266,8 +279,9 @@ impl<P: Protocol> Parts<P> {
     /// # Panics
     /// If an event is handed to a node that is not up: the world never does.
     pub fn step(&self, node: Handle, input: Handle) -> Handle {
-        remember(&self.step_of, (node, input), || {
-            let step = self.take_step(self.node(node), self.input_at(input));
+        let entry = self.nodes.get(node);
+        entry.steps.remember(input, || {
+            let step = self.take_step(&entry.node, self.input_at(input));
             narrow(self.steps.push(step))
         })
     }

@@ -187,7 +187,7 @@ struct Judged {
 }
 
 /// Which properties a world violates and witnesses, a bit for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Judgement {
     violated: u32,
     witnessed: u32,
@@ -295,6 +295,9 @@ impl<P: Protocol> Search<P> {
 
     /// Worlds with the same profiles, settled or not, are judged alike.
     fn judge(&self, world: &World, settled: bool) -> Judgement {
+        if self.properties.is_empty() {
+            return Judgement::default();
+        }
         let Judged { edges, branches, last_edges } = &self.judged;
         let mut profiles = self.rules.profile_handles(world);
         let last = profiles.next_back();
@@ -307,7 +310,7 @@ impl<P: Protocol> Search<P> {
 
     fn judge_anew(&self, world: &World, settled: bool) -> Judgement {
         let nodes = self.rules.profiles(world);
-        let mut judgement = Judgement { violated: 0, witnessed: 0 };
+        let mut judgement = Judgement::default();
         for (row, property) in self.properties.iter().enumerate() {
             if property.kind == Kind::Safety || settled {
                 judgement.violated |= u32::from(property.is_violated(&nodes)) << row;

@@ -14,13 +14,14 @@ use crate::{
     profile::Profile,
     protocol::Protocol,
 };
-use interrex::machine::{Address, Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
+use interrex::machine::{Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
+use smallvec::SmallVec;
 
 /// A state of the whole system: one handle for each node, one for each link, and what is left.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     /// The nodes, then the links, by sender and then by receiver.
-    parts: Box<[Handle]>,
+    parts: SmallVec<[Handle; 20]>,
     budgets: Budgets,
 }
 
@@ -172,7 +173,7 @@ impl<P: Protocol> Rules<P> {
 
     fn offer_starts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         for node in self.nodes() {
-            if self.node(world, node).condition == Condition::Idle {
+            if self.is_idle(world, node) {
                 for contact in self.nodes().filter(|contact| self.is_up(world, *contact)) {
                     let input = self.start_input(world, node, contact);
                     let choice = Choice::Start { node, contact };
@@ -221,12 +222,16 @@ impl<P: Protocol> Rules<P> {
     pub fn find(&self, world: &World, action: &ActionOf<P>) -> Result<EnabledOf<P>, String> {
         let mut actions = vec![];
         self.enabled(world, &mut actions);
+        if let Some(found) = actions.iter().find(|enabled| enabled.action == *action) {
+            return Ok(found.clone());
+        }
         let whole = Action::from(action.choice.clone());
-        let could_be_whole = actions.iter().any(|enabled| enabled.action == whole);
-        let found = actions.into_iter().find(|enabled| enabled.action == *action);
-        found.ok_or_else(|| match action.crash_after {
-            Some(k) if could_be_whole => {
-                format!("the node cannot crash behind {k} effects of this step")
+        let whole = actions.iter().find(|enabled| enabled.action == whole);
+        Err(match (action.crash_after, whole) {
+            (Some(_), Some(_)) if world.budgets[Budget::Crashes] == 0 => SPENT.into(),
+            (Some(k), Some(whole)) => {
+                let effects = self.effects(whole).len();
+                format!("the node cannot crash behind {k} of {effects} effects, only between two")
             }
             _ => self.why_not(world, &action.choice),
         })
@@ -239,7 +244,7 @@ impl<P: Protocol> Rules<P> {
             return format!("there is no {node}: the nodes are n0 to {last}");
         }
         if choice.budget().is_some_and(|budget| world.budgets[budget] == 0) {
-            return "the budget for it is spent".into();
+            return SPENT.into();
         }
         match choice {
             Choice::Start { node, .. } if !self.is_idle(world, *node) => {
@@ -329,10 +334,7 @@ impl<P: Protocol> Rules<P> {
     /// Carries out the effects of a step in order: all of them, or the first k before a crash.
     fn carry_out(&self, world: &mut World, me: NodeId, step: &Step<P>, crash_after: Option<usize>) {
         let happening = &step.reach[..crash_after.unwrap_or(step.reach.len())];
-        let ends = step.stops || crash_after.is_some();
-        if !ends {
-            world.parts[usize::from(me.0)] = step.node;
-        }
+        world.parts[usize::from(me.0)] = step.node;
         for reach in happening {
             match *reach {
                 Reach::Nowhere => {}
@@ -341,13 +343,11 @@ impl<P: Protocol> Rules<P> {
                         self.push(world, me, to.node(), signal);
                     }
                 }
-                // With the node go its monitors, and what is on the links to it.
-                Reach::Monitor(_) | Reach::Demonitor(_) if ends => {}
                 Reach::Monitor(peer) => self.monitor(world, me, peer),
                 Reach::Demonitor(peer) => self.demonitor(world, me, peer),
             }
         }
-        if ends {
+        if step.stops || crash_after.is_some() {
             let node = crash_after.map_or(step.node, |k| step.crashed[k - 1]);
             self.end(world, me, node);
         }
@@ -403,7 +403,7 @@ impl<P: Protocol> Rules<P> {
     }
 
     fn is_up(&self, world: &World, node: NodeId) -> bool {
-        self.node(world, node).is_up()
+        self.parts.life(world.node(node)).is_some()
     }
 
     fn is_idle(&self, world: &World, node: NodeId) -> bool {
@@ -412,10 +412,10 @@ impl<P: Protocol> Rules<P> {
 
     /// Whether somebody lives where a peer points to.
     fn lives(&self, world: &World, peer: Peer) -> bool {
-        let node = self.node(world, peer.node());
+        let life = self.parts.life(world.node(peer.node()));
         match peer {
-            Peer::Name(_) => node.is_up(),
-            Peer::Process(Address { life, .. }) => node.is_up() && node.life == life,
+            Peer::Name(_) => life.is_some(),
+            Peer::Process(address) => life == Some(address.life),
         }
     }
 
@@ -425,6 +425,8 @@ impl<P: Protocol> Rules<P> {
         size + usize::from(from.0) * size + usize::from(to.0)
     }
 }
+
+const SPENT: &str = "the budget for it is spent";
 
 impl World {
     /// What can still happen.
