@@ -79,7 +79,6 @@ fn what_holds_in_small_groups_holds_on_random_schedules_of_five_nodes() {
     let holding = [
         &property::SINGLE_LEADER,
         &property::ONE_LEADER_PER_TERM,
-        &property::VIEW_ORDER,
         &property::TOTAL_ORDER_SURVIVORS,
         &property::NO_CREATION,
         &property::NO_DUPLICATE,
@@ -88,17 +87,21 @@ fn what_holds_in_small_groups_holds_on_random_schedules_of_five_nodes() {
     assert_eq!(found, None, "a violation, kept in this file: `interrex replay` shows it");
 }
 
+/// The last of these was found here first: it takes four nodes and three crashes.
 #[test]
 fn what_a_random_schedule_finds_is_shrunk_to_a_trace_that_replays() {
     let folder = tempfile::tempdir().expect("a folder");
-    for property in [&property::NOBODY_STOPPED, &property::TOTAL_ORDER_UNIFORM] {
-        let path = hunt(&[property], 5_000, folder.path()).expect("a violation");
+    for (property, shortest) in [
+        (&property::NOBODY_STOPPED, 6),
+        (&property::TOTAL_ORDER_UNIFORM, 6),
+        (&property::VIEW_ORDER, 9),
+    ] {
+        let path = hunt(&[property], 20_000, folder.path()).expect("a violation");
         let trace = Trace::read(&path).expect("a trace");
         let outcome = replay(gms3(), &trace, property, Mode::Exact, None).outcome;
-        let after_last =
-            matches!(outcome, Outcome::Violated { after, .. } if after == trace.steps.len());
-        assert!(after_last, "{outcome:?}");
-        // The shortest, at three and at four nodes, has six; proptest shrinks numbers, not actions.
-        assert!(trace.steps.len() <= 15, "{} steps", trace.steps.len());
+        let steps = trace.steps.len();
+        assert!(matches!(outcome, Outcome::Violated { after, .. } if after == steps), "{outcome:?}");
+        // proptest shrinks numbers, not actions: near the shortest is good enough.
+        assert!((shortest..shortest + 10).contains(&steps), "{}: {steps} steps", property.name);
     }
 }
