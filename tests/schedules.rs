@@ -100,7 +100,10 @@ fn what_a_random_schedule_finds_is_shrunk_to_a_trace_that_replays() {
         let trace = Trace::read(&path).expect("a trace");
         let outcome = replay(gms3(), &trace, property, Mode::Exact, None).outcome;
         let steps = trace.steps.len();
-        assert!(matches!(outcome, Outcome::Violated { after, .. } if after == steps), "{outcome:?}");
+        assert!(
+            matches!(outcome, Outcome::Violated { after, .. } if after == steps),
+            "{outcome:?}"
+        );
         // proptest shrinks numbers, not actions: near the shortest is good enough.
         assert!((shortest..shortest + 10).contains(&steps), "{}: {steps} steps", property.name);
     }
