@@ -73,7 +73,7 @@ fn check_prints_a_table_and_ends_with_0() {
     let line = out.lines().find(|line| line.contains("nobody-stopped")).expect("a line");
     assert_eq!(words(line)[..4], ["nobody-stopped", "safety", "violated", "6"]);
     assert!(line.ends_with("traces/gms3/nobody-stopped.joined-3.json"), "{line}");
-    assert!(out.ends_with("as expected\n"), "{out}");
+    assert!(out.ends_with("1 scenario: as expected\n"), "{out}");
     assert!(!out.contains('\u{1b}'), "colours, and this is no terminal");
 }
 

@@ -2,7 +2,7 @@
 
 use super::{BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG, styled, table};
 use clap::ValueEnum;
-use comfy_table::{Cell, CellAlignment, Color, Table};
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
     check::{Comparison, Report, Row, Verdict, check},
@@ -30,7 +30,7 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::EXIT_CODES)]
 pub(super) struct Check {
-    /// Only scenarios whose names contain one of these
+    /// Only scenarios whose names contain one of these; a whole name means just that one
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
     /// Scenarios marked nightly too
@@ -120,7 +120,8 @@ impl Check {
         })
     }
 
-    /// The scenarios that the patterns choose. A nightly one is chosen by its whole name, too.
+    /// The scenarios that the patterns choose: a whole name chooses just that one, even if it is
+    /// nightly.
     fn chosen(&self, scenarios: Vec<Scenario>) -> Result<Vec<Scenario>, Failure> {
         let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
         for pattern in &self.patterns {
@@ -133,10 +134,12 @@ impl Check {
             }
         }
         let chosen = |scenario: &Scenario| {
-            let whole = self.patterns.contains(&scenario.name);
-            let matches = |pattern: &String| scenario.name.contains(pattern.as_str());
-            let wanted = self.patterns.is_empty() || self.patterns.iter().any(matches);
-            whole || (wanted && (self.nightly || !scenario.nightly))
+            let whole = |pattern: &String| *pattern == scenario.name;
+            let part = |pattern: &String| {
+                scenario.name.contains(pattern.as_str()) && !names.contains(pattern)
+            };
+            let wanted = self.patterns.is_empty() || self.patterns.iter().any(part);
+            self.patterns.iter().any(whole) || (wanted && (self.nightly || !scenario.nightly))
         };
         let chosen: Vec<_> = scenarios.into_iter().filter(chosen).collect();
         if chosen.is_empty() {
@@ -280,6 +283,8 @@ fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Resul
 
 fn verdicts(report: &Report) -> Table {
     let mut table = table();
+    // A path that is broken into lines cannot be copied.
+    table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([" property", "kind", "verdict", "steps", ""]);
     for row in &report.properties {
         let steps = row.steps.map_or(String::new(), |steps| steps.to_string());
