@@ -10,6 +10,7 @@ use crate::{
     action::ActionOf,
     memo::{Memo, remember},
     parts::{Census, Handle},
+    profile::Profile,
     property::{Kind, Property},
     protocol::Protocol,
     world::{EnabledOf, Rules, World},
@@ -99,32 +100,18 @@ pub fn search<P: Protocol>(
 ) -> Findings<P> {
     assert!(properties.len() <= MOST_PROPERTIES, "too many properties");
     assert!(limits.threads > 0, "a search needs a thread");
-    let pass = |sought: Vec<usize>, limits| Search {
-        rules: Arc::clone(rules),
-        properties: properties.to_vec(),
-        sought,
-        limits,
-        deadline: limits.max_time.map(|time| Instant::now() + time),
-        tally: Tally::default(),
-        judged: Judged::default(),
-    };
+    let judged = Arc::new(Judged::new(properties));
+    let explored = run(Search::new(rules, &judged, vec![], limits), progress);
 
-    let explored = run(pass(vec![], limits), progress);
     let tally = &explored.model().tally;
     let (violated, witnessed) = (tally.violated.load(Relaxed), tally.witnessed.load(Relaxed));
-    let rows = |mask: u32| (0..properties.len()).filter(move |row| mask & (1 << row) != 0);
-
-    let mut counterexamples: Vec<_> = properties.iter().map(|_| None).collect();
-    if violated != 0 {
-        let limits = Limits { threads: 1, ..limits };
-        let shortest = run(pass(rows(violated).collect(), limits), progress);
-        for row in rows(violated) {
-            let path = shortest.discovery(properties[row].name);
-            let actions = path.map(|path| path.into_actions().into_iter());
-            counterexamples[row] = actions.map(|run| run.map(|enabled| enabled.action).collect());
-        }
-    }
-    Findings {
+    let finding = |(row, property): (usize, &&'static Property)| Finding {
+        property,
+        violated: violated & (1 << row) != 0,
+        witnessed: witnessed & (1 << row) != 0,
+        counterexample: None,
+    };
+    let mut findings = Findings {
         complete: !tally.cut.load(Relaxed),
         states: explored.unique_state_count() as u64,
         // The initial world is counted as generated, and as depth 1.
@@ -132,18 +119,23 @@ pub fn search<P: Protocol>(
         depth: (limits.threads == 1).then(|| explored.max_depth() - 1),
         settled: tally.settled.load(Relaxed),
         census: rules.parts().census(),
-        properties: properties
-            .iter()
-            .zip(counterexamples)
-            .enumerate()
-            .map(|(row, (property, counterexample))| Finding {
-                property,
-                violated: violated & (1 << row) != 0,
-                witnessed: witnessed & (1 << row) != 0,
-                counterexample,
-            })
-            .collect(),
+        properties: properties.iter().enumerate().map(finding).collect(),
+    };
+    // The second pass may need the memory.
+    drop(explored);
+
+    let sought: Vec<_> = (0..properties.len()).filter(|row| violated & (1 << row) != 0).collect();
+    if !sought.is_empty() {
+        let limits = Limits { threads: 1, ..limits };
+        let shortest = run(Search::new(rules, &judged, sought.clone(), limits), progress);
+        for row in sought {
+            let path = shortest.discovery(properties[row].name);
+            let run = path.map(stateright::Path::into_actions);
+            findings.properties[row].counterexample =
+                run.map(|run| run.into_iter().map(|enabled| enabled.action).collect());
+        }
     }
+    findings
 }
 
 /// Runs one pass to its end, and reports how many worlds it has met now and then.
@@ -166,21 +158,21 @@ fn run<P: Protocol>(
 /// One pass, as stateright sees it.
 struct Search<P: Protocol> {
     rules: Arc<Rules<P>>,
-    properties: Vec<&'static Property>,
+    judged: Arc<Judged>,
     /// The places of the properties whose violation is looked for; none in the first pass.
     sought: Vec<usize>,
     limits: Limits,
     deadline: Option<Instant>,
     tally: Tally,
-    judged: Judged,
 }
 
-/// What is remembered of worlds whose nodes have the same profiles; settled worlds apart.
+/// The properties, and what is remembered of worlds whose nodes have the same profiles; settled worlds
+/// apart.
 ///
 /// The profiles of a world are a path in a trie, whose last edge bears the judgement. So a list that
 /// differs from another only at its end costs one small entry.
-#[derive(Default)]
 struct Judged {
+    properties: Vec<&'static Property>,
     edges: Memo<(u32, Handle), u32>,
     branches: AtomicU32,
     last_edges: [Memo<(u32, Handle), Judgement>; 2],
@@ -231,7 +223,9 @@ impl<P: Protocol> Model for Search<P> {
         }
         let sought = self.sought.iter().zip(judges());
         sought
-            .map(|(row, judge)| stateright::Property::always(self.properties[*row].name, judge))
+            .map(|(row, judge)| {
+                stateright::Property::always(self.judged.properties[*row].name, judge)
+            })
             .collect()
     }
 }
@@ -240,7 +234,8 @@ impl<P: Protocol> Model for Search<P> {
 /// plain functions, which cannot hold the place, so there is one for each.
 fn judges<P: Protocol>() -> [fn(&Search<P>, &World) -> bool; MOST_PROPERTIES] {
     fn judge<P: Protocol, const AT: usize>(search: &Search<P>, world: &World) -> bool {
-        let judgement = search.judge(world, search.rules.is_settled(world));
+        let settled = search.rules.is_settled(world);
+        let judgement = search.judged.judge(&search.rules, world, settled);
         judgement.violated & (1 << search.sought[AT]) == 0
     }
     [
@@ -264,6 +259,23 @@ fn judges<P: Protocol>() -> [fn(&Search<P>, &World) -> bool; MOST_PROPERTIES] {
 }
 
 impl<P: Protocol> Search<P> {
+    fn new(
+        rules: &Arc<Rules<P>>,
+        judged: &Arc<Judged>,
+        sought: Vec<usize>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            rules: Arc::clone(rules),
+            judged: Arc::clone(judged),
+            sought,
+            limits,
+            // A time that no clock reaches is no limit.
+            deadline: limits.max_time.and_then(|time| Instant::now().checked_add(time)),
+            tally: Tally::default(),
+        }
+    }
+
     /// Whether the limits allow one more world to be expanded.
     fn may_expand(&self) -> bool {
         let before = self.tally.expanded.fetch_add(1, Relaxed);
@@ -288,33 +300,44 @@ impl<P: Protocol> Search<P> {
         if settled {
             self.tally.settled.fetch_add(1, Relaxed);
         }
-        let judgement = self.judge(world, settled);
+        let judgement = self.judged.judge(&self.rules, world, settled);
         add(&self.tally.violated, judgement.violated);
         add(&self.tally.witnessed, judgement.witnessed);
     }
+}
+
+impl Judged {
+    fn new(properties: &[&'static Property]) -> Self {
+        Self {
+            properties: properties.to_vec(),
+            edges: Memo::default(),
+            branches: AtomicU32::new(0),
+            last_edges: Default::default(),
+        }
+    }
 
     /// Worlds with the same profiles, settled or not, are judged alike.
-    fn judge(&self, world: &World, settled: bool) -> Judgement {
+    fn judge<P: Protocol>(&self, rules: &Rules<P>, world: &World, settled: bool) -> Judgement {
         if self.properties.is_empty() {
             return Judgement::default();
         }
-        let Judged { edges, branches, last_edges } = &self.judged;
-        let mut profiles = self.rules.profile_handles(world);
+        let mut profiles = rules.profile_handles(world);
         let last = profiles.next_back();
         let branch = profiles.fold(0, |branch, profile| {
-            remember(edges, (branch, profile), || 1 + branches.fetch_add(1, Relaxed))
+            remember(&self.edges, (branch, profile), || 1 + self.branches.fetch_add(1, Relaxed))
         });
         let edge = (branch, last.unwrap_or_default());
-        remember(&last_edges[usize::from(settled)], edge, || self.judge_anew(world, settled))
+        remember(&self.last_edges[usize::from(settled)], edge, || {
+            self.judge_anew(&rules.profiles(world), settled)
+        })
     }
 
-    fn judge_anew(&self, world: &World, settled: bool) -> Judgement {
-        let nodes = self.rules.profiles(world);
+    fn judge_anew(&self, nodes: &[&Profile], settled: bool) -> Judgement {
         let mut judgement = Judgement::default();
         for (row, property) in self.properties.iter().enumerate() {
             if property.kind == Kind::Safety || settled {
-                judgement.violated |= u32::from(property.is_violated(&nodes)) << row;
-                judgement.witnessed |= u32::from(property.is_witnessed(&nodes)) << row;
+                judgement.violated |= u32::from(property.is_violated(nodes)) << row;
+                judgement.witnessed |= u32::from(property.is_witnessed(nodes)) << row;
             }
         }
         judgement
