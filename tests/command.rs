@@ -348,6 +348,8 @@ fn nodes_and_timers_that_do_not_exist_are_no_step() {
         let (code, out, _) = replay(&path, &[]);
         assert_eq!(code, 1);
         assert!(out.contains("step 1 is not possible: "), "{out}");
+        let (code, drawn, _) = replay(&path, &["--schedule-only", "--format", "diagram"]);
+        assert!(code == 0 && drawn.contains("left out: "), "{drawn}");
     }
 }
 

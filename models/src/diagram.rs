@@ -45,15 +45,15 @@ impl Drawing {
         let node = usize::from(step.node.0);
         let mut line = self.lifelines();
         put(&mut line, 2, &format!("{:>3}", step.step));
+        if let Some(reason) = &step.left_out {
+            // Even its nodes may not exist.
+            return self.write(&line, &format!("left out: {}: {reason}", step.action));
+        }
         if let (Some(NodeId(from)), Some(met)) = (step.from, &step.met) {
             arrow(&mut line, usize::from(from), node, &signal(met).0);
         }
         put(&mut line, column(node), "●");
-        let met = match (&step.left_out, &step.met) {
-            (Some(reason), _) => format!("left out: {}: {reason}", step.action),
-            (None, Some(met)) => signal(met).1,
-            (None, None) => "crash".into(),
-        };
+        let met = step.met.as_ref().map_or("crash".into(), |met| signal(met).1);
         self.write(&line, &met);
 
         for effect in &step.effects {
@@ -63,7 +63,7 @@ impl Drawing {
         let condition = step.changes.iter().find(|change| change.what == "state");
         match condition.and_then(|change| change.after.as_str()) {
             Some(end) => self.end(node, end),
-            None => self.up[node] |= step.left_out.is_none(),
+            None => self.up[node] = true,
         }
     }
 
@@ -97,7 +97,7 @@ fn column(node: usize) -> usize {
 }
 
 fn put(line: &mut [char], at: usize, text: &str) {
-    for (place, letter) in line[at..].iter_mut().zip(text.chars()) {
+    for (place, letter) in line.iter_mut().skip(at).zip(text.chars()) {
         *place = letter;
     }
 }
