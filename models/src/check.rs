@@ -102,6 +102,9 @@ pub struct Row {
     /// The counterexample.
     #[serde(skip)]
     pub counterexample: Option<Trace>,
+    /// What a world would have shown in which the property was at stake.
+    #[serde(skip)]
+    pub at_stake: &'static str,
 }
 
 /// Explores a scenario exhaustively and judges its properties.
@@ -159,6 +162,7 @@ pub fn check<P: Protocol>(
             expected_steps: expected.and_then(Expected::steps),
             trace: None,
             counterexample,
+            at_stake: finding.property.at_stake,
         }
     };
     let Environment { nodes, start, timers, budgets } = scenario.environment;

@@ -111,7 +111,8 @@ impl Check {
             }
         }
         if self.format == Format::Human {
-            conclude(&mut out, scenarios.len(), worst)?;
+            let made = self.made.protocol.is_some();
+            conclude(&mut out, scenarios.len(), worst, made)?;
         }
         Ok(match worst {
             Comparison::AsExpected => Exit::AsExpected,
@@ -318,13 +319,22 @@ fn remark(row: &Row) -> Cell {
         (Comparison::Differs, Some(expected), None) => {
             Cell::new(format!("expected: {expected}")).fg(Color::Red)
         }
+        _ if row.verdict == Verdict::Unwitnessed => {
+            Cell::new(format!("in no world: {}", row.at_stake))
+        }
         _ => Cell::new(row.trace.as_deref().unwrap_or_default()),
     }
 }
 
-fn conclude(out: &mut impl Write, scenarios: usize, worst: Comparison) -> io::Result<()> {
+fn conclude(
+    out: &mut impl Write,
+    scenarios: usize,
+    worst: Comparison,
+    made: bool,
+) -> io::Result<()> {
     let plural = if scenarios == 1 { "" } else { "s" };
     let end = match worst {
+        Comparison::AsExpected if made => "complete; nothing was expected of it".into(),
         Comparison::AsExpected => styled(GOOD, "as expected"),
         Comparison::Cut => {
             styled(DOUBTFUL, "cut short by a limit: what is not violated is unknown")
