@@ -185,7 +185,9 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         (format!("{made} --budget crashes=1,crashes=2"), &["given twice"]),
         (format!("{made} --budget starts=1"), &["nobody left to start"]),
         (format!("{made} --property single-leadr"), &["did you mean `single-leader`"]),
+        (format!("{made} --property agreement,agreement"), &["given twice"]),
         (format!("{made} gms3"), &["cannot be used with"]),
+        ("check --threads 5000".into(), &["--threads", "1..=256"]),
         ("replay".into(), &["<TRACE>"]),
         ("check --scenarios /nowhere".into(), &["/nowhere: cannot be read"]),
     ] {
@@ -309,6 +311,7 @@ fn a_bad_trace_is_refused_with_its_place() {
         &["/nowhere.json: cannot be read"],
     );
     assert_refused([Path::new("replay"), Path::new("/")], &["cannot be read"]);
+    assert_refused([Path::new("replay"), Path::new("/dev/zero")], &["longer than 64 MiB"]);
 }
 
 #[test]
@@ -353,9 +356,31 @@ fn nodes_and_timers_that_do_not_exist_are_no_step() {
     }
 }
 
+/// What is unsaid may not be as expected, so it does not end with 0.
 #[test]
-fn an_answer_that_nobody_reads_to_its_end_is_no_error() {
-    let command = format!("{} list | head -n 1", env!("CARGO_BIN_EXE_interrex"));
+fn an_answer_that_nobody_reads_to_its_end_is_no_error_and_no_success() {
+    let command =
+        format!("({} check joined-3; echo $? >&2) | true", env!("CARGO_BIN_EXE_interrex"));
     let output = std::process::Command::new("sh").args(["-c", &command]).output().expect("a shell");
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "141\n");
+}
+
+#[test]
+fn a_trace_is_only_named_if_it_holds_the_counterexample() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let known = folder.path().join("gms3");
+    fs::create_dir(&known).expect("a folder");
+    let name = "no-lost-message-validity.joined-3.json";
+    let other = "no-lost-message-validity.joined-3-busy.json";
+    fs::copy(traces().join("gms3").join(other), known.join(name)).expect("a file");
+    let path = folder.path().to_str().expect("a path that is text");
+    let (code, out, _) = interrex(["check", "gms3/joined-3", "--traces", path]);
+    assert!(code == 0 && !out.contains(name), "{out}");
+}
+
+#[test]
+fn what_a_trace_says_does_not_steer_the_terminal() {
+    let (_folder, path) = altered(|trace| trace["cause"] = "\u{1b}[2J\r\nboo".into());
+    let (code, out, _) = replay(&path, &[]);
+    assert!(code == 0 && out.contains("\u{fffd}[2J\u{fffd}\u{fffd}boo"), "{out}");
 }

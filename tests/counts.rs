@@ -6,11 +6,12 @@ mod reference;
 use interrex_models::{
     environment::{Budget, Environment, Start, Timers},
     registry::gms3,
+    scenario::Scenario,
     search::{Limits, search},
     world::Rules,
 };
 use reference::{Counts, Group};
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// What we count, on one thread; the depth is not known on more.
 fn ours(group: Group, threads: usize) -> (Counts, Option<usize>) {
@@ -86,6 +87,49 @@ fn timers_at_any_time_and_other_budgets_are_counted_alike() {
     assert_equal(Group { timers: reference::Timers::Any, timeouts: 1, ..joining });
     assert_equal(Group { starts: 1, timeouts: 0, ..joining });
     assert_equal(Group { timeouts: 1, crashes: 2, ..joining });
+}
+
+fn scenarios(nightly: bool) -> Vec<Scenario> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/gms3");
+    let scenarios = Scenario::read_all(&folder).expect("scenarios that can be read");
+    scenarios.into_iter().filter(|scenario| scenario.nightly == nightly).collect()
+}
+
+/// What a scenario pins, against the reference.
+fn assert_pinned_as_the_reference_counts(scenario: &Scenario) {
+    let Environment { nodes, start, timers, budgets } = scenario.environment;
+    let group = Group {
+        nodes: nodes.into(),
+        start: match start {
+            Start::Joined => reference::Start::Joined,
+            Start::Joining => reference::Start::Joining,
+        },
+        timers: match timers {
+            Timers::Late => reference::Timers::Late,
+            Timers::Any => reference::Timers::Any,
+        },
+        starts: budgets[Budget::Starts],
+        commands: budgets[Budget::Commands],
+        timeouts: budgets[Budget::Timeouts],
+        crashes: budgets[Budget::Crashes],
+    };
+    let states = u64::try_from(group.explore().states).expect("few worlds");
+    assert_eq!(scenario.states, Some(states), "{}", scenario.name);
+}
+
+#[test]
+fn every_scenario_pins_as_many_worlds_as_the_reference_counts() {
+    for scenario in scenarios(false) {
+        assert_pinned_as_the_reference_counts(&scenario);
+    }
+}
+
+#[test]
+#[ignore = "nightly: `cargo test --release -- --ignored`"]
+fn every_nightly_scenario_pins_as_many_worlds_as_the_reference_counts() {
+    for scenario in scenarios(true) {
+        assert_pinned_as_the_reference_counts(&scenario);
+    }
 }
 
 /// Counted by hand, action by action, from SEMANTICS.md.

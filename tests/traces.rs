@@ -133,6 +133,20 @@ fn saving_the_same_run_again_keeps_its_cause() {
     trace.save(&path).expect("it can be written");
     Trace { cause: String::new(), ..trace.clone() }.save(&path).expect("it can be written");
     assert_eq!(Trace::read(&path).expect("a trace"), trace);
+
+    let shorter = Trace { steps: trace.steps[..3].to_vec(), ..trace.clone() };
+    shorter.save(&path).expect("it can be written");
+    let cause = format!("of an earlier run: {}", trace.cause);
+    assert_eq!(Trace::read(&path).expect("a trace"), Trace { cause, ..shorter });
+}
+
+#[test]
+fn scenarios_of_different_folders_have_different_traces() {
+    let file_name = |scenario: &str| Trace { scenario: scenario.into(), ..one() }.file_name();
+    let names = ["gms3/a", "gms3/b", "other/a", "gms3/other/b"].map(file_name);
+    let expected = ["a", "b", "other-a", "other-b"]
+        .map(|scenario| PathBuf::from(format!("gms3/total-order-uniform.{scenario}.json")));
+    assert_eq!(names, expected);
 }
 
 #[test]

@@ -98,6 +98,34 @@ fn a_violation_found_before_the_cut_stands_and_an_expected_one_that_is_not_reach
     assert_eq!(late.comparison(), Comparison::Cut);
 }
 
+/// Wherever the limit falls, in the first pass, in the second, or while a path is rebuilt.
+#[test]
+fn a_limit_anywhere_is_survived_and_what_is_found_is_shortest() {
+    let shortest = [
+        (&property::VALIDITY, Expected::Violated(5)),
+        (&property::TOTAL_ORDER_UNIFORM, Expected::Violated(6)),
+        (&property::NOBODY_STOPPED, Expected::Violated(6)),
+        (&property::LEADER_EXISTS, Expected::Holds),
+    ];
+    for most in (1..4335).step_by(61) {
+        let limits = Limits { max_states: NonZeroU64::new(most), ..Limits::default() };
+        let report = explore(&scenario(2, 2, &shortest), limits);
+        assert_eq!(report.comparison(), Comparison::Cut, "{most}");
+        assert_eq!(report.properties[3].verdict, Verdict::Unknown);
+        for row in &report.properties {
+            assert!(row.steps.is_none() || row.steps == row.expected_steps, "{most}: {row}");
+        }
+    }
+}
+
+#[test]
+fn more_worlds_than_expected_differ_even_if_the_search_was_cut_short() {
+    let limits = Limits { max_states: NonZeroU64::new(400), ..Limits::default() };
+    let mut scenario = scenario(2, 2, &[(&property::SINGLE_LEADER, Expected::Holds)]);
+    scenario.states = Some(100);
+    assert_eq!(explore(&scenario, limits).comparison(), Comparison::Differs);
+}
+
 #[test]
 fn a_limit_that_is_not_reached_changes_nothing() {
     let exactly = Limits { max_states: NonZeroU64::new(4335), ..Limits::default() };

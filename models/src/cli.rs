@@ -20,11 +20,12 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  as expected
-  1  a verdict, a number of steps or a number of worlds differs from what is expected,
-     or a trace does not replay (a known counterexample that has vanished, too)
-  2  bad usage, or a bad scenario or trace
-  3  cut short by a limit";
+  0    as expected
+  1    a verdict, a number of steps or a number of worlds differs from what is expected,
+       or a trace does not replay (a known counterexample that has vanished, too)
+  2    bad usage, or a bad scenario or trace
+  3    cut short by a limit
+  141  nobody read the answer to its end";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -46,10 +47,10 @@ impl Cli {
 /// Where the scenarios and the known traces are.
 #[derive(Debug, clap::Args)]
 struct Folders {
-    /// The folder of scenarios
+    /// The folder of scenarios [default: in the source tree that this program was built from]
     #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"), hide_default_value = true)]
     scenarios: PathBuf,
-    /// The folder of known traces
+    /// The folder of known traces [default: in the same source tree]
     #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../traces"), hide_default_value = true)]
     traces: PathBuf,
 }
@@ -70,6 +71,8 @@ pub(crate) enum Exit {
     Differs = 1,
     Bad = 2,
     Cut = 3,
+    /// As a shell reports a process that nobody listens to any more.
+    Unread = 141,
 }
 
 impl From<Exit> for ExitCode {

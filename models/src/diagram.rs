@@ -1,6 +1,9 @@
 //! A replayed run as a sequence diagram, in text.
 
-use crate::{replay::Replayed, text::plain};
+use crate::{
+    replay::Replayed,
+    text::{plain, printable},
+};
 use interrex::machine::NodeId;
 use serde_json::Value;
 use std::fmt::Write;
@@ -47,7 +50,8 @@ impl Drawing {
         put(&mut line, 2, &format!("{:>3}", step.step));
         if let Some(reason) = &step.left_out {
             // Even its nodes may not exist.
-            return self.write(&line, &format!("left out: {}: {reason}", step.action));
+            let note = format!("left out: {}: {reason}", step.action);
+            return self.write(&line, &printable(&note));
         }
         if let (Some(NodeId(from)), Some(met)) = (step.from, &step.met) {
             arrow(&mut line, usize::from(from), node, &signal(met).0);

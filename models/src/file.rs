@@ -1,7 +1,8 @@
 //! Files that people write: what is wrong with one, and where.
 
 use std::{
-    fmt, io,
+    fmt, fs,
+    io::Read,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -55,15 +56,23 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
+/// More than any scenario or trace has, in bytes.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// The text of a file.
 ///
 /// # Errors
-/// If it cannot be read, or is not UTF-8.
+/// If it cannot be read, is longer than 64 MiB, or is not UTF-8.
 pub fn read(path: &Path) -> Result<String, FileError> {
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => FileError::new(path, "not a text: it is not UTF-8"),
-        _ => FileError::new(path, format!("cannot be read: {error}")),
-    })
+    let mut bytes = vec![];
+    let file = fs::File::open(path);
+    let length = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    let length =
+        length.map_err(|error| FileError::new(path, format!("cannot be read: {error}")))?;
+    if length as u64 > MOST_BYTES {
+        return Err(FileError::new(path, "longer than 64 MiB, which no scenario or trace is"));
+    }
+    String::from_utf8(bytes).map_err(|_| FileError::new(path, "not a text: it is not UTF-8"))
 }
 
 /// `, did you mean …?` if a name is close to a known one.

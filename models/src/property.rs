@@ -122,7 +122,8 @@ pub const VIEW_ORDER: Property = Property {
     kind: Kind::Safety,
     claim: "each node installs views in increasing order, and a view of one number is the same everywhere",
     at_stake: "two nodes have installed two views each",
-    // That any two nodes order the views they share alike follows from these two.
+    // That any two nodes order the views they share alike follows from these two. Followers are
+    // compared with their order, which decides who leads next.
     complain: |nodes, complain| {
         for node in nodes {
             for (earlier, later) in node.views.iter().zip(node.views.iter().skip(1)) {
@@ -148,9 +149,9 @@ pub const TOTAL_ORDER_UNIFORM: Property = Property {
     name: "total-order-uniform",
     kind: Kind::Safety,
     claim: "of any two nodes, crashed ones included, one delivered a prefix of what the other did, in the same views",
-    at_stake: "two nodes have delivered two messages each",
+    at_stake: "a node that is up and one that is down have delivered two messages each that both owe",
     complain: |nodes, complain| total_order(nodes, complain),
-    witness: |nodes| nodes.iter().filter(|node| node.deliveries.len() > 1).count() > 1,
+    witness: |nodes| order_at_stake(nodes).any(|(p, q)| p.is_up() != q.is_up()),
 };
 
 /// Deliveries come in one order at the nodes that are up.
@@ -158,9 +159,9 @@ pub const TOTAL_ORDER_SURVIVORS: Property = Property {
     name: "total-order-survivors",
     kind: Kind::Safety,
     claim: "of any two nodes that are up, one delivered a prefix of what the other did, in the same views",
-    at_stake: "two nodes that are up have delivered two messages each",
+    at_stake: "two nodes that are up have delivered two messages each that both owe",
     complain: |nodes, complain| total_order(&survivors(nodes), complain),
-    witness: |nodes| (TOTAL_ORDER_UNIFORM.witness)(&survivors(nodes)),
+    witness: |nodes| order_at_stake(&survivors(nodes)).next().is_some(),
 };
 
 /// Only what was sent is delivered.
@@ -204,15 +205,13 @@ pub const NO_DUPLICATE: Property = Property {
         }
     },
     witness: |nodes| {
-        let changed_leader = |node: &&Profile| {
-            let last = node.views.last();
-            let delivered_before = |delivery: &Delivery| {
-                let before = delivery.view.map(|view| node.views[view].leader);
-                before.is_some() && before != last.map(|view| view.leader)
-            };
-            node.deliveries.iter().any(delivered_before)
+        let follows_another = |node: &&Profile| {
+            let last = node.views.last().map(|view| view.leader);
+            let before = |delivery: &Delivery| node.view_of(delivery).map(|view| view.leader);
+            let other = |delivery| before(delivery).is_some_and(|leader| Some(leader) != last);
+            last != Some(node.me) && node.deliveries.iter().any(other)
         };
-        nodes.iter().any(changed_leader)
+        nodes.iter().any(follows_another)
     },
 };
 
@@ -281,7 +280,7 @@ pub const LEADER_EXISTS: Property = Property {
     name: "leader-exists",
     kind: Kind::Settled,
     claim: "if a member is up, exactly one node leads, and every member that is up knows it",
-    at_stake: "a follower has become leader",
+    at_stake: "a follower has become leader, and another member follows it",
     complain: |nodes, complain| {
         let members: Vec<_> = nodes.iter().filter(|node| node.is_member()).collect();
         let leads = |node: &&&&Profile| node.presence == Presence::Up(Standing::Leading);
@@ -305,10 +304,16 @@ pub const LEADER_EXISTS: Property = Property {
             [first, second, ..] => complain(format_args!("{first} and {second} both lead")),
         }
     },
-    witness: |nodes| nodes.iter().any(|node| node.rose()),
+    witness: |nodes| {
+        let followed = |leader: &&&Profile| {
+            let follows = Presence::Up(Standing::Following(leader.me));
+            nodes.iter().any(|node| node.presence == follows)
+        };
+        nodes.iter().filter(|node| node.rose()).any(|leader| followed(&leader))
+    },
 };
 
-/// Members agree on the view.
+/// Members agree on the view. (None of the protocols has a replicated state to agree on yet.)
 pub const AGREEMENT: Property = Property {
     name: "agreement",
     kind: Kind::Settled,
@@ -334,7 +339,7 @@ pub const NOBODY_STOPPED: Property = Property {
     name: "nobody-stopped",
     kind: Kind::Safety,
     claim: "no node ended itself over a message that it did not expect",
-    at_stake: "a node has met the messages of a second leader",
+    at_stake: "a node has followed one leader after another",
     complain: |nodes, complain| {
         for node in nodes {
             if node.presence == Presence::Stopped && !node.failed {
@@ -343,39 +348,50 @@ pub const NOBODY_STOPPED: Property = Property {
         }
     },
     witness: |nodes| {
-        let changed = |node: &&Profile| {
-            let mut leaders = node.views.iter().map(|view| view.leader);
-            leaders.next().is_some_and(|first| leaders.any(|other| other != first))
+        let met_two = |node: &&Profile| {
+            let others =
+                node.views.iter().map(|view| view.leader).filter(|leader| *leader != node.me);
+            let leaders: Vec<_> = others.collect();
+            leaders.iter().any(|leader| *leader != leaders[0])
         };
-        nodes.iter().any(changed)
+        nodes.iter().any(met_two)
     },
 };
 
-/// Compared is what was delivered behind the first view of both: a newcomer owes nothing older.
 fn total_order(nodes: &[&Profile], complain: Complaints<'_>) {
     for (p, q) in pairs(nodes) {
-        let start = p.first_number().max(q.first_number());
-        let compared = |node: &&'_ Profile| -> Vec<usize> {
-            let behind = |&at: &usize| node.deliveries[at].number > start;
-            (0..node.deliveries.len()).filter(behind).collect()
-        };
-        for (at_p, at_q) in compared(p).into_iter().zip(compared(q)) {
-            let (of_p, of_q) = (&p.deliveries[at_p], &q.deliveries[at_q]);
-            let (in_p, in_q) = (p.view_of(of_p), q.view_of(of_q));
-            if of_p.message != of_q.message {
-                let (m, n) = (of_p.message, of_q.message);
+        let (by_p, by_q) = compared(p, q);
+        for (of_p, of_q) in by_p.into_iter().zip(by_q) {
+            let (m, n) = (of_p.message, of_q.message);
+            if m != n {
                 complain(format_args!("where {} delivered {m}, {} delivered {n}", p.me, q.me));
                 break;
             }
-            if in_p != in_q {
-                let message = of_p.message;
-                complain(format_args!(
-                    "{} and {} delivered {message} in different views",
-                    p.me, q.me
-                ));
+            if p.view_of(of_p) != q.view_of(of_q) {
+                complain(format_args!("{} and {} delivered {m} in different views", p.me, q.me));
             }
         }
     }
+}
+
+/// Two nodes that have delivered two messages each that are compared.
+fn order_at_stake<'a>(
+    nodes: &'a [&'a Profile],
+) -> impl Iterator<Item = (&'a &'a Profile, &'a &'a Profile)> {
+    pairs(nodes).filter(|(p, q)| {
+        let (by_p, by_q) = compared(p, q);
+        by_p.len() > 1 && by_q.len() > 1
+    })
+}
+
+/// What two nodes delivered behind the first view of both: a newcomer owes nothing older. (A founder's
+/// first view counts as well as none would: whoever else is there installed a later one.)
+fn compared<'a>(p: &'a Profile, q: &'a Profile) -> (Vec<&'a Delivery>, Vec<&'a Delivery>) {
+    let start = p.first_number().max(q.first_number());
+    let behind = |node: &'a Profile| {
+        node.deliveries.iter().filter(move |delivery| delivery.number > start).collect()
+    };
+    (behind(p), behind(q))
 }
 
 /// A delivery is owed by every member that is up and named in the view it was delivered in.

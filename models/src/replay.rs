@@ -100,7 +100,7 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
-    /// Only part of the trace was replayed, as was asked for, and it went as recorded.
+    /// Only part of the trace was replayed, as was asked for, and nothing was wrong with it.
     Partial,
 }
 

@@ -164,8 +164,10 @@ pub fn files_below(
 ) -> Result<(), FileError> {
     let cannot = |error| FileError::new(folder, format!("cannot be read: {error}"));
     for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
-        if path.is_dir() {
+        let entry = entry.map_err(cannot)?;
+        let path = entry.path();
+        // Links are not followed: they may lead back here.
+        if entry.file_type().map_err(cannot)?.is_dir() {
             files_below(&path, extension, paths)?;
         } else if path.extension().is_some_and(|found| found == extension) {
             paths.push(path);

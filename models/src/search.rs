@@ -152,7 +152,9 @@ fn run<P: Protocol>(
         pause = (pause * 2).min(Duration::from_millis(20));
         progress(Progress { states: checker.unique_state_count() as u64, shortening });
     }
-    checker.join()
+    let checker = checker.join();
+    checker.model().tally.over.store(true, Relaxed);
+    checker
 }
 
 /// One pass, as stateright sees it.
@@ -193,6 +195,8 @@ struct Tally {
     violated: AtomicU32,
     witnessed: AtomicU32,
     cut: AtomicBool,
+    /// The pass is over. What is asked now only rebuilds a path, and no limit applies.
+    over: AtomicBool,
 }
 
 impl<P: Protocol> Model for Search<P> {
@@ -278,6 +282,9 @@ impl<P: Protocol> Search<P> {
 
     /// Whether the limits allow one more world to be expanded.
     fn may_expand(&self) -> bool {
+        if self.tally.over.load(Relaxed) {
+            return true;
+        }
         let before = self.tally.expanded.fetch_add(1, Relaxed);
         let too_many = self.limits.max_states.is_some_and(|most| before >= most.get());
         // Looking at the clock costs more than a world does.

@@ -8,7 +8,7 @@ pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text),
         Value::Array(items) => {
             let items: Vec<_> = items.iter().map(plain).collect();
             format!("[{}]", items.join(", "))
@@ -22,6 +22,12 @@ pub fn plain(value: &Value) -> String {
             }
         }
     }
+}
+
+/// The text without control characters: a file must not steer the terminal that shows it.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// The value, where brackets around it are there already.

@@ -109,28 +109,37 @@ impl Trace {
     /// scenario, rather than the class of its environment: two scenarios may differ in size only.
     #[must_use]
     pub fn file_name(&self) -> PathBuf {
-        let scenario = self.scenario.rsplit('/').next().unwrap_or(&self.scenario);
+        let folder = format!("{}/", self.protocol);
+        let scenario = self.scenario.strip_prefix(&folder).unwrap_or(&self.scenario);
+        let scenario = scenario.replace('/', "-");
         Path::new(&self.protocol).join(format!("{}.{scenario}.json", self.property))
     }
 
     /// Writes it, and the folders above it. A file that holds the same run stays as it is, and so
-    /// does what people wrote in it.
+    /// does what people wrote in it; the cause of another run is kept, marked as such.
     ///
     /// # Errors
     /// If it cannot be written; what was there may be lost then.
     pub fn save(&self, path: &Path) -> Result<(), FileError> {
-        if Self::read(path).is_ok_and(|known| known.has_run_of(self)) {
-            return Ok(());
+        let mut trace = self.clone();
+        if let Ok(known) = Self::read(path) {
+            if known.has_run_of(self) {
+                return Ok(());
+            }
+            if !known.cause.is_empty() {
+                trace.cause = format!("of an earlier run: {}", known.cause);
+            }
         }
         let cannot = |error| FileError::new(path, format!("cannot be written: {error}"));
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(cannot)?;
         }
-        fs::write(path, self.to_json()).map_err(cannot)
+        fs::write(path, trace.to_json()).map_err(cannot)
     }
 
     /// Whether another trace differs in nothing but its cause.
-    fn has_run_of(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn has_run_of(&self, other: &Self) -> bool {
         let cause = self.cause.clone();
         *self == Self { cause, ..other.clone() }
     }

@@ -11,13 +11,14 @@ use interrex_models::{
     registry::Known,
     scenario::Scenario,
     search::{Limits, Progress},
+    trace::Trace,
     with_protocol,
 };
 use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
-    num::{NonZeroU64, NonZeroUsize},
+    num::NonZeroU64,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -40,8 +41,8 @@ pub(super) struct Check {
     #[arg(long, value_enum, default_value_t = Engine::Stateright)]
     engine: Engine,
     /// How many threads explore; only with one is the depth known
-    #[arg(long, value_name = "N", default_value = "1")]
-    threads: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
     /// How to answer
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -153,7 +154,7 @@ impl Check {
     fn check(&self, scenario: &Scenario) -> Result<Report, Failure> {
         let Engine::Stateright = self.engine;
         let limits = Limits {
-            threads: self.threads.get(),
+            threads: self.threads.into(),
             max_states: self.max_states,
             max_time: self.max_seconds.map(Duration::from_secs),
         };
@@ -162,8 +163,9 @@ impl Check {
         let mut progress = |now: Progress| {
             if now.shortening {
                 bar.set_message("shortening counterexamples");
+            } else {
+                bar.set_position(now.states);
             }
-            bar.set_position(now.states);
         };
         let report =
             with_protocol!(known, protocol => check(protocol, scenario, limits, &mut progress));
@@ -184,7 +186,9 @@ impl Check {
                     Some(path)
                 }
                 None => {
-                    Some(self.folders.traces.join(trace.file_name())).filter(|path| path.exists())
+                    let path = self.folders.traces.join(trace.file_name());
+                    let known = Trace::read(&path).is_ok_and(|known| known.has_run_of(trace));
+                    known.then_some(path)
                 }
             };
             row.trace = path.map(|path| shown(&path));
@@ -232,6 +236,9 @@ impl Made {
             Environment::new(nodes, start, self.timers, &given).map_err(Failure::Usage)?;
         let mut properties = known.properties().to_vec();
         if !self.property.is_empty() {
+            if let Some(twice) = first_repeated(&self.property) {
+                return Err(Failure::Usage(format!("the property `{twice}` is given twice")));
+            }
             let named: Result<Vec<_>, _> =
                 self.property.iter().map(|name| known.property(name)).collect();
             properties = named.map_err(Failure::Usage)?;
@@ -246,6 +253,10 @@ impl Made {
             properties: properties.into_iter().map(|property| (property, None)).collect(),
         })
     }
+}
+
+fn first_repeated(names: &[String]) -> Option<&String> {
+    names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name))
 }
 
 fn parse_budget(text: &str) -> Result<(Budget, u8), String> {
@@ -267,7 +278,8 @@ fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Resul
         [report.states, report.settled, report.transitions].map(HumanCount);
     let end = if report.complete { "complete" } else { "cut short by a limit" };
     let depth = report.depth.map(|depth| format!("; depth {depth}"));
-    let memory = report.peak_rss_bytes.map(|bytes| format!(", {}", DecimalBytes(bytes)));
+    let memory =
+        report.peak_rss_bytes.map(|bytes| format!(", process peak {}", DecimalBytes(bytes)));
     writeln!(
         out,
         "  {states} worlds, {settled} settled; {transitions} transitions{}; {end} in {:.2} s{}",

@@ -7,7 +7,7 @@ use interrex_models::{
     property::Property,
     registry::Known,
     replay::{Mode, Outcome, Replayed, replay},
-    text::plain,
+    text::{plain, printable},
     trace::Trace,
     with_protocol,
 };
@@ -98,18 +98,18 @@ fn heading(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     let Trace { protocol, scenario, environment, property, cause, .. } = trace;
     let title = format!("{protocol} violates {property}");
     writeln!(out, "{}", styled(STRONG, title))?;
-    writeln!(out, "  found in {scenario}: {environment}")?;
+    writeln!(out, "  found in {}: {environment}", printable(scenario))?;
     if !cause.is_empty() {
-        writeln!(out, "  {cause}")?;
+        writeln!(out, "  {}", printable(cause))?;
     }
     Ok(())
 }
 
 fn show(out: &mut impl Write, step: &Replayed) -> io::Result<()> {
-    let action = styled(STRONG, &step.action);
+    let action = styled(STRONG, printable(&step.action));
     writeln!(out, "\n{:>3}  {action}", step.step)?;
     if let Some(reason) = &step.left_out {
-        return writeln!(out, "     left out: {reason}");
+        return writeln!(out, "     left out: {}", printable(reason));
     }
     if let Some(met) = &step.met {
         let content = met.get("message").map_or(met, |message| &message["message"]);
@@ -161,7 +161,7 @@ fn conclude(
         Outcome::Impossible { step, reason } => {
             writeln!(out, "{} {reason}", styled(BAD, format!("step {step} is not possible:")))?;
         }
-        Outcome::Partial => writeln!(out, "stopped there, as asked; so far it is as recorded")?,
+        Outcome::Partial => writeln!(out, "stopped there, as asked")?,
     }
     Ok(())
 }
