@@ -44,7 +44,7 @@
 //! # Architecture invariants
 //!
 //! * No machine reads a clock, a random number, a file, the environment, or the order of a hash table;
-//!   `.clippy.toml` and the workspace's lints see to it.
+//!   `.clippy.toml` and the workspace's lints catch the usual slips.
 //! * No machine fails or panics. It ignores an event visibly, in a `match` without wildcards, or it ends
 //!   with [`Effect::Stop`](machine::Effect::Stop).
 //! * No machine knows whether it is explored, replayed or run for real.

@@ -50,8 +50,8 @@ impl Drawing {
         put(&mut line, 2, &format!("{:>3}", step.step));
         if let Some(reason) = &step.left_out {
             // Even its nodes may not exist.
-            let note = format!("left out: {}: {reason}", step.action);
-            return self.write(&line, &printable(&note));
+            let left_out = format!("left out: {}: {reason}", step.action);
+            return self.write(&line, &printable(&left_out));
         }
         if let (Some(NodeId(from)), Some(met)) = (step.from, &step.met) {
             arrow(&mut line, usize::from(from), node, &signal(met).0);

@@ -22,6 +22,10 @@
 //! nothing put it to the test either. `unknown`: a limit cut the search. Every verdict is about one
 //! environment: a number of nodes and the budgets of what may happen; it says nothing about more.
 //!
+//! A *settled* property is judged where the protocol has nothing left to do. That is sound as long as no
+//! run goes round for ever. Such a livelock is not looked for yet: a protocol whose deliveries can form a
+//! cycle must not be trusted with a `holds` of that kind.
+//!
 //! # Decisions, and why
 //!
 //! * **One world, over handles.** In millions of worlds only hundreds of different nodes and links occur.

@@ -5,7 +5,9 @@
 //! say what can happen next and what follows.
 //!
 //! Not yet in this world, and refused in scenarios: restarts, drops, duplicates, overtakes,
-//! suspicions and cuts. Each will be one more [`Budget`], one more [`Choice`], and its rule below.
+//! suspicions and cuts. Each will be one more [`Budget`], one more [`Choice`], and its rule below. Nor
+//! are groups that start from nothing, unlimited time-outs and bounds on a measure, which only
+//! machines with periodic timers or counters need.
 
 use crate::{
     action::{Action, ActionOf, Choice, ChoiceOf},

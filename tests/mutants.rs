@@ -1,0 +1,205 @@
+//! Mutants of gms3, each with one rule broken: the search says which properties that costs. A property
+//! that no mutant breaks is not yet a test.
+
+use interrex::{
+    gms3::{Event, Follower, Gms3, Message, Observation, State, View},
+    machine::{Boot, Effect, EffectOf, Machine, NodeId},
+};
+use interrex_models::{
+    check::{Verdict, check},
+    environment::{Budget, Environment, Start, Timers},
+    parts::Node,
+    profile::Token,
+    property::{self, Property},
+    protocol::{Notion, Protocol, Standing},
+    registry::gms3,
+    scenario::Scenario,
+    search::Limits,
+};
+
+type Step = (State<Token>, Vec<EffectOf<Gms3<Token>>>);
+
+/// gms3, whose steps are altered.
+struct Mutant {
+    /// What a state and an event are taken for.
+    before: fn(State<Token>, Event<Token>) -> (State<Token>, Event<Token>),
+    /// What becomes of the step.
+    after: fn(Step) -> Step,
+}
+
+impl Machine for Mutant {
+    type State = State<Token>;
+    type Message = Message<Token>;
+    type Command = <Gms3<Token> as Machine>::Command;
+    type Timer = <Gms3<Token> as Machine>::Timer;
+    type Stable = ();
+    type Observation = Observation<Token>;
+
+    fn start(&self, boot: Boot<()>) -> Step {
+        gms3().start(boot)
+    }
+
+    fn step(&self, state: State<Token>, event: Event<Token>) -> Step {
+        let (state, event) = (self.before)(state, event);
+        (self.after)(gms3().step(state, event))
+    }
+}
+
+impl Protocol for Mutant {
+    const NAME: &'static str = "a mutant of gms3";
+    const SUMMARY: &'static str = "gms3 with one rule broken";
+    const PROPERTIES: &'static [&'static Property] = property::ALL;
+
+    fn command(&self, node: NodeId, issued: u32) -> Option<Self::Command> {
+        gms3().command(node, issued)
+    }
+
+    fn joined(&self, size: u16) -> Vec<Node<Self>> {
+        let member = |node: Node<Gms3<Token>>| Node {
+            condition: node.condition,
+            history: node.history,
+            monitors: node.monitors,
+            ..Node::idle(node.id)
+        };
+        gms3().joined(size).into_iter().map(member).collect()
+    }
+
+    fn standing(&self, state: &State<Token>) -> Standing {
+        gms3().standing(state)
+    }
+
+    fn notion(&self, observation: &Observation<Token>) -> Notion {
+        gms3().notion(observation)
+    }
+}
+
+const UNALTERED: Mutant = Mutant { before: |state, event| (state, event), after: |step| step };
+
+/// What does not hold of a machine in a joined group of three, with two multicasts and two crashes.
+fn violated(mutant: Mutant) -> Vec<&'static str> {
+    let given = [(Budget::Commands, 2), (Budget::Crashes, 2)].into();
+    let scenario = Scenario {
+        name: "mutants".into(),
+        protocol: Mutant::NAME.into(),
+        summary: String::new(),
+        nightly: false,
+        environment: Environment::new(3, Start::Joined, Timers::Late, &given).expect("it fits"),
+        states: None,
+        properties: property::ALL.iter().map(|property| (*property, None)).collect(),
+    };
+    let report = check(mutant, &scenario, Limits::default(), &mut |_| {});
+    let rows = report.properties.iter().filter(|row| row.verdict == Verdict::Violated);
+    rows.map(|row| row.name).collect()
+}
+
+fn assert_costs(mutant: Mutant, properties: &[&Property]) {
+    let unaltered = violated(UNALTERED);
+    let violated = violated(mutant);
+    for property in properties {
+        assert!(!unaltered.contains(&property.name), "gms3 itself violates {}", property.name);
+        assert!(violated.contains(&property.name), "{} is not in {violated:?}", property.name);
+    }
+}
+
+/// Whatever comes from a leader is the next in order.
+fn blind(state: State<Token>, mut event: Event<Token>) -> (State<Token>, Event<Token>) {
+    if let (State::Follower(follower), Event::Message { message, .. }) = (&state, &mut event) {
+        match message {
+            Message::Msg { number, .. } | Message::View(View { number, .. }) => {
+                *number = follower.next
+            }
+            Message::Join(_) | Message::Mcast(_) => {}
+        }
+    }
+    (state, event)
+}
+
+/// The leaders then send each other views, and both end: so no settled property suffers.
+#[test]
+fn if_every_follower_thinks_itself_the_first_there_are_two_leaders_in_one_term() {
+    let selfish = |mut state: State<Token>, event| {
+        if let (State::Follower(Follower { me, followers, .. }), Event::Down(_)) =
+            (&mut state, &event)
+        {
+            followers.retain(|other| other != me);
+            followers.push_front(*me);
+        }
+        (state, event)
+    };
+    assert_costs(
+        Mutant { before: selfish, ..UNALTERED },
+        &[
+            &property::SINGLE_LEADER,
+            &property::ONE_LEADER_PER_TERM,
+            &property::VIEW_ORDER,
+            &property::TOTAL_ORDER_SURVIVORS,
+        ],
+    );
+}
+
+#[test]
+fn if_a_follower_does_not_look_at_numbers_what_is_resent_is_delivered_twice() {
+    assert_costs(Mutant { before: blind, ..UNALTERED }, &[&property::NO_DUPLICATE]);
+}
+
+#[test]
+fn if_a_delivery_is_garbled_something_is_created() {
+    let garble = |(state, mut effects): Step| {
+        for effect in &mut effects {
+            if let Effect::Observe(Observation::Delivered { message, .. }) = effect {
+                message.index += 7;
+            }
+        }
+        (state, effects)
+    };
+    assert_costs(Mutant { after: garble, ..UNALTERED }, &[&property::NO_CREATION]);
+}
+
+#[test]
+fn if_nobody_takes_over_there_is_no_leader() {
+    let shy = |(state, effects): Step| match state {
+        State::Leader(leader) if leader.me != NodeId(0).first_life() => {
+            let follower = Follower {
+                me: leader.me,
+                leader: leader.me,
+                followers: leader.followers,
+                next: leader.next,
+                last: Message::Join(leader.me),
+            };
+            (State::Follower(follower), effects)
+        }
+        state => (state, effects),
+    };
+    assert_costs(Mutant { after: shy, ..UNALTERED }, &[&property::LEADER_EXISTS]);
+}
+
+#[test]
+fn if_nothing_is_resent_and_nobody_looks_at_numbers_survivors_lose_messages() {
+    let resend_nothing = |(state, mut effects): Step| {
+        let is_view = |effect: &EffectOf<Mutant>| {
+            matches!(effect, Effect::Observe(Observation::Installed(_)))
+        };
+        if matches!(state, State::Leader(_)) && effects.iter().any(is_view) {
+            let is_resent = |effect: &EffectOf<Mutant>| {
+                matches!(effect, Effect::Send { message: Message::Msg { .. }, .. })
+            };
+            effects.retain(|effect| !is_resent(effect));
+        }
+        (state, effects)
+    };
+    assert_costs(
+        Mutant { before: blind, after: resend_nothing },
+        &[&property::SURVIVORS_AGREEMENT],
+    );
+}
+
+#[test]
+fn if_followers_overlook_views_members_do_not_agree_on_one() {
+    let overlook = |(state, mut effects): Step| {
+        if matches!(state, State::Follower(_)) {
+            effects.retain(|effect| !matches!(effect, Effect::Observe(Observation::Installed(_))));
+        }
+        (state, effects)
+    };
+    assert_costs(Mutant { after: overlook, ..UNALTERED }, &[&property::AGREEMENT]);
+}
