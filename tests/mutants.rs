@@ -17,12 +17,13 @@ use interrex_models::{
     search::Limits,
 };
 
+type Met = (State<Token>, Event<Token>);
 type Step = (State<Token>, Vec<EffectOf<Gms3<Token>>>);
 
 /// gms3, whose steps are altered.
 struct Mutant {
     /// What a state and an event are taken for.
-    before: fn(State<Token>, Event<Token>) -> (State<Token>, Event<Token>),
+    before: fn(State<Token>, Event<Token>) -> Met,
     /// What becomes of the step.
     after: fn(Step) -> Step,
 }
@@ -102,11 +103,11 @@ fn assert_costs(mutant: Mutant, properties: &[&Property]) {
 }
 
 /// Whatever comes from a leader is the next in order.
-fn blind(state: State<Token>, mut event: Event<Token>) -> (State<Token>, Event<Token>) {
+fn blind(state: State<Token>, mut event: Event<Token>) -> Met {
     if let (State::Follower(follower), Event::Message { message, .. }) = (&state, &mut event) {
         match message {
             Message::Msg { number, .. } | Message::View(View { number, .. }) => {
-                *number = follower.next
+                *number = follower.next;
             }
             Message::Join(_) | Message::Mcast(_) => {}
         }

@@ -179,19 +179,15 @@ impl Check {
             let Some(trace) = &row.counterexample else {
                 continue;
             };
-            let path = match &self.save_traces {
-                Some(folder) => {
-                    let path = folder.join(trace.file_name());
-                    trace.save(&path)?;
-                    Some(path)
-                }
-                None => {
-                    let path = self.folders.traces.join(trace.file_name());
-                    let known = Trace::read(&path).is_ok_and(|known| known.has_run_of(trace));
-                    known.then_some(path)
-                }
+            row.trace = if let Some(folder) = &self.save_traces {
+                let path = folder.join(trace.file_name());
+                trace.save(&path)?;
+                Some(shown(&path))
+            } else {
+                let path = self.folders.traces.join(trace.file_name());
+                let known = Trace::read(&path).is_ok_and(|known| known.has_run_of(trace));
+                known.then(|| shown(&path))
             };
-            row.trace = path.map(|path| shown(&path));
         }
         Ok(())
     }
