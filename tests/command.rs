@@ -187,6 +187,8 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         (format!("{made} --budget starts=1"), &["nobody left to start"]),
         (format!("{made} --property single-leadr"), &["did you mean `single-leader`"]),
         (format!("{made} --property agreement,agreement"), &["given twice"]),
+        (format!("{made} --workers 1"), &["gms3 has no workers"]),
+        (format!("{made} --bound elections=2"), &["gms3 names no measure", "`elections=2`"]),
         (format!("{made} gms3"), &["cannot be used with"]),
         ("check --threads 5000".into(), &["--threads", "1..=256"]),
         ("replay".into(), &["<TRACE>"]),

@@ -86,6 +86,12 @@ struct Made {
     /// What can happen how often: starts, commands, timeouts, crashes
     #[arg(long, value_name = "NAME=N,…", requires = "protocol", value_delimiter = ',', value_parser = parse_budget)]
     budget: Vec<(Budget, u8)>,
+    /// How many workers come on top: nodes that follow and never lead. No protocol has any yet
+    #[arg(long, value_name = "W", requires = "protocol", default_value_t = 0)]
+    workers: u16,
+    /// Leave out worlds beyond this value of a measure. No protocol names a measure yet
+    #[arg(long, value_name = "NAME=N", requires = "protocol")]
+    bound: Option<String>,
     /// Only these properties
     #[arg(long, value_name = "NAME,…", requires = "protocol", value_delimiter = ',')]
     property: Vec<String>,
@@ -222,6 +228,14 @@ impl Made {
         let (Some(nodes), Some(start)) = (self.nodes, self.start) else {
             return Err(Failure::Usage("--protocol needs --nodes and --start".into()));
         };
+        if self.workers > 0 {
+            return Err(Failure::Usage(format!("{protocol} has no workers: leave out --workers")));
+        }
+        if let Some(bound) = &self.bound {
+            let message =
+                format!("{protocol} names no measure: there is nothing to bound in `{bound}`");
+            return Err(Failure::Usage(message));
+        }
         let mut given = BTreeMap::new();
         for (budget, times) in &self.budget {
             if given.insert(*budget, *times).is_some() {
