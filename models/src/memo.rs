@@ -16,10 +16,6 @@ pub(crate) struct Table<T, Entry = T> {
 }
 
 impl<T: Clone + Eq + Hash, E> Table<T, E> {
-    pub(crate) fn len(&self) -> usize {
-        self.entries.count()
-    }
-
     pub(crate) fn get(&self, handle: Handle) -> &E {
         &self.entries[handle as usize]
     }

@@ -153,11 +153,6 @@ impl<P: Protocol> Parts<P> {
         &self.protocol
     }
 
-    /// How many different nodes, link contents and steps have been met.
-    pub fn census(&self) -> Census {
-        Census { nodes: self.nodes.len(), links: self.links.len(), steps: self.steps.count() }
-    }
-
     /// The node of a handle.
     pub fn node(&self, node: Handle) -> &Node<P> {
         &self.nodes.get(node).node
@@ -401,15 +396,4 @@ impl<M: Machine> Node<M> {
         self.monitors = OrdSet::new();
         self
     }
-}
-
-/// How many different parts a search has met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Census {
-    /// Nodes: condition, history, storage, timers and monitors taken together.
-    pub nodes: usize,
-    /// Link contents.
-    pub links: usize,
-    /// Pairs of a node and an input.
-    pub steps: usize,
 }

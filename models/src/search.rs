@@ -9,7 +9,7 @@
 use crate::{
     action::ActionOf,
     memo::{Memo, remember},
-    parts::{Census, Handle},
+    parts::Handle,
     profile::Profile,
     property::{Kind, Property},
     protocol::Protocol,
@@ -56,8 +56,6 @@ pub struct Findings<P: Protocol> {
     pub depth: Option<usize>,
     /// How many worlds were settled.
     pub settled: u64,
-    /// The different parts that worlds were made of.
-    pub census: Census,
     /// For each property that was looked at, in the order given.
     pub properties: Vec<Finding<P>>,
 }
@@ -118,7 +116,6 @@ pub fn search<P: Protocol>(
         transitions: explored.state_count() as u64 - 1,
         depth: (limits.threads == 1).then(|| explored.max_depth() - 1),
         settled: tally.settled.load(Relaxed),
-        census: rules.parts().census(),
         properties: properties.iter().enumerate().map(finding).collect(),
     };
     // The second pass may need the memory.

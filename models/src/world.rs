@@ -56,11 +56,6 @@ impl<P: Protocol> Rules<P> {
         &self.environment
     }
 
-    /// The parts of the worlds that have been met.
-    pub fn parts(&self) -> &Parts<P> {
-        &self.parts
-    }
-
     /// The world in which every run begins.
     pub fn initial(&self) -> World {
         let size = self.environment.nodes;
