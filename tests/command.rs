@@ -178,11 +178,11 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         ("check --protocol gms3 --nodes 40 --start joined".into(), &["expected 1 to 32"]),
         (
             "check --protocol gms3 --nodes 3 --start idle".into(),
-            &["possible values: joined, joining"],
+            &["gms3 cannot start idle", "first contact", "joined or joining"],
         ),
         (format!("{made} --budget crash=1"), &["no budget `crash`", "crashes"]),
         (format!("{made} --budget crashes"), &["NAME=N"]),
-        (format!("{made} --budget crashes=-1"), &["not a number from 0 to 255"]),
+        (format!("{made} --budget crashes=-1"), &["not a number from 0 to 254"]),
         (format!("{made} --budget crashes=1,crashes=2"), &["given twice"]),
         (format!("{made} --budget starts=1"), &["nobody left to start"]),
         (format!("{made} --property single-leadr"), &["did you mean `single-leader`"]),

@@ -97,12 +97,13 @@ fn scenarios(nightly: bool) -> Vec<Scenario> {
 
 /// What a scenario pins, against the reference.
 fn assert_pinned_as_the_reference_counts(scenario: &Scenario) {
-    let Environment { nodes, start, timers, budgets } = scenario.environment;
+    let Environment { nodes, start, timers, budgets, .. } = scenario.environment;
     let group = Group {
         nodes: nodes.into(),
         start: match start {
             Start::Joined => reference::Start::Joined,
             Start::Joining => reference::Start::Joining,
+            Start::Idle => panic!("the reference knows no such groups"),
         },
         timers: match timers {
             Timers::Late => reference::Timers::Late,

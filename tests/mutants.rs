@@ -7,7 +7,7 @@ use interrex::{
 };
 use interrex_models::{
     check::{Verdict, check},
-    environment::{Budget, Environment, Start, Timers},
+    environment::{Budget, Start},
     parts::Node,
     profile::Token,
     property::{self, Property},
@@ -16,6 +16,7 @@ use interrex_models::{
     scenario::Scenario,
     search::Limits,
 };
+use std::borrow::Cow;
 
 type Met = (State<Token>, Event<Token>);
 type Step = (State<Token>, Vec<EffectOf<Gms3<Token>>>);
@@ -47,9 +48,25 @@ impl Machine for Mutant {
 }
 
 impl Protocol for Mutant {
-    const NAME: &'static str = "a mutant of gms3";
-    const SUMMARY: &'static str = "gms3 with one rule broken";
-    const PROPERTIES: &'static [&'static Property] = property::ALL;
+    fn name(&self) -> Cow<'static, str> {
+        "a mutant of gms3".into()
+    }
+
+    fn summary(&self) -> Cow<'static, str> {
+        "gms3 with one rule broken".into()
+    }
+
+    fn properties(&self) -> &'static [&'static Property] {
+        property::ALL
+    }
+
+    fn starts(&self) -> &'static [Start] {
+        &[Start::Joined]
+    }
+
+    fn joins_through_contact(&self) -> bool {
+        true
+    }
 
     fn command(&self, node: NodeId, issued: u32) -> Option<Self::Command> {
         gms3().command(node, issued)
@@ -78,16 +95,13 @@ const UNALTERED: Mutant = Mutant { before: |state, event| (state, event), after:
 
 /// What does not hold of a machine in a joined group of three, with two multicasts and two crashes.
 fn violated(mutant: Mutant) -> Vec<&'static str> {
-    let given = [(Budget::Commands, 2), (Budget::Crashes, 2)].into();
-    let scenario = Scenario {
-        name: "mutants".into(),
-        protocol: Mutant::NAME.into(),
-        summary: String::new(),
-        nightly: false,
-        environment: Environment::new(3, Start::Joined, Timers::Late, &given).expect("it fits"),
-        states: None,
-        properties: property::ALL.iter().map(|property| (*property, None)).collect(),
-    };
+    let builder = Scenario::builder()
+        .nodes(3)
+        .start(Start::Joined)
+        .budget(Budget::Commands, 2)
+        .budget(Budget::Crashes, 2);
+    let builder = property::ALL.iter().fold(builder, |builder, each| builder.property(each));
+    let scenario = builder.build().expect("it fits");
     let report = check(mutant, &scenario, Limits::default(), &mut |_| {});
     let rows = report.properties.iter().filter(|row| row.verdict == Verdict::Violated);
     rows.map(|row| row.name).collect()

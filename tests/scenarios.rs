@@ -74,7 +74,7 @@ fn a_misspelt_key_is_named_with_its_place_and_the_right_ones() {
 #[test]
 fn a_misspelt_value_is_named_with_its_place_and_the_right_ones() {
     let error = error_with("\"joined\"", "\"joint\"");
-    assert_eq!(error, ":4:9: unknown variant `joint`, expected `joined` or `joining`");
+    assert_eq!(error, ":4:9: unknown variant `joint`, expected one of `joined`, `joining`, `idle`");
     let error = error_with("\"holds\"", "\"held\"");
     assert!(
         error.starts_with(":12:17: unknown variant `held`, expected one of `holds`"),

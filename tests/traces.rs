@@ -32,7 +32,7 @@ fn traces() -> Vec<(PathBuf, Trace)> {
 fn run(trace: &Trace, mode: Mode) -> Replay {
     let known: Known = trace.protocol.parse().expect("a known protocol");
     let property = known.property(&trace.property).expect("a known property");
-    with_protocol!(known, protocol => replay(protocol, trace, property, mode, None))
+    with_protocol!(known, &trace.environment, protocol => replay(protocol, trace, property, mode, None))
 }
 
 /// One whose leader crashes in the first step.
@@ -141,11 +141,13 @@ fn saving_the_same_run_again_keeps_its_cause() {
 }
 
 #[test]
-fn scenarios_of_different_folders_have_different_traces() {
+fn a_trace_is_kept_in_the_folder_of_its_scenario_or_that_of_its_protocol() {
     let file_name = |scenario: &str| Trace { scenario: scenario.into(), ..one() }.file_name();
-    let names = ["gms3/a", "gms3/b", "other/a", "gms3/other/b"].map(file_name);
-    let expected = ["a", "b", "other-a", "other-b"]
-        .map(|scenario| PathBuf::from(format!("gms3/total-order-uniform.{scenario}.json")));
+    let names = ["gms3/a", "gms3/b", "other/a", "gms3/other/b", "a"].map(file_name);
+    let expected =
+        [("gms3", "a"), ("gms3", "b"), ("other", "a"), ("gms3/other", "b"), ("gms3", "a")].map(
+            |(folder, last)| Path::new(folder).join(format!("total-order-uniform.{last}.json")),
+        );
     assert_eq!(names, expected);
 }
 

@@ -3,11 +3,11 @@
 
 use interrex_models::{
     check::{Comparison, Report, Verdict, check},
-    environment::{Budget, Environment, Start, Timers},
+    environment::{Budget, Start},
     property,
     protocol::Protocol,
     registry::{Known, gms3},
-    scenario::{Expected, Scenario},
+    scenario::{Builder, Expected, Scenario},
     search::Limits,
     with_protocol,
     world::Rules,
@@ -21,7 +21,7 @@ fn scenarios() -> Vec<Scenario> {
 
 fn explore(scenario: &Scenario, limits: Limits) -> Report {
     let known: Known = scenario.protocol.parse().expect("a known protocol");
-    with_protocol!(known, protocol => check(protocol, scenario, limits, &mut |_| {}))
+    with_protocol!(known, &scenario.environment, protocol => check(protocol, scenario, limits, &mut |_| {}))
 }
 
 fn scenario(
@@ -29,19 +29,16 @@ fn scenario(
     crashes: u8,
     properties: &[(&'static property::Property, Expected)],
 ) -> Scenario {
-    let given = [(Budget::Commands, commands), (Budget::Crashes, crashes)].into();
-    Scenario {
-        name: "a test".into(),
-        protocol: "gms3".into(),
-        summary: String::new(),
-        nightly: false,
-        environment: Environment::new(3, Start::Joined, Timers::Late, &given).expect("it fits"),
-        states: None,
-        properties: properties
-            .iter()
-            .map(|(property, expected)| (*property, Some(*expected)))
-            .collect(),
-    }
+    let builder = Scenario::builder()
+        .protocol("gms3")
+        .nodes(3)
+        .start(Start::Joined)
+        .budget(Budget::Commands, commands)
+        .budget(Budget::Crashes, crashes);
+    let expect = |builder: Builder, row: &(&'static property::Property, Expected)| {
+        builder.expect(row.0, row.1)
+    };
+    properties.iter().fold(builder, expect).build().expect("it fits")
 }
 
 #[test]
@@ -90,8 +87,7 @@ fn no_run_of_a_scenario_goes_round_for_ever() {
     for scenario in scenarios().into_iter().filter(|scenario| !scenario.nightly) {
         let known: Known = scenario.protocol.parse().expect("a known protocol");
         let environment = scenario.environment;
-        let round =
-            with_protocol!(known, protocol => livelocks(&Rules::new(protocol, environment)));
+        let round = with_protocol!(known, &environment, protocol => livelocks(&Rules::new(protocol, environment.clone())));
         assert!(!round, "{}", scenario.name);
     }
 }
@@ -212,6 +208,7 @@ fn another_number_of_worlds_differs() {
 #[test]
 #[should_panic(expected = "without properties")]
 fn a_scenario_without_properties_is_refused() {
-    let scenario = scenario(1, 0, &[]);
+    let some = scenario(1, 0, &[(&property::SINGLE_LEADER, Expected::Holds)]);
+    let scenario = Scenario { properties: vec![], ..some };
     check(gms3(), &scenario, Limits::default(), &mut |_| {});
 }

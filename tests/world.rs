@@ -3,13 +3,16 @@
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId};
 use interrex_models::{
     action::{Action, ActionOf, Choice},
-    environment::{Budget, Budgets, Environment, Start, Timers},
+    environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, Times},
     parts::{Condition, Node},
     property::Property,
     protocol::{Notion, Protocol, Standing},
     world::{Rules, World},
 };
-use std::{collections::BTreeMap, collections::HashSet, fmt, rc::Rc, str::FromStr, time::Duration};
+use std::{
+    borrow::Cow, collections::BTreeMap, collections::HashSet, fmt, rc::Rc, str::FromStr,
+    time::Duration,
+};
 
 // Section 2: the world.
 
@@ -295,19 +298,19 @@ fn crash_after_k_lets_exactly_the_first_k_effects_happen_and_costs_one_crash_mor
         (armed, "timeout n1 7", [0, 0, 1]),
     ];
     for (scene, step, [starts, commands, timeouts]) in steps {
-        assert_eq!(scene.cost(step), [starts, commands, timeouts, 0]);
+        assert_eq!(scene.cost(step), [starts, commands, timeouts, 0, 0]);
         assert_eq!(scene.after(step).link(1, 0), "b from n1, d from n1");
         assert_eq!(scene.cuts(step), "1, 2, 3");
         for (k, link, stable) in [(1, "", ""), (2, "b from n1", ""), (3, "b from n1", "c")] {
             let cut = format!("{step} cut {k}");
-            assert_eq!(scene.cost(&cut), [starts, commands, timeouts, 1]);
+            assert_eq!(scene.cost(&cut), [starts, commands, timeouts, 1, 0]);
             let cut = scene.after(&cut);
             assert_eq!([cut.condition(1), cut.history(1)], ["Crashed", "a"]);
             assert_eq!([cut.link(1, 0), cut.stable(1)], [link, stable]);
         }
     }
     let one = begin("joined 2, crashes 1", "n0 command 0: say a, say b");
-    assert_eq!(one.cost("crash n1"), [0, 0, 0, 1]);
+    assert_eq!(one.cost("crash n1"), [0, 0, 0, 1, 0]);
     assert_eq!([one.cuts("command n0"), one.after("crash n1").cuts("command n0")], ["1", ""]);
 }
 
@@ -402,7 +405,10 @@ fn settled_and_enabled_agree_in_every_reachable_world() {
 
 /// A machine that does what its script says, for each node and event; an event that is not in the
 /// script it observes. Its state is its own address, and the last event that it met.
-struct Puppet(BTreeMap<String, Vec<EffectOf<Puppet>>>);
+struct Puppet {
+    script: BTreeMap<String, Vec<EffectOf<Puppet>>>,
+    through_contact: bool,
+}
 
 type State = (Address, String);
 
@@ -410,7 +416,7 @@ impl Puppet {
     fn react(&self, me: Address, event: String) -> (State, Vec<EffectOf<Self>>) {
         let key = format!("{me} {event}");
         let observed = || vec![Effect::Observe(key.clone())];
-        let effects = self.0.get(&key).cloned().unwrap_or_else(observed);
+        let effects = self.script.get(&key).cloned().unwrap_or_else(observed);
         ((me, event), effects)
     }
 }
@@ -434,12 +440,40 @@ impl Machine for Puppet {
 }
 
 impl Protocol for Puppet {
-    const NAME: &'static str = "puppet";
-    const SUMMARY: &'static str = "does what it is told";
-    const PROPERTIES: &'static [&'static Property] = &[];
+    fn name(&self) -> Cow<'static, str> {
+        "puppet".into()
+    }
+
+    fn summary(&self) -> Cow<'static, str> {
+        "does what it is told".into()
+    }
+
+    fn properties(&self) -> &'static [&'static Property] {
+        &[]
+    }
+
+    fn starts(&self) -> &'static [Start] {
+        &[Start::Joined, Start::Joining, Start::Idle]
+    }
+
+    fn joins_through_contact(&self) -> bool {
+        self.through_contact
+    }
+
+    fn has_workers(&self) -> bool {
+        true
+    }
+
+    fn measure(&self) -> Option<&'static str> {
+        Some("letters")
+    }
+
+    fn measured(&self, (_, last): &State) -> u64 {
+        last.len() as u64
+    }
 
     fn command(&self, node: NodeId, issued: u32) -> Option<u32> {
-        self.0.contains_key(&format!("{node} command {issued}")).then_some(issued)
+        self.script.contains_key(&format!("{node} command {issued}")).then_some(issued)
     }
 
     fn joined(&self, size: u16) -> Vec<Node<Self>> {
@@ -485,7 +519,14 @@ fn effect(text: &str) -> EffectOf<Puppet> {
 fn action(text: &str) -> ActionOf<Puppet> {
     let (choice, k) = text.split_once(" cut ").map_or((text, None), |(text, k)| (text, Some(k)));
     let choice = match choice.split_whitespace().collect::<Vec<_>>()[..] {
-        ["start", node, contact] => Choice::Start { node: parse(node), contact: parse(contact) },
+        ["start", node] => Choice::Start { node: parse(node), contact: None },
+        ["start", node, contact] => {
+            Choice::Start { node: parse(node), contact: Some(parse(contact)) }
+        }
+        ["restart", node] => Choice::Restart { node: parse(node), contact: None },
+        ["restart", node, contact] => {
+            Choice::Restart { node: parse(node), contact: Some(parse(contact)) }
+        }
         ["command", node] => Choice::Command { node: parse(node) },
         ["deliver", from, to] => Choice::Deliver { from: parse(from), to: parse(to) },
         ["timeout", node, timer] => Choice::Timeout { node: parse(node), timer: parse(timer) },
@@ -515,25 +556,47 @@ struct Scene {
     world: World,
 }
 
-/// The first world of an environment (what it does not say: late timers, and 9 of each budget).
+/// The first world of an environment. What it does not say: late timers, 9 of each budget but no
+/// restarts, stable storage that is kept, and nodes that join through a contact, unless they begin idle.
 fn begin(environment: &str, script: &str) -> Scene {
     let budgets = Budgets::from(BTreeMap::from(Budget::ALL.map(|budget| (budget, 9))));
-    let mut setting = Environment { nodes: 0, start: Start::Joined, timers: Timers::Late, budgets };
+    let mut setting = Environment {
+        nodes: 0,
+        workers: 0,
+        start: Start::Joined,
+        timers: Timers::Late,
+        storage: Storage::Kept,
+        budgets,
+        bound: None,
+    };
+    setting.budgets[Budget::Restarts] = 0;
+    let mut through_contact = true;
     for item in items(environment) {
         let (what, value) = item.split_once(' ').expect("a name and a value");
         match what {
             "joined" => setting.nodes = parse(value),
             "joining" => (setting.start, setting.nodes) = (Start::Joining, parse(value)),
+            "idle" => {
+                (setting.start, setting.nodes) = (Start::Idle, parse(value));
+                through_contact = false;
+            }
+            "workers" => setting.workers = parse(value),
+            "contact" => through_contact = value == "any",
+            "storage" => setting.storage = Storage::Lost,
+            "letters" => {
+                setting.bound = Some(Bound { measure: what.into(), most: parse(value) });
+            }
             "timers" => setting.timers = if value == "any" { Timers::Any } else { Timers::Late },
             _ => {
                 let named = Budget::ALL.into_iter().find(|budget| budget.to_string() == what);
-                setting.budgets[named.expect(what)] = parse(value);
+                setting.budgets[named.expect(what)] = parse::<Times>(value).0;
             }
         }
     }
     let rows = script.split('|').filter_map(|row| row.trim().split_once(':'));
     let effects = |(event, does): (&str, &str)| (event.into(), items(does).map(effect).collect());
-    let rules = Rules::new(Puppet(rows.map(effects).collect()), setting);
+    let puppet = Puppet { script: rows.map(effects).collect(), through_contact };
+    let rules = Rules::new(puppet, setting);
     Scene { world: rules.initial(), rules: Rc::new(rules) }
 }
 
@@ -578,7 +641,7 @@ impl Scene {
     }
 
     /// What an action takes from each budget.
-    fn cost(&self, actions: &str) -> [u8; 4] {
+    fn cost(&self, actions: &str) -> [u8; 5] {
         let (before, after) = (self.world.budgets(), self.after(actions).world.budgets());
         Budget::ALL.map(|budget| before[budget] - after[budget])
     }

@@ -22,8 +22,9 @@ pub enum Choice<Timer> {
     Start {
         /// Which.
         node: NodeId,
-        /// Through whom it joins.
-        contact: NodeId,
+        /// Through whom it joins, where the protocol joins through somebody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contact: Option<NodeId>,
     },
     /// The application at a node asks for the next thing.
     Command {
@@ -49,6 +50,14 @@ pub enum Choice<Timer> {
         /// Which.
         node: NodeId,
     },
+    /// A crashed node comes up again.
+    Restart {
+        /// Which.
+        node: NodeId,
+        /// Through whom it joins anew, where the protocol joins through somebody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contact: Option<NodeId>,
+    },
 }
 
 /// An action of a machine.
@@ -64,7 +73,8 @@ impl<Timer> Choice<Timer> {
             | Self::Command { node }
             | Self::Deliver { to: node, .. }
             | Self::Timeout { node, .. }
-            | Self::Crash { node } => *node,
+            | Self::Crash { node }
+            | Self::Restart { node, .. } => *node,
         }
     }
 
@@ -75,7 +85,8 @@ impl<Timer> Choice<Timer> {
             Self::Start { .. }
             | Self::Command { .. }
             | Self::Timeout { .. }
-            | Self::Crash { .. } => None,
+            | Self::Crash { .. }
+            | Self::Restart { .. } => None,
         }
     }
 
@@ -93,13 +104,16 @@ impl<Timer> Choice<Timer> {
             Self::Deliver { from, to } => Choice::Deliver { from, to },
             Self::Timeout { node, timer: name } => Choice::Timeout { node, timer: timer(name)? },
             Self::Crash { node } => Choice::Crash { node },
+            Self::Restart { node, contact } => Choice::Restart { node, contact },
         })
     }
 
     /// All nodes that it names.
     pub fn nodes(&self) -> Vec<NodeId> {
         match self {
-            Self::Start { node, contact } => vec![*node, *contact],
+            Self::Start { node, contact } | Self::Restart { node, contact } => {
+                [*node].into_iter().chain(*contact).collect()
+            }
             Self::Deliver { from, to } => vec![*from, *to],
             Self::Command { node } | Self::Timeout { node, .. } | Self::Crash { node } => {
                 vec![*node]
@@ -115,6 +129,7 @@ impl<Timer> Choice<Timer> {
             Self::Deliver { .. } => None,
             Self::Timeout { .. } => Some(Budget::Timeouts),
             Self::Crash { .. } => Some(Budget::Crashes),
+            Self::Restart { .. } => Some(Budget::Restarts),
         }
     }
 }
@@ -128,16 +143,29 @@ impl<Timer> From<Choice<Timer>> for Action<Timer> {
 impl<Timer: fmt::Debug> fmt::Display for Action<Timer> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.choice {
-            Choice::Start { node, contact } => write!(f, "start {node}, through {contact}")?,
+            Choice::Start { node, contact } => come_up(f, "start", *node, *contact)?,
             Choice::Command { node } => write!(f, "command at {node}")?,
             Choice::Deliver { from, to } => write!(f, "deliver {from} → {to}")?,
             Choice::Timeout { node, timer } => write!(f, "time-out {timer:?} at {node}")?,
             Choice::Crash { node } => write!(f, "crash {node}")?,
+            Choice::Restart { node, contact } => come_up(f, "restart", *node, *contact)?,
         }
         match self.crash_after {
             None => Ok(()),
             Some(1) => f.write_str(", crash after 1 effect"),
             Some(k) => write!(f, ", crash after {k} effects"),
         }
+    }
+}
+
+fn come_up(
+    f: &mut fmt::Formatter<'_>,
+    how: &str,
+    node: NodeId,
+    contact: Option<NodeId>,
+) -> fmt::Result {
+    match contact {
+        Some(contact) => write!(f, "{how} {node}, through {contact}"),
+        None => write!(f, "{how} {node}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Checking a scenario: what the search found, as verdicts, beside what was expected.
 
 use crate::{
-    environment::{Budgets, Environment, Start, Timers},
+    environment::{Bound, Budgets, Environment, Start, Storage, Timers},
     memory,
     property::Kind,
     protocol::Protocol,
@@ -45,16 +45,20 @@ pub struct Report {
     pub scenario: String,
     /// The protocol's name.
     pub protocol: String,
-    /// How many nodes there are.
+    /// How many nodes there are that may lead.
     pub nodes: u16,
+    /// How many come on top that never do.
+    pub workers: u16,
     /// The environment that the verdicts are about.
     pub environment: ReportedEnvironment,
     /// What explored the worlds.
     pub engine: &'static str,
     /// On how many threads.
     pub threads: usize,
-    /// Every reachable world was visited.
+    /// Every reachable world was visited, of those within the bound if there is one.
     pub complete: bool,
+    /// Worlds beyond a bound were left out: every verdict is about the others.
+    pub bounded: bool,
     /// How many distinct worlds were met.
     pub states: u64,
     /// How many there should be.
@@ -78,6 +82,8 @@ pub struct Report {
 pub struct ReportedEnvironment {
     start: Start,
     timers: Timers,
+    storage: Storage,
+    bound: Option<Bound>,
     #[serde(flatten)]
     budgets: Budgets,
 }
@@ -112,28 +118,24 @@ pub struct Row {
 /// # Example
 ///
 /// ```
-/// use interrex_models::{check::check, property::{SINGLE_LEADER, VALIDITY}, registry::gms3, scenario::*, search::Limits, environment::*};
+/// use interrex_models::{check::check, environment::*, property, registry::gms3, scenario::Scenario, search::Limits};
 ///
-/// let environment = Environment::new(3, Start::Joined, Timers::Late, &[(Budget::Commands, 1), (Budget::Crashes, 1)].into())?;
-/// let scenario = Scenario {
-///     name: "one message, one crash".into(),
-///     protocol: "gms3".into(),
-///     summary: String::new(),
-///     nightly: false,
-///     environment,
-///     states: None,
-///     properties: vec![
-///         (&SINGLE_LEADER, Some(Expected::Holds)),
-///         // What is forwarded to a leader that dies is lost; the rest is what settles the group.
-///         (&VALIDITY, Some(Expected::Violated(5))),
-///     ],
-/// };
+/// let scenario = Scenario::builder()
+///     .nodes(3)
+///     .start(Start::Joined)
+///     .budget(Budget::Commands, 1)
+///     .budget(Budget::Crashes, 1)
+///     .holds(&property::SINGLE_LEADER)
+///     // What is forwarded to a leader that dies is lost; the rest is what settles the group.
+///     .violated(&property::VALIDITY, 5)
+///     .build()?;
 /// check(gms3(), &scenario, Limits::default(), &mut |_| {}).assert_as_expected();
 /// # Ok::<(), String>(())
 /// ```
 ///
 /// # Panics
-/// If the scenario has no properties or too many, or the limits allow no thread.
+/// If the scenario has no properties or too many, its environment does not suit the protocol, or the
+/// limits allow no thread.
 pub fn check<P: Protocol>(
     protocol: P,
     scenario: &Scenario,
@@ -141,6 +143,9 @@ pub fn check<P: Protocol>(
     progress: &mut dyn FnMut(Progress),
 ) -> Report {
     assert!(!scenario.properties.is_empty(), "a scenario without properties checks nothing");
+    if let Err(misfit) = scenario.environment.suits(&protocol) {
+        panic!("{}: {misfit}", scenario.name);
+    }
     let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
     let properties: Vec<_> = scenario.properties.iter().map(|(property, _)| *property).collect();
     memory::forget_peak();
@@ -165,12 +170,15 @@ pub fn check<P: Protocol>(
             at_stake: finding.property.at_stake,
         }
     };
-    let Environment { nodes, start, timers, budgets } = scenario.environment;
+    let Environment { nodes, workers, start, timers, storage, budgets, bound } =
+        scenario.environment.clone();
     Report {
         scenario: scenario.name.clone(),
-        protocol: P::NAME.into(),
+        protocol: rules.protocol().name().into_owned(),
         nodes,
-        environment: ReportedEnvironment { start, timers, budgets },
+        workers,
+        bounded: bound.is_some(),
+        environment: ReportedEnvironment { start, timers, storage, bound, budgets },
         engine: "stateright",
         threads: limits.threads,
         complete: findings.complete,

@@ -1,25 +1,36 @@
 //! The environment of a run: how large the group is, how it begins, and how much can happen.
 
+use crate::protocol::Protocol;
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},
     ops,
+    str::FromStr,
 };
 
 /// What the environment of a run is like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
-    /// How many nodes there are.
+    /// How many nodes there are that may lead.
     pub nodes: u16,
+    /// How many come on top that never do: the nodes with the highest numbers.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub workers: u16,
     /// How the group begins.
     pub start: Start,
     /// When timers may fire.
     pub timers: Timers,
+    /// What a crash leaves of stable storage.
+    #[serde(default, skip_serializing_if = "Storage::is_kept")]
+    pub storage: Storage,
     /// How much can happen.
     pub budgets: Budgets,
+    /// Beyond what worlds are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
 }
 
 /// How the group begins.
@@ -30,6 +41,8 @@ pub enum Start {
     Joined,
     /// Node 0 has founded a group; the others are idle, and join through any node that is up.
     Joining,
+    /// Every node is idle, and can come up at any time.
+    Idle,
 }
 
 /// When timers may fire.
@@ -41,6 +54,28 @@ pub enum Timers {
     Late,
     /// At any time.
     Any,
+}
+
+/// What a node finds in its stable storage when it is restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    /// What it had stored.
+    #[default]
+    Kept,
+    /// Nothing: it has no disk.
+    Lost,
+}
+
+/// A measure of the protocol, and how large it may be at a node that is up. Worlds beyond it are
+/// neither counted nor expanded: what a search says of the others is bounded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, u64>", into = "BTreeMap<String, u64>")]
+pub struct Bound {
+    /// The name of the measure.
+    pub measure: String,
+    /// The largest value that is looked at.
+    pub most: u64,
 }
 
 /// What can happen only so many times.
@@ -55,11 +90,21 @@ pub enum Budget {
     Timeouts,
     /// Crashes, between steps and within one.
     Crashes,
+    /// Restarts of crashed nodes.
+    Restarts,
 }
+
+/// How many times time-outs can happen if that costs nothing. No other budget may be unlimited.
+pub const UNLIMITED: u8 = u8::MAX;
+
+/// How many times something can happen, as files and the command line say it: a number, or
+/// `unlimited`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times(pub u8);
 
 /// How often each can still happen; what is not named cannot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<Budget, u8>", into = "BTreeMap<Budget, u8>")]
+#[serde(from = "BTreeMap<Budget, Times>", into = "BTreeMap<Budget, Times>")]
 pub struct Budgets([u8; Budget::ALL.len()]);
 
 impl ops::Index<Budget> for Budgets {
@@ -76,18 +121,44 @@ impl ops::IndexMut<Budget> for Budgets {
 }
 
 impl Budgets {
+    /// Nothing can happen but deliveries.
+    pub const NONE: Self = Self([0; Budget::ALL.len()]);
+
     pub(crate) fn spend(&mut self, budget: Budget) {
-        self[budget] = self[budget].checked_sub(1).expect("an action that is paid for");
+        if self[budget] != UNLIMITED {
+            self[budget] = self[budget].checked_sub(1).expect("an action that is paid for");
+        }
+    }
+
+    /// Those that are above 0.
+    fn above_0(self) -> impl Iterator<Item = (Budget, Times)> {
+        let all = Budget::ALL.into_iter().map(move |budget| (budget, Times(self[budget])));
+        all.filter(|(_, times)| times.0 > 0)
     }
 }
 
 impl Start {
-    fn name(self) -> &'static str {
+    /// Its name in scenarios.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Joined => "joined",
             Self::Joining => "joining",
+            Self::Idle => "idle",
         }
     }
+}
+
+impl Storage {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    fn is_kept(&self) -> bool {
+        *self == Self::Kept
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_none(count: &u16) -> bool {
+    *count == 0
 }
 
 impl From<BTreeMap<Budget, u8>> for Budgets {
@@ -100,15 +171,23 @@ impl From<BTreeMap<Budget, u8>> for Budgets {
     }
 }
 
-impl From<Budgets> for BTreeMap<Budget, u8> {
+impl From<BTreeMap<Budget, Times>> for Budgets {
+    fn from(named: BTreeMap<Budget, Times>) -> Self {
+        let numbers = named.into_iter().map(|(budget, times)| (budget, times.0));
+        numbers.collect::<BTreeMap<_, _>>().into()
+    }
+}
+
+impl From<Budgets> for BTreeMap<Budget, Times> {
     fn from(budgets: Budgets) -> Self {
-        Budget::ALL.map(|budget| (budget, budgets[budget])).into()
+        budgets.above_0().collect()
     }
 }
 
 impl Budget {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Starts, Self::Commands, Self::Timeouts, Self::Crashes];
+    pub const ALL: [Self; 5] =
+        [Self::Starts, Self::Commands, Self::Timeouts, Self::Crashes, Self::Restarts];
 }
 
 impl fmt::Display for Budget {
@@ -118,22 +197,155 @@ impl fmt::Display for Budget {
             Self::Commands => "commands",
             Self::Timeouts => "timeouts",
             Self::Crashes => "crashes",
+            Self::Restarts => "restarts",
         })
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            UNLIMITED => f.write_str("unlimited"),
+            times => write!(f, "{times}"),
+        }
+    }
+}
+
+impl FromStr for Times {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = || text.parse().ok().filter(|times| *times < UNLIMITED);
+        let times = if text == "unlimited" { Some(UNLIMITED) } else { number() };
+        times.map(Self).ok_or_else(|| format!("`{text}` is not {TIMES}"))
+    }
+}
+
+const TIMES: &str = "a number from 0 to 254, or (for timeouts) `unlimited`";
+
+impl Serialize for Times {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            UNLIMITED => serializer.collect_str(self),
+            times => serializer.serialize_u8(times),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Times {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TimesVisitor)
+    }
+}
+
+struct TimesVisitor;
+
+impl de::Visitor<'_> for TimesVisitor {
+    type Value = Times;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(TIMES)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Times, E> {
+        let times = u8::try_from(number).ok().filter(|times| *times < UNLIMITED);
+        times.map(Times).ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Times, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Times, E> {
+        // A number is not a text here.
+        if text == "unlimited" {
+            return Ok(Times(UNLIMITED));
+        }
+        Err(E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+impl TryFrom<BTreeMap<String, u64>> for Bound {
+    type Error = &'static str;
+    fn try_from(named: BTreeMap<String, u64>) -> Result<Self, &'static str> {
+        let mut named = named.into_iter();
+        match (named.next(), named.next()) {
+            (Some((measure, most)), None) => Ok(Self { measure, most }),
+            _ => Err("a bound is on one measure, as in `{ elections = 2 }`"),
+        }
+    }
+}
+
+impl From<Bound> for BTreeMap<String, u64> {
+    fn from(Bound { measure, most }: Bound) -> Self {
+        Self::from([(measure, most)])
+    }
+}
+
+impl FromStr for Bound {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (measure, most) = text.split_once('=').ok_or("expected NAME=N, as in `elections=2`")?;
+        let most = most.parse().map_err(|_| format!("`{most}` is not a number"))?;
+        Ok(Self { measure: measure.into(), most })
+    }
+}
+
+/// `elections=2`.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.measure, self.most)
     }
 }
 
 /// Those that are above 0: `commands 2, crashes 1`.
 impl fmt::Display for Budgets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = Budget::ALL.into_iter().filter(|budget| self[*budget] > 0);
-        let texts: Vec<_> = named.map(|budget| format!("{budget} {}", self[budget])).collect();
+        let texts: Vec<_> =
+            self.above_0().map(|(budget, times)| format!("{budget} {times}")).collect();
         f.pad(&if texts.is_empty() { "nothing happens".into() } else { texts.join(", ") })
     }
 }
 
+/// Why an environment is none, or not one for a protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Which part of a scenario says what does not fit.
+    pub key: Key,
+    /// A sentence that says what would.
+    pub message: String,
+}
+
+/// A part of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the keys of scenario files")]
+pub enum Key {
+    Protocol,
+    Nodes,
+    Workers,
+    Start,
+    Budgets,
+    Bound,
+    Properties,
+}
+
+impl Misfit {
+    pub(crate) fn new(key: Key, message: impl Into<String>) -> Self {
+        Self { key, message: message.into() }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl Environment {
-    /// An environment, with the budgets that are given. In a group that is still to be joined each
-    /// other node can start once, and each join timer can fire, unless the budgets say otherwise.
+    /// An environment without workers or a bound, that keeps stable storage, with the budgets that are
+    /// [given](Self::with_budgets).
     ///
     /// # Errors
     /// A sentence that says what does not fit.
@@ -143,31 +355,62 @@ impl Environment {
         timers: Timers,
         given: &BTreeMap<Budget, u8>,
     ) -> Result<Self, String> {
-        Self::check_size(nodes)?;
-        if start == Start::Joined && given.contains_key(&Budget::Starts) {
-            return Err("a joined group has nobody left to start: leave out `starts`".into());
+        let (storage, budgets) = (Storage::Kept, Budgets::default());
+        let plain = Self { nodes, workers: 0, start, timers, storage, budgets, bound: None };
+        plain.with_budgets(given).map_err(|misfit| misfit.message)
+    }
+
+    /// The same with other budgets. Unless they say otherwise, each idle node can start once, and in a
+    /// group that is still to be joined each join timer can fire.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn with_budgets(mut self, given: &BTreeMap<Budget, u8>) -> Result<Self, Misfit> {
+        // Before anything is reckoned with the size.
+        self.check()?;
+        if self.start == Start::Joined && given.contains_key(&Budget::Starts) {
+            let message = "a joined group has nobody left to start: leave out `starts`";
+            return Err(Misfit::new(Key::Budgets, message));
         }
-        let mut budgets = Budgets::default();
-        if start == Start::Joining {
-            let size = u8::try_from(nodes).unwrap_or(u8::MAX);
-            budgets[Budget::Starts] = size - 1;
-            budgets[Budget::Timeouts] = size;
-        }
+        let size = u8::try_from(self.size()).unwrap_or(u8::MAX);
+        self.budgets = match self.start {
+            Start::Joined => Budgets::default(),
+            Start::Joining => {
+                BTreeMap::from([(Budget::Starts, size - 1), (Budget::Timeouts, size)]).into()
+            }
+            Start::Idle => BTreeMap::from([(Budget::Starts, size)]).into(),
+        };
         for (budget, times) in given {
-            budgets[*budget] = *times;
+            self.budgets[*budget] = *times;
         }
-        Ok(Self { nodes, start, timers, budgets })
+        self.check()?;
+        Ok(self)
+    }
+
+    /// How many nodes there are, workers included.
+    #[must_use]
+    pub fn size(&self) -> u16 {
+        self.nodes.saturating_add(self.workers)
     }
 
     /// A short name: `joined-3-commands-2-crashes-1`.
     #[must_use]
     pub fn slug(&self) -> String {
         let mut slug = format!("{}-{}", self.start.name(), self.nodes);
+        if self.workers > 0 {
+            let _ = write!(slug, "-workers-{}", self.workers);
+        }
         if self.timers == Timers::Any {
             slug += "-any";
         }
-        for budget in Budget::ALL.into_iter().filter(|budget| self.budgets[*budget] > 0) {
-            let _ = write!(slug, "-{budget}-{}", self.budgets[budget]);
+        if self.storage == Storage::Lost {
+            slug += "-lost";
+        }
+        for (budget, times) in self.budgets.above_0() {
+            let _ = write!(slug, "-{budget}-{times}");
+        }
+        if let Some(Bound { measure, most }) = &self.bound {
+            let _ = write!(slug, "-{measure}-{most}");
         }
         slug
     }
@@ -175,27 +418,91 @@ impl Environment {
     /// More nodes than any search or schedule gets through.
     const MOST_NODES: u16 = 32;
 
-    /// Whether a group can have this size.
+    /// Whether it is one, for whatever protocol.
     ///
     /// # Errors
-    /// A sentence that says which it can have.
-    pub fn check_size(nodes: u16) -> Result<(), String> {
-        if (1..=Self::MOST_NODES).contains(&nodes) {
-            return Ok(());
+    /// What does not fit.
+    pub fn check(&self) -> Result<(), Misfit> {
+        let Self { nodes, workers, budgets, .. } = self;
+        let most = Self::MOST_NODES;
+        if !(1..=most).contains(nodes) {
+            return Err(Misfit::new(Key::Nodes, format!("{nodes} nodes: expected 1 to {most}")));
         }
-        Err(format!("{nodes} nodes: expected 1 to {}", Self::MOST_NODES))
+        if self.size() > most {
+            let message = format!("{workers} workers and {nodes} nodes: expected {most} at most");
+            return Err(Misfit::new(Key::Workers, message));
+        }
+        let unlimited = |budget: &Budget| budgets[*budget] == UNLIMITED;
+        let limited = |budget: &Budget| *budget != Budget::Timeouts;
+        if let Some(budget) = Budget::ALL.into_iter().filter(limited).find(unlimited) {
+            let message = format!("{budget} cannot be unlimited, only timeouts can: give a number");
+            return Err(Misfit::new(Key::Budgets, message));
+        }
+        if unlimited(&Budget::Timeouts) && self.timers == Timers::Any {
+            let message = "unlimited timeouts need late timers: give a number, or `timers = late`";
+            return Err(Misfit::new(Key::Budgets, message));
+        }
+        Ok(())
+    }
+
+    /// Whether it is one for this protocol.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn suits<P: Protocol>(&self, protocol: &P) -> Result<(), Misfit> {
+        self.check()?;
+        let name = protocol.name();
+        let starts = protocol.starts();
+        if !starts.contains(&self.start) {
+            let can: Vec<_> = starts.iter().map(|start| start.name()).collect();
+            let (start, can) = (self.start.name(), can.join(" or "));
+            let reason = if self.start == Start::Idle && protocol.joins_through_contact() {
+                ": its nodes join through one that is up, and nobody could be the first contact"
+            } else {
+                ""
+            };
+            let message = format!("{name} cannot start {start}{reason} (it can start {can})");
+            return Err(Misfit::new(Key::Start, message));
+        }
+        if self.workers > 0 && !protocol.has_workers() {
+            let message = format!("{name} has no workers: leave out `workers`");
+            return Err(Misfit::new(Key::Workers, message));
+        }
+        match (&self.bound, protocol.measure()) {
+            (Some(bound), None) => {
+                let message = format!("{name} names no measure: leave out the bound `{bound}`");
+                Err(Misfit::new(Key::Bound, message))
+            }
+            (Some(bound), Some(measure)) if bound.measure != measure => {
+                let given = &bound.measure;
+                let message = format!("{name} does not measure `{given}`, only `{measure}`");
+                Err(Misfit::new(Key::Bound, message))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 /// `3 nodes, joined, late timers; commands 2, crashes 1`.
 impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let start = self.start.name();
+        let plural = |count: u16| if count == 1 { "" } else { "s" };
+        write!(f, "{} node{}", self.nodes, plural(self.nodes))?;
+        if self.workers > 0 {
+            write!(f, " and {} worker{}", self.workers, plural(self.workers))?;
+        }
         let timers = match self.timers {
             Timers::Late => "late timers",
             Timers::Any => "timers at any time",
         };
-        let plural = if self.nodes == 1 { "" } else { "s" };
-        write!(f, "{} node{plural}, {start}, {timers}; {}", self.nodes, self.budgets)
+        let storage = match self.storage {
+            Storage::Kept => "",
+            Storage::Lost => ", storage lost",
+        };
+        write!(f, ", {}, {timers}{storage}; {}", self.start.name(), self.budgets)?;
+        if let Some(Bound { measure, most }) = &self.bound {
+            write!(f, "; {measure} up to {most}")?;
+        }
+        Ok(())
     }
 }

@@ -42,7 +42,7 @@
 //!   search meets fault-free actions first.
 //! * **Judgements are remembered for each list of profiles**, in a trie: many worlds differ in nothing
 //!   that a property reads.
-//! * **Traces are named after scenarios**, `traces/<protocol>/<property>.<scenario>.json`, not after
+//! * **Traces are named after scenarios**, `traces/<folder>/<property>.<scenario>.json`, not after
 //!   classes of environments: two scenarios may differ in size and budgets only, and each has its
 //!   shortest run.
 //! * **One thread unless asked.** It is fast enough for every day, and everything it prints, the depth

@@ -119,6 +119,8 @@ struct NodeEntry<P: Machine> {
     /// What its inputs do to it: few, so that looking through them is quick.
     steps: Chain<Handle, Handle>,
     profile: Handle,
+    /// What a bound is on, at a node that is up.
+    measured: u64,
     crashed: OnceLock<Handle>,
     command: OnceLock<Option<Handle>>,
 }
@@ -173,6 +175,10 @@ impl<P: Protocol> Parts<P> {
         self.nodes.intern(node, |node| NodeEntry {
             profile: self.profiles.intern(Profile::of(&self.protocol, &node), |profile| profile),
             up: node.is_up().then_some(node.life),
+            measured: match &node.condition {
+                Condition::Up(state) => self.protocol.measured(state),
+                Condition::Idle | Condition::Crashed | Condition::Stopped => 0,
+            },
             steps: Chain::default(),
             node: Box::new(node),
             crashed: OnceLock::new(),
@@ -183,6 +189,11 @@ impl<P: Protocol> Parts<P> {
     /// The life that a node is up in, if it is up.
     pub fn life(&self, node: Handle) -> Option<u32> {
         self.nodes.get(node).up
+    }
+
+    /// How large the protocol's measure is at a node; 0 if it is not up.
+    pub fn measured(&self, node: Handle) -> u64 {
+        self.nodes.get(node).measured
     }
 
     /// The node, crashed.
@@ -361,6 +372,8 @@ impl<M: Machine> Node<M> {
         let (state, effects) = match (input, self.condition) {
             (Input::Start(boot), Condition::Idle | Condition::Crashed) => {
                 self.life = boot.me.life;
+                // What a crash has destroyed is gone for good.
+                self.stable.clone_from(&boot.stable);
                 machine.start(boot)
             }
             (Input::Event(event), Condition::Up(state)) => {

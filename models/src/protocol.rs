@@ -2,24 +2,53 @@
 
 mod gms3;
 
-use crate::{parts::Node, profile::Token, property::Property};
+use crate::{environment::Start, parts::Node, profile::Token, property::Property};
 use interrex::machine::{Address, Machine, NodeId};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A machine that can be checked: how its scenarios begin, what its users ask for, and how its states
 /// and observations read in the field's notions.
 pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     /// Its name on the command line, in scenarios and in traces.
-    const NAME: &'static str;
+    fn name(&self) -> Cow<'static, str>;
+
     /// What it is, in a line.
-    const SUMMARY: &'static str;
+    fn summary(&self) -> Cow<'static, str>;
+
     /// The properties it has the notion for.
-    const PROPERTIES: &'static [&'static Property];
+    fn properties(&self) -> &'static [&'static Property];
+
+    /// How its groups can begin.
+    fn starts(&self) -> &'static [Start];
+
+    /// Whether a node that comes up joins through one that is up.
+    fn joins_through_contact(&self) -> bool;
+
+    /// Whether its groups can have nodes that never lead.
+    fn has_workers(&self) -> bool {
+        false
+    }
+
+    /// Whether a node may ever lead.
+    fn may_lead(&self, _node: NodeId) -> bool {
+        true
+    }
+
+    /// What of a state can grow for ever, if anything can: what a bound is on.
+    fn measure(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// How large that is in a state.
+    fn measured(&self, _state: &Self::State) -> u64 {
+        0
+    }
 
     /// What the application at `node` asks for when it has asked `issued` times before.
     fn command(&self, node: NodeId, issued: u32) -> Option<Self::Command>;
 
-    /// The nodes of a group of `size` that is already formed and has nothing under way.
+    /// The nodes of a group of `size`, workers included, that is already formed and has nothing under
+    /// way. Asked for only where it is among the [starts](Self::starts).
     fn joined(&self, size: u16) -> Vec<Node<Self>>;
 
     /// Where a process stands in its group.

@@ -1,8 +1,14 @@
 //! The protocols that can be chosen by name. Nothing else needs to know which there are.
 
-use crate::{file, profile::Token, property::Property, protocol::Protocol};
+use crate::{
+    environment::{Budgets, Environment, Misfit, Start, Storage, Timers},
+    file,
+    profile::Token,
+    property::Property,
+    protocol::Protocol,
+};
 use interrex::gms3::Gms3;
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
 /// A protocol that has a name on the command line, in scenarios and in traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,17 +17,21 @@ pub enum Known {
     Gms3,
 }
 
-/// Evaluates an expression with the machine that a name stands for.
+/// Evaluates an expression with the machine that a name stands for, as it is in an environment: some
+/// are told how many nodes there are.
 #[macro_export]
 macro_rules! with_protocol {
-    ($known:expr, $protocol:ident => $body:expr) => {
+    ($known:expr, $environment:expr, $protocol:ident => $body:expr) => {{
+        let environment: &$crate::environment::Environment = $environment;
         match $known {
             $crate::registry::Known::Gms3 => {
+                // The same in every environment.
+                let _ = environment;
                 let $protocol = $crate::registry::gms3();
                 $body
             }
         }
-    };
+    }};
 }
 
 /// gms3, multicasting the messages of scenarios.
@@ -36,20 +46,29 @@ impl Known {
 
     /// Its name.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        with_protocol!(self, protocol => name_of(&protocol))
+    pub fn name(self) -> Cow<'static, str> {
+        with_protocol!(self, &SOME, protocol => protocol.name())
     }
 
     /// What it is, in a line.
     #[must_use]
-    pub fn summary(self) -> &'static str {
-        with_protocol!(self, protocol => summary_of(&protocol))
+    pub fn summary(self) -> Cow<'static, str> {
+        with_protocol!(self, &SOME, protocol => protocol.summary())
     }
 
     /// The properties it has the notion for.
     #[must_use]
     pub fn properties(self) -> &'static [&'static Property] {
-        with_protocol!(self, protocol => properties_of(&protocol))
+        with_protocol!(self, &SOME, protocol => protocol.properties())
+    }
+
+    /// Whether an environment is one for it.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn suits(self, environment: &Environment) -> Result<(), Misfit> {
+        environment.check()?;
+        with_protocol!(self, environment, protocol => environment.suits(&protocol))
     }
 
     /// One of its properties, by name.
@@ -68,17 +87,16 @@ impl Known {
     }
 }
 
-fn name_of<P: Protocol>(_: &P) -> &'static str {
-    P::NAME
-}
-
-fn summary_of<P: Protocol>(_: &P) -> &'static str {
-    P::SUMMARY
-}
-
-fn properties_of<P: Protocol>(_: &P) -> &'static [&'static Property] {
-    P::PROPERTIES
-}
+/// An environment for what a protocol says of itself in each.
+const SOME: Environment = Environment {
+    nodes: 1,
+    workers: 0,
+    start: Start::Joined,
+    timers: Timers::Late,
+    storage: Storage::Kept,
+    budgets: Budgets::NONE,
+    bound: None,
+};
 
 impl FromStr for Known {
     type Err = String;
@@ -86,7 +104,7 @@ impl FromStr for Known {
         let found = Self::ALL.into_iter().find(|known| known.name() == name);
         found.ok_or_else(|| {
             let names = Self::ALL.map(Self::name);
-            let hint = file::did_you_mean(name, names);
+            let hint = file::did_you_mean(name, names.iter().map(AsRef::as_ref));
             format!("there is no protocol `{name}`{hint} (there is: {})", names.join(", "))
         })
     }

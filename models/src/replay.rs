@@ -114,7 +114,7 @@ pub fn replay<P: Protocol>(
 ) -> Replay {
     let rules = Rules::new(protocol, trace.environment.clone());
     let mut world = rules.initial();
-    let nodes = (0..trace.environment.nodes).map(NodeId);
+    let nodes = (0..trace.environment.size()).map(NodeId);
     let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
     let mut violated = violation(&rules, &world, property, 0);
     let mut steps = vec![];

@@ -6,9 +6,12 @@
 //! summary = "three members; two multicasts and two crashes"
 //! protocol = "gms3"
 //! nodes = 3
-//! start = "joined"                          # or "joining"
+//! workers = 0                               # nodes on top that never lead
+//! start = "joined"                          # or "joining", "idle"
 //! timers = "late"                           # or "any"; late if left out
-//! budgets = { commands = 2, crashes = 2 }   # and starts, timeouts
+//! storage = "kept"                          # or "lost": a restarted node has no disk
+//! budgets = { commands = 2, crashes = 2 }   # and starts, timeouts (or "unlimited"), restarts
+//! # bound = { elections = 2 }               # leave out worlds beyond this value of a measure
 //! nightly = false                           # true: too long for every day
 //!
 //! [expect]
@@ -18,9 +21,13 @@
 //! single-leader = "holds"
 //! nobody-stopped = { violated = 6 }         # the steps of a shortest counterexample
 //! ```
+//!
+//! A test writes the same with a [builder](Scenario::builder).
 
 use crate::{
-    environment::{Budget, Environment, Start, Timers},
+    environment::{
+        Bound, Budget, Budgets, Environment, Key, Misfit, Start, Storage, Timers, Times, UNLIMITED,
+    },
     file::{self, FileError},
     property::Property,
     registry::Known,
@@ -29,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fmt,
+    ops::Range,
     path::{Path, PathBuf},
 };
 use toml::Spanned;
@@ -38,7 +46,7 @@ use toml::Spanned;
 pub struct Scenario {
     /// Its name: for a file, its place below the folder of scenarios.
     pub name: String,
-    /// The name of the protocol.
+    /// The name of the protocol. Empty in a test: there the machine that it is checked with decides.
     pub protocol: String,
     /// What it is, in a line.
     pub summary: String,
@@ -71,12 +79,16 @@ struct Written {
     summary: String,
     protocol: Spanned<String>,
     nodes: Spanned<u16>,
-    start: Start,
+    workers: Option<Spanned<u16>>,
+    start: Spanned<Start>,
     #[serde(default)]
     timers: Timers,
     #[serde(default)]
+    storage: Storage,
+    #[serde(default)]
     nightly: bool,
-    budgets: Spanned<BTreeMap<Budget, u8>>,
+    budgets: Spanned<BTreeMap<Budget, Times>>,
+    bound: Option<Spanned<Bound>>,
     expect: WrittenExpectation,
 }
 
@@ -102,35 +114,17 @@ impl Scenario {
 
         let known: Known = (written.protocol.get_ref().parse())
             .map_err(|message| wrong(written.protocol.span(), message))?;
-        let Written { nodes, start, timers, budgets, .. } = written;
-        Environment::check_size(*nodes.get_ref())
-            .map_err(|message| wrong(nodes.span(), message))?;
-        let environment = Environment::new(*nodes.get_ref(), start, timers, budgets.get_ref())
-            .map_err(|message| wrong(budgets.span(), message))?;
-
-        let expectations = &written.expect.properties;
-        if expectations.get_ref().is_empty() {
-            let message = "no properties: nothing would be checked".into();
-            return Err(wrong(expectations.span(), message));
-        }
-        let mut properties = vec![];
-        for (name, expected) in expectations.get_ref() {
+        let mut expected = vec![];
+        for (name, expectation) in written.expect.properties.get_ref() {
             let property =
                 known.property(name.get_ref()).map_err(|message| wrong(name.span(), message))?;
-            properties.push((property, Some(*expected)));
+            expected.push((property, *expectation));
         }
         let place =
             |property: &Property| known.properties().iter().position(|p| p.name == property.name);
-        properties.sort_by_key(|(property, _)| place(property));
-        Ok(Self {
-            name: name.into(),
-            protocol: written.protocol.into_inner(),
-            summary: written.summary,
-            nightly: written.nightly,
-            environment,
-            states: Some(written.expect.states),
-            properties,
-        })
+        expected.sort_by_key(|(property, _)| place(property));
+        let builder = written.builder(name, &expected);
+        builder.try_build().map_err(|Misfit { key, message }| wrong(written.span(key), message))
     }
 
     /// Reads every scenario below a folder, in the order of their names.
@@ -150,6 +144,229 @@ impl Scenario {
         let mut named: Vec<_> = paths.iter().map(|path| (name(path), path)).collect();
         named.sort();
         named.iter().map(|(name, path)| Self::read(path, name)).collect()
+    }
+}
+
+impl Written {
+    fn builder(&self, name: &str, expected: &[(&'static Property, Expected)]) -> Builder {
+        let mut builder = Scenario::builder()
+            .name(name)
+            .protocol(self.protocol.get_ref())
+            .summary(&self.summary)
+            .nodes(*self.nodes.get_ref())
+            .workers(self.workers.as_ref().map_or(0, |workers| *workers.get_ref()))
+            .start(*self.start.get_ref())
+            .timers(self.timers)
+            .storage(self.storage)
+            .states(self.expect.states);
+        builder.scenario.nightly = self.nightly;
+        for (budget, times) in self.budgets.get_ref() {
+            builder = builder.budget(*budget, times.0);
+        }
+        if let Some(bound) = &self.bound {
+            let Bound { measure, most } = bound.get_ref();
+            builder = builder.bound(measure, *most);
+        }
+        for (property, expected) in expected {
+            builder = builder.expect(property, *expected);
+        }
+        builder
+    }
+
+    /// Where it says this.
+    fn span(&self, key: Key) -> Range<usize> {
+        let nodes = self.nodes.span();
+        match key {
+            Key::Protocol => self.protocol.span(),
+            Key::Nodes => nodes,
+            Key::Workers => self.workers.as_ref().map_or(nodes, Spanned::span),
+            Key::Start => self.start.span(),
+            Key::Budgets => self.budgets.span(),
+            Key::Bound => self.bound.as_ref().map_or(nodes, Spanned::span),
+            Key::Properties => self.expect.properties.span(),
+        }
+    }
+}
+
+/// A scenario that is still being written.
+///
+/// # Example
+///
+/// ```
+/// use interrex_models::{environment::*, property, scenario::Scenario};
+///
+/// let scenario = Scenario::builder()
+///     .protocol("gms3")
+///     .nodes(3)
+///     .start(Start::Joined)
+///     .budget(Budget::Commands, 2)
+///     .budget(Budget::Crashes, 2)
+///     .states(4335)
+///     .holds(&property::SINGLE_LEADER)
+///     .violated(&property::NOBODY_STOPPED, 6)
+///     .build()?;
+/// assert_eq!(scenario.name, "joined-3-commands-2-crashes-2");
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    scenario: Scenario,
+    start: Option<Start>,
+    budgets: BTreeMap<Budget, u8>,
+}
+
+impl Scenario {
+    /// Begins to write a scenario. It needs a number of nodes, a start and a property.
+    pub fn builder() -> Builder {
+        let environment = Environment {
+            nodes: 0,
+            workers: 0,
+            start: Start::Joined,
+            timers: Timers::Late,
+            storage: Storage::Kept,
+            budgets: Budgets::NONE,
+            bound: None,
+        };
+        let scenario = Self {
+            name: String::new(),
+            protocol: String::new(),
+            summary: String::new(),
+            nightly: false,
+            environment,
+            states: None,
+            properties: vec![],
+        };
+        Builder { scenario, start: None, budgets: BTreeMap::new() }
+    }
+}
+
+impl Builder {
+    /// Its name; without one, it is named after its environment.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.scenario.name = name.into();
+        self
+    }
+
+    /// The name of a known protocol, which it must suit. Without one, [`check`](crate::check::check)
+    /// sees whether it suits the machine.
+    pub fn protocol(mut self, name: impl Into<String>) -> Self {
+        self.scenario.protocol = name.into();
+        self
+    }
+
+    /// What it is, in a line.
+    pub fn summary(mut self, summary: impl Into<String>) -> Self {
+        self.scenario.summary = summary.into();
+        self
+    }
+
+    /// How many nodes there are that may lead.
+    pub fn nodes(mut self, nodes: u16) -> Self {
+        self.scenario.environment.nodes = nodes;
+        self
+    }
+
+    /// How many come on top that never do.
+    pub fn workers(mut self, workers: u16) -> Self {
+        self.scenario.environment.workers = workers;
+        self
+    }
+
+    /// How the group begins.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = Some(start);
+        self
+    }
+
+    /// When timers may fire; late, if this is not said.
+    pub fn timers(mut self, timers: Timers) -> Self {
+        self.scenario.environment.timers = timers;
+        self
+    }
+
+    /// What a crash leaves of stable storage; all of it, if this is not said.
+    pub fn storage(mut self, storage: Storage) -> Self {
+        self.scenario.environment.storage = storage;
+        self
+    }
+
+    /// How often something can happen.
+    pub fn budget(mut self, budget: Budget, times: u8) -> Self {
+        self.budgets.insert(budget, times);
+        self
+    }
+
+    /// Timers fire as long as that changes anything.
+    pub fn unlimited_timeouts(self) -> Self {
+        self.budget(Budget::Timeouts, UNLIMITED)
+    }
+
+    /// Leaves out the worlds in which a measure of the protocol is larger than this.
+    pub fn bound(mut self, measure: impl Into<String>, most: u64) -> Self {
+        self.scenario.environment.bound = Some(Bound { measure: measure.into(), most });
+        self
+    }
+
+    /// How many distinct worlds there should be.
+    pub fn states(mut self, states: u64) -> Self {
+        self.scenario.states = Some(states);
+        self
+    }
+
+    /// Expects a property to hold.
+    pub fn holds(self, property: &'static Property) -> Self {
+        self.expect(property, Expected::Holds)
+    }
+
+    /// Expects a shortest run of so many steps that violates a property.
+    pub fn violated(self, property: &'static Property, steps: usize) -> Self {
+        self.expect(property, Expected::Violated(steps))
+    }
+
+    /// Expects something of a property.
+    pub fn expect(mut self, property: &'static Property, expected: Expected) -> Self {
+        self.scenario.properties.push((property, Some(expected)));
+        self
+    }
+
+    /// Looks at a property of which nothing is expected.
+    pub fn property(mut self, property: &'static Property) -> Self {
+        self.scenario.properties.push((property, None));
+        self
+    }
+
+    /// The scenario.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub fn build(self) -> Result<Scenario, String> {
+        self.try_build().map_err(|misfit| misfit.message)
+    }
+
+    fn try_build(self) -> Result<Scenario, Misfit> {
+        let Self { mut scenario, start, budgets } = self;
+        let Some(start) = start else {
+            return Err(Misfit::new(Key::Start, "it is not said how the group begins: `start`"));
+        };
+        scenario.environment.start = start;
+        scenario.environment = scenario.environment.with_budgets(&budgets)?;
+        if scenario.properties.is_empty() {
+            return Err(Misfit::new(Key::Properties, "no properties: nothing would be checked"));
+        }
+        if !scenario.protocol.is_empty() {
+            let protocol = |message: String| Misfit::new(Key::Protocol, message);
+            let known: Known = scenario.protocol.parse().map_err(protocol)?;
+            known.suits(&scenario.environment)?;
+            for (property, _) in &scenario.properties {
+                let property = known.property(property.name);
+                property.map_err(|message| Misfit::new(Key::Properties, message))?;
+            }
+        }
+        if scenario.name.is_empty() {
+            scenario.name = scenario.environment.slug();
+        }
+        Ok(scenario)
     }
 }
 

@@ -112,9 +112,9 @@ pub fn search<P: Protocol>(
     let mut findings = Findings {
         complete: !tally.cut.load(Relaxed),
         states: explored.unique_state_count() as u64,
-        // The initial world is counted as generated, and as depth 1.
-        transitions: explored.state_count() as u64 - 1,
-        depth: (limits.threads == 1).then(|| explored.max_depth() - 1),
+        // The initial world, unless it is beyond the bound, is counted as generated, and as depth 1.
+        transitions: (explored.state_count() as u64).saturating_sub(1),
+        depth: (limits.threads == 1).then(|| explored.max_depth().saturating_sub(1)),
         settled: tally.settled.load(Relaxed),
         properties: properties.iter().enumerate().map(finding).collect(),
     };
@@ -212,6 +212,10 @@ impl<P: Protocol> Model for Search<P> {
 
     fn next_state(&self, world: &World, action: EnabledOf<P>) -> Option<World> {
         Some(self.rules.follow(world, &action))
+    }
+
+    fn within_boundary(&self, world: &World) -> bool {
+        self.rules.is_within_bound(world)
     }
 
     fn properties(&self) -> Vec<stateright::Property<Self>> {

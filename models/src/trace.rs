@@ -79,7 +79,7 @@ impl Trace {
         };
         Self {
             format: FORMAT,
-            protocol: P::NAME.into(),
+            protocol: rules.protocol().name().into_owned(),
             scenario: scenario.into(),
             environment: rules.environment().clone(),
             property: property.into(),
@@ -100,19 +100,18 @@ impl Trace {
             let message = format!("format {}: this version reads format {FORMAT}", trace.format);
             return Err(FileError::new(path, message));
         }
-        Environment::check_size(trace.environment.nodes)
-            .map_err(|message| FileError::new(path, message))?;
+        trace.environment.check().map_err(|misfit| FileError::new(path, misfit))?;
         Ok(trace)
     }
 
-    /// Where it is kept, below the folder of traces: `<protocol>/<property>.<scenario>.json`. The
-    /// scenario, rather than the class of its environment: two scenarios may differ in size only.
+    /// Where it is kept, below the folder of traces: in the folder that its scenario is in, or that of
+    /// the protocol, as `<property>.<scenario>.json`. The scenario, rather than the class of its
+    /// environment: two scenarios may differ in size only.
     #[must_use]
     pub fn file_name(&self) -> PathBuf {
-        let folder = format!("{}/", self.protocol);
-        let scenario = self.scenario.strip_prefix(&folder).unwrap_or(&self.scenario);
-        let scenario = scenario.replace('/', "-");
-        Path::new(&self.protocol).join(format!("{}.{scenario}.json", self.property))
+        let alone = (self.protocol.as_str(), self.scenario.as_str());
+        let (folder, scenario) = self.scenario.rsplit_once('/').unwrap_or(alone);
+        Path::new(folder).join(format!("{}.{scenario}.json", self.property))
     }
 
     /// Writes it, and the folders above it. A file that holds the same run stays as it is, and so

@@ -4,19 +4,17 @@
 //! only chooses the next [`Action`]. A [`World`] holds handles to hash-consed [`Parts`]; [`Rules`]
 //! say what can happen next and what follows.
 //!
-//! Not yet in this world, and refused in scenarios: restarts, drops, duplicates, overtakes,
-//! suspicions and cuts. Each will be one more [`Budget`], one more [`Choice`], and its rule below. Nor
-//! are groups that start from nothing, unlimited time-outs and bounds on a measure, which only
-//! machines with periodic timers or counters need.
+//! Not yet in this world, and refused in scenarios: drops, duplicates, overtakes, suspicions and cuts.
+//! Each will be one more [`Budget`], one more [`Choice`], and its rule below.
 
 use crate::{
     action::{Action, ActionOf, Choice, ChoiceOf},
-    environment::{Budget, Budgets, Environment, Start, Timers},
+    environment::{Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
     parts::{Condition, EMPTY, Handle, Input, Node, Parts, Reach, Step},
     profile::Profile,
     protocol::Protocol,
 };
-use interrex::machine::{Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
+use interrex::machine::{Address, Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
 use smallvec::SmallVec;
 
 /// A state of the whole system: one handle for each node, one for each link, and what is left.
@@ -56,12 +54,17 @@ impl<P: Protocol> Rules<P> {
         &self.environment
     }
 
+    /// The protocol that they are for.
+    pub fn protocol(&self) -> &P {
+        self.parts.protocol()
+    }
+
     /// The world in which every run begins.
     pub fn initial(&self) -> World {
-        let size = self.environment.nodes;
+        let size = self.environment.size();
         let nodes = match self.environment.start {
-            Start::Joined => self.parts.protocol().joined(size),
-            Start::Joining => (0..size).map(|id| Node::idle(NodeId(id))).collect(),
+            Start::Joined => self.protocol().joined(size),
+            Start::Joining | Start::Idle => self.nodes().map(Node::idle).collect(),
         };
         let handles = nodes.into_iter().map(|node| self.parts.intern_node(node));
         let links = std::iter::repeat_n(EMPTY, usize::from(size) * usize::from(size));
@@ -95,8 +98,16 @@ impl<P: Protocol> Rules<P> {
 
     /// What the properties see of a world: handles of profiles, equal for equal profiles.
     pub fn profile_handles(&self, world: &World) -> impl DoubleEndedIterator<Item = Handle> {
-        let nodes = &world.parts[..usize::from(self.environment.nodes)];
+        let nodes = &world.parts[..usize::from(self.environment.size())];
         nodes.iter().map(|node| self.parts.profile_of(*node))
+    }
+
+    /// Whether a world is one of those that are looked at: the environment's bound, if it has one, is
+    /// exceeded at no node that is up.
+    pub fn is_within_bound(&self, world: &World) -> bool {
+        self.environment.bound.as_ref().is_none_or(|bound| {
+            self.nodes().all(|node| self.parts.measured(world.node(node)) <= bound.most)
+        })
     }
 
     /// What the properties see of a world.
@@ -118,19 +129,32 @@ impl<P: Protocol> Rules<P> {
             let node = self.parts.node(handle);
             somebody_idle |= node.condition == Condition::Idle;
             somebody_up |= node.is_up();
-            let fires = left(Budget::Timeouts) && !node.timers.is_empty();
-            let asks = left(Budget::Commands) && self.parts.command(handle).is_some();
-            if node.is_up() && (fires || asks) {
+            let fires = || node.timers.iter().any(|timer| self.may_fire(world, id, timer));
+            let asks = || left(Budget::Commands) && self.parts.command(handle).is_some();
+            if node.is_up() && ((left(Budget::Timeouts) && fires()) || asks()) {
                 return false;
             }
         }
-        !(left(Budget::Starts) && somebody_idle && somebody_up)
+        let somebody_to_ask = somebody_up || !self.protocol().joins_through_contact();
+        !(left(Budget::Starts) && somebody_idle && somebody_to_ask)
+    }
+
+    /// Whether an armed timer, whose time has come, may fire. If that costs nothing it must change
+    /// something.
+    fn may_fire(&self, world: &World, node: NodeId, timer: &P::Timer) -> bool {
+        if world.budgets[Budget::Timeouts] != UNLIMITED {
+            return true;
+        }
+        let step = self.parts.step(world.node(node), self.timeout_input(timer));
+        let mut next = world.clone();
+        self.carry_out(&mut next, node, self.parts.step_at(step), None);
+        next != *world
     }
 
     /// Only nodes that are up have signals on the links to them: an end empties these links, and
     /// nothing is put on them behind it.
     fn is_anything_on_a_link(&self, world: &World) -> bool {
-        let links = &world.parts[usize::from(self.environment.nodes)..];
+        let links = &world.parts[usize::from(self.environment.size())..];
         links.iter().any(|link| *link != EMPTY)
     }
 
@@ -154,11 +178,11 @@ impl<P: Protocol> Rules<P> {
                 }
             }
         }
-        let may_fire = match self.environment.timers {
+        let is_time = match self.environment.timers {
             Timers::Late => !self.is_anything_on_a_link(world),
             Timers::Any => true,
         };
-        if left(Budget::Timeouts) && may_fire {
+        if left(Budget::Timeouts) && is_time {
             self.offer_timeouts(world, actions);
         }
         if left(Budget::Crashes) {
@@ -166,24 +190,43 @@ impl<P: Protocol> Rules<P> {
                 actions.push(Enabled { action: Choice::Crash { node }.into(), step: None });
             }
         }
+        if left(Budget::Restarts) {
+            self.offer_restarts(world, actions);
+        }
     }
 
     fn offer_starts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
-        for node in self.nodes() {
-            if self.is_idle(world, node) {
-                for contact in self.nodes().filter(|contact| self.is_up(world, *contact)) {
-                    let input = self.start_input(world, node, contact);
-                    let choice = Choice::Start { node, contact };
-                    self.offer(world, &choice, input, actions);
-                }
+        for node in self.nodes().filter(|node| self.is_idle(world, *node)) {
+            for contact in self.contacts(world) {
+                let input = self.boot(world, node, contact);
+                self.offer(world, &Choice::Start { node, contact }, input, actions);
             }
         }
+    }
+
+    /// A restart is not cut short by a crash.
+    fn offer_restarts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        for node in self.nodes().filter(|node| self.is_crashed(world, *node)) {
+            for contact in self.contacts(world) {
+                let step = self.parts.step(world.node(node), self.boot(world, node, contact));
+                let action = Choice::Restart { node, contact }.into();
+                actions.push(Enabled { action, step: Some(step) });
+            }
+        }
+    }
+
+    /// Through whom a node can come up: anybody who is up, or just so where nobody is needed.
+    fn contacts(&self, world: &World) -> impl Iterator<Item = Option<NodeId>> {
+        let through_contact = self.protocol().joins_through_contact();
+        let up = self.nodes().filter(move |node| through_contact && self.is_up(world, *node));
+        up.map(Some).chain((!through_contact).then_some(None))
     }
 
     fn offer_timeouts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         for node in self.nodes() {
             // The timers of a node that is not up are gone.
-            for timer in &self.node(world, node).timers {
+            let timers = self.node(world, node).timers.iter();
+            for timer in timers.filter(|timer| self.may_fire(world, node, timer)) {
                 let input = self.timeout_input(timer);
                 let timer = timer.clone();
                 self.offer(world, &Choice::Timeout { node, timer }, input, actions);
@@ -226,6 +269,9 @@ impl<P: Protocol> Rules<P> {
         let whole = actions.iter().find(|enabled| enabled.action == whole);
         Err(match (action.crash_after, whole) {
             (Some(_), Some(_)) if world.budgets[Budget::Crashes] == 0 => SPENT.into(),
+            (Some(_), Some(_)) if matches!(action.choice, Choice::Restart { .. }) => {
+                "a node cannot crash within its restart".into()
+            }
             (Some(k), Some(whole)) => {
                 let effects = self.effects(whole).len();
                 format!("the node cannot crash behind {k} of {effects} effects, only between two")
@@ -235,9 +281,9 @@ impl<P: Protocol> Rules<P> {
     }
 
     fn why_not(&self, world: &World, choice: &ChoiceOf<P>) -> String {
-        let absent = |node: NodeId| node.0 >= self.environment.nodes;
-        if let Some(node) = choice.nodes().into_iter().find(|node| absent(*node)) {
-            let last = NodeId(self.environment.nodes - 1);
+        let size = self.environment.size();
+        if let Some(node) = choice.nodes().into_iter().find(|node| node.0 >= size) {
+            let last = NodeId(size - 1);
             return format!("there is no {node}: the nodes are n0 to {last}");
         }
         if choice.budget().is_some_and(|budget| world.budgets[budget] == 0) {
@@ -247,7 +293,14 @@ impl<P: Protocol> Rules<P> {
             Choice::Start { node, .. } if !self.is_idle(world, *node) => {
                 format!("{node} has been started before")
             }
-            Choice::Start { contact: node, .. }
+            Choice::Restart { node, .. } if !self.is_crashed(world, *node) => {
+                format!("{node} has not crashed")
+            }
+            Choice::Start { contact: None, .. } | Choice::Restart { contact: None, .. } => {
+                "it joins through a contact: name a node that is up".into()
+            }
+            Choice::Start { contact: Some(node), .. }
+            | Choice::Restart { contact: Some(node), .. }
             | Choice::Command { node }
             | Choice::Deliver { to: node, .. }
             | Choice::Timeout { node, .. }
@@ -256,14 +309,18 @@ impl<P: Protocol> Rules<P> {
             {
                 format!("{node} is not up")
             }
-            Choice::Start { .. } | Choice::Command { .. } | Choice::Crash { .. } => {
-                "the machine has no such step".into()
+            Choice::Start { .. } | Choice::Restart { .. } => {
+                "it joins through nobody: leave out the contact".into()
             }
+            Choice::Command { .. } | Choice::Crash { .. } => "the machine has no such step".into(),
             Choice::Deliver { from, to } => format!("the link from {from} to {to} is empty"),
-            Choice::Timeout { node, timer } if self.node(world, *node).timers.contains(timer) => {
+            Choice::Timeout { node, timer } if !self.node(world, *node).timers.contains(timer) => {
+                "the timer is not armed".into()
+            }
+            Choice::Timeout { .. } if self.is_anything_on_a_link(world) => {
                 "there is still something to deliver".into()
             }
-            Choice::Timeout { .. } => "the timer is not armed".into(),
+            Choice::Timeout { .. } => "it would change nothing".into(),
         }
     }
 
@@ -304,7 +361,9 @@ impl<P: Protocol> Rules<P> {
     /// What an enabled choice hands to its node; a crash hands it nothing.
     pub fn input(&self, world: &World, choice: &ChoiceOf<P>) -> Option<&Input<P>> {
         let input = match choice {
-            Choice::Start { node, contact } => Some(self.start_input(world, *node, *contact)),
+            Choice::Start { node, contact } | Choice::Restart { node, contact } => {
+                Some(self.boot(world, *node, *contact))
+            }
             Choice::Command { node } => self.parts.command(world.node(*node)),
             Choice::Deliver { from, to } => {
                 let head = self.parts.pop(world.parts[self.link(*from, *to)]);
@@ -316,11 +375,21 @@ impl<P: Protocol> Rules<P> {
         input.map(|input| self.parts.input_at(input))
     }
 
-    fn start_input(&self, world: &World, node: NodeId, contact: NodeId) -> Handle {
+    /// What a node is told when it comes up, for the first time or in a new life.
+    fn boot(&self, world: &World, node: NodeId, contact: Option<NodeId>) -> Handle {
+        let before = self.node(world, node);
+        let lives_before = match before.condition {
+            Condition::Idle => 0,
+            Condition::Up(_) | Condition::Crashed | Condition::Stopped => before.life + 1,
+        };
+        let stable = match self.environment.storage {
+            Storage::Kept => before.stable.clone(),
+            Storage::Lost => None,
+        };
         self.parts.input(Input::Start(Boot {
-            me: node.first_life(),
-            stable: None,
-            contact: Some(self.node(world, contact).address()),
+            me: Address { node, life: lives_before },
+            stable,
+            contact: contact.map(|contact| self.node(world, contact).address()),
         }))
     }
 
@@ -396,7 +465,7 @@ impl<P: Protocol> Rules<P> {
     }
 
     fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
-        (0..self.environment.nodes).map(NodeId)
+        (0..self.environment.size()).map(NodeId)
     }
 
     fn is_up(&self, world: &World, node: NodeId) -> bool {
@@ -405,6 +474,10 @@ impl<P: Protocol> Rules<P> {
 
     fn is_idle(&self, world: &World, node: NodeId) -> bool {
         self.node(world, node).condition == Condition::Idle
+    }
+
+    fn is_crashed(&self, world: &World, node: NodeId) -> bool {
+        self.node(world, node).condition == Condition::Crashed
     }
 
     /// Whether somebody lives where a peer points to.
@@ -418,7 +491,7 @@ impl<P: Protocol> Rules<P> {
 
     /// The place of a link among the parts of a world.
     fn link(&self, from: NodeId, to: NodeId) -> usize {
-        let size = usize::from(self.environment.nodes);
+        let size = usize::from(self.environment.size());
         size + usize::from(from.0) * size + usize::from(to.0)
     }
 }

@@ -6,8 +6,9 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
     check::{Comparison, Report, Row, Verdict, check},
-    environment::{Budget, Environment, Start, Timers},
+    environment::{Bound, Budget, Start, Storage, Timers, Times},
     file,
+    property::Property,
     registry::Known,
     scenario::Scenario,
     search::{Limits, Progress},
@@ -15,7 +16,7 @@ use interrex_models::{
     with_protocol,
 };
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fs,
     io::{self, Write},
     num::NonZeroU64,
@@ -28,6 +29,8 @@ use std::{
 /// Without patterns: every scenario that is not marked nightly. Or make one on the line:
 ///
 ///   interrex check --protocol gms3 --nodes 4 --start joined --budget commands=3,crashes=2
+///
+/// What has a bound is about the worlds within it; its verdicts say so.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::EXIT_CODES)]
 pub(super) struct Check {
@@ -74,24 +77,27 @@ struct Made {
     /// The protocol, by name
     #[arg(long, value_name = "NAME", conflicts_with_all = ["patterns", "nightly"], requires_all = ["nodes", "start"])]
     protocol: Option<String>,
-    /// How many nodes
+    /// How many nodes that may lead
     #[arg(long, value_name = "N", requires = "protocol")]
     nodes: Option<u16>,
+    /// How many workers come on top: nodes that follow and never lead
+    #[arg(long, value_name = "W", requires = "protocol", default_value_t = 0)]
+    workers: u16,
     /// How the group begins
     #[arg(long, value_enum, requires = "protocol")]
     start: Option<Start>,
     /// When timers may fire
     #[arg(long, value_enum, requires = "protocol", default_value_t)]
     timers: Timers,
-    /// What can happen how often: starts, commands, timeouts, crashes
+    /// What a node finds in its stable storage when it is restarted
+    #[arg(long, value_enum, requires = "protocol", default_value_t)]
+    storage: Storage,
+    /// What can happen how often: starts, commands, timeouts (a number or unlimited), crashes, restarts
     #[arg(long, value_name = "NAME=N,…", requires = "protocol", value_delimiter = ',', value_parser = parse_budget)]
-    budget: Vec<(Budget, u8)>,
-    /// How many workers come on top: nodes that follow and never lead. No protocol has any yet
-    #[arg(long, value_name = "W", requires = "protocol", default_value_t = 0)]
-    workers: u16,
-    /// Leave out worlds beyond this value of a measure. No protocol names a measure yet
+    budget: Vec<(Budget, Times)>,
+    /// Leave out worlds beyond this value of the protocol's measure
     #[arg(long, value_name = "NAME=N", requires = "protocol")]
-    bound: Option<String>,
+    bound: Option<Bound>,
     /// Only these properties
     #[arg(long, value_name = "NAME,…", requires = "protocol", value_delimiter = ',')]
     property: Vec<String>,
@@ -173,8 +179,8 @@ impl Check {
                 bar.set_position(now.states);
             }
         };
-        let report =
-            with_protocol!(known, protocol => check(protocol, scenario, limits, &mut progress));
+        let report = with_protocol!(known, &scenario.environment, protocol =>
+            check(protocol, scenario, limits, &mut progress));
         bar.finish_and_clear();
         Ok(report)
     }
@@ -228,40 +234,42 @@ impl Made {
         let (Some(nodes), Some(start)) = (self.nodes, self.start) else {
             return Err(Failure::Usage("--protocol needs --nodes and --start".into()));
         };
-        if self.workers > 0 {
-            return Err(Failure::Usage(format!("{protocol} has no workers: leave out --workers")));
-        }
-        if let Some(bound) = &self.bound {
-            let message =
-                format!("{protocol} names no measure: there is nothing to bound in `{bound}`");
-            return Err(Failure::Usage(message));
-        }
-        let mut given = BTreeMap::new();
+        let mut builder = Scenario::builder()
+            .protocol(protocol)
+            .summary("made on the command line")
+            .nodes(nodes)
+            .workers(self.workers)
+            .start(start)
+            .timers(self.timers)
+            .storage(self.storage);
+        let mut given = BTreeSet::new();
         for (budget, times) in &self.budget {
-            if given.insert(*budget, *times).is_some() {
+            if !given.insert(*budget) {
                 return Err(Failure::Usage(format!("the budget `{budget}` is given twice")));
             }
+            builder = builder.budget(*budget, times.0);
         }
-        let environment =
-            Environment::new(nodes, start, self.timers, &given).map_err(Failure::Usage)?;
-        let mut properties = known.properties().to_vec();
-        if !self.property.is_empty() {
-            if let Some(twice) = first_repeated(&self.property) {
-                return Err(Failure::Usage(format!("the property `{twice}` is given twice")));
-            }
-            let named: Result<Vec<_>, _> =
-                self.property.iter().map(|name| known.property(name)).collect();
-            properties = named.map_err(Failure::Usage)?;
+        if let Some(Bound { measure, most }) = &self.bound {
+            builder = builder.bound(measure, *most);
         }
-        Ok(Scenario {
-            name: format!("{protocol}/{}", environment.slug()),
-            protocol: protocol.into(),
-            summary: "made on the command line".into(),
-            nightly: false,
-            environment,
-            states: None,
-            properties: properties.into_iter().map(|property| (property, None)).collect(),
-        })
+        for property in self.properties(known)? {
+            builder = builder.property(property);
+        }
+        let mut scenario = builder.build().map_err(Failure::Usage)?;
+        scenario.name = format!("{protocol}/{}", scenario.name);
+        Ok(scenario)
+    }
+
+    /// Those that are asked for, or all.
+    fn properties(&self, known: Known) -> Result<Vec<&'static Property>, Failure> {
+        if self.property.is_empty() {
+            return Ok(known.properties().to_vec());
+        }
+        if let Some(twice) = first_repeated(&self.property) {
+            return Err(Failure::Usage(format!("the property `{twice}` is given twice")));
+        }
+        let named: Result<_, _> = self.property.iter().map(|name| known.property(name)).collect();
+        named.map_err(Failure::Usage)
     }
 }
 
@@ -269,7 +277,7 @@ fn first_repeated(names: &[String]) -> Option<&String> {
     names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name))
 }
 
-fn parse_budget(text: &str) -> Result<(Budget, u8), String> {
+fn parse_budget(text: &str) -> Result<(Budget, Times), String> {
     let names = || Budget::ALL.map(|budget| budget.to_string()).join(", ");
     let (name, times) = text
         .split_once('=')
@@ -277,8 +285,7 @@ fn parse_budget(text: &str) -> Result<(Budget, u8), String> {
     let budget = Budget::ALL.into_iter().find(|budget| budget.to_string() == name);
     let budget =
         budget.ok_or_else(|| format!("there is no budget `{name}` (there are: {})", names()))?;
-    let times = times.parse().map_err(|_| format!("`{times}` is not a number from 0 to 255"))?;
-    Ok((budget, times))
+    Ok((budget, times.parse()?))
 }
 
 fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Result<()> {
@@ -309,12 +316,13 @@ fn verdicts(report: &Report) -> Table {
     // A path that is broken into lines cannot be copied.
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([" property", "kind", "verdict", "steps", ""]);
+    let bounded = if report.bounded { ", bounded" } else { "" };
     for row in &report.properties {
         let steps = row.steps.map_or(String::new(), |steps| steps.to_string());
         table.add_row([
             Cell::new(format!(" {}", row.name)),
             Cell::new(format!("{:?}", row.kind).to_lowercase()),
-            Cell::new(row.verdict).fg(colour(row)),
+            Cell::new(format!("{}{bounded}", row.verdict)).fg(colour(row)),
             Cell::new(steps).set_alignment(CellAlignment::Right),
             remark(row),
         ]);

@@ -20,7 +20,8 @@ impl List {
         let scenarios = Scenario::read_all(&self.folders.scenarios)?;
         let mut out = anstream::stdout().lock();
 
-        let protocols = Known::ALL.map(|known| (known.name().into(), known.summary().into()));
+        let protocols =
+            Known::ALL.map(|known| (known.name().into_owned(), known.summary().into_owned()));
         section(&mut out, "Protocols", protocols)?;
 
         let nightly = |scenario: &Scenario| if scenario.nightly { " (nightly)" } else { "" };

@@ -53,10 +53,10 @@ impl Replay {
         let wrong = |message| Failure::Usage(format!("{}: {message}", self.trace.display()));
         let known: Known = trace.protocol.parse().map_err(wrong)?;
         let property = known.property(&trace.property).map_err(wrong)?;
+        known.suits(&trace.environment).map_err(|misfit| wrong(misfit.to_string()))?;
         let until = self.until.filter(|until| *until < trace.steps.len());
         let mode = if self.schedule_only { Mode::Schedule } else { Mode::Exact };
-        let replay =
-            with_protocol!(known, protocol => replay(protocol, &trace, property, mode, until));
+        let replay = with_protocol!(known, &trace.environment, protocol => replay(protocol, &trace, property, mode, until));
 
         let mut out = anstream::stdout().lock();
         match self.format {

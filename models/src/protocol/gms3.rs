@@ -2,6 +2,7 @@
 
 use super::{Notion, Protocol, Standing, View};
 use crate::{
+    environment::Start,
     parts::{Condition, Node},
     profile::Token,
     property::{self, Property},
@@ -11,11 +12,28 @@ use interrex::{
     gms3::{self, Command, Follower, Gms3, Leader, Message, Observation, State},
     machine::{Address, NodeId},
 };
+use std::borrow::Cow;
 
 impl Protocol for Gms3<Token> {
-    const NAME: &'static str = "gms3";
-    const SUMMARY: &'static str = "group membership with atomic multicast, as its seed has it";
-    const PROPERTIES: &'static [&'static Property] = property::ALL;
+    fn name(&self) -> Cow<'static, str> {
+        "gms3".into()
+    }
+
+    fn summary(&self) -> Cow<'static, str> {
+        "group membership with atomic multicast, as its seed has it".into()
+    }
+
+    fn properties(&self) -> &'static [&'static Property] {
+        property::ALL
+    }
+
+    fn starts(&self) -> &'static [Start] {
+        &[Start::Joined, Start::Joining]
+    }
+
+    fn joins_through_contact(&self) -> bool {
+        true
+    }
 
     fn command(&self, sender: NodeId, index: u32) -> Option<Command<Token>> {
         Some(Command::Mcast(Token { sender, index }))
