@@ -134,6 +134,43 @@ fn a_scenario_can_be_made_on_the_line_and_its_counterexamples_saved() {
 }
 
 #[test]
+fn nodes_may_restart_without_what_they_had_stored_and_timers_fire_without_limit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a path that is text");
+    let line = "check --protocol gms3 --nodes 2 --start joined --storage lost \
+        --budget commands=1,timeouts=unlimited,crashes=1,restarts=1 --format json --save-traces";
+    let (code, out, _) = interrex(words(line).into_iter().chain([path]));
+    assert_eq!(code, 0);
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((&report["workers"], &report["bounded"]), (&0.into(), &false.into()));
+    let environment = &report["environment"];
+    assert_eq!(environment["storage"], "lost");
+    assert_eq!(
+        (&environment["timeouts"], &environment["restarts"]),
+        (&"unlimited".into(), &1.into())
+    );
+    let name = "joined-2-lost-commands-1-timeouts-unlimited-crashes-1-restarts-1";
+    let saved = folder.path().join(format!("gms3/no-lost-message-validity.{name}.json"));
+    let (code, out, _) = replay(&saved, &[]);
+    assert_eq!(code, 0);
+    assert!(out.contains("storage lost; commands 1, timeouts unlimited, crashes 1"), "{out}");
+}
+
+#[test]
+fn a_restart_is_replayed_and_drawn() {
+    let (_folder, path) = altered(|trace| {
+        trace["environment"]["budgets"]["restarts"] = 1.into();
+        let action = serde_json::json!({"restart": {"node": "n0", "contact": "n1"}});
+        let step = serde_json::json!({"action": action, "effects": []});
+        trace["steps"].as_array_mut().expect("steps").insert(1, step);
+    });
+    let (_, out, _) = replay(&path, &["--schedule-only"]);
+    assert!(out.contains("restart n0, through n1\n     n0 meets start(me: n0#1"), "{out}");
+    let (_, drawn, _) = replay(&path, &["--schedule-only", "--format", "diagram"]);
+    assert!(drawn.contains("start(me: n0#1"), "{drawn}");
+}
+
+#[test]
 fn a_verdict_or_a_count_that_differs_ends_with_1() {
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = "summary = ''\nprotocol = 'gms3'\nnodes = 2\nstart = 'joined'\nbudgets = { commands = 1, crashes = 1 }\n\
@@ -187,6 +224,11 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         (format!("{made} --budget starts=1"), &["nobody left to start"]),
         (format!("{made} --property single-leadr"), &["did you mean `single-leader`"]),
         (format!("{made} --property agreement,agreement"), &["given twice"]),
+        (format!("{made} --budget crashes=unlimited"), &["only timeouts", "give a number"]),
+        (format!("{made} --timers any --budget timeouts=unlimited"), &["`timers = late`"]),
+        (format!("{made} --storage tape"), &["possible values: kept, lost"]),
+        (format!("{made} --bound elections"), &["NAME=N", "`elections=2`"]),
+        (format!("{made} --workers 30"), &["30 workers and 3 nodes: expected 32 at most"]),
         (format!("{made} --workers 1"), &["gms3 has no workers"]),
         (format!("{made} --bound elections=2"), &["gms3 names no measure", "`elections=2`"]),
         (format!("{made} gms3"), &["cannot be used with"]),
@@ -320,7 +362,9 @@ fn a_bad_trace_is_refused_with_its_place() {
 #[test]
 fn a_trace_that_says_what_is_not_understood_is_refused() {
     type Alteration = fn(&mut Value);
-    let alterations: [(Alteration, &[&str]); 8] = [
+    let alterations: [(Alteration, &[&str]); 10] = [
+        (|trace| trace["environment"]["workers"] = 1.into(), &["gms3 has no workers"]),
+        (|trace| trace["environment"]["start"] = "idle".into(), &["gms3 cannot start idle"]),
         (|trace| trace["protocol"] = "gms4".into(), &["no protocol `gms4`", "did you mean `gms3`"]),
         (|trace| trace["property"] = "order".into(), &["gms3 has no property `order`"]),
         (|trace| trace["format"] = 2.into(), &["format 2: this version reads format 1"]),

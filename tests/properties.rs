@@ -145,6 +145,15 @@ fn view_order_forbids_going_back_and_two_views_of_one_number() {
     );
 }
 
+#[test]
+fn who_led_in_an_earlier_life_was_elected_too() {
+    let mut again = following(0, 1).installs(view(3, 0, &[]));
+    again.me.life = 1;
+    let nodes = [again, crashed(1).installs(view(3, 1, &[]))];
+    let complaint = "n0#1 and n1 were both elected in term 3";
+    assert_eq!(complaints(&property::ONE_LEADER_PER_TERM, &nodes), [complaint]);
+}
+
 /// Nobody is left who could send it anything, or who would have to know it.
 #[test]
 fn a_survivor_that_is_alone_puts_little_at_stake() {

@@ -1,8 +1,9 @@
 //! Scenario files: what is wrong with one is said with its place, and with what would have been right.
 
 use interrex_models::{
-    environment::{Budget, Start, Timers},
-    scenario::{Expected, Scenario},
+    environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
+    property,
+    scenario::{Builder, Expected, Scenario},
 };
 use proptest::prelude::*;
 use std::fs;
@@ -61,6 +62,96 @@ fn a_joining_group_can_start_each_newcomer_once_and_every_join_timer_can_fire() 
 }
 
 #[test]
+fn in_an_idle_group_each_node_can_start_once_workers_too() {
+    let idle = Environment {
+        nodes: 2,
+        workers: 3,
+        start: Start::Idle,
+        timers: Timers::Late,
+        storage: Storage::Lost,
+        budgets: Budgets::NONE,
+        bound: Some(Bound { measure: "elections".into(), most: 2 }),
+    };
+    let given = [(Budget::Crashes, 1), (Budget::Timeouts, UNLIMITED)].into();
+    let environment = idle.with_budgets(&given).expect("it fits");
+    assert_eq!((environment.size(), environment.budgets[Budget::Starts]), (5, 5));
+    let text = "2 nodes and 3 workers, idle, late timers, storage lost; \
+        starts 5, timeouts unlimited, crashes 1; elections up to 2";
+    assert_eq!(environment.to_string(), text);
+    let slug = "idle-2-workers-3-lost-starts-5-timeouts-unlimited-crashes-1-elections-2";
+    assert_eq!(environment.slug(), slug);
+    let json = r#"{"nodes":2,"workers":3,"start":"idle","timers":"late","storage":"lost","#;
+    let json = format!(
+        r#"{json}"budgets":{{"starts":5,"timeouts":"unlimited","crashes":1}},"bound":{{"elections":2}}}}"#
+    );
+    assert_eq!(serde_json::to_string(&environment).expect("JSON"), json);
+    assert_eq!(serde_json::from_str::<Environment>(&json).expect("an environment"), environment);
+}
+
+#[test]
+fn what_is_as_usual_is_not_written() {
+    let given = [(Budget::Crashes, 1)].into();
+    let plain = Environment::new(3, Start::Joined, Timers::Late, &given).expect("it fits");
+    let json = r#"{"nodes":3,"start":"joined","timers":"late","budgets":{"crashes":1}}"#;
+    assert_eq!(serde_json::to_string(&plain).expect("JSON"), json);
+}
+
+#[test]
+fn timeouts_may_be_unlimited_nodes_restart_and_storage_be_lost() {
+    let more =
+        "storage = \"lost\"\nbudgets = { timeouts = \"unlimited\", restarts = 2, crashes = 1 }";
+    let text = RIGHT.replace("budgets = { commands = 2, crashes = 1 }", more);
+    let environment = read(text).expect("a scenario").environment;
+    assert_eq!(environment.storage, Storage::Lost);
+    let budgets = [Budget::Timeouts, Budget::Restarts].map(|budget| environment.budgets[budget]);
+    assert_eq!(budgets, [UNLIMITED, 2]);
+}
+
+#[test]
+fn what_does_not_suit_the_protocol_is_refused_with_the_reason() {
+    let error = error_with("\"joined\"", "\"idle\"");
+    let reason = "its nodes join through one that is up, and nobody could be the first contact";
+    assert_eq!(
+        error,
+        format!(":4:9: gms3 cannot start idle: {reason} (it can start joined or joining)")
+    );
+    let error = error_with("nodes = 3", "nodes = 3\nworkers = 2");
+    assert_eq!(error, ":4:11: gms3 has no workers: leave out `workers`");
+    let error = error_with("nodes = 3", "nodes = 3\nbound = { elections = 2 }");
+    assert_eq!(error, ":4:9: gms3 names no measure: leave out the bound `elections=2`");
+}
+
+#[test]
+fn a_test_builds_what_a_file_says() {
+    let read = read(RIGHT).expect("a scenario");
+    let builder = || {
+        let begun = Scenario::builder().name("a").summary("three members").nodes(3).states(10);
+        begun.budget(Budget::Commands, 2).budget(Budget::Crashes, 1)
+    };
+    let whole = builder()
+        .protocol("gms3")
+        .start(Start::Joined)
+        .holds(&property::SINGLE_LEADER)
+        .violated(&property::NOBODY_STOPPED, 6);
+    let said = |scenario: Scenario| {
+        let rows = scenario.properties.into_iter();
+        let rows: Vec<_> = rows.map(|(property, expected)| (property.name, expected)).collect();
+        let names = (scenario.name, scenario.protocol, scenario.summary, scenario.nightly);
+        (names, scenario.environment, scenario.states, rows)
+    };
+    assert_eq!(said(whole.build().expect("it fits")), said(read));
+
+    let error = |builder: Builder| builder.build().expect_err("a scenario that is wrong");
+    assert!(error(builder()).contains("`start`"));
+    let begun = builder().start(Start::Joined);
+    assert!(error(begun.clone()).contains("no properties"));
+    let begun = begun.property(&property::AGREEMENT);
+    assert!(error(begun.clone().protocol("gms4")).contains("did you mean `gms3`"));
+    assert!(error(begun.clone().protocol("gms3").workers(1)).contains("no workers"));
+    assert!(error(begun.timers(Timers::Any).unlimited_timeouts()).contains("late timers"));
+}
+
+#[test]
 fn a_misspelt_key_is_named_with_its_place_and_the_right_ones() {
     let error = error_with("nodes = 3", "nods = 3");
     assert!(error.starts_with(":3:1: unknown field `nods`, expected one of"), "{error}");
@@ -80,6 +171,11 @@ fn a_misspelt_value_is_named_with_its_place_and_the_right_ones() {
         error.starts_with(":12:17: unknown variant `held`, expected one of `holds`"),
         "{error}"
     );
+    let error = error_with("crashes = 1", "timeouts = \"often\"");
+    let expected = "a number from 0 to 254, or (for timeouts) `unlimited`";
+    assert_eq!(error, format!(":5:38: invalid value: string \"often\", expected {expected}"));
+    let error = error_with("nodes = 3", "nodes = 3\nbound = {}");
+    assert_eq!(error, ":4:9: a bound is on one measure, as in `{ elections = 2 }`");
     let error = error_with("\"gms3\"", "\"gsm3\"");
     assert_eq!(error, ":2:12: there is no protocol `gsm3`, did you mean `gms3`? (there is: gms3)");
 }
@@ -112,7 +208,15 @@ fn numbers_that_make_no_sense_are_refused() {
     assert_eq!(error_with("nodes = 3", "nodes = 0"), ":3:9: 0 nodes: expected 1 to 32");
     assert_eq!(error_with("nodes = 3", "nodes = 33"), ":3:9: 33 nodes: expected 1 to 32");
     assert!(error_with("commands = 2", "commands = -1").starts_with(":5:24: invalid value"));
-    assert!(error_with("commands = 2", "commands = 256").starts_with(":5:24: invalid value"));
+    assert!(error_with("commands = 2", "commands = 255").starts_with(":5:24: invalid value"));
+    let error = error_with("nodes = 3", "nodes = 3\nworkers = 30");
+    assert_eq!(error, ":4:11: 30 workers and 3 nodes: expected 32 at most");
+    let error = error_with("commands = 2", "commands = \"unlimited\"");
+    let only = "commands cannot be unlimited, only timeouts can: give a number";
+    assert_eq!(error, format!(":5:11: {only}"));
+    let any = "timers = \"any\"\nbudgets = { timeouts = \"unlimited\", ";
+    let error = error_with("budgets = { commands = 2, ", any);
+    assert!(error.starts_with(":6:11: unlimited timeouts need late timers"), "{error}");
     assert!(error_with("violated = 6", "violated = -6").starts_with(":11:31: invalid value"));
     let error = error_with("commands = 2", "starts = 2");
     assert_eq!(error, ":5:11: a joined group has nobody left to start: leave out `starts`");

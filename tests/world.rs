@@ -3,14 +3,21 @@
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId};
 use interrex_models::{
     action::{Action, ActionOf, Choice},
+    check::check,
     environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, Times},
     parts::{Condition, Node},
-    property::Property,
+    property::{Property, SINGLE_LEADER},
     protocol::{Notion, Protocol, Standing},
+    scenario::Scenario,
+    search::{Limits, search},
     world::{Rules, World},
 };
 use std::{
-    borrow::Cow, collections::BTreeMap, collections::HashSet, fmt, rc::Rc, str::FromStr,
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    fmt,
+    str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -214,7 +221,95 @@ fn two_worlds_are_the_same_when_all_their_parts_are_equal() {
     assert_eq!(fire(&[3, 1, 2, 5, 9]), fire(&[2, 1, 5, 3, 9]));
 }
 
+#[test]
+fn workers_are_the_nodes_with_the_highest_numbers() {
+    let begin = begin("joined 1, workers 2", "n2 command 0: send @n0 a, monitor @n1");
+    let sent = begin.after("command n2");
+    assert_eq!([sent.link(2, 0).as_str(), &sent.monitors(2)], ["a from n2", "@n1"]);
+    let told = sent.after("crash n1, deliver n2 n0");
+    assert_eq!([told.link(1, 2).as_str(), &told.history(0)], ["down @n1", "n0 a from n2"]);
+    assert_eq!(begin.reason("command n3"), "there is no n3: the nodes are n0 to n2");
+}
+
+#[test]
+fn a_new_life_hears_nothing_of_the_old_one_and_comes_behind_what_that_had_sent() {
+    let script = "n0 command 0: send @n1 a, monitor @n1 | n1 command 0: send @n0 b
+        | n1#1 start n0: send @n0 c";
+    let sent = begin("joined 2, restarts 1", script).after("command n0, command n1");
+    let again = sent.after("crash n1, restart n1 n0");
+    assert_eq!([again.link(0, 1), again.monitors(0)], ["", ""]);
+    assert_eq!(again.link(1, 0), "b from n1, down @n1, c from n1#1");
+}
+
+#[test]
+fn an_old_address_leads_nowhere_and_a_name_to_whoever_lives_there_now() {
+    let script = "n0 command 0: send n1 a, send n1#1 b, send @n1 c, monitor n1, monitor n1#1,
+        monitor @n1, send n1#2 d | n0 command 1: demonitor n1, demonitor n1#1 | n1#1 start n0:";
+    let told = begin("joined 2, restarts 2", script).after("crash n1, restart n1 n0, command n0");
+    assert_eq!([told.link(0, 1), told.link(1, 0)], ["b from n0, c from n0", "down n1"]);
+    assert_eq!(told.monitors(0), "@n1, n1#1");
+    let dead = told.after("crash n1");
+    assert_eq!(dead.link(1, 0), "down n1, down @n1, down n1#1");
+    assert_eq!(dead.after("restart n1 n0").history(1), "n1#2 start n0");
+    let forgotten = told.after("command n0");
+    assert_eq!([forgotten.link(1, 0), forgotten.monitors(0)], ["", "@n1"]);
+}
+
 // Section 3: what can happen next.
+
+#[test]
+fn where_nobody_needs_a_contact_every_node_may_begin_idle_and_comes_up_once() {
+    let begin = begin("idle 1, workers 1, starts 2, crashes 0", "n1 start: say a, send @n0 b");
+    assert_eq!([begin.condition(0), begin.condition(1)], ["Idle", "Idle"]);
+    assert_eq!(begin.enabled(), ["start n0", "start n1"].map(action));
+    let started = begin.after("start n0, start n1");
+    assert_eq!([started.history(0), started.history(1)], ["n0 start", "a"]);
+    assert_eq!(started.link(1, 0), "b from n1");
+    assert_eq!(started.enabled(), [action("deliver n1 n0")]);
+    assert_eq!(begin.cost("start n1"), [1, 0, 0, 0, 0]);
+    assert_eq!(self::begin("idle 1", "n0 start: say a, say b, say c").cuts("start n0"), "1, 2");
+}
+
+#[test]
+fn a_crashed_node_comes_up_in_a_new_life_with_its_stable_storage_and_nothing_else() {
+    let script = "n1 command 0: say a, persist b, set 7, monitor @n0 | n0 command 0: monitor @n1
+        | n1#1 command 1: persist c";
+    let crashed = begin("joined 2, restarts 9", script).after("command n0, command n1, crash n1");
+    let again = crashed.after("restart n1 n0");
+    assert_eq!(crashed.cost("restart n1 n0"), [0, 0, 0, 0, 1]);
+    assert!(again.condition(1).starts_with("Up"));
+    assert_eq!([again.history(1), again.stable(1)], ["a, n1#1 start n0 with b", "b"]);
+    assert_eq!([again.timers(1), again.monitors(1)], ["", ""]);
+    assert_eq!((again.node(1).life, again.node(1).issued), (1, 1));
+    let third = again.after("crash n1, restart n1 n0");
+    assert_eq!(third.history(1), "a, n1#1 start n0 with b, n1#2 start n0 with b");
+}
+
+#[test]
+fn where_storage_is_lost_a_new_life_finds_none() {
+    let script = "n1 command 0: persist b";
+    let crashed = begin("joined 2, restarts 9, storage lost", script).after("command n1, crash n1");
+    assert_eq!(crashed.stable(1), "b");
+    let again = crashed.after("restart n1 n0");
+    assert_eq!([again.history(1), again.stable(1)], ["n1#1 start n0", ""]);
+}
+
+#[test]
+fn only_a_crashed_node_is_restarted_through_whoever_is_up_and_that_is_not_cut_short() {
+    let script = "n1#1 start n0: say a, say b | n2 command 0: stop";
+    let begin = begin("joining 4, restarts 1", script).after("start n1 n0, start n2 n0");
+    let ended = begin.after("crash n1, command n2");
+    let restarts = |scene: &Scene| {
+        let all = scene.enabled().into_iter().map(|action| action.to_string());
+        listed(all.filter(|action| action.starts_with("restart")))
+    };
+    assert_eq!([restarts(&begin), restarts(&ended)], ["", "restart n1, through n0"]);
+    assert_eq!(restarts(&ended.after("restart n1 n0, crash n1")), "");
+    // With nobody up there is no restart.
+    assert_eq!(restarts(&ended.after("crash n0")), "");
+    let alone = self::begin("joined 1, restarts 1, contact none", "").after("crash n0");
+    assert_eq!(alone.after("restart n0").history(0), "n0#1 start");
+}
 
 #[test]
 fn the_founder_is_up_from_the_beginning_and_costs_no_start() {
@@ -328,13 +423,69 @@ fn every_emitted_effect_counts_and_none_behind_a_stop() {
 }
 
 #[test]
+fn an_unlimited_timeout_costs_nothing_but_must_change_something() {
+    let script = "n0 command 0: set 7 | n0 timeout 7: send @n1 a, set 7 | n1 a from n0: ";
+    let [limited, unlimited] = ["9", "unlimited"]
+        .map(|times| begin(&format!("joined 2, timeouts {times}"), script).after("command n0"));
+    assert_eq!(unlimited.cost("timeout n0 7"), [0; 5]);
+    assert_eq!(unlimited.cuts("timeout n0 7"), "1");
+    let ticks = "timeout n0 7, deliver n0 n1, timeout n0 7, deliver n0 n1";
+    assert!(unlimited.after(ticks).can("timeout n0 7"));
+    for (scene, fires) in [(&limited, true), (&unlimited, false)] {
+        // The first makes another state: that of having met the timer.
+        let alone = scene.after("crash n1, timeout n0 7");
+        assert_eq!((alone.can("timeout n0 7"), alone.is_settled()), (fires, !fires));
+        assert_eq!(alone.cuts("timeout n0 7"), if fires { "1" } else { "" });
+    }
+    // A monitor of the dead puts one more Down on the link, again and again.
+    let script = "n0 command 0: set 7 | n0 timeout 7: monitor @n1, set 7 | n0 down @n1:";
+    let watching = begin("joined 2, timeouts unlimited", script);
+    let told = watching.after("command n0, crash n1, timeout n0 7, deliver n1 n0, timeout n0 7");
+    assert!(told.after("deliver n1 n0").can("timeout n0 7"));
+}
+
+#[test]
+fn worlds_beyond_the_bound_are_neither_counted_nor_expanded_nor_are_the_steps_to_them() {
+    let script = "n0 command 0: set 1, set 10 | n0 timeout 1: | n0 timeout 10:";
+    let count = |environment: &str| {
+        let begin = begin(environment, script);
+        let found = search(&begin.rules, &[], Limits::default(), &mut |_| {});
+        (found.states, found.transitions, found.settled)
+    };
+    // "timeout 10" has ten letters.
+    assert_eq!(count("joined 1, crashes 0"), (6, 5, 2));
+    assert_eq!(count("joined 1, crashes 0, letters 10"), (6, 5, 2));
+    // That time-out can still happen, so nothing is settled here.
+    assert_eq!(count("joined 1, crashes 0, letters 9"), (3, 2, 0));
+    // Only nodes that are up are measured.
+    let beyond = begin("joined 1, letters 9", script).after("command n0, timeout n0 10");
+    let within = |scene: &Scene| scene.rules.is_within_bound(&scene.world);
+    assert_eq!((within(&beyond), within(&beyond.after("crash n0"))), (false, true));
+}
+
+#[test]
+fn the_report_of_a_bounded_search_says_so() {
+    let scenario = Scenario::builder().nodes(1).start(Start::Idle).property(&SINGLE_LEADER);
+    for (scenario, bounded) in [(scenario.clone().bound("letters", 9), true), (scenario, false)] {
+        let puppet = Puppet { script: BTreeMap::new(), through_contact: false };
+        let scenario = scenario.build().expect("it fits");
+        let report = check(puppet, &scenario, Limits::default(), &mut |_| {});
+        assert_eq!((report.bounded, report.complete, report.states), (bounded, true, 2));
+    }
+}
+
+#[test]
 fn find_says_why_an_action_is_not_possible() {
     let script = "n0 command 0: say a, set 7 | n0 command 1:";
-    let begun = begin("joining 3", script);
+    let begun = begin("joining 3, restarts 1", script);
     let started = begun.after("start n1 n0, command n0, command n0");
     let busy = begin("joining 3", "n0 start: set 7, send @n0 a");
     let broke = begin("joining 3, starts 0, commands 0, timeouts 0, crashes 0", script);
-    let no_crash = begin("joining 3, crashes 0", script);
+    let no_crash = begin("joining 3, crashes 0, restarts 0", script);
+    let (alone, crashed) = (begin("idle 2", ""), started.after("crash n1"));
+    let ticking =
+        begin("joined 1, timeouts unlimited", "n0 command 0: set 7 | n0 timeout 7: set 7")
+            .after("command n0, timeout n0 7");
     let reasons = [
         (&begun, "command n9, start n1 n9", "there is no n9"),
         (&begun, "deliver n3 n0", "there is no n3"),
@@ -347,13 +498,20 @@ fn find_says_why_an_action_is_not_possible() {
         (&begun, "deliver n1 n0", "the link from n1 to n0 is empty"),
         (&begun, "timeout n0 7", "not armed"),
         (&busy, "timeout n0 7", "still something to deliver"),
+        (&ticking, "timeout n0 7", "would change nothing"),
+        (&started, "restart n1 n0", "n1 has not crashed"),
+        (&crashed, "restart n1 n2", "n2 is not up"),
+        (&crashed, "restart n1, start n2", "name a node that is up"),
+        (&crashed, "restart n1 n0 cut 1", "cannot crash within its restart"),
+        (&no_crash, "restart n1 n0", "budget"),
+        (&alone.after("start n0"), "start n1 n0", "leave out the contact"),
         (&begun, "command n0 cut 0", "cannot crash behind 0"),
         (&begun, "command n0 cut 2", "cannot crash behind 2"),
         (&begun, "crash n0 cut 1", "cannot crash behind 1"),
     ];
     let each = reasons.iter().flat_map(|row| items(row.1).map(move |text| (row.0, text, row.2)));
     let wrong = each.filter_map(|(scene, text, reason)| {
-        let why = scene.rules.find(&scene.world, &action(text)).expect_err(text);
+        let why = scene.reason(text);
         (!why.contains(reason)).then(|| format!("{text}: expected `{reason}`, found `{why}`"))
     });
     assert_eq!(wrong.collect::<Vec<_>>(), [""; 0]);
@@ -363,16 +521,17 @@ fn find_says_why_an_action_is_not_possible() {
 
 #[test]
 fn a_world_is_settled_when_nothing_but_faults_can_happen() {
-    // Crashes are left in all of them. With nobody up there is no start.
+    // Crashes and restarts are left in all of them. With nobody up there is no start.
     let (sends, sets) = ("n0 command 0: send @n1 a", "n0 command 0: set 7");
     let cases = [
         ("joining 2", "", "", ["start n1 n0", "crash n0"]),
+        ("idle 1", "", "", ["start n0", "start n0"]),
         ("joined 1", "n0 command 0:", "", ["command n0", "crash n0"]),
         ("joined 2", sends, "command n0", ["deliver n0 n1", "crash n1"]),
         ("joined 1", sets, "command n0", ["timeout n0 7", "crash n0"]),
     ];
     for (environment, script, actions, ends) in cases {
-        let scene = begin(environment, script).after(actions);
+        let scene = begin(&format!("{environment}, restarts 9"), script).after(actions);
         let settled = ends.map(|end| scene.after(end).is_settled());
         assert_eq!((scene.is_settled(), settled), (false, [true, true]), "{environment}, {script}");
     }
@@ -384,21 +543,36 @@ fn a_world_is_settled_when_nothing_but_faults_can_happen() {
 #[test]
 fn settled_and_enabled_agree_in_every_reachable_world() {
     let script = "n0 command 0: monitor @n1, send @n1 a, set 7 | n1 down @n0: demonitor @n0, stop
-        | n1 start n0: monitor @n0, send @n1 b, send @n0 c";
-    for timers in ["late", "any"] {
-        let environment = format!("joining 3, crashes 2, timeouts 1, timers {timers}");
-        let mut open = vec![begin(&environment, script)];
-        let (mut seen, mut settled) = (HashSet::from([open[0].world.clone()]), 0);
-        while let Some(scene) = open.pop() {
-            let enabled = scene.enabled();
-            let only_crashes = enabled.iter().all(|action| action.to_string().starts_with("crash"));
-            assert_eq!(scene.is_settled(), only_crashes, "{enabled:?}");
-            settled += usize::from(only_crashes);
-            let next = enabled.into_iter().map(|action| scene.take(&action));
-            open.extend(next.filter(|scene| seen.insert(scene.world.clone())));
+        | n1 start n0: monitor @n0, send @n1 b, send @n0 c | n1 start: send @n0 c, set 7
+        | n0 timeout 7: set 7, send @n1 d | n1 d from n0: | n1#1 d from n0: | n1#2 d from n0:
+        | n0#1 start n1: set 7, send @n2 e";
+    let begins = ["joining 3", "joined 2, workers 1", "joined 2, contact none", "idle 2", "idle 3"];
+    let timeouts = ["1", "1, timers any", "unlimited"];
+    for (begin, timeouts) in begins.iter().flat_map(|begin| timeouts.map(|times| (begin, times))) {
+        for faults in ["crashes 2", "crashes 2, restarts 1", "crashes 1, restarts 2"] {
+            assert_settled_and_enabled_agree(
+                &format!("{begin}, timeouts {timeouts}, {faults}"),
+                script,
+            );
         }
-        assert!(0 < settled && settled < seen.len());
     }
+}
+
+fn assert_settled_and_enabled_agree(environment: &str, script: &str) {
+    let mut open = vec![begin(environment, script)];
+    let (mut seen, mut settled) = (HashSet::from([open[0].world.clone()]), 0);
+    while let Some(scene) = open.pop() {
+        let enabled = scene.enabled();
+        let is_fault = |action: &ActionOf<Puppet>| {
+            matches!(action.choice, Choice::Crash { .. } | Choice::Restart { .. })
+        };
+        let only_faults = enabled.iter().all(is_fault);
+        assert_eq!(scene.is_settled(), only_faults, "{environment}: {enabled:?}");
+        settled += usize::from(only_faults);
+        let next = enabled.into_iter().map(|action| scene.take(&action));
+        open.extend(next.filter(|scene| seen.insert(scene.world.clone())));
+    }
+    assert!(0 < settled && settled < seen.len(), "{environment}");
 }
 
 // The puppet and its stage.
@@ -430,8 +604,9 @@ impl Machine for Puppet {
     type Observation = String;
 
     fn start(&self, boot: Boot<String>) -> (State, Vec<EffectOf<Self>>) {
-        let contact = boot.contact.map(|contact| format!(" {contact}"));
-        self.react(boot.me, format!("start{}", contact.unwrap_or_default()))
+        let contact = boot.contact.map(|contact| format!(" {contact}")).unwrap_or_default();
+        let stable = boot.stable.map(|stable| format!(" with {stable}")).unwrap_or_default();
+        self.react(boot.me, format!("start{contact}{stable}"))
     }
 
     fn step(&self, (me, _): State, event: EventOf<Self>) -> (State, Vec<EffectOf<Self>>) {
@@ -552,7 +727,7 @@ fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 /// A world under its rules.
 #[derive(Clone)]
 struct Scene {
-    rules: Rc<Rules<Puppet>>,
+    rules: Arc<Rules<Puppet>>,
     world: World,
 }
 
@@ -597,7 +772,7 @@ fn begin(environment: &str, script: &str) -> Scene {
     let effects = |(event, does): (&str, &str)| (event.into(), items(does).map(effect).collect());
     let puppet = Puppet { script: rows.map(effects).collect(), through_contact };
     let rules = Rules::new(puppet, setting);
-    Scene { world: rules.initial(), rules: Rc::new(rules) }
+    Scene { world: rules.initial(), rules: Arc::new(rules) }
 }
 
 /// What a part of a node holds.
@@ -624,6 +799,11 @@ impl Scene {
         let mut enabled = vec![];
         self.rules.enabled(&self.world, &mut enabled);
         enabled.into_iter().map(|enabled| enabled.action).collect()
+    }
+
+    /// Why an action is not possible.
+    fn reason(&self, text: &str) -> String {
+        self.rules.find(&self.world, &action(text)).expect_err(text)
     }
 
     fn can(&self, text: &str) -> bool {

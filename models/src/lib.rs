@@ -20,7 +20,9 @@
 //! `holds` is said only of a search that ran to its end and that found the property's witness, a world in
 //! which it was at stake. `violated` comes with a shortest run. `unwitnessed`: nothing violates it, but
 //! nothing put it to the test either. `unknown`: a limit cut the search. Every verdict is about one
-//! environment: a number of nodes and the budgets of what may happen; it says nothing about more.
+//! environment: a number of nodes and the budgets of what may happen; it says nothing about more. Where
+//! the environment has a bound on what can grow for ever, worlds beyond it are left out, and every
+//! verdict is called `bounded`.
 //!
 //! A *settled* property is judged where the protocol has nothing left to do. That is sound as long as no
 //! run goes round for ever. Such a livelock is not looked for yet: a protocol whose deliveries can form a

@@ -100,9 +100,9 @@ impl Profile {
         followed && self.presence == Presence::Up(Standing::Leading)
     }
 
-    /// The terms in which it was elected.
+    /// The terms in which it was elected, in whichever life.
     pub(crate) fn terms(&self) -> impl Iterator<Item = u64> {
-        let own = self.views.iter().filter(|view| view.leader == self.me);
+        let own = self.views.iter().filter(|view| view.leader.node == self.me.node);
         own.map(|view| view.number)
     }
 
