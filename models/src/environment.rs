@@ -17,7 +17,7 @@ pub struct Environment {
     /// How many nodes there are that may lead.
     pub nodes: u16,
     /// How many come on top that never do: the nodes with the highest numbers.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub workers: u16,
     /// How the group begins.
     pub start: Start,
@@ -157,7 +157,7 @@ impl Storage {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_none(count: &u16) -> bool {
+fn is_zero(count: &u16) -> bool {
     *count == 0
 }
 

@@ -18,7 +18,8 @@ pub enum Known {
 }
 
 /// Evaluates an expression with the machine that a name stands for, as it is in an environment: some
-/// are told how many nodes there are.
+/// are told how many nodes there are. There is one for every environment that passes
+/// [`Environment::check`]; only the machine can say whether the environment suits it.
 #[macro_export]
 macro_rules! with_protocol {
     ($known:expr, $environment:expr, $protocol:ident => $body:expr) => {{

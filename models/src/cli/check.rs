@@ -29,8 +29,6 @@ use std::{
 /// Without patterns: every scenario that is not marked nightly. Or make one on the line:
 ///
 ///   interrex check --protocol gms3 --nodes 4 --start joined --budget commands=3,crashes=2
-///
-/// What has a bound is about the worlds within it; its verdicts say so.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::EXIT_CODES)]
 pub(super) struct Check {
@@ -95,7 +93,7 @@ struct Made {
     /// What can happen how often: starts, commands, timeouts (a number or unlimited), crashes, restarts
     #[arg(long, value_name = "NAME=N,…", requires = "protocol", value_delimiter = ',', value_parser = parse_budget)]
     budget: Vec<(Budget, Times)>,
-    /// Leave out worlds beyond this value of the protocol's measure
+    /// Leave out worlds beyond this value of the protocol's measure; every verdict is then called bounded
     #[arg(long, value_name = "NAME=N", requires = "protocol")]
     bound: Option<Bound>,
     /// Only these properties
