@@ -11,6 +11,7 @@
 //! | [`parts`] | what worlds are made of, hash-consed, with remembered steps |
 //! | [`profile`], [`property`] | what properties see of a node, and the properties |
 //! | [`search`] | the exhaustive search, by stateright |
+//! | [`lasso`] | fair runs that go round for ever |
 //! | [`scenario`], [`check`](mod@check) | what is expected, and how what was found compares with it |
 //! | [`trace`], [`mod@replay`], [`diagram`] | runs that are kept, run again, drawn |
 //! | [`registry`] | the protocols that can be chosen by name |
@@ -23,8 +24,10 @@
 //! environment: a number of nodes and the budgets of what may happen; it says nothing about more.
 //!
 //! A *settled* property is judged where the protocol has nothing left to do. That is sound as long as no
-//! run goes round for ever. Such a livelock is not looked for yet: a protocol whose deliveries can form a
-//! cycle must not be trusted with a `holds` of that kind.
+//! fair run goes round for ever. Such a [livelock](lasso) is a failure of its own, the property
+//! `no-livelock`: its `holds` needs a complete search and no witness, its counterexample is a *lasso*, a
+//! stem and a loop. It is looked for only where it is asked for: a `holds` of a settled property in a
+//! scenario that leaves it out says nothing of runs that never settle.
 //!
 //! # Decisions, and why
 //!
@@ -53,6 +56,7 @@ pub mod check;
 pub mod diagram;
 pub mod environment;
 pub mod file;
+pub mod lasso;
 mod memo;
 mod memory;
 pub mod parts;
