@@ -3,6 +3,7 @@
 
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId};
 use interrex_models::{
+    action::Choice,
     check::{Report, Verdict, check},
     diagram,
     environment::{Budget, Environment, Start, Timers},
@@ -12,8 +13,10 @@ use interrex_models::{
     replay::{Mode, Outcome, Replay, replay},
     scenario::{Expected, Scenario},
     search::Limits,
-    trace::Trace,
+    trace::{Trace, TraceStep},
+    world::{Rules, World},
 };
+use proptest::{collection::vec, prelude::*};
 use std::{collections::BTreeMap, num::NonZeroU64, str::FromStr, time::Duration};
 
 const PING_PONG: &str = "n0 command 0: send @n1 ping | n1 ping from n0: send @n0 pong
@@ -159,6 +162,111 @@ fn a_search_for_livelocks_that_is_cut_short_never_says_that_there_are_none() {
     assert_eq!((whole.complete, whole.properties[0].steps), (true, Some(3)));
 }
 
+/// An effect, or none, for each thing that can happen to three puppets.
+fn random_script() -> impl Strategy<Value = String> {
+    let send = (0..3, "[ab]").prop_map(|(to, message)| format!("send @n{to} {message}"));
+    let send = send.boxed();
+    let one = prop_oneof![
+        5 => send.clone(),
+        1 => Just(String::new()),
+        1 => Just("stop".into()),
+        1 => Just("set 7".into()),
+    ];
+    let rows = (0..3).flat_map(|me| {
+        let signals =
+            (0..3).flat_map(move |from| ["a", "b"].map(|m| format!("n{me} {m} from n{from}")));
+        signals.chain([format!("n{me} timeout 7")])
+    });
+    let rows: Vec<String> = rows.collect();
+    let commands = vec((0..3, prop_oneof![send.clone(), Just("set 7".into())]), 1..4);
+    (vec(one, rows.len()), commands).prop_map(move |(effects, commands)| {
+        let row = |(event, does): (&String, &String)| format!("{event}: {does}");
+        let mut script: Vec<_> = rows.iter().zip(&effects).map(row).collect();
+        // Those of one node at once, so that it has a single first command.
+        for node in 0..3 {
+            let own = commands.iter().filter(|(of, _)| *of == node).map(|(_, does)| does.clone());
+            let own: Vec<_> = own.collect();
+            if !own.is_empty() {
+                script.push(format!("n{node} command 0: {}", own.join(", ")));
+            }
+        }
+        script.join(" | ")
+    })
+}
+
+/// The steps to the nearest world through which a fair run can go round for ever, by what the words
+/// say: whatever reaches each other is a component, and who waits in all of it is looked up. None if
+/// there is no such world; an error if there are too many worlds to look at.
+fn nearest(scene: &Scene<'_>) -> Result<Option<usize>, ()> {
+    let rules = Rules::new(scene.puppet(), scene.environment());
+    let (mut worlds, mut edges, mut distances) = (vec![rules.initial()], vec![], vec![0]);
+    for from in 0.. {
+        let Some(world) = worlds.get(from).cloned() else { break };
+        let mut actions = vec![];
+        rules.enabled(&world, &mut actions);
+        for enabled in actions {
+            let next = rules.follow(&world, &enabled);
+            let to = worlds.iter().position(|known| *known == next).unwrap_or_else(|| {
+                worlds.push(next);
+                distances.push(distances[from] + 1);
+                worlds.len() - 1
+            });
+            edges.push((from, enabled.action.choice, to));
+        }
+        if worlds.len() > 300 {
+            return Err(());
+        }
+    }
+    let mut reaches = vec![vec![false; worlds.len()]; worlds.len()];
+    for (from, _, to) in &edges {
+        reaches[*from][*to] = true;
+    }
+    for via in 0..worlds.len() {
+        let onward = reaches[via].clone();
+        for row in reaches.iter_mut().filter(|row| row[via]) {
+            row.iter_mut().zip(&onward).for_each(|(reached, further)| *reached |= further);
+        }
+    }
+    let is_fair = |at: usize| {
+        let with = |other: usize| reaches[at][other] && reaches[other][at];
+        let component: Vec<_> = (0..worlds.len()).filter(|other| with(*other)).collect();
+        let taken = |choice| {
+            edges.iter().any(|(from, taken, to)| with(*from) && with(*to) && *taken == choice)
+        };
+        let always =
+            |waits: &dyn Fn(&World) -> bool| component.iter().all(|at| waits(&worlds[*at]));
+        let nodes = (0..3).map(NodeId);
+        let mut links = nodes.clone().flat_map(|from| (0..3).map(move |to| (from, NodeId(to))));
+        let late = |(from, to)| {
+            always(&|world| !rules.signals(world, from, to).is_empty())
+                && !taken(Choice::Deliver { from, to })
+        };
+        let overdue = |node| {
+            always(&|world| rules.node(world, node).timers.contains(&7))
+                && worlds[at].budgets()[Budget::Timeouts] > 0
+                && !taken(Choice::Timeout { node, timer: 7 })
+        };
+        !component.is_empty() && !links.any(late) && !nodes.clone().any(overdue)
+    };
+    Ok((0..worlds.len()).filter(|at| is_fair(*at)).map(|at| distances[at]).min())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn what_is_found_is_what_there_is(script in random_script(), late in any::<bool>(), timeouts in 0..3_u8) {
+        let timers = if late { Timers::Late } else { Timers::Any };
+        let scene = Scene { timers, timeouts, ..Scene::of(3, &script) };
+        let nearest = nearest(&scene);
+        prop_assume!(nearest.is_ok());
+        match nearest {
+            Ok(Some(steps)) => prop_assert_eq!(scene.lasso().loop_from, Some(steps)),
+            _ => prop_assert!(scene.holds()),
+        }
+    }
+}
+
 // The stage: machines that do what their script says and remember nothing.
 
 struct Puppet(BTreeMap<String, Vec<EffectOf<Puppet>>>);
@@ -223,8 +331,7 @@ fn parse<T: FromStr>(text: &str) -> T {
 }
 
 fn actions(trace: &Trace) -> Vec<String> {
-    let action =
-        |step: &interrex_models::trace::TraceStep| step.action::<u8>().map(|a| a.to_string());
+    let action = |step: &TraceStep| step.action::<u8>().map(|a| a.to_string());
     trace.steps.iter().map(|step| action(step).expect("an action")).collect()
 }
 
@@ -250,15 +357,18 @@ impl<'a> Scene<'a> {
         Puppet(rows.map(|(event, does)| (event.into(), effects(does))).collect())
     }
 
-    fn check(&self, limits: Limits) -> Report {
+    fn environment(&self) -> Environment {
         let given = [(Budget::Commands, 9), (Budget::Timeouts, self.timeouts)].into();
-        let environment = Environment::new(self.nodes, Start::Joined, self.timers, &given);
+        Environment::new(self.nodes, Start::Joined, self.timers, &given).expect("it fits")
+    }
+
+    fn check(&self, limits: Limits) -> Report {
         let scenario = Scenario {
             name: "a scene".into(),
             protocol: Puppet::NAME.into(),
             summary: String::new(),
             nightly: false,
-            environment: environment.expect("it fits"),
+            environment: self.environment(),
             states: None,
             properties: vec![(&NO_LIVELOCK, Some(Expected::Holds))],
         };

@@ -43,6 +43,10 @@
 //!   violated only, on one thread, where stateright's breadth-first search is exact: so a counterexample
 //!   is a shortest one, and the same one on any number of threads. Where two are equally short, the
 //!   search meets fault-free actions first.
+//! * **Livelocks are looked for apart**, and only where a scenario asks: by a depth-first search of our
+//!   own, which keeps a fingerprint of each world, and full worlds only on its way. stateright keeps no
+//!   edges, and its `eventually` misses cycles. It adds about half of the time, and no memory to the
+//!   peak.
 //! * **Judgements are remembered for each list of profiles**, in a trie: many worlds differ in nothing
 //!   that a property reads.
 //! * **Traces are named after scenarios**, `traces/<protocol>/<property>.<scenario>.json`, not after
