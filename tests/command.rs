@@ -113,6 +113,8 @@ fn check_answers_programs_with_an_object_a_line() {
             .expect("a path")
             .ends_with("no-lost-message-validity.joined-3-busy.json")
     );
+    let last = rows.last().expect("a row");
+    assert_eq!((&last["name"], &last["kind"]), (&"no-livelock".into(), &"fair".into()));
     let holds = rows.iter().find(|row| row["verdict"] == "holds").expect("a row");
     assert_eq!((&holds["steps"], &holds["trace"]), (&Value::Null, &Value::Null));
 }
@@ -255,7 +257,9 @@ fn a_scenario_that_is_wrong_is_refused_with_its_place() {
 fn list_names_every_protocol_scenario_and_property() {
     let (code, out, _) = interrex(["list"]);
     assert_eq!(code, 0);
-    for name in ["gms3 ", "gms3/joining-3 ", "single-leader ", "no-lost-message-validity "] {
+    for name in
+        ["gms3 ", "gms3/joining-3 ", "single-leader ", "no-lost-message-validity ", "no-livelock "]
+    {
         assert!(
             out.lines().any(|line| line.trim_start().starts_with(name)),
             "{name:?} is not in {out}"
@@ -401,6 +405,25 @@ fn nodes_and_timers_that_do_not_exist_are_no_step() {
         let (code, drawn, _) = replay(&path, &["--schedule-only", "--format", "diagram"]);
         assert!(code == 0 && drawn.contains("left out: "), "{drawn}");
     }
+}
+
+/// gms3 has no livelock, so this is none; the place where it would begin is shown all the same.
+#[test]
+fn where_a_run_would_go_round_is_shown() {
+    let (_folder, path) = altered(|trace| {
+        trace["property"] = "no-livelock".into();
+        trace["loop_from"] = 2.into();
+    });
+    for (more, shows) in [
+        (&[][..], "\n\n  ⟲  from here, for ever\n\n  3  deliver n0 → n2\n"),
+        (&["--format", "diagram"], "from here, for ever\n    3"),
+        (&["--format", "json"], r#""begins_loop":true"#),
+    ] {
+        let (code, out, _) = replay(&path, more);
+        assert!(code == 1 && out.matches(shows).count() == 1, "{out}");
+    }
+    let (code, out, _) = replay(&path, &["--schedule-only"]);
+    assert!(code == 0 && out.ends_with("no-livelock is not violated in this run\n"), "{out}");
 }
 
 /// What is unsaid may not be as expected, so it does not end with 0.

@@ -218,3 +218,22 @@ fn if_followers_overlook_views_members_do_not_agree_on_one() {
     };
     assert_costs(Mutant { after: overlook, ..UNALTERED }, &[&property::AGREEMENT]);
 }
+
+#[test]
+fn if_a_leader_passes_requests_on_they_go_round_for_ever() {
+    let pass_on = |(state, effects): Step| match (state, effects.last()) {
+        (
+            State::Leader(mut leader),
+            Some(Effect::Observe(Observation::Delivered { message, .. })),
+        ) => {
+            leader.next -= 1;
+            let first = leader.followers.front().map(|first| Effect::Send {
+                to: (*first).into(),
+                message: Message::Mcast(*message),
+            });
+            (State::Leader(leader), first.into_iter().collect())
+        }
+        (state, _) => (state, effects),
+    };
+    assert_costs(Mutant { after: pass_on, ..UNALTERED }, &[&property::NO_LIVELOCK]);
+}

@@ -17,9 +17,10 @@ use std::{fmt, sync::Arc, time::Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The search ran to its end, no world violates it, and in one it was at stake.
+    /// The search ran to its end, no world violates it, and in one it was at stake, if it is of a
+    /// kind that needs that.
     Holds,
-    /// A world violates it.
+    /// A world violates it, or a run that goes round for ever.
     Violated,
     /// The search ran to its end, but the property was never at stake.
     Unwitnessed,
@@ -99,7 +100,7 @@ pub struct Row {
     pub verdict: Verdict,
     /// What should have been.
     pub expected: Option<Verdict>,
-    /// The actions in a shortest counterexample.
+    /// The actions in a shortest counterexample; in that of a livelock, stem and loop together.
     pub steps: Option<usize>,
     /// How many they should have been.
     pub expected_steps: Option<usize>,
@@ -157,11 +158,12 @@ pub fn check<P: Protocol>(
         let counterexample = finding
             .counterexample
             .as_ref()
-            .map(|run| Trace::record(&rules, &scenario.name, finding.property.name, run));
+            .map(|run| Trace::record(&rules, &scenario.name, finding.property.name, run))
+            .map(|trace| Trace { loop_from: finding.loop_from, ..trace });
         Row {
             name: finding.property.name,
             kind: finding.property.kind,
-            verdict: verdict(findings.complete, finding),
+            verdict: verdict(finding),
             expected: expected.map(Expected::verdict),
             steps: counterexample.as_ref().map(|trace| trace.steps.len()),
             expected_steps: expected.and_then(Expected::steps),
@@ -193,12 +195,12 @@ pub fn check<P: Protocol>(
     }
 }
 
-fn verdict<P: Protocol>(complete: bool, finding: &Finding<P>) -> Verdict {
+fn verdict<P: Protocol>(finding: &Finding<P>) -> Verdict {
     if finding.violated {
         Verdict::Violated
-    } else if !complete {
+    } else if !finding.complete {
         Verdict::Unknown
-    } else if finding.witnessed {
+    } else if finding.witnessed || !finding.property.kind.needs_witness() {
         Verdict::Holds
     } else {
         Verdict::Unwitnessed

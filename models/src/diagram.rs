@@ -16,7 +16,7 @@ const DISTANCE: usize = 12;
 ///
 /// Time goes down; a column is a node. `●` is a step: an arrow to it is the signal that it took, which
 /// may have been sent much earlier. Beside it stands what was met, and below what was done. `✕` is the
-/// end of a life.
+/// end of a life, and `⟲` stands where what could go round for ever begins.
 #[must_use]
 pub fn draw(up: &[bool], steps: &[Replayed]) -> String {
     let mut drawing = Drawing { up: up.to_vec(), text: String::new() };
@@ -26,6 +26,9 @@ pub fn draw(up: &[bool], steps: &[Replayed]) -> String {
     }
     drawing.text
 }
+
+/// Where what could go round for ever begins.
+pub const LOOP: &str = "⟲";
 
 struct Drawing {
     up: Vec<bool>,
@@ -46,6 +49,11 @@ impl Drawing {
 
     fn step(&mut self, step: &Replayed) {
         let node = usize::from(step.node.0);
+        if step.begins_loop {
+            let mut line = self.lifelines();
+            put(&mut line, 4, LOOP);
+            self.write(&line, "from here, for ever");
+        }
         let mut line = self.lifelines();
         put(&mut line, 2, &format!("{:>3}", step.step));
         if let Some(reason) = &step.left_out {

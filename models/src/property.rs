@@ -38,6 +38,30 @@ pub enum Kind {
     Safety,
     /// In every world in which the protocol has nothing left to do.
     Settled,
+    /// On every fair run, as a whole: on cycles, since budgets end all others.
+    Fair,
+}
+
+impl Kind {
+    /// Whether such a property is judged in a world, settled or not.
+    #[must_use]
+    pub fn is_judged(self, settled: bool) -> bool {
+        match self {
+            Self::Safety => true,
+            Self::Settled => settled,
+            Self::Fair => false,
+        }
+    }
+
+    /// Whether such a property holds only if a world shows that it was at stake. What is claimed of
+    /// runs is at stake on every one: there a complete search is enough.
+    #[must_use]
+    pub fn needs_witness(self) -> bool {
+        match self {
+            Self::Safety | Self::Settled => true,
+            Self::Fair => false,
+        }
+    }
 }
 
 impl Property {
@@ -82,6 +106,7 @@ pub const ALL: &[&Property] = &[
     &LEADER_EXISTS,
     &AGREEMENT,
     &NOBODY_STOPPED,
+    &NO_LIVELOCK,
 ];
 
 /// No two nodes lead at the same time.
@@ -356,6 +381,17 @@ pub const NOBODY_STOPPED: Property = Property {
         };
         nodes.iter().any(met_two)
     },
+};
+
+/// Every fair run settles. Settled properties depend on it: they say nothing of a run that never does.
+pub const NO_LIVELOCK: Property = Property {
+    name: "no-livelock",
+    kind: Kind::Fair,
+    claim: "no fair run goes round for ever",
+    at_stake: "nothing: a complete search is enough",
+    // No world shows it, and none is a witness: see `lasso`.
+    complain: |_, _| {},
+    witness: |_| false,
 };
 
 fn total_order(nodes: &[&Profile], complain: Complaints<'_>) {

@@ -5,6 +5,7 @@
 //! has become impossible, and asks whether the property holds now.
 
 use crate::{
+    lasso::Round,
     parts::{Condition, Input, Node},
     property::{Kind, Property},
     protocol::Protocol,
@@ -58,6 +59,9 @@ pub struct Replayed {
     /// Why it was left out, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
+    /// With it begins what could go round for ever.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub begins_loop: bool,
 }
 
 /// Something that is different at a node.
@@ -112,12 +116,26 @@ pub fn replay<P: Protocol>(
     mode: Mode,
     until: Option<usize>,
 ) -> Replay {
+    let mut replay = run(protocol, trace, property, mode, until);
+    if let Some(first) = trace.loop_from.and_then(|first| replay.steps.get_mut(first)) {
+        first.begins_loop = true;
+    }
+    replay
+}
+
+fn run<P: Protocol>(
+    protocol: P,
+    trace: &Trace,
+    property: &Property,
+    mode: Mode,
+    until: Option<usize>,
+) -> Replay {
     let rules = Rules::new(protocol, trace.environment.clone());
     let mut world = rules.initial();
     let nodes = (0..trace.environment.size()).map(NodeId);
     let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
     let mut violated = violation(&rules, &world, property, 0);
-    let mut steps = vec![];
+    let (mut steps, mut round) = (vec![], None);
     let count = until.unwrap_or(trace.steps.len());
     for (recorded, step) in trace.steps.iter().zip(1..=count) {
         let action = recorded.action();
@@ -141,12 +159,33 @@ pub fn replay<P: Protocol>(
             let outcome = Outcome::Diverged { step, recorded, now };
             return Replay { up, steps, outcome };
         }
+        if trace.loop_from == Some(step - 1) {
+            round = Some(Round::begin(&rules, &world));
+        }
+        if let Some(round) = &mut round {
+            round.take(&enabled.action.choice, &next);
+        }
         world = next;
         violated = violated.or_else(|| violation(&rules, &world, property, step));
     }
-    let not_violated =
-        if count < trace.steps.len() { Outcome::Partial } else { Outcome::NotViolated };
+    let whole = count >= trace.steps.len();
+    if property.kind == Kind::Fair && whole && steps.iter().all(|step| step.left_out.is_none()) {
+        let closed = round.filter(|round| round.closes_in(&world));
+        violated = closed.and(trace.loop_from).map(|first| livelock(first, trace.steps.len()));
+    }
+    let not_violated = if whole { Outcome::NotViolated } else { Outcome::Partial };
     Replay { up, steps, outcome: violated.unwrap_or(not_violated) }
+}
+
+fn livelock(first: usize, last: usize) -> Outcome {
+    let place = match first {
+        0 => "where it began".into(),
+        first => format!("where it was after step {first}"),
+    };
+    let complaint = format!(
+        "the run comes back to {place}, and would go round for ever: nobody is kept waiting all around"
+    );
+    Outcome::Violated { after: last, complaints: vec![complaint] }
 }
 
 fn violation<P: Protocol>(
@@ -155,7 +194,7 @@ fn violation<P: Protocol>(
     property: &Property,
     after: usize,
 ) -> Option<Outcome> {
-    if property.kind == Kind::Settled && !rules.is_settled(world) {
+    if !property.kind.is_judged(rules.is_settled(world)) {
         return None;
     }
     let complaints = property.complaints(&rules.profiles(world));
@@ -187,6 +226,7 @@ fn show<P: Protocol>(
             .map(|(what, before, after)| Change { what, before, after })
             .collect(),
         left_out: None,
+        begins_loop: false,
     }
 }
 
@@ -201,6 +241,7 @@ fn left_out(step: usize, recorded: &TraceStep, reason: String) -> Replayed {
         effects: vec![],
         changes: vec![],
         left_out: Some(reason),
+        begins_loop: false,
     }
 }
 

@@ -20,6 +20,7 @@
 //! [expect.properties]                       # those that are not named are not checked
 //! single-leader = "holds"
 //! nobody-stopped = { violated = 6 }         # the steps of a shortest counterexample
+//! no-livelock = "holds"                     # what settled properties depend on
 //! ```
 //!
 //! A test writes the same with a [builder](Scenario::builder).

@@ -3,11 +3,13 @@
 //! A search has two passes. The first visits every reachable world, behind violations too, on as many
 //! threads as it may, and notes which properties are violated and which witnesses are found. The second
 //! looks only for what is violated, on one thread, where stateright's breadth-first search finds a
-//! shortest run, and always the same one. stateright's own limits, its `eventually` and its verdicts
+//! shortest run, and always the same one. Runs that go round for ever are looked for apart, if they are
+//! asked for: that is a search of its own, in [`lasso`](crate::lasso). stateright's own limits, its `eventually` and its verdicts
 //! are not used: a search that is cut short there still passes.
 
 use crate::{
     action::ActionOf,
+    lasso::livelock,
     memo::{Memo, remember},
     parts::Handle,
     profile::Profile,
@@ -32,8 +34,16 @@ pub struct Limits {
     pub threads: usize,
     /// No world is expanded behind this many.
     pub max_states: Option<NonZeroU64>,
-    /// No world is expanded later than this, in each pass.
+    /// No world is expanded later than this, in each pass: looking for livelocks is one, and throwing
+    /// a lasso at one another.
     pub max_time: Option<Duration>,
+}
+
+impl Limits {
+    /// When a pass that begins now must end. A time that no clock reaches is no limit.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.max_time.and_then(|time| Instant::now().checked_add(time))
+    }
 }
 
 impl Default for Limits {
@@ -65,13 +75,17 @@ pub struct Findings<P: Protocol> {
 pub struct Finding<P: Protocol> {
     /// Which.
     pub property: &'static Property,
-    /// A world violates it.
+    /// Every world on which it depends has been visited.
+    pub complete: bool,
+    /// A world violates it, or a run that goes round for ever.
     pub violated: bool,
     /// A world shows that it was at stake.
     pub witnessed: bool,
     /// A shortest run to a world that violates it. None if nothing does, or if a limit cut the second
     /// pass.
     pub counterexample: Option<Vec<ActionOf<P>>>,
+    /// Behind how many of its actions the counterexample begins to go round, if it does.
+    pub loop_from: Option<usize>,
 }
 
 /// What is reported while a search runs.
@@ -79,8 +93,19 @@ pub struct Finding<P: Protocol> {
 pub struct Progress {
     /// Different worlds met so far.
     pub states: u64,
-    /// The second pass: looking for shortest counterexamples.
-    pub shortening: bool,
+    /// What is being done.
+    pub pass: Pass,
+}
+
+/// The parts of a search, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Visiting every world.
+    Exploring,
+    /// Looking for shortest counterexamples.
+    Shortening,
+    /// Looking for runs that go round for ever.
+    GoingRound,
 }
 
 /// At most this many properties, one for each function in `judges`.
@@ -102,15 +127,18 @@ pub fn search<P: Protocol>(
     let explored = run(Search::new(rules, &judged, vec![], limits), progress);
 
     let tally = &explored.model().tally;
+    let complete = !tally.cut.load(Relaxed);
     let (violated, witnessed) = (tally.violated.load(Relaxed), tally.witnessed.load(Relaxed));
     let finding = |(row, property): (usize, &&'static Property)| Finding {
         property,
+        complete,
         violated: violated & (1 << row) != 0,
         witnessed: witnessed & (1 << row) != 0,
         counterexample: None,
+        loop_from: None,
     };
     let mut findings = Findings {
-        complete: !tally.cut.load(Relaxed),
+        complete,
         states: explored.unique_state_count() as u64,
         // The initial world, unless it is beyond the bound, is counted as generated, and as depth 1.
         transitions: (explored.state_count() as u64).saturating_sub(1),
@@ -132,6 +160,14 @@ pub fn search<P: Protocol>(
                 run.map(|run| run.into_iter().map(|enabled| enabled.action).collect());
         }
     }
+    for finding in &mut findings.properties {
+        if finding.property.kind == Kind::Fair {
+            let livelock = livelock(rules, limits, progress);
+            (finding.complete, finding.violated) = (livelock.complete, livelock.exists);
+            finding.loop_from = livelock.lasso.as_ref().map(|lasso| lasso.loop_from);
+            finding.counterexample = livelock.lasso.map(|lasso| lasso.run);
+        }
+    }
     findings
 }
 
@@ -141,13 +177,13 @@ fn run<P: Protocol>(
     progress: &mut dyn FnMut(Progress),
 ) -> impl Checker<Search<P>> + use<P> {
     let threads = search.limits.threads;
-    let shortening = !search.sought.is_empty();
+    let pass = if search.sought.is_empty() { Pass::Exploring } else { Pass::Shortening };
     let checker = search.checker().threads(threads).spawn_bfs();
     let mut pause = Duration::from_millis(1);
     while !checker.is_done() {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
-        progress(Progress { states: checker.unique_state_count() as u64, shortening });
+        progress(Progress { states: checker.unique_state_count() as u64, pass });
     }
     let checker = checker.join();
     checker.model().tally.over.store(true, Relaxed);
@@ -275,8 +311,7 @@ impl<P: Protocol> Search<P> {
             judged: Arc::clone(judged),
             sought,
             limits,
-            // A time that no clock reaches is no limit.
-            deadline: limits.max_time.and_then(|time| Instant::now().checked_add(time)),
+            deadline: limits.deadline(),
             tally: Tally::default(),
         }
     }
@@ -343,7 +378,7 @@ impl Judged {
     fn judge_anew(&self, nodes: &[&Profile], settled: bool) -> Judgement {
         let mut judgement = Judgement::default();
         for (row, property) in self.properties.iter().enumerate() {
-            if property.kind == Kind::Safety || settled {
+            if property.kind.is_judged(settled) {
                 judgement.violated |= u32::from(property.is_violated(nodes)) << row;
                 judgement.witnessed |= u32::from(property.is_witnessed(nodes)) << row;
             }

@@ -39,6 +39,10 @@ pub struct Trace {
     pub property: String,
     /// The rule of the protocol that makes it possible, in a line. Written by people.
     pub cause: String,
+    /// The run comes back to where it was behind this many steps, and could go round from there for
+    /// ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loop_from: Option<usize>,
     /// What happened.
     pub steps: Vec<TraceStep>,
 }
@@ -84,6 +88,7 @@ impl Trace {
             environment: rules.environment().clone(),
             property: property.into(),
             cause: String::new(),
+            loop_from: None,
             steps: run.iter().map(&mut record).collect(),
         }
     }
@@ -101,6 +106,10 @@ impl Trace {
             return Err(FileError::new(path, message));
         }
         trace.environment.check().map_err(|misfit| FileError::new(path, misfit))?;
+        if let Some(first) = trace.loop_from.filter(|first| *first >= trace.steps.len()) {
+            let message = format!("loop_from {first}: there are {} steps", trace.steps.len());
+            return Err(FileError::new(path, message));
+        }
         Ok(trace)
     }
 
@@ -157,6 +166,9 @@ impl Trace {
         line(2, &format!(r#""environment": {},"#, compact(&self.environment)));
         line(2, &format!(r#""property": {},"#, compact(&self.property)));
         line(2, &format!(r#""cause": {},"#, compact(&self.cause)));
+        if let Some(first) = self.loop_from {
+            line(2, &format!(r#""loop_from": {first},"#));
+        }
         line(2, r#""steps": ["#);
         for (at, step) in self.steps.iter().enumerate() {
             line(4, "{");

@@ -11,7 +11,7 @@ use interrex_models::{
     property::Property,
     registry::Known,
     scenario::Scenario,
-    search::{Limits, Progress},
+    search::{Limits, Pass, Progress},
     trace::Trace,
     with_protocol,
 };
@@ -53,7 +53,7 @@ pub(super) struct Check {
     /// Expand at most this many worlds of a scenario
     #[arg(long, value_name = "N")]
     max_states: Option<NonZeroU64>,
-    /// Expand no world later than this, in each of the two passes of a search
+    /// Expand no world later than this, in each pass of a search
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     max_seconds: Option<u64>,
     #[command(flatten)]
@@ -170,12 +170,10 @@ impl Check {
         };
         let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
         let bar = progress_bar(scenario);
-        let mut progress = |now: Progress| {
-            if now.shortening {
-                bar.set_message("shortening counterexamples");
-            } else {
-                bar.set_position(now.states);
-            }
+        let mut progress = |now: Progress| match now.pass {
+            Pass::Exploring => bar.set_position(now.states),
+            Pass::Shortening => bar.set_message("shortening counterexamples"),
+            Pass::GoingRound => bar.set_message("looking for livelocks"),
         };
         let report = with_protocol!(known, &scenario.environment, protocol =>
             check(protocol, scenario, limits, &mut progress));

@@ -30,9 +30,12 @@ impl List {
         section(&mut out, "Scenarios", scenarios)?;
 
         let settled = "Settled properties, judged where the protocol has nothing left to do";
-        for (kind, title) in
-            [(Kind::Safety, "Safety properties, judged in every world"), (Kind::Settled, settled)]
-        {
+        let fair = "Fair properties, judged on runs as a whole; settled ones depend on them";
+        for (kind, title) in [
+            (Kind::Safety, "Safety properties, judged in every world"),
+            (Kind::Settled, settled),
+            (Kind::Fair, fair),
+        ] {
             let properties = property::ALL.iter().filter(|property| property.kind == kind);
             let lines = properties.map(|property| (property.name.into(), property.claim.into()));
             section(&mut out, title, lines)?;

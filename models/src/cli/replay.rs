@@ -106,6 +106,9 @@ fn heading(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
 }
 
 fn show(out: &mut impl Write, step: &Replayed) -> io::Result<()> {
+    if step.begins_loop {
+        writeln!(out, "\n  {}  from here, for ever", diagram::LOOP)?;
+    }
     let action = styled(STRONG, printable(&step.action));
     writeln!(out, "\n{:>3}  {action}", step.step)?;
     if let Some(reason) = &step.left_out {
