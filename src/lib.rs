@@ -12,6 +12,8 @@
 //!            ┌──────────── interrex (src/): what a program embeds ────────────┐
 //!            │  machine    Machine, Event, Effect: the only interface         │
 //!            │  gms3       the group membership of the seed, faults included  │
+//!            │  gen_leader both elections of the seeds, a repaired one, and   │
+//!            │             the behaviour that runs over each                  │
 //!            └───────────────────────────────▲────────────────────────────────┘
 //!                                            │ Machine::start, Machine::step
 //!   ┌────── interrex-models (models/): the harness, and the command `interrex` ──────┐
@@ -61,5 +63,6 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod gen_leader;
 pub mod gms3;
 pub mod machine;

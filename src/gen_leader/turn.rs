@@ -1,0 +1,238 @@
+//! One step of a process: what its election and its application ask for, in order.
+
+use super::{
+    Buffered, CallError, Effect, GenLeader, LateReply, Message, MessageOf, Newcomer, Observation,
+    Patience, Repair, Server, TAU, Timer,
+    behaviour::{Answer, Behaviour, Call, Caller, Context, Info, Next, Reason, Wrapping},
+    election::{Broadcasts, Died, Election},
+};
+use crate::machine::{Address, NodeId, Peer};
+use std::time::Duration;
+
+/// A step in progress: everything above the election, and the effects so far.
+pub struct Turn<'a, E: Election, B: Behaviour<E>> {
+    pub(super) machine: &'a GenLeader<E, B>,
+    pub(super) server: Server<B::State>,
+    pub(super) effects: Vec<Effect<E, B>>,
+    /// How many of the effects are of what was taken before in this step.
+    pub(super) taken: usize,
+}
+
+/// What only the election may do.
+impl<'a, E: Election, B: Behaviour<E>> Turn<'a, E, B> {
+    pub(super) fn new(machine: &'a GenLeader<E, B>, server: Server<B::State>) -> Self {
+        Self { machine, server, effects: vec![], taken: 0 }
+    }
+
+    /// Whether a repair is in force.
+    pub(super) fn has(&self, repair: Repair) -> bool {
+        E::has(&self.machine.variant, repair)
+    }
+
+    pub(super) fn send(&mut self, to: impl Into<Peer>, message: E::Message<B::Synch>) {
+        self.put(to, Message::Election(message));
+    }
+
+    pub(super) fn monitor(&mut self, peer: impl Into<Peer>) {
+        self.effects.push(Effect::<E, B>::Monitor(peer.into()));
+    }
+
+    pub(super) fn set_tau(&mut self) {
+        self.set_timer(Timer::Tau, TAU);
+    }
+
+    pub(super) fn persist(&mut self, stable: E::Stable) {
+        self.effects.push(Effect::<E, B>::Persist(stable));
+    }
+
+    /// The callback `elected`.
+    pub(super) fn elected(&mut self, election: &E) -> B::Synch {
+        self.observe(Observation::Elected { term: election.term() });
+        self.call_back(election, B::elected)
+    }
+
+    /// The callback `surrendered`.
+    pub(super) fn surrendered(&mut self, election: &E, leader: Address, synch: B::Synch) {
+        self.observe(Observation::Surrendered { leader, term: election.term() });
+        self.call_back(election, |behaviour, state, context| {
+            behaviour.surrendered(state, synch, context);
+        });
+    }
+
+    /// The callback `handle_DOWN`.
+    pub(super) fn handle_down(&mut self, election: &E, node: NodeId) -> Result<(), Died> {
+        let next = self.call_back(election, |behaviour, state, context| {
+            behaviour.handle_down(state, node, context)
+        });
+        self.proceed(election, next)
+    }
+
+    /// The callback `handle_info`.
+    pub(super) fn handle_info(
+        &mut self,
+        election: &E,
+        info: Info<B::Request, B::Reply>,
+    ) -> Result<(), Died> {
+        let next = self.call_back(election, |behaviour, state, context| {
+            behaviour.handle_info(state, info, context)
+        });
+        self.proceed(election, next)
+    }
+
+    /// Every call that is out at the leader ends with an error.
+    pub(super) fn leader_died(&mut self, election: &E) {
+        for Buffered { caller, .. } in std::mem::take(&mut self.server.buffered) {
+            self.answer(election.me(), caller, Err(CallError::LeaderDied));
+        }
+    }
+}
+
+/// What the server does for its application.
+impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
+    /// The process has ended itself in this step.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.effects.last(), Some(Effect::<E, B>::Stop(_)))
+    }
+
+    pub(super) fn put(&mut self, to: impl Into<Peer>, message: MessageOf<E, B>) {
+        self.effects.push(Effect::<E, B>::Send { to: to.into(), message });
+    }
+
+    pub(super) fn set_timer(&mut self, timer: Timer, after: Duration) {
+        self.effects.push(Effect::<E, B>::SetTimer { timer, after });
+    }
+
+    pub(super) fn observe(&mut self, observation: Observation<E::Term, B::Reply>) {
+        self.effects.push(Effect::<E, B>::Observe(observation));
+    }
+
+    /// Runs a callback, and gives the replies that it has left.
+    pub(super) fn call_back<R>(
+        &mut self,
+        election: &E,
+        callback: impl FnOnce(&B, &mut B::State, &mut Context<'_, E, B>) -> R,
+    ) -> R {
+        let mut context = Context::new(election);
+        let result = callback(&self.machine.behaviour, &mut self.server.application, &mut context);
+        for (caller, reply, wrapping) in context.replies {
+            let wrapped = wrapping == Wrapping::Leader
+                || (caller.of == Call::Leader && self.machine.late_reply == LateReply::Wrapped);
+            self.reply(election.me(), caller, reply, wrapped);
+        }
+        result
+    }
+
+    /// What a callback wants done that answers a call.
+    pub(super) fn conclude(
+        &mut self,
+        election: &E,
+        caller: Caller,
+        answer: Answer<B::Reply, B::Broadcast>,
+    ) -> Result<(), Died> {
+        let wrapped = caller.of == Call::Leader;
+        match answer {
+            Answer::Reply(reply) => self.reply(election.me(), caller, reply, wrapped),
+            Answer::ReplyAndBroadcast(reply, broadcast) => {
+                if E::BROADCASTS == Broadcasts::WithLeaderReply && caller.of == Call::Local {
+                    return Err(Died(BAD_BROADCAST));
+                }
+                self.broadcast(election, &broadcast);
+                self.reply(election.me(), caller, reply, wrapped);
+            }
+            Answer::NoReply => {}
+            Answer::Stop(reason) => {
+                self.terminate(election, &reason);
+                self.end(reason);
+            }
+            Answer::StopAndReply(reason, reply) => {
+                self.terminate(election, &reason);
+                self.reply(election.me(), caller, reply, false);
+                self.end(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a callback wants done that answers nobody.
+    pub(super) fn proceed(&mut self, election: &E, next: Next<B::Broadcast>) -> Result<(), Died> {
+        match next {
+            Next::Continue => {}
+            Next::Broadcast(broadcast) => {
+                if E::BROADCASTS == Broadcasts::WithLeaderReply {
+                    return Err(Died(BAD_BROADCAST));
+                }
+                self.broadcast(election, &broadcast);
+            }
+            Next::Stop(reason) => {
+                self.terminate(election, &reason);
+                self.end(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// To every monitored node, by name.
+    fn broadcast(&mut self, election: &E, broadcast: &B::Broadcast) {
+        // Only a repaired leader says in which term it speaks.
+        let term = self.has(Repair::SpeakInTerm).then(|| election.term());
+        for node in election.monitored() {
+            let broadcast = broadcast.clone();
+            self.put(Peer::Name(*node), Message::FromLeader { term: term.clone(), broadcast });
+        }
+    }
+
+    pub(super) fn code_change(&mut self, request: B::Request) -> Vec<Newcomer> {
+        self.machine.behaviour.code_change(&mut self.server.application, request)
+    }
+
+    fn terminate(&mut self, election: &E, reason: &Reason) {
+        self.call_back(election, |behaviour, state, context| {
+            behaviour.terminate(state, reason, context);
+        });
+    }
+
+    /// The application has asked for the end.
+    pub(super) fn end(&mut self, reason: Reason) {
+        self.observe(Observation::Terminated(reason.clone()));
+        self.effects.push(Effect::<E, B>::Stop(reason));
+    }
+
+    fn reply(&mut self, me: Address, caller: Caller, reply: B::Reply, wrapped: bool) {
+        if wrapped || caller.of == Call::Local {
+            self.answer(me, caller, Ok(reply));
+        } else if caller.process != me {
+            self.put(caller.process, Message::Reply(reply));
+        }
+        // Otherwise a local client of a leader_call, which does not take this for its answer.
+    }
+
+    /// To the process that the call came from, or to the local client.
+    pub(super) fn answer(
+        &mut self,
+        me: Address,
+        caller: Caller,
+        answer: Result<B::Reply, CallError>,
+    ) {
+        let Caller { process, tag, .. } = caller;
+        if process != me {
+            return self.put(process, Message::LeaderReply { reference: tag, answer });
+        }
+        match self.server.clients.get(&tag).map(|client| client.patience) {
+            Some(Patience::Exhausted) => return,
+            Some(Patience::Limited) => {
+                self.effects.push(Effect::<E, B>::CancelTimer(Timer::Call(tag)));
+            }
+            None if self.has(Repair::AnsweredLeaves) => return,
+            // A second answer is told, too: the client may wonder.
+            Some(Patience::Endless) | None => {}
+        }
+        self.server.clients.remove(&tag);
+        self.observe(match answer {
+            Ok(reply) => Observation::Replied { tag, reply },
+            Err(error) => Observation::Failed { tag, error },
+        });
+    }
+}
+
+/// What the seed's behaviour says of a return value that it does not know.
+const BAD_BROADCAST: Reason = Reason::Borrowed("bad return value: a broadcast");
