@@ -57,7 +57,7 @@ impl Protocol for Mutant {
     }
 
     fn properties(&self) -> &'static [&'static Property] {
-        property::ALL
+        property::OF_GROUPS
     }
 
     fn starts(&self) -> &'static [Start] {
@@ -100,7 +100,7 @@ fn violated(mutant: Mutant) -> Vec<&'static str> {
         .start(Start::Joined)
         .budget(Budget::Commands, 2)
         .budget(Budget::Crashes, 2);
-    let builder = property::ALL.iter().fold(builder, |builder, each| builder.property(each));
+    let builder = property::OF_GROUPS.iter().fold(builder, |builder, each| builder.property(each));
     let scenario = builder.build().expect("it fits");
     let report = check(mutant, &scenario, Limits::default(), &mut |_| {});
     let rows = report.properties.iter().filter(|row| row.verdict == Verdict::Violated);

@@ -3,7 +3,7 @@
 
 use interrex::machine::{Address, NodeId};
 use interrex_models::{
-    profile::{Delivery, Presence, Profile, Token},
+    profile::{Delivery, Presence, Profile, Term, Token},
     property::{self, Property},
     protocol::{Standing, View},
 };
@@ -26,14 +26,7 @@ fn view(number: u64, leader: u16, followers: &[u16]) -> View {
 
 /// A node that has seen nothing.
 fn node(id: u16, presence: Presence) -> Profile {
-    Profile {
-        me: address(id),
-        presence,
-        issued: 0,
-        views: vec![],
-        deliveries: vec![],
-        failed: false,
-    }
+    Profile { presence, ..Profile::idle(address(id)) }
 }
 
 fn leading(id: u16) -> Profile {
@@ -301,4 +294,90 @@ fn nobody_stopped_forbids_an_end_without_a_word() {
     let said = Profile { failed: true, ..node(2, Presence::Stopped) };
     let nodes = [silent, said, crashed(0)];
     assert_eq!(complaints(&property::NOBODY_STOPPED, &nodes), ["n1 ended itself over a message"]);
+}
+
+// What only elections have.
+
+fn seeking(id: u16) -> Profile {
+    node(id, Presence::Up(Standing::Seeking))
+}
+
+fn worker(profile: Profile) -> Profile {
+    Profile { may_lead: false, ..profile }
+}
+
+#[test]
+fn leader_exists_forbids_a_member_that_does_not_know_and_asks_nothing_of_workers_alone() {
+    let property = &property::LEADER_EXISTS;
+    assert_eq!(complaints(property, &[leading(0), seeking(1)]), ["n0 leads, and n1 does not know"]);
+    assert_eq!(
+        complaints(property, &[seeking(0), worker(seeking(1))]),
+        ["nobody leads, and n0 is up"]
+    );
+    let alone = [crashed(0), worker(seeking(1)), worker(following(2, 0))];
+    assert_eq!(complaints(property, &alone), [""; 0]);
+}
+
+#[test]
+fn whoever_was_elected_has_risen() {
+    let elected = Profile { elections: vec![Term(vec![1, 0, 0])], ..leading(0) };
+    let nodes = [elected.clone(), following(1, 0)];
+    assert!(is_witnessed(&property::SINGLE_LEADER, &nodes));
+    assert!(is_witnessed(&property::LEADER_EXISTS, &nodes));
+    let again =
+        Profile { presence: Presence::Crashed, ..Profile { me: address(1), ..elected.clone() } };
+    let complaint = "n0 and n1 were both elected in term 1.0.0";
+    assert_eq!(complaints(&property::ONE_LEADER_PER_TERM, &[elected, again]), [complaint]);
+}
+
+#[test]
+fn agreement_forbids_different_replicas_and_is_at_stake_once_something_was_written() {
+    let property = &property::AGREEMENT;
+    let has = |replica: &str, profile| Profile { replica: Some(replica.into()), ..profile };
+    let nodes = [has("a", leading(0)), has("b", following(1, 0)), worker(following(2, 0))];
+    let expected =
+        ["n0 has a, and n1 has b", "n0 has a, and n2 has nothing", "n1 has b, and n2 has nothing"];
+    assert_eq!(complaints(property, &nodes), expected);
+    assert_eq!(
+        complaints(property, &[crashed(0), worker(has("a", seeking(1))), worker(seeking(2))]),
+        [""; 0]
+    );
+    assert!(is_witnessed(property, &[has("a", leading(0)), has("a", following(1, 0))]));
+    assert!(!is_witnessed(property, &[has("a", leading(0)), following(1, 0)]));
+}
+
+#[test]
+fn no_lost_call_forbids_none_and_two_answers_but_lets_wait_who_can_have_no_leader() {
+    let property = &property::NO_LOST_CALL;
+    let waits = |profile| Profile { waiting: vec![3], ..profile };
+    let complaint = "n1 still waits for the answer to call 3";
+    assert_eq!(complaints(property, &[leading(0), waits(following(1, 0))]), [complaint]);
+    assert_eq!(complaints(property, &[crashed(0), worker(waits(seeking(1)))]), [""; 0]);
+    assert_eq!(complaints(property, &[leading(0), waits(crashed(1))]), [""; 0]);
+    let answered = |answers: &[u64]| Profile { answers: answers.into(), ..following(1, 0) };
+    let twice = "n1 got two answers to call 3";
+    assert_eq!(complaints(property, &[leading(0), answered(&[3, 4, 3])]), [twice]);
+    assert!(is_witnessed(property, &[leading(0), answered(&[3])]));
+    assert!(!is_witnessed(property, &[leading(0), answered(&[])]));
+}
+
+#[test]
+fn surrendered_before_served_forbids_obeying_another() {
+    let property = &property::SURRENDERED_BEFORE_SERVED;
+    let served = Profile { served: true, ..following(1, 0) };
+    assert_eq!(complaints(property, &[leading(0), served.clone()]), [""; 0]);
+    assert!(is_witnessed(property, &[leading(0), served.clone()]));
+    let strayed = Profile { strayed: Some(address(2)), ..served };
+    let complaint = "n1 obeyed n2, to which it had not surrendered";
+    assert_eq!(complaints(property, &[leading(0), strayed]), [complaint]);
+}
+
+#[test]
+fn no_runaway_forbids_more_than_two_elections_for_each_node() {
+    let property = &property::NO_RUNAWAY;
+    let begun = |begun| Profile { begun, ..seeking(1) };
+    assert_eq!(complaints(property, &[leading(0), begun(4)]), [""; 0]);
+    assert_eq!(complaints(property, &[leading(0), begun(5)]), ["n1 has begun 5 elections"]);
+    let followed_two = Profile { allegiances: vec![address(0), address(2)], ..seeking(1) };
+    assert!(is_witnessed(property, &[leading(0), followed_two]));
 }

@@ -131,13 +131,28 @@ fn arrow(line: &mut [char], from: usize, to: usize, label: &str) {
     put(&mut line[..start + width], start, label);
 }
 
+/// The name of a message, without the names of what it is wrapped in.
+fn innermost(message: &Value) -> String {
+    let mut name = String::new();
+    let mut content = message;
+    while let Some((variant, inside)) = content
+        .as_object()
+        .filter(|fields| fields.len() == 1)
+        .and_then(|fields| fields.iter().next())
+    {
+        name.clone_from(variant);
+        content = inside;
+    }
+    name
+}
+
 /// A short name of what a node meets, and all of it.
 fn signal(met: &Value) -> (String, String) {
     let inner = |value: &Value| value.as_object().and_then(|object| object.keys().next().cloned());
     match met.get("message") {
         Some(message) => {
             let content = &message["message"];
-            (inner(content).unwrap_or_default(), plain(content))
+            (innermost(content), plain(content))
         }
         None => (inner(met).unwrap_or_default(), plain(met)),
     }

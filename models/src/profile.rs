@@ -15,6 +15,8 @@ pub struct Profile {
     pub me: Address,
     /// Whether it runs, and where it stands.
     pub presence: Presence,
+    /// It is a candidate, not a worker.
+    pub may_lead: bool,
     /// How many commands it has issued.
     pub issued: u32,
     /// The views that it installed, in order.
@@ -23,6 +25,22 @@ pub struct Profile {
     pub deliveries: Vec<Delivery>,
     /// The last that it observed was an error: if it is stopped, it has said why.
     pub failed: bool,
+    /// The terms in which it was elected, where that is not read from its views.
+    pub elections: Vec<Term>,
+    /// To whom it surrendered, in order; itself where it was elected.
+    pub allegiances: Vec<Address>,
+    /// The calls that were answered or have failed, by their tags, in order.
+    pub answers: Vec<u64>,
+    /// The calls whose clients still wait for the leader's answer, by their tags.
+    pub waiting: Vec<u64>,
+    /// How many elections it has begun in this life, where the protocol counts them.
+    pub begun: u64,
+    /// It has carried out what a leader broadcast.
+    pub served: bool,
+    /// Whose broadcast it carried out first without having surrendered to that one last.
+    pub strayed: Option<Address>,
+    /// Its copy of the replicated application state, as JSON; none while nothing has changed it.
+    pub replica: Option<String>,
 }
 
 /// Whether a node runs, and where it stands if it does.
@@ -36,6 +54,18 @@ pub enum Presence {
     Crashed,
     /// Ended by itself.
     Stopped,
+}
+
+/// What tells the times of leaders apart: a view's number, or what else the protocol counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Term(pub Vec<u64>);
+
+/// `3`, or `1.0.2`.
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<_> = self.0.iter().map(u64::to_string).collect();
+        f.write_str(&numbers.join("."))
+    }
 }
 
 /// A message handed to the application.
@@ -53,22 +83,47 @@ impl Profile {
     /// What the properties see of a node.
     pub fn of<P: Protocol>(protocol: &P, node: &Node<P>) -> Self {
         let mut profile = Self {
-            me: node.address(),
             presence: match &node.condition {
                 Condition::Idle => Presence::Idle,
                 Condition::Up(state) => Presence::Up(protocol.standing(state)),
                 Condition::Crashed => Presence::Crashed,
                 Condition::Stopped => Presence::Stopped,
             },
+            may_lead: protocol.may_lead(node.id),
             issued: node.issued,
-            views: vec![],
-            deliveries: vec![],
-            failed: false,
+            ..Self::idle(node.address())
         };
+        if let Condition::Up(state) = &node.condition {
+            profile.waiting = protocol.waiting(state);
+            profile.begun = protocol.measured(state);
+            profile.replica = protocol.replica(state);
+        }
         for observation in &node.history {
             profile.read(protocol.notion(observation));
         }
         profile
+    }
+
+    /// A candidate that was never started.
+    #[must_use]
+    pub fn idle(me: Address) -> Self {
+        Self {
+            me,
+            presence: Presence::Idle,
+            may_lead: true,
+            issued: 0,
+            views: vec![],
+            deliveries: vec![],
+            failed: false,
+            elections: vec![],
+            allegiances: vec![],
+            answers: vec![],
+            waiting: vec![],
+            begun: 0,
+            served: false,
+            strayed: None,
+            replica: None,
+        }
     }
 
     fn read(&mut self, notion: Notion) {
@@ -80,6 +135,18 @@ impl Profile {
                 number,
                 view: self.views.len().checked_sub(1),
             }),
+            Notion::Elected(term) => {
+                self.elections.push(term);
+                self.allegiances.push(self.me);
+            }
+            Notion::Surrendered(leader) => self.allegiances.push(leader),
+            Notion::Served(leader) => {
+                self.served = true;
+                if self.strayed.is_none() && self.allegiances.last() != Some(&leader) {
+                    self.strayed = Some(leader);
+                }
+            }
+            Notion::Answered(tag) => self.answers.push(tag),
             Notion::Failed | Notion::Unremarked => {}
         }
     }
@@ -89,21 +156,30 @@ impl Profile {
         matches!(self.presence, Presence::Up(_))
     }
 
-    /// It runs and belongs to a group.
+    /// It runs and belongs to a group, whether or not it knows a leader.
     pub(crate) fn is_member(&self) -> bool {
-        matches!(self.presence, Presence::Up(Standing::Leading | Standing::Following(_)))
+        matches!(self.presence, Presence::Up(standing) if standing != Standing::Outsider)
     }
 
     /// It leads, and did not from the beginning.
     pub(crate) fn rose(&self) -> bool {
         let followed = self.views.first().is_some_and(|view| view.leader != self.me);
-        followed && self.presence == Presence::Up(Standing::Leading)
+        let elected = followed || !self.elections.is_empty();
+        elected && self.presence == Presence::Up(Standing::Leading)
     }
 
     /// The terms in which it was elected, in whichever life.
-    pub(crate) fn terms(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn terms(&self) -> impl Iterator<Item = Term> {
         let own = self.views.iter().filter(|view| view.leader.node == self.me.node);
-        own.map(|view| view.number)
+        own.map(|view| Term(vec![view.number])).chain(self.elections.iter().cloned())
+    }
+
+    /// It was led by one process, and then by another.
+    pub(crate) fn changed_allegiance(&self) -> bool {
+        let of_views = self.views.iter().map(|view| view.leader);
+        let others = of_views.chain(self.allegiances.iter().copied());
+        let leaders: Vec<_> = others.filter(|leader| *leader != self.me).collect();
+        leaders.iter().any(|leader| *leader != leaders[0])
     }
 
     pub(crate) fn has_delivered(&self, message: Token) -> bool {

@@ -105,7 +105,52 @@ pub const ALL: &[&Property] = &[
     &SURVIVORS_AGREEMENT,
     &LEADER_EXISTS,
     &AGREEMENT,
+    &NO_LOST_CALL,
     &NOBODY_STOPPED,
+    &SURRENDERED_BEFORE_SERVED,
+    &NO_RUNAWAY,
+    &NO_LIVELOCK,
+];
+
+/// Those of group membership.
+pub const OF_GROUPS: &[&Property] = &[
+    &SINGLE_LEADER,
+    &ONE_LEADER_PER_TERM,
+    &VIEW_ORDER,
+    &TOTAL_ORDER_UNIFORM,
+    &TOTAL_ORDER_SURVIVORS,
+    &NO_CREATION,
+    &NO_DUPLICATE,
+    &VALIDITY,
+    &UNIFORM_AGREEMENT,
+    &SURVIVORS_AGREEMENT,
+    &LEADER_EXISTS,
+    &AGREEMENT,
+    &NOBODY_STOPPED,
+    &NO_LIVELOCK,
+];
+
+/// Those of leader election.
+pub const OF_ELECTIONS: &[&Property] = &[
+    &SINGLE_LEADER,
+    &ONE_LEADER_PER_TERM,
+    &LEADER_EXISTS,
+    &AGREEMENT,
+    &NO_LOST_CALL,
+    &NOBODY_STOPPED,
+    &SURRENDERED_BEFORE_SERVED,
+    &NO_RUNAWAY,
+    &NO_LIVELOCK,
+];
+
+/// The same where there are no terms, and elections are not counted.
+pub const OF_ELECTIONS_WITHOUT_TERMS: &[&Property] = &[
+    &SINGLE_LEADER,
+    &LEADER_EXISTS,
+    &AGREEMENT,
+    &NO_LOST_CALL,
+    &NOBODY_STOPPED,
+    &SURRENDERED_BEFORE_SERVED,
     &NO_LIVELOCK,
 ];
 
@@ -114,7 +159,7 @@ pub const SINGLE_LEADER: Property = Property {
     name: "single-leader",
     kind: Kind::Safety,
     claim: "no two nodes that are up act as leader at the same time",
-    at_stake: "a follower has become leader",
+    at_stake: "a node has become leader that was none at the beginning",
     complain: |nodes, complain| {
         let leads = |node: &&&Profile| node.presence == Presence::Up(Standing::Leading);
         let leaders: Vec<_> = nodes.iter().filter(leads).collect();
@@ -133,7 +178,8 @@ pub const ONE_LEADER_PER_TERM: Property = Property {
     at_stake: "two nodes have been elected, one after the other",
     complain: |nodes, complain| {
         for (p, q) in pairs(nodes) {
-            for term in p.terms().filter(|term| q.terms().any(|other| other == *term)) {
+            let shared = p.terms().filter(|term| q.terms().any(|other| other == *term));
+            for term in shared {
                 complain(format_args!("{} and {} were both elected in term {term}", p.me, q.me));
             }
         }
@@ -304,23 +350,23 @@ pub const SURVIVORS_AGREEMENT: Property = Property {
 pub const LEADER_EXISTS: Property = Property {
     name: "leader-exists",
     kind: Kind::Settled,
-    claim: "if a member is up, exactly one node leads, and every member that is up knows it",
-    at_stake: "a follower has become leader, and another member follows it",
+    claim: "if a candidate is up, exactly one node leads, and every member that is up knows it",
+    at_stake: "a node has become leader, and another member follows it",
     complain: |nodes, complain| {
-        let members: Vec<_> = nodes.iter().filter(|node| node.is_member()).collect();
+        let Some(members) = members_with_a_candidate(nodes) else { return };
         let leads = |node: &&&&Profile| node.presence == Presence::Up(Standing::Leading);
         let leaders: Vec<_> = members.iter().filter(leads).map(|node| node.me).collect();
         match leaders[..] {
-            [] if members.is_empty() => {}
             [] => complain(format_args!("nobody leads, and {} is up", members[0].me)),
             [leader] => {
                 for node in members {
                     match node.presence {
                         Presence::Up(Standing::Following(other)) if other != leader => {
-                            complain(format_args!(
-                                "{leader} leads, and {} follows {other}",
-                                node.me
-                            ));
+                            let me = node.me;
+                            complain(format_args!("{leader} leads, and {me} follows {other}"));
+                        }
+                        Presence::Up(Standing::Seeking) => {
+                            complain(format_args!("{leader} leads, and {} does not know", node.me));
                         }
                         _ => {}
                     }
@@ -338,24 +384,58 @@ pub const LEADER_EXISTS: Property = Property {
     },
 };
 
-/// Members agree on the view. (None of the protocols has a replicated state to agree on yet.)
+/// Members agree on the view, and on what they replicate.
 pub const AGREEMENT: Property = Property {
     name: "agreement",
     kind: Kind::Settled,
-    claim: "all members that are up have installed the same view last",
-    at_stake: "two members have both moved on from their first view",
+    claim: "if a candidate is up, all members that are up have installed the same view last and have the same replicated state",
+    at_stake: "two members have both moved on from their first view, or a write has reached both",
     complain: |nodes, complain| {
-        let members: Vec<_> = nodes.iter().filter(|node| node.is_member()).collect();
+        let Some(members) = members_with_a_candidate(nodes) else { return };
         for (p, q) in pairs(&members) {
             if p.views.last() != q.views.last() {
                 let (of_p, of_q) = (LastView(p), LastView(q));
                 complain(format_args!("{} is in {of_p}, and {} in {of_q}", p.me, q.me));
             }
+            if p.replica != q.replica {
+                let (of_p, of_q) = (Replica(p), Replica(q));
+                complain(format_args!("{} has {of_p}, and {} has {of_q}", p.me, q.me));
+            }
         }
     },
     witness: |nodes| {
-        let moved = |node: &&&Profile| node.is_member() && node.views.len() > 1;
+        let moved =
+            |node: &&&Profile| node.is_member() && (node.views.len() > 1 || node.replica.is_some());
         nodes.iter().filter(moved).count() > 1
+    },
+};
+
+/// Every call ends.
+pub const NO_LOST_CALL: Property = Property {
+    name: "no-lost-call",
+    kind: Kind::Settled,
+    claim: "if a candidate is up, every leader_call has ended in one reply or one error, unless the caller's node went down",
+    at_stake: "a call at a node that does not lead has been answered",
+    complain: |nodes, complain| {
+        // Without a candidate no leader can be found, and until then a call rightly waits.
+        let may_wait = members_with_a_candidate(nodes).is_none();
+        for node in survivors(nodes) {
+            for tag in node.waiting.iter().filter(|_| !may_wait) {
+                complain(format_args!("{} still waits for the answer to call {tag}", node.me));
+            }
+            for (first, second) in pairs(&node.answers) {
+                if first == second {
+                    complain(format_args!("{} got two answers to call {first}", node.me));
+                }
+            }
+        }
+    },
+    witness: |nodes| {
+        let answered = |node: &&Profile| {
+            !node.answers.is_empty()
+                && matches!(node.presence, Presence::Up(Standing::Following(_)))
+        };
+        nodes.iter().any(answered)
     },
 };
 
@@ -364,7 +444,7 @@ pub const NOBODY_STOPPED: Property = Property {
     name: "nobody-stopped",
     kind: Kind::Safety,
     claim: "no node ended itself over a message that it did not expect",
-    at_stake: "a node has followed one leader after another",
+    at_stake: "a node has followed one leader after another, or has surrendered to its first",
     complain: |nodes, complain| {
         for node in nodes {
             if node.presence == Presence::Stopped && !node.failed {
@@ -373,15 +453,47 @@ pub const NOBODY_STOPPED: Property = Property {
         }
     },
     witness: |nodes| {
-        let met_two = |node: &&Profile| {
-            let others =
-                node.views.iter().map(|view| view.leader).filter(|leader| *leader != node.me);
-            let leaders: Vec<_> = others.collect();
-            leaders.iter().any(|leader| *leader != leaders[0])
-        };
-        nodes.iter().any(met_two)
+        let surrendered = |node: &&Profile| node.allegiances.iter().any(|to| *to != node.me);
+        nodes.iter().any(|node| node.changed_allegiance() || surrendered(node))
     },
 };
+
+/// Only a leader that one has surrendered to is obeyed.
+pub const SURRENDERED_BEFORE_SERVED: Property = Property {
+    name: "surrendered-before-served",
+    kind: Kind::Safety,
+    claim: "a node carries out broadcasts of the leader only that it has surrendered to last",
+    at_stake: "a node has carried out a broadcast",
+    complain: |nodes, complain| {
+        for node in nodes {
+            if let Some(leader) = node.strayed {
+                let me = node.me;
+                complain(format_args!("{me} obeyed {leader}, to which it had not surrendered"));
+            }
+        }
+    },
+    witness: |nodes| nodes.iter().any(|node| node.served),
+};
+
+/// Nobody begins one election after another.
+pub const NO_RUNAWAY: Property = Property {
+    name: "no-runaway",
+    kind: Kind::Safety,
+    claim: "no node begins more elections in one life than twice the number of nodes",
+    at_stake: "a node has had one leader after another",
+    complain: |nodes, complain| {
+        for node in nodes.iter().filter(|node| node.begun > 2 * nodes.len() as u64) {
+            complain(format_args!("{} has begun {} elections", node.me, node.begun));
+        }
+    },
+    witness: |nodes| nodes.iter().any(|node| node.allegiances.len() > 1),
+};
+
+/// The members that are up, if one of them may lead: otherwise nobody can be asked for a leader.
+fn members_with_a_candidate<'a>(nodes: &'a [&'a Profile]) -> Option<Vec<&'a &'a Profile>> {
+    let members: Vec<_> = nodes.iter().filter(|node| node.is_member()).collect();
+    members.iter().any(|node| node.may_lead).then_some(members)
+}
 
 /// Every fair run settles. Settled properties depend on it: they say nothing of a run that never does.
 pub const NO_LIVELOCK: Property = Property {
@@ -462,6 +574,15 @@ fn pairs<T>(list: &[T]) -> impl Iterator<Item = (&T, &T)> {
 }
 
 struct LastView<'a>(&'a Profile);
+
+/// What a node has replicated.
+struct Replica<'a>(&'a Profile);
+
+impl fmt::Display for Replica<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.replica.as_deref().unwrap_or("nothing"))
+    }
+}
 
 impl fmt::Display for LastView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,8 +1,14 @@
 //! What the harness asks of a protocol, beyond being a [`Machine`].
 
+pub mod gen_leader;
 mod gms3;
 
-use crate::{environment::Start, parts::Node, profile::Token, property::Property};
+use crate::{
+    environment::Start,
+    parts::Node,
+    profile::{Term, Token},
+    property::Property,
+};
 use interrex::machine::{Address, Machine, NodeId};
 use std::{borrow::Cow, fmt};
 
@@ -54,6 +60,16 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     /// Where a process stands in its group.
     fn standing(&self, state: &Self::State) -> Standing;
 
+    /// The calls whose local clients wait for the leader's answer, by their tags.
+    fn waiting(&self, _: &Self::State) -> Vec<u64> {
+        vec![]
+    }
+
+    /// The process's copy of the replicated application state, as text; none while nothing has changed it.
+    fn replica(&self, _: &Self::State) -> Option<String> {
+        None
+    }
+
     /// What an observation says.
     fn notion(&self, observation: &Self::Observation) -> Notion;
 }
@@ -67,6 +83,8 @@ pub enum Standing {
     Leading,
     /// It is a member and takes this process for its leader.
     Following(Address),
+    /// It is a member and knows no leader.
+    Seeking,
 }
 
 /// What an observation says, in the notions of the properties.
@@ -81,6 +99,14 @@ pub enum Notion {
         /// Which message.
         message: Token,
     },
+    /// The process was elected.
+    Elected(Term),
+    /// The process takes this one for its leader.
+    Surrendered(Address),
+    /// The process carries out what this one has broadcast.
+    Served(Address),
+    /// A call was answered, or has failed.
+    Answered(u64),
     /// The process gives up, and says so.
     Failed,
     /// Nothing that a property reads.

@@ -5,9 +5,12 @@ use crate::{
     file,
     profile::Token,
     property::Property,
-    protocol::Protocol,
+    protocol::{Protocol, gen_leader::Writes},
 };
-use interrex::gms3::Gms3;
+use interrex::{
+    gen_leader::{Bully, Capture, GenLeader, Repair, Repairs, Roster},
+    gms3::Gms3,
+};
 use std::{borrow::Cow, str::FromStr};
 
 /// A protocol that has a name on the command line, in scenarios and in traces.
@@ -15,6 +18,14 @@ use std::{borrow::Cow, str::FromStr};
 pub enum Known {
     /// [`Gms3`].
     Gms3,
+    /// The election of 2003, [`Capture`].
+    GenLeader1_0,
+    /// The election of 2007, [`Bully`] without repairs.
+    GenLeader2007,
+    /// The repaired election.
+    GenLeader,
+    /// The repaired election without one of its repairs.
+    GenLeaderWithout(Repair),
 }
 
 /// Evaluates an expression with the machine that a name stands for, as it is in an environment: some
@@ -24,7 +35,18 @@ pub enum Known {
 macro_rules! with_protocol {
     ($known:expr, $environment:expr, $protocol:ident => $body:expr) => {{
         let environment: &$crate::environment::Environment = $environment;
-        match $known {
+        let known: $crate::registry::Known = $known;
+        match known {
+            $crate::registry::Known::GenLeader1_0 => {
+                let $protocol = $crate::registry::gen_leader_1_0(environment);
+                $body
+            }
+            $crate::registry::Known::GenLeader2007
+            | $crate::registry::Known::GenLeader
+            | $crate::registry::Known::GenLeaderWithout(_) => {
+                let $protocol = $crate::registry::gen_leader(known.repairs(), environment);
+                $body
+            }
             $crate::registry::Known::Gms3 => {
                 // The same in every environment.
                 let _ = environment;
@@ -41,9 +63,36 @@ pub fn gms3() -> Gms3<Token> {
     Gms3::default()
 }
 
+/// The dictionary over the election of 2003.
+#[must_use]
+pub fn gen_leader_1_0(environment: &Environment) -> GenLeader<Capture, Writes> {
+    GenLeader::v1_0(Writes::default(), roster(environment))
+}
+
+/// The dictionary over the election of 2007, with repairs.
+#[must_use]
+pub fn gen_leader(repairs: Repairs, environment: &Environment) -> GenLeader<Bully, Writes> {
+    GenLeader::repaired(Writes::default(), roster(environment), repairs)
+}
+
+fn roster(environment: &Environment) -> Roster {
+    Roster::new(environment.nodes, environment.workers)
+}
+
 impl Known {
-    /// All there are.
-    pub const ALL: [Self; 1] = [Self::Gms3];
+    /// All there are, but for those that lack a repair.
+    pub const ALL: [Self; 4] =
+        [Self::Gms3, Self::GenLeader1_0, Self::GenLeader2007, Self::GenLeader];
+
+    /// The repairs that it has.
+    #[must_use]
+    pub fn repairs(self) -> Repairs {
+        match self {
+            Self::Gms3 | Self::GenLeader1_0 | Self::GenLeader2007 => Repairs::none(),
+            Self::GenLeader => Repairs::all(),
+            Self::GenLeaderWithout(repair) => Repairs::all().without(repair),
+        }
+    }
 
     /// Its name.
     #[must_use]
@@ -102,11 +151,12 @@ const SOME: Environment = Environment {
 impl FromStr for Known {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|known| known.name() == name);
+        let incomplete = Repair::ALL.map(Self::GenLeaderWithout);
+        let found = Self::ALL.into_iter().chain(incomplete).find(|known| known.name() == name);
         found.ok_or_else(|| {
             let names = Self::ALL.map(Self::name);
             let hint = file::did_you_mean(name, names.iter().map(AsRef::as_ref));
-            format!("there is no protocol `{name}`{hint} (there is: {})", names.join(", "))
+            format!("there is no protocol `{name}`{hint} (there are: {})", names.join(", "))
         })
     }
 }

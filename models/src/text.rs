@@ -16,6 +16,7 @@ pub fn plain(value: &Value) -> String {
         Value::Object(fields) => {
             let mut entries = fields.iter();
             match (entries.next(), entries.next()) {
+                (None, _) => "{}".into(),
                 // An enum's variant.
                 (Some((variant, inner)), None) => format!("{variant}({})", inside(inner)),
                 _ => inside(value),

@@ -24,7 +24,7 @@ impl Protocol for Gms3<Token> {
     }
 
     fn properties(&self) -> &'static [&'static Property] {
-        property::ALL
+        property::OF_GROUPS
     }
 
     fn starts(&self) -> &'static [Start] {

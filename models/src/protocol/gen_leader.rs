@@ -1,0 +1,245 @@
+//! `gen_leader`, as the harness sees it: any application over any of its elections.
+//!
+//! # Example
+//!
+//! An application of one's own is checked like the dictionary of the scenarios: it implements
+//! [`Behaviour`], and [`Script`] says what its clients ask for.
+//!
+//! ```
+//! use interrex::{gen_leader::*, machine::NodeId};
+//! use interrex_models::{check::check, environment::*, property::*, protocol::gen_leader::Script, scenario::Scenario, search::Limits};
+//!
+//! /// Counts how often clients anywhere have asked; the leader tells the others to count on.
+//! struct Counter;
+//!
+//! impl<E: Election> Behaviour<E> for Counter {
+//!     type State = u32;
+//!     type Request = ();
+//!     type Reply = u32;
+//!     type Broadcast = ();
+//!     type Synch = u32;
+//!
+//!     fn elected(&self, count: &mut u32, _: &mut Context<'_, E, Self>) -> u32 {
+//!         *count
+//!     }
+//!     fn surrendered(&self, count: &mut u32, synch: u32, _: &mut Context<'_, E, Self>) {
+//!         *count = synch;
+//!     }
+//!     fn handle_leader_call(&self, count: &mut u32, (): (), _: Caller, _: &mut Context<'_, E, Self>) -> Answer<u32, ()> {
+//!         *count += 1;
+//!         Answer::ReplyAndBroadcast(*count, ())
+//!     }
+//!     fn from_leader(&self, count: &mut u32, (): (), _: &mut Context<'_, E, Self>) -> Next<()> {
+//!         *count += 1;
+//!         Next::Continue
+//!     }
+//! }
+//!
+//! impl<E: Election> Script<E> for Counter {
+//!     fn command(&self, _: NodeId, issued: u32) -> Option<Command<()>> {
+//!         Some(Command::LeaderCall { tag: issued.into(), request: (), timeout: None })
+//!     }
+//! }
+//!
+//! // In a `#[test]`:
+//! let scenario = Scenario::builder()
+//!     .nodes(2)
+//!     .workers(1)
+//!     .start(Start::Idle)
+//!     .unlimited_timeouts()
+//!     .budget(Budget::Commands, 1)
+//!     .budget(Budget::Crashes, 1)
+//!     .holds(&SINGLE_LEADER)
+//!     .holds(&AGREEMENT)
+//!     .holds(&NO_LOST_CALL)
+//!     .holds(&NO_LIVELOCK)
+//!     .build()?;
+//! let counter = GenLeader::repaired(Counter, Roster::new(2, 1), Repairs::all());
+//! check(counter, &scenario, Limits::default(), &mut |_| {}).assert_as_expected();
+//! # Ok::<(), String>(())
+//! ```
+
+use super::{Notion, Protocol, Standing};
+use crate::{
+    environment::Start,
+    parts::Node,
+    profile::{Term, Token},
+    property::{self, Property},
+};
+use interrex::{
+    gen_leader::{
+        self, Behaviour, Bully, Call, Capture, Command, Dictionary, Election, ElectionId,
+        GenLeader, Observation, Patience, Repair, Repairs, StateOf, dictionary::Request,
+    },
+    machine::NodeId,
+};
+use std::borrow::Cow;
+
+/// An application with something to ask for in scenarios.
+pub trait Script<E: Election>: Behaviour<E> {
+    /// What the clients at `node` ask for when they have asked `issued` times before. The tag of a call
+    /// is `issued`.
+    fn command(&self, node: NodeId, issued: u32) -> Option<Command<Self::Request>>;
+}
+
+/// What the harness asks of an election.
+pub trait Checked: Election {
+    /// The name of a variant.
+    fn name(variant: &Self::Variant) -> Cow<'static, str>;
+    /// What it is, in a line.
+    fn summary(variant: &Self::Variant) -> Cow<'static, str>;
+    /// The properties it has the notion for.
+    const PROPERTIES: &'static [&'static Property];
+    /// What it counts that may grow for ever.
+    const MEASURE: Option<&'static str>;
+    /// How large that is.
+    fn measured(&self) -> u64;
+    /// A term, as numbers.
+    fn numbers(term: &Self::Term) -> Term;
+}
+
+impl Checked for Capture {
+    fn name((): &()) -> Cow<'static, str> {
+        "gen_leader_1_0".into()
+    }
+
+    fn summary((): &()) -> Cow<'static, str> {
+        "leader election and its behaviour, version 1.0 (2003), whose election is faulty".into()
+    }
+
+    const PROPERTIES: &'static [&'static Property] = property::OF_ELECTIONS_WITHOUT_TERMS;
+    const MEASURE: Option<&'static str> = None;
+
+    fn measured(&self) -> u64 {
+        0
+    }
+
+    fn numbers((): &()) -> Term {
+        Term(vec![])
+    }
+}
+
+impl Checked for Bully {
+    fn name(repairs: &Repairs) -> Cow<'static, str> {
+        if *repairs == Repairs::none() {
+            return "gen_leader_2007".into();
+        }
+        let missing: Vec<_> =
+            Repair::ALL.into_iter().filter(|repair| !repairs.has(*repair)).collect();
+        if missing.is_empty() {
+            return "gen_leader".into();
+        }
+        let names: Vec<_> = missing.iter().map(|repair| repair.name()).collect();
+        format!("gen_leader without {}", names.join(", ")).into()
+    }
+
+    fn summary(repairs: &Repairs) -> Cow<'static, str> {
+        if *repairs == Repairs::none() {
+            "leader election and its behaviour, version of 2007, after Stoller".into()
+        } else {
+            "the version of 2007, repaired".into()
+        }
+    }
+
+    const PROPERTIES: &'static [&'static Property] = property::OF_ELECTIONS;
+    const MEASURE: Option<&'static str> = Some("elections");
+
+    fn measured(&self) -> u64 {
+        self.elections()
+    }
+
+    fn numbers(ElectionId { rank, incarnation, counter }: &ElectionId) -> Term {
+        Term(vec![*rank, *incarnation, *counter])
+    }
+}
+
+impl<E: Checked, B: Script<E>> Protocol for GenLeader<E, B> {
+    fn name(&self) -> Cow<'static, str> {
+        E::name(self.variant())
+    }
+
+    fn summary(&self) -> Cow<'static, str> {
+        E::summary(self.variant())
+    }
+
+    fn properties(&self) -> &'static [&'static Property] {
+        E::PROPERTIES
+    }
+
+    fn starts(&self) -> &'static [Start] {
+        &[Start::Idle]
+    }
+
+    fn joins_through_contact(&self) -> bool {
+        false
+    }
+
+    fn has_workers(&self) -> bool {
+        true
+    }
+
+    fn may_lead(&self, node: NodeId) -> bool {
+        self.roster().place(node).is_some()
+    }
+
+    fn measure(&self) -> Option<&'static str> {
+        E::MEASURE
+    }
+
+    fn measured(&self, state: &StateOf<E, B>) -> u64 {
+        state.election.measured()
+    }
+
+    fn command(&self, node: NodeId, issued: u32) -> Option<Command<B::Request>> {
+        self.behaviour().command(node, issued)
+    }
+
+    /// Every node starts by itself.
+    fn joined(&self, size: u16) -> Vec<Node<Self>> {
+        (0..size).map(|id| Node::idle(NodeId(id))).collect()
+    }
+
+    fn standing(&self, state: &StateOf<E, B>) -> Standing {
+        match state.election.standing() {
+            gen_leader::Standing::Electing => Standing::Seeking,
+            gen_leader::Standing::Leading => Standing::Leading,
+            gen_leader::Standing::Following(leader) => Standing::Following(leader),
+        }
+    }
+
+    fn waiting(&self, state: &StateOf<E, B>) -> Vec<u64> {
+        let waits = state.server.clients.iter().filter(|(_, client)| {
+            client.of == Call::Leader && client.patience != Patience::Exhausted
+        });
+        waits.map(|(tag, _)| *tag).collect()
+    }
+
+    fn replica(&self, state: &StateOf<E, B>) -> Option<String> {
+        let replica = &state.server.application;
+        (*replica != B::State::default())
+            .then(|| serde_json::to_string(replica).expect("an application's state is JSON"))
+    }
+
+    fn notion(&self, observation: &Observation<E::Term, B::Reply>) -> Notion {
+        match observation {
+            Observation::Elected { term } => Notion::Elected(E::numbers(term)),
+            Observation::Surrendered { leader, .. } => Notion::Surrendered(*leader),
+            Observation::Followed { leader } => Notion::Served(*leader),
+            Observation::Replied { tag, .. } | Observation::Failed { tag, .. } => {
+                Notion::Answered(*tag)
+            }
+            Observation::Terminated(_) => Notion::Failed,
+        }
+    }
+}
+
+/// The dictionary of scenarios: one key, under which each write stores which it is.
+pub type Writes = Dictionary<char, Token>;
+
+/// Each call is a write, so that the order of writes matters.
+impl<E: Election> Script<E> for Writes {
+    fn command(&self, sender: NodeId, index: u32) -> Option<Command<Request<char, Token>>> {
+        let request = Request::Store('k', Token { sender, index });
+        Some(Command::LeaderCall { tag: index.into(), request, timeout: None })
+    }
+}
