@@ -35,7 +35,7 @@ fn joined_4(criterion: &mut Criterion) {
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
     group.bench_function("plain vectors, nothing judged", |bencher| {
         bencher.iter(|| {
-            let counts = reference::Group::joined(4, 3, 2).explore();
+            let counts = reference::gms3::Group::joined(4, 3, 2).explore();
             assert_eq!(counts.transitions as u64, TRANSITIONS);
         });
     });
@@ -43,7 +43,7 @@ fn joined_4(criterion: &mut Criterion) {
     group.bench_function(
         "hash-consed, 13 properties judged, counterexamples shortened",
         |bencher| {
-            let in_worlds: Vec<_> = (property::ALL.iter().copied())
+            let in_worlds: Vec<_> = (property::OF_GROUPS.iter().copied())
                 .filter(|property| property.kind != Kind::Fair)
                 .collect();
             bencher.iter(|| explore(&in_worlds));

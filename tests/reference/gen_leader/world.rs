@@ -1,0 +1,395 @@
+//! The world a protocol runs in: SEMANTICS.md, as far as the two elections need it
+//! (starts, crashes, restarts, late timers; no commands, no lossy links, no cut).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Debug;
+use std::hash::Hash;
+
+pub type Node = u8;
+
+/// A node in one life of it (Erlang: a process id).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    pub node: Node,
+    pub life: u8,
+}
+
+/// What `Send` and `Monitor` name: whoever lives at the node, or one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    Name(Node),
+    Process(Address),
+}
+
+impl Target {
+    pub fn node(self) -> Node {
+        match self {
+            Target::Name(node) => node,
+            Target::Process(address) => address.node,
+        }
+    }
+}
+
+/// The lists of candidates and workers, the same everywhere: candidates come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lists {
+    pub candidates: u8,
+    pub workers: u8,
+}
+
+impl Lists {
+    pub fn len(self) -> u8 {
+        self.candidates + self.workers
+    }
+
+    pub fn candidates(self) -> std::ops::Range<Node> {
+        0..self.candidates
+    }
+
+    pub fn workers(self) -> std::ops::Range<Node> {
+        self.candidates..self.len()
+    }
+
+    pub fn is_candidate(self, node: Node) -> bool {
+        node < self.candidates
+    }
+}
+
+/// What a running process can be given. A start has no state yet.
+#[derive(Clone, Debug)]
+pub enum Event<M> {
+    Message { from: Address, msg: M },
+    Down(Node),
+    Tau,
+}
+
+#[derive(Clone, Debug)]
+pub enum Effect<M, O> {
+    Send(Target, M),
+    Monitor(Target),
+    SetTau,
+    Persist(u8),
+    Observe(O),
+    Stop,
+}
+
+/// The next state and the effects, in order. After a `Stop` the state is of no interest.
+pub type Stepped<P> =
+    (<P as Protocol>::Process, Vec<Effect<<P as Protocol>::Message, <P as Protocol>::Observation>>);
+
+/// A value that can be part of a world.
+pub trait Value: Clone + Debug + Eq + Hash {}
+impl<T: Clone + Debug + Eq + Hash> Value for T {}
+
+pub trait Protocol: Value {
+    type Process: Value;
+    type Message: Value;
+    type Observation: Value;
+
+    fn start(lists: Lists, me: Address, stable: Option<u8>) -> Stepped<Self>;
+    fn step(
+        lists: Lists,
+        me: Address,
+        own: Self::Process,
+        event: Event<Self::Message>,
+    ) -> Stepped<Self>;
+
+    /// The measure that a bound limits.
+    fn counter(own: &Self::Process) -> u8;
+    fn leads(own: &Self::Process) -> bool;
+    /// The leader it recognises, if it is a surrendered or a worker.
+    fn follows(own: &Self::Process) -> Option<Address>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Condition<S> {
+    Idle,
+    Up(S),
+    Crashed,
+    Stopped,
+}
+
+/// A signal on the link p→q. `Down` is the one of p and names what was monitored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Signal<M> {
+    Message { from: Address, msg: M },
+    Down(Target),
+}
+
+/// What is still left of each budget. `timeouts: None` is unlimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Budgets {
+    pub starts: u8,
+    pub crashes: u8,
+    pub restarts: u8,
+    pub timeouts: Option<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World<P: Protocol> {
+    pub conditions: Vec<Condition<P::Process>>,
+    pub histories: Vec<Vec<P::Observation>>,
+    pub stable: Vec<Option<u8>>,
+    /// How many lives each node has begun.
+    pub lives: Vec<u8>,
+    /// The link p→q is at p × nodes + q.
+    pub links: Vec<VecDeque<Signal<P::Message>>>,
+    /// (watcher, target)
+    pub monitors: BTreeSet<(Node, Target)>,
+    /// Where tau is armed.
+    pub timers: BTreeSet<Node>,
+    pub budgets: Budgets,
+}
+
+/// Why a node takes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Start,
+    Deliver { from: Node },
+    Timeout,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Step { node: Node, cause: Cause, crash_after: Option<usize> },
+    Crash(Node),
+    Restart(Node),
+}
+
+impl Action {
+    /// A step of the protocol that is not cut short: what a settled world has none of.
+    pub fn is_protocol_step(self) -> bool {
+        matches!(self, Action::Step { crash_after: None, .. })
+    }
+}
+
+impl<P: Protocol> World<P> {
+    pub fn idle(nodes: usize, budgets: Budgets) -> World<P> {
+        World {
+            conditions: vec![Condition::Idle; nodes],
+            histories: vec![Vec::new(); nodes],
+            stable: vec![None; nodes],
+            lives: vec![0; nodes],
+            links: vec![VecDeque::new(); nodes * nodes],
+            monitors: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            budgets,
+        }
+    }
+
+    pub fn nodes(&self) -> std::ops::Range<Node> {
+        0..self.conditions.len() as Node
+    }
+
+    pub fn up(&self, node: Node) -> Option<&P::Process> {
+        match &self.conditions[node as usize] {
+            Condition::Up(process) => Some(process),
+            Condition::Idle | Condition::Crashed | Condition::Stopped => None,
+        }
+    }
+
+    /// The processes that are up, with their addresses.
+    pub fn processes(&self) -> impl Iterator<Item = (Address, &P::Process)> {
+        self.nodes().filter_map(|node| Some((self.address(node), self.up(node)?)))
+    }
+
+    /// The address of the present life.
+    pub fn address(&self, node: Node) -> Address {
+        Address { node, life: self.lives[node as usize].saturating_sub(1) }
+    }
+
+    /// Is somebody there? An address whose life is over is like a node that is not up.
+    fn lives(&self, target: Target) -> bool {
+        let present = match target {
+            Target::Name(_) => true,
+            Target::Process(address) => address == self.address(address.node),
+        };
+        present && self.up(target.node()).is_some()
+    }
+
+    fn index(&self, from: Node, to: Node) -> usize {
+        from as usize * self.conditions.len() + to as usize
+    }
+
+    pub fn link(&mut self, from: Node, to: Node) -> &mut VecDeque<Signal<P::Message>> {
+        let index = self.index(from, to);
+        &mut self.links[index]
+    }
+
+    pub fn head(&self, from: Node, to: Node) -> Option<&Signal<P::Message>> {
+        self.links[self.index(from, to)].front()
+    }
+
+    fn deliverable(&self, from: Node, to: Node) -> bool {
+        self.up(to).is_some() && self.head(from, to).is_some()
+    }
+
+    fn some_deliverable(&self) -> bool {
+        self.nodes().any(|from| self.nodes().any(|to| self.deliverable(from, to)))
+    }
+
+    /// Every action that is enabled here.
+    pub fn actions(&self, lists: Lists) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let hold_timers = self.some_deliverable();
+        for node in self.nodes() {
+            match &self.conditions[node as usize] {
+                Condition::Idle => {
+                    if self.budgets.starts > 0 {
+                        self.add(lists, node, Cause::Start, &mut actions);
+                    }
+                }
+                Condition::Up(_) => {
+                    for from in self.nodes().filter(|&from| self.deliverable(from, node)) {
+                        self.add(lists, node, Cause::Deliver { from }, &mut actions);
+                    }
+                    if !hold_timers && self.timers.contains(&node) && self.may_time_out(lists, node)
+                    {
+                        self.add(lists, node, Cause::Timeout, &mut actions);
+                    }
+                    if self.budgets.crashes > 0 {
+                        actions.push(Action::Crash(node));
+                    }
+                }
+                Condition::Crashed => {
+                    if self.budgets.restarts > 0 {
+                        actions.push(Action::Restart(node));
+                    }
+                }
+                Condition::Stopped => {}
+            }
+        }
+        actions
+    }
+
+    /// With no limit a timeout that changes nothing does not count as enabled.
+    fn may_time_out(&self, lists: Lists, node: Node) -> bool {
+        match self.budgets.timeouts {
+            Some(left) => left > 0,
+            None => {
+                let fires = Action::Step { node, cause: Cause::Timeout, crash_after: None };
+                self.after(lists, fires, false) != *self
+            }
+        }
+    }
+
+    /// The step, and the step cut short by a crash after each of its effects but the last.
+    fn add(&self, lists: Lists, node: Node, cause: Cause, actions: &mut Vec<Action>) {
+        actions.push(Action::Step { node, cause, crash_after: None });
+        if self.budgets.crashes > 0 {
+            let effects = self.clone().outcome(lists, node, cause).1.len();
+            let cut_short = |k| Action::Step { node, cause, crash_after: Some(k) };
+            actions.extend((1..effects).map(cut_short));
+        }
+    }
+
+    /// The world after the action. `lost`: a restart gets no stable storage.
+    pub fn after(&self, lists: Lists, action: Action, lost: bool) -> World<P> {
+        let mut next = self.clone();
+        match action {
+            Action::Crash(node) => next.crash(node),
+            Action::Restart(node) => {
+                next.budgets.restarts -= 1;
+                let stable = if lost { None } else { next.stable[node as usize] };
+                let stepped = next.begin_life(lists, node, stable);
+                next.take(node, stepped, None);
+            }
+            Action::Step { node, cause, crash_after } => {
+                let stepped = next.outcome(lists, node, cause);
+                next.take(node, stepped, crash_after);
+            }
+        }
+        next
+    }
+
+    fn begin_life(&mut self, lists: Lists, node: Node, stable: Option<u8>) -> Stepped<P> {
+        self.lives[node as usize] += 1;
+        P::start(lists, self.address(node), stable)
+    }
+
+    /// Uses up what the step is caused by (budget, signal, armed timer) and computes the step.
+    fn outcome(&mut self, lists: Lists, node: Node, cause: Cause) -> Stepped<P> {
+        let event = match cause {
+            Cause::Start => {
+                self.budgets.starts -= 1;
+                return self.begin_life(lists, node, None);
+            }
+            Cause::Deliver { from } => {
+                match self.link(from, node).pop_front().expect("the link is not empty") {
+                    Signal::Message { from, msg } => Event::Message { from, msg },
+                    Signal::Down(target) => Event::Down(target.node()),
+                }
+            }
+            Cause::Timeout => {
+                self.budgets.timeouts = self.budgets.timeouts.map(|left| left - 1);
+                self.timers.remove(&node);
+                Event::Tau
+            }
+        };
+        let process = self.up(node).expect("only Up nodes act").clone();
+        P::step(lists, self.address(node), process, event)
+    }
+
+    /// Takes a step whole, or its first k effects and then a crash.
+    fn take(&mut self, node: Node, (process, effects): Stepped<P>, crash_after: Option<usize>) {
+        self.conditions[node as usize] = Condition::Up(process);
+        let whole = effects.len();
+        for effect in effects.into_iter().take(crash_after.unwrap_or(whole)) {
+            self.carry_out(node, effect);
+        }
+        if crash_after.is_some() {
+            self.crash(node);
+        }
+    }
+
+    fn carry_out(&mut self, me: Node, effect: Effect<P::Message, P::Observation>) {
+        match effect {
+            Effect::Send(to, msg) => {
+                if self.lives(to) {
+                    let from = self.address(me);
+                    self.link(me, to.node()).push_back(Signal::Message { from, msg });
+                }
+            }
+            Effect::Monitor(target) => {
+                if self.monitors.contains(&(me, target)) {
+                    // Registered already.
+                } else if self.lives(target) {
+                    debug_assert!(
+                        !self.monitors.iter().any(|&(w, t)| w == me && t.node() == target.node()),
+                        "monitored twice, by name and by process"
+                    );
+                    self.monitors.insert((me, target));
+                } else {
+                    self.link(target.node(), me).push_back(Signal::Down(target));
+                }
+            }
+            Effect::SetTau => {
+                self.timers.insert(me);
+            }
+            Effect::Persist(value) => self.stable[me as usize] = Some(value),
+            Effect::Observe(what) => self.histories[me as usize].push(what),
+            Effect::Stop => self.end(me, Condition::Stopped),
+        }
+    }
+
+    fn crash(&mut self, node: Node) {
+        self.budgets.crashes -= 1;
+        self.end(node, Condition::Crashed);
+    }
+
+    /// A crash or a stop. Links from the node keep what is on them.
+    fn end(&mut self, node: Node, condition: Condition<P::Process>) {
+        self.conditions[node as usize] = condition;
+        self.timers.remove(&node);
+        self.monitors.retain(|&(watcher, _)| watcher != node);
+        for other in self.nodes() {
+            self.link(other, node).clear();
+        }
+        let fired: Vec<_> =
+            self.monitors.iter().copied().filter(|&(_, target)| target.node() == node).collect();
+        for (watcher, target) in fired {
+            self.monitors.remove(&(watcher, target));
+            self.link(node, watcher).push_back(Signal::Down(target));
+        }
+    }
+}
