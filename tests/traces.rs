@@ -1,6 +1,7 @@
 //! Every known counterexample: it replays effect by effect, violates its property, is as short as its
 //! scenario says, and is drawn.
 
+use interrex::gen_leader::Repair;
 use interrex_models::{
     diagram,
     registry::Known,
@@ -97,6 +98,22 @@ fn every_violated_property_of_every_scenario_has_its_trace_and_there_is_no_other
     expected.sort_by_key(name);
     found.sort_by_key(name);
     assert_eq!(expected, found);
+}
+
+/// Without it, something falls that holds with all of them.
+#[test]
+fn every_repair_has_a_control() {
+    let traces = traces();
+    for repair in Repair::ALL {
+        let lacks = Known::GenLeaderWithout(repair).name();
+        let control = |(path, trace): &(PathBuf, Trace)| {
+            path.starts_with("gen_leader/controls") && trace.protocol == *lacks
+        };
+        let (_, trace) = traces.iter().find(|each| control(each)).expect(&lacks);
+        let repaired = Trace { protocol: Known::GenLeader.name().into(), ..trace.clone() };
+        let outcome = run(&repaired, Mode::Schedule).outcome;
+        assert_eq!(outcome, Outcome::NotViolated, "{lacks}");
+    }
 }
 
 #[test]
