@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | [`GenLeader::v1_0`] | [`Capture`] | 2003: capture, accept, elect. It is faulty |
 //! | [`GenLeader::v2007`] | [`Bully`] | 2007: halt, acknowledge, lead |
-//! | [`GenLeader::repaired`] | [`Bully`] with [`Repairs`] | the same, with the fewest changes that let everything hold that was checked |
+//! | [`GenLeader::repaired`] | [`Bully`] with [`Repairs`] | the same, with nine changes that let everything hold that was checked |
 //!
 //! # What happens when
 //!

@@ -373,11 +373,15 @@ fn surrendered_before_served_forbids_obeying_another() {
 }
 
 #[test]
-fn no_runaway_forbids_more_than_two_elections_for_each_node() {
-    let property = &property::NO_RUNAWAY;
-    let begun = |begun| Profile { begun, ..seeking(1) };
-    assert_eq!(complaints(property, &[leading(0), begun(4)]), [""; 0]);
-    assert_eq!(complaints(property, &[leading(0), begun(5)]), ["n1 has begun 5 elections"]);
-    let followed_two = Profile { allegiances: vec![address(0), address(2)], ..seeking(1) };
-    assert!(is_witnessed(property, &[leading(0), followed_two]));
+fn bounded_ids_forbids_more_than_two_for_each_node() {
+    let property = &property::BOUNDED_IDS;
+    let used = |ids| Profile { ids, ..seeking(1) };
+    assert_eq!(complaints(property, &[leading(0), used(4)]), [""; 0]);
+    assert_eq!(complaints(property, &[leading(0), used(5)]), ["n1 has used up 5 election ids"]);
+    let led_by = |leaders: [u16; 2]| {
+        let allegiances = leaders.map(address).into();
+        [leading(0), Profile { allegiances, ..seeking(1) }]
+    };
+    assert!(is_witnessed(property, &led_by([0, 2])));
+    assert!(!is_witnessed(property, &led_by([0, 0])));
 }

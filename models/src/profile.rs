@@ -33,8 +33,8 @@ pub struct Profile {
     pub answers: Vec<u64>,
     /// The calls whose clients still wait for the leader's answer, by their tags.
     pub waiting: Vec<u64>,
-    /// How many elections it has begun in this life, where the protocol counts them.
-    pub begun: u64,
+    /// How many election ids it has used up in this life, where the protocol counts them.
+    pub ids: u64,
     /// It has carried out what a leader broadcast.
     pub served: bool,
     /// Whose broadcast it carried out first without having surrendered to that one last.
@@ -93,13 +93,18 @@ impl Profile {
             issued: node.issued,
             ..Self::idle(node.address())
         };
-        if let Condition::Up(state) = &node.condition {
-            profile.waiting = protocol.waiting(state);
-            profile.begun = protocol.measured(state);
-            profile.replica = protocol.replica(state);
-        }
         for observation in &node.history {
             profile.read(protocol.notion(observation));
+        }
+        if let Condition::Up(state) = &node.condition {
+            // In its first life a node is not asked which calls it has forgotten.
+            profile.waiting = match node.life {
+                0 => protocol.calls(node.id, node.issued),
+                _ => protocol.waiting(state),
+            };
+            profile.waiting.retain(|tag| !profile.answers.contains(tag));
+            profile.ids = protocol.measured(state);
+            profile.replica = protocol.replica(state);
         }
         profile
     }
@@ -119,7 +124,7 @@ impl Profile {
             allegiances: vec![],
             answers: vec![],
             waiting: vec![],
-            begun: 0,
+            ids: 0,
             served: false,
             strayed: None,
             replica: None,

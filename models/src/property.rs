@@ -108,7 +108,7 @@ pub const ALL: &[&Property] = &[
     &NO_LOST_CALL,
     &NOBODY_STOPPED,
     &SURRENDERED_BEFORE_SERVED,
-    &NO_RUNAWAY,
+    &BOUNDED_IDS,
     &NO_LIVELOCK,
 ];
 
@@ -139,7 +139,7 @@ pub const OF_ELECTIONS: &[&Property] = &[
     &NO_LOST_CALL,
     &NOBODY_STOPPED,
     &SURRENDERED_BEFORE_SERVED,
-    &NO_RUNAWAY,
+    &BOUNDED_IDS,
     &NO_LIVELOCK,
 ];
 
@@ -475,18 +475,18 @@ pub const SURRENDERED_BEFORE_SERVED: Property = Property {
     witness: |nodes| nodes.iter().any(|node| node.served),
 };
 
-/// Nobody begins one election after another.
-pub const NO_RUNAWAY: Property = Property {
-    name: "no-runaway",
+/// Election ids do not count up for ever.
+pub const BOUNDED_IDS: Property = Property {
+    name: "bounded-ids",
     kind: Kind::Safety,
-    claim: "no node begins more elections in one life than twice the number of nodes",
+    claim: "no node uses up more election ids in one life than twice the number of nodes",
     at_stake: "a node has had one leader after another",
     complain: |nodes, complain| {
-        for node in nodes.iter().filter(|node| node.begun > 2 * nodes.len() as u64) {
-            complain(format_args!("{} has begun {} elections", node.me, node.begun));
+        for node in nodes.iter().filter(|node| node.ids > 2 * nodes.len() as u64) {
+            complain(format_args!("{} has used up {} election ids", node.me, node.ids));
         }
     },
-    witness: |nodes| nodes.iter().any(|node| node.allegiances.len() > 1),
+    witness: |nodes| nodes.iter().any(|node| node.changed_allegiance()),
 };
 
 /// The members that are up, if one of them may lead: otherwise nobody can be asked for a leader.

@@ -60,7 +60,12 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     /// Where a process stands in its group.
     fn standing(&self, state: &Self::State) -> Standing;
 
-    /// The calls whose local clients wait for the leader's answer, by their tags.
+    /// The calls to the leader among the first commands that a node issues, by their tags.
+    fn calls(&self, _node: NodeId, _issued: u32) -> Vec<u64> {
+        vec![]
+    }
+
+    /// The calls whose local clients still wait for the leader's answer, as far as the process knows.
     fn waiting(&self, _: &Self::State) -> Vec<u64> {
         vec![]
     }

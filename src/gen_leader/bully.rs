@@ -16,9 +16,10 @@
 //! goes unnoticed, unless lives are kept apart.
 //!
 //! **Deviations.** None without repairs. With a [`Repair`] in force, what it changes is marked
-//! `turn.has(…)`; nothing else differs. What was suspected and not confirmed: a stale `halt` that overwrites
-//! a newer allegiance does no lasting harm once leaders ask everybody who has not confirmed, and a worker
-//! finds its next leader as the version of 2007 has it.
+//! `turn.has(…)`; nothing else differs. What was suspected and not confirmed, at the sizes that were
+//! searched: a stale `halt` that overwrites a newer allegiance does no lasting harm once leaders ask everybody
+//! who has not confirmed; a broadcast need not carry an election id, since a process leads in one term only;
+//! and a worker finds its next leader as the version of 2007 has it.
 
 use super::{
     behaviour::Behaviour,
@@ -123,7 +124,8 @@ pub enum Message<S> {
     Halt(ElectionId),
     /// The answer of one that was halted.
     AckLeader(ElectionId),
-    /// The answer of one that has a leader; passed on to those who were halted before.
+    /// The answer of one that has a leader; passed on to those who were halted before. With
+    /// [`Repair::AskEverybody`] also from whoever surrenders, to its leader, as a confirmation.
     HasLeader {
         /// The leader.
         leader: Address,
@@ -141,7 +143,8 @@ pub enum Message<S> {
         /// Its election.
         elid: ElectionId,
     },
-    /// From the leader to those whom it believes down, now and then: are you without a leader?
+    /// From the leader to those whom it believes down (with [`Repair::AskEverybody`], to those who have not
+    /// confirmed), now and then: are you without a leader?
     NormQ(ElectionId),
     /// The answer of one that is.
     NotNorm(ElectionId),

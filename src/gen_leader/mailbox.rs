@@ -21,11 +21,9 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
             }
             machine::Event::Timeout(Timer::Tau) => election.on_tau(self),
             machine::Event::Timeout(Timer::Call(tag)) => self.give_up(election.me(), tag),
-            // A leader that says in which term it speaks, speaks to those who have surrendered in it.
-            machine::Event::Message {
-                from,
-                message: Message::FromLeader { term: Some(ref term), .. },
-            } if election.standing() != Standing::Following(from) || election.term() != *term => {}
+            machine::Event::Message { from, message: Message::FromLeader(_) }
+                if self.has(Repair::OwnLeader)
+                    && election.standing() != Standing::Following(from) => {}
             machine::Event::Command(command) => {
                 self.expect_client(&command);
                 return Some(machine::Event::Command(command));
@@ -68,7 +66,7 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
             Message::LeaderReply { reference, answer } => self.pass_on(election, reference, answer),
             Message::Reply(reply) => self.handle_info(election, Info::Reply(reply)),
             Message::LeaderCast(request) => self.leader_cast(election, request),
-            Message::FromLeader { broadcast, .. } => {
+            Message::FromLeader(broadcast) => {
                 self.observe(Observation::Followed { leader: from });
                 let next = self.call_back(election, |behaviour, state, context| {
                     behaviour.from_leader(state, broadcast, context)

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Repair {
-    /// A leader asks every candidate that has not confirmed, not only those it believes down.
+    /// A leader asks every candidate until that has confirmed that it follows, not only those that it believes
+    /// down: at first all are to be asked, and whoever surrenders tells the leader so (with `HasLeader`).
     AskEverybody,
     /// A candidate answers a leader's question whomever it waits for.
     AnswerInWait,
@@ -17,16 +18,17 @@ pub enum Repair {
     LivesApart,
     /// The leader is told of to the process that acknowledged, not to whoever lives there now.
     TellWhoAcked,
-    /// A candidate begins all elections of a life under one id.
+    /// A candidate begins all elections of a life under one id, so that ids do not count up for ever. (How often
+    /// it asks one that has not learned of a crash is then still the scheduler's choice; but never a fair run.)
     OneId,
     /// A candidate that is alone elects itself.
     LoneLeads,
-    /// What a leader broadcasts carries its election id, and counts only for those who have surrendered
-    /// under it.
-    SpeakInTerm,
+    /// A broadcast counts only for those who have surrendered to the process that sent it; it does not wait.
+    OwnLeader,
     /// The calls that are out when the leader dies end with an error.
     CallsFail,
-    /// An answered call leaves the buffer, and an answer that nobody waits for is ignored.
+    /// A call that was answered, or that its client gave up, leaves the buffer; an answer that nobody waits for is
+    /// ignored.
     AnsweredLeaves,
 }
 
@@ -70,7 +72,7 @@ impl Repair {
         Self::TellWhoAcked,
         Self::OneId,
         Self::LoneLeads,
-        Self::SpeakInTerm,
+        Self::OwnLeader,
         Self::CallsFail,
         Self::AnsweredLeaves,
     ];
@@ -85,7 +87,7 @@ impl Repair {
             Self::TellWhoAcked => "tell-who-acked",
             Self::OneId => "one-id",
             Self::LoneLeads => "lone-leads",
-            Self::SpeakInTerm => "speak-in-term",
+            Self::OwnLeader => "own-leader",
             Self::CallsFail => "calls-fail",
             Self::AnsweredLeaves => "answered-leaves",
         }

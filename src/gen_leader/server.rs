@@ -98,11 +98,11 @@ impl<E: Election, B: Behaviour<E>> GenLeader<E, B> {
     }
 }
 
-/// What processes send each other. `M`, `T`: messages and terms of the election; `R`, `A`, `B`: requests,
+/// What processes send each other. `M`: messages of the election; `R`, `A`, `B`: requests,
 /// answers and broadcasts of the application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Message<M, T, R, A, B> {
+pub enum Message<M, R, A, B> {
     /// Of the election.
     Election(M),
     /// From a process whose client calls, to the leader.
@@ -124,12 +124,7 @@ pub enum Message<M, T, R, A, B> {
     /// From a process whose client casts, to the leader.
     LeaderCast(R),
     /// From the leader to every node that it monitors.
-    FromLeader {
-        /// In which term it speaks; only a repaired leader says so.
-        term: Option<T>,
-        /// What it says.
-        broadcast: B,
-    },
+    FromLeader(B),
 }
 
 /// What the local clients may ask for. A tag names a call at its node; clients choose it, each time another.
@@ -283,7 +278,6 @@ pub enum Patience {
 /// A message between processes.
 pub type MessageOf<E, B> = Message<
     <E as Election>::Message<<B as Behaviour<E>>::Synch>,
-    <E as Election>::Term,
     <B as Behaviour<E>>::Request,
     <B as Behaviour<E>>::Reply,
     <B as Behaviour<E>>::Broadcast,

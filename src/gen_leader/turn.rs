@@ -173,11 +173,8 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
 
     /// To every monitored node, by name.
     fn broadcast(&mut self, election: &E, broadcast: &B::Broadcast) {
-        // Only a repaired leader says in which term it speaks.
-        let term = self.has(Repair::SpeakInTerm).then(|| election.term());
         for node in election.monitored() {
-            let broadcast = broadcast.clone();
-            self.put(Peer::Name(*node), Message::FromLeader { term: term.clone(), broadcast });
+            self.put(Peer::Name(*node), Message::FromLeader(broadcast.clone()));
         }
     }
 

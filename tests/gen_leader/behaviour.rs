@@ -143,23 +143,23 @@ fn leader_call(tag: u64, request: Ask) -> Command<Ask> {
     Command::LeaderCall { tag, request, timeout: None }
 }
 
-fn message<M, C, T>(from: Address, message: Sent<M, T>) -> Event<Sent<M, T>, C, Timer> {
+fn message<M, C>(from: Address, message: Sent<M>) -> Event<Sent<M>, C, Timer> {
     Event::Message { from, message }
 }
 
-fn forwarded<M, T>(reference: u64, request: Ask) -> Sent<M, T> {
+fn forwarded<M>(reference: u64, request: Ask) -> Sent<M> {
     Sent::LeaderCall { reference, request }
 }
 
-fn wrapped<M, T>(reference: u64, reply: char) -> Sent<M, T> {
+fn wrapped<M>(reference: u64, reply: char) -> Sent<M> {
     Sent::LeaderReply { reference, answer: Ok(reply) }
 }
 
-fn broadcast<M, T>(broadcast: Ask) -> Sent<M, T> {
-    Sent::FromLeader { term: None, broadcast }
+fn broadcast<M>(broadcast: Ask) -> Sent<M> {
+    Sent::FromLeader(broadcast)
 }
 
-fn put<M, S, T>(to: Address, message: Sent<M, T>) -> Told<M, S, T> {
+fn put<M, S, T>(to: Address, message: Sent<M>) -> Told<M, S, T> {
     Effect::Send { to: to.into(), message }
 }
 

@@ -699,24 +699,20 @@ fn lone_leads() {
 }
 
 #[test]
-fn speak_in_term_so_that_only_those_who_have_surrendered_in_it_listen() {
-    let [with, without] = with_and_without(Repair::SpeakInTerm);
-    let tells = |term| Sent::FromLeader { term, broadcast: Ask::Nothing };
-    let call = Command::LeaderCall { tag: 7, request: Ask::AnswerAndTell, timeout: None };
-    for (servers, term) in [(&with, Some(T)), (&without, None)] {
-        let (_, effects) = servers.step(leader(), command(call.clone()));
-        assert_eq!(effects[0], Effect::Send { to: peer(N1), message: tells(term) });
-    }
+fn own_leader_so_that_only_those_who_have_surrendered_to_it_listen() {
+    let [with, without] = with_and_without(Repair::OwnLeader);
+    let tells = |from| Event::Message { from, message: Sent::FromLeader(Ask::Nothing) };
     let follower = surrendered_state();
-    for (from, term) in [(N0, OTHER), (N2, T), (Address { life: 1, ..N0 }, T)] {
-        let event = Event::Message { from, message: tells(Some(term)) };
-        assert_eq!(with.step(follower.clone(), event), (follower.clone(), vec![]));
+    for from in [N2, Address { life: 1, ..N0 }] {
+        assert_eq!(with.step(follower.clone(), tells(from)), (follower.clone(), vec![]));
+        let (next, _) = without.step(follower.clone(), tells(from));
+        assert_eq!(log_of(&next), ["from leader"]);
     }
-    let event = Event::Message { from: N0, message: tells(Some(T)) };
-    let (next, _) = with.step(follower, event.clone());
+    let (next, _) = with.step(follower, tells(N0));
     assert_eq!(log_of(&next), ["from leader"]);
     // It does not wait for a leader either.
-    assert_eq!(with.step(waits(), event), (waits(), vec![]));
+    assert_eq!(with.step(waits(), tells(N0)), (waits(), vec![]));
+    assert_eq!(without.step(waits(), tells(N0)).0.mailbox.len(), 1);
 }
 
 #[test]

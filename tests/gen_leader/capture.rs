@@ -426,7 +426,7 @@ fn the_elected_tells_the_application_of_nodes_that_were_alive_and_are_down() {
 fn what_handle_down_broadcasts_goes_to_those_that_are_left() {
     let tells =
         GenLeader::v1_0(Probe { on_down: Ask::Tell, ..Probe::default() }, Roster::new(3, 1));
-    let message = Sent::FromLeader { term: None, broadcast: Ask::Nothing };
+    let message = Sent::FromLeader(Ask::Nothing);
     let effects: Vec<Effect> = vec![Effect::Send { to: Peer::Name(N3.node), message }];
     assert_eq!(tells.step(leader(), down(N0)).1, effects);
 }

@@ -58,7 +58,7 @@ fn a_write_is_applied_at_the_leader_and_then_told_to_the_others() {
         (Request::Delete('x'), vec![('b', 3)]),
     ] {
         let (next, effects) = write(state, write_this.clone());
-        let message = server::Message::FromLeader { term: None, broadcast: write_this };
+        let message = server::Message::FromLeader(write_this);
         let told = Effect::Send { to: Peer::Name(N1.node), message };
         assert_eq!(effects, [told.clone(), replied(Reply::Ok)]);
         assert_eq!(dump(&next), then);

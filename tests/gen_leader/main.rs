@@ -265,8 +265,8 @@ fn command<M, T>(command: Command<Ask>) -> Event<M, Command<Ask>, T> {
 
 // Effects.
 
-type Sent<M, T> = server::Message<M, T, Ask, char, Ask>;
-type Told<M, S, T> = Effect<Sent<M, T>, Timer, S, Observation<T, char>>;
+type Sent<M> = server::Message<M, Ask, char, Ask>;
+type Told<M, S, T> = Effect<Sent<M>, Timer, S, Observation<T, char>>;
 
 /// An election's own message, to a process.
 fn send<M, S, T>(to: Address, message: M) -> Told<M, S, T> {

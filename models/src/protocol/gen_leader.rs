@@ -207,6 +207,19 @@ impl<E: Checked, B: Script<E>> Protocol for GenLeader<E, B> {
         }
     }
 
+    fn calls(&self, node: NodeId, issued: u32) -> Vec<u64> {
+        let commands = (0..issued).filter_map(|index| self.behaviour().command(node, index));
+        let tag = |command| match command {
+            Command::LeaderCall { tag, .. } => Some(tag),
+            Command::Call { .. }
+            | Command::Cast(_)
+            | Command::LeaderCast(_)
+            | Command::Info(_)
+            | Command::CodeChange(_) => None,
+        };
+        commands.filter_map(tag).collect()
+    }
+
     fn waiting(&self, state: &StateOf<E, B>) -> Vec<u64> {
         let waits = state.server.clients.iter().filter(|(_, client)| {
             client.of == Call::Leader && client.patience != Patience::Exhausted
