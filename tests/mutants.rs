@@ -1,9 +1,10 @@
-//! Mutants of gms3, each with one rule broken: the search says which properties that costs. A property
-//! that no mutant breaks is not yet a test.
+//! Mutants, each with one rule broken: the search says which properties that costs. A property that no
+//! mutant breaks is not yet a test.
 
 use interrex::{
+    gen_leader::{self, Bully, GenLeader, Repairs},
     gms3::{Event, Follower, Gms3, Message, Observation, State, View},
-    machine::{Boot, Effect, EffectOf, Machine, NodeId},
+    machine::{Boot, Effect, EffectOf, EventOf, Machine, NodeId},
 };
 use interrex_models::{
     check::{Verdict, check},
@@ -11,8 +12,8 @@ use interrex_models::{
     parts::Node,
     profile::Token,
     property::{self, Property},
-    protocol::{Notion, Protocol, Standing},
-    registry::gms3,
+    protocol::{Notion, Protocol, Standing, gen_leader::Writes},
+    registry::{gen_leader, gms3},
     scenario::Scenario,
     search::Limits,
 };
@@ -236,4 +237,99 @@ fn if_a_leader_passes_requests_on_they_go_round_for_ever() {
         (state, _) => (state, effects),
     };
     assert_costs(Mutant { after: pass_on, ..UNALTERED }, &[&property::NO_LIVELOCK]);
+}
+
+// A mutant of the repaired gen_leader. What else an election can break, the versions of 2003 and 2007 do.
+
+type Servers = GenLeader<Bully, Writes>;
+
+/// Servers that never say that a call has failed, and forget it.
+struct Forgetful(Servers);
+
+impl Machine for Forgetful {
+    type State = <Servers as Machine>::State;
+    type Message = <Servers as Machine>::Message;
+    type Command = <Servers as Machine>::Command;
+    type Timer = <Servers as Machine>::Timer;
+    type Stable = <Servers as Machine>::Stable;
+    type Observation = <Servers as Machine>::Observation;
+
+    fn start(&self, boot: Boot<Self::Stable>) -> (Self::State, Vec<EffectOf<Self>>) {
+        self.0.start(boot)
+    }
+
+    fn step(&self, state: Self::State, event: EventOf<Self>) -> (Self::State, Vec<EffectOf<Self>>) {
+        let (state, mut effects) = self.0.step(state, event);
+        let fails = |effect: &EffectOf<Self>| {
+            matches!(effect, Effect::Observe(gen_leader::Observation::Failed { .. }))
+        };
+        effects.retain(|effect| !fails(effect));
+        (state, effects)
+    }
+}
+
+impl Protocol for Forgetful {
+    fn name(&self) -> Cow<'static, str> {
+        "a mutant of gen_leader".into()
+    }
+
+    fn summary(&self) -> Cow<'static, str> {
+        "gen_leader, which forgets calls".into()
+    }
+
+    fn properties(&self) -> &'static [&'static Property] {
+        self.0.properties()
+    }
+
+    fn starts(&self) -> &'static [Start] {
+        self.0.starts()
+    }
+
+    fn joins_through_contact(&self) -> bool {
+        self.0.joins_through_contact()
+    }
+
+    fn command(&self, node: NodeId, issued: u32) -> Option<Self::Command> {
+        Protocol::command(&self.0, node, issued)
+    }
+
+    fn joined(&self, size: u16) -> Vec<Node<Self>> {
+        (0..size).map(|id| Node::idle(NodeId(id))).collect()
+    }
+
+    fn standing(&self, state: &Self::State) -> Standing {
+        self.0.standing(state)
+    }
+
+    fn calls(&self, node: NodeId, issued: u32) -> Vec<u64> {
+        self.0.calls(node, issued)
+    }
+
+    fn waiting(&self, state: &Self::State) -> Vec<u64> {
+        self.0.waiting(state)
+    }
+
+    fn notion(&self, observation: &Self::Observation) -> Notion {
+        self.0.notion(observation)
+    }
+}
+
+/// The process itself believes that nobody waits any more.
+#[test]
+fn if_calls_are_forgotten_when_the_leader_dies_they_are_lost() {
+    let scenario = Scenario::builder()
+        .nodes(2)
+        .start(Start::Idle)
+        .unlimited_timeouts()
+        .budget(Budget::Commands, 1)
+        .budget(Budget::Crashes, 1)
+        .property(&property::NO_LOST_CALL)
+        .build()
+        .expect("it fits");
+    let servers = || gen_leader(Repairs::all(), &scenario.environment);
+    let limits = Limits::default;
+    let repaired = check(servers(), &scenario, limits(), &mut |_| {});
+    let forgetful = check(Forgetful(servers()), &scenario, limits(), &mut |_| {});
+    let verdicts = [repaired, forgetful].map(|report| report.properties[0].verdict);
+    assert_eq!(verdicts, [Verdict::Holds, Verdict::Violated]);
 }
