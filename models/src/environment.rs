@@ -387,6 +387,17 @@ impl Environment {
         Ok(self)
     }
 
+    /// One node, and nothing that happens: for what is the same in every environment.
+    pub(crate) const SOME: Self = Self {
+        nodes: 1,
+        workers: 0,
+        start: Start::Joined,
+        timers: Timers::Late,
+        storage: Storage::Kept,
+        budgets: Budgets::NONE,
+        bound: None,
+    };
+
     /// How many nodes there are, workers included.
     #[must_use]
     pub fn size(&self) -> u16 {

@@ -1,7 +1,7 @@
 //! The protocols that can be chosen by name. Nothing else needs to know which there are.
 
 use crate::{
-    environment::{Budgets, Environment, Misfit, Start, Storage, Timers},
+    environment::{Environment, Misfit},
     file,
     profile::Token,
     property::Property,
@@ -97,19 +97,19 @@ impl Known {
     /// Its name.
     #[must_use]
     pub fn name(self) -> Cow<'static, str> {
-        with_protocol!(self, &SOME, protocol => protocol.name())
+        with_protocol!(self, &Environment::SOME, protocol => protocol.name())
     }
 
     /// What it is, in a line.
     #[must_use]
     pub fn summary(self) -> Cow<'static, str> {
-        with_protocol!(self, &SOME, protocol => protocol.summary())
+        with_protocol!(self, &Environment::SOME, protocol => protocol.summary())
     }
 
     /// The properties it has the notion for.
     #[must_use]
     pub fn properties(self) -> &'static [&'static Property] {
-        with_protocol!(self, &SOME, protocol => protocol.properties())
+        with_protocol!(self, &Environment::SOME, protocol => protocol.properties())
     }
 
     /// Whether an environment is one for it.
@@ -136,17 +136,6 @@ impl Known {
         })
     }
 }
-
-/// An environment for what a protocol says of itself in each.
-const SOME: Environment = Environment {
-    nodes: 1,
-    workers: 0,
-    start: Start::Joined,
-    timers: Timers::Late,
-    storage: Storage::Kept,
-    budgets: Budgets::NONE,
-    bound: None,
-};
 
 impl FromStr for Known {
     type Err = String;

@@ -27,7 +27,7 @@
 
 use crate::{
     environment::{
-        Bound, Budget, Budgets, Environment, Key, Misfit, Start, Storage, Timers, Times, UNLIMITED,
+        Bound, Budget, Environment, Key, Misfit, Start, Storage, Timers, Times, UNLIMITED,
     },
     file::{self, FileError},
     property::Property,
@@ -220,15 +220,7 @@ pub struct Builder {
 impl Scenario {
     /// Begins to write a scenario. It needs a number of nodes, a start and a property.
     pub fn builder() -> Builder {
-        let environment = Environment {
-            nodes: 0,
-            workers: 0,
-            start: Start::Joined,
-            timers: Timers::Late,
-            storage: Storage::Kept,
-            budgets: Budgets::NONE,
-            bound: None,
-        };
+        let environment = Environment { nodes: 0, ..Environment::SOME };
         let scenario = Self {
             name: String::new(),
             protocol: String::new(),

@@ -259,7 +259,7 @@ impl Bully {
             return self.stage2(turn);
         }
         for node in self.higher() {
-            self.monitor_by_name(node, turn);
+            self.monitor(Peer::Name(node), turn);
         }
     }
 
@@ -278,7 +278,7 @@ impl Bully {
             (self.roster.candidates.get(place + 1).copied(), self.elid)
         {
             self.pendack = Some(next);
-            self.monitor_by_name(next, turn);
+            self.monitor(Peer::Name(next), turn);
             turn.send(Peer::Name(next), Message::Halt(elid));
         } else {
             self.leader = Some(self.me);
@@ -337,17 +337,10 @@ impl Bully {
         is_life && self.leadernode == Some(peer.node())
     }
 
-    fn monitor<B: Behaviour<Self>>(&mut self, process: Address, turn: &mut Turn<'_, Self, B>) {
-        self.monitor_peer(process.into(), turn);
-    }
-
-    fn monitor_by_name<B: Behaviour<Self>>(&mut self, node: NodeId, turn: &mut Turn<'_, Self, B>) {
-        self.monitor_peer(Peer::Name(node), turn);
-    }
-
     /// A node that is monitored is not monitored again, whichever life was meant; unless lives are kept
     /// apart.
-    fn monitor_peer<B: Behaviour<Self>>(&mut self, peer: Peer, turn: &mut Turn<'_, Self, B>) {
+    fn monitor<B: Behaviour<Self>>(&mut self, peer: impl Into<Peer>, turn: &mut Turn<'_, Self, B>) {
+        let peer = peer.into();
         let node = peer.node();
         let is_listed = self.monitored.contains(&node);
         let is_watched = match peer {
