@@ -54,6 +54,17 @@ impl<P: Protocol> Rules<P> {
         &self.environment
     }
 
+    /// Makes them the rules for another environment of the same size. What is remembered of steps is
+    /// the same in both.
+    ///
+    /// # Panics
+    /// If it is of another size: the protocol may have been told that.
+    pub fn set_environment(&mut self, environment: Environment) {
+        let of_size = |environment: &Environment| (environment.nodes, environment.workers);
+        assert_eq!(of_size(&self.environment), of_size(&environment), "another size");
+        self.environment = environment;
+    }
+
     /// The protocol that they are for.
     pub fn protocol(&self) -> &P {
         self.parts.protocol()
