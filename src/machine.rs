@@ -235,7 +235,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// A text that is not a node, an address or a peer.
+/// A text that is not a node, an address or a peer. Each is written in one way: `n01` is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError(String);
 
@@ -255,7 +255,8 @@ impl FromStr for NodeId {
     type Err = ParseError;
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let number = text.strip_prefix('n').and_then(|digits| digits.parse().ok());
-        number.map(Self).ok_or_else(|| ParseError(text.into()))
+        let node = number.map(Self).filter(|node| node.to_string() == text);
+        node.ok_or_else(|| ParseError(text.into()))
     }
 }
 
@@ -264,7 +265,8 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let (node, life) = text.split_once('#').unwrap_or((text, "0"));
         let life = life.parse().map_err(|_| ParseError(text.into()))?;
-        Ok(Self { node: node.parse()?, life })
+        let address = Self { node: node.parse()?, life };
+        if address.to_string() == text { Ok(address) } else { Err(ParseError(text.into())) }
     }
 }
 

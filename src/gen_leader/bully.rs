@@ -60,14 +60,19 @@ pub struct Bully {
     watched: OrdSet<Peer>,
 }
 
-/// The first two are in the safe loop.
+/// What a process is in the election. The first two are in the safe loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Role {
+pub enum Role {
+    /// It takes part in an election.
     Candidate,
+    /// A worker that has no leader.
     WaitingWorker,
+    /// It has a leader.
     Surrendered,
+    /// It leads.
     Elected,
+    /// A worker that has a leader.
     Worker,
 }
 
@@ -236,6 +241,12 @@ impl Bully {
     #[must_use]
     pub fn elections(&self) -> u64 {
         self.nextel
+    }
+
+    /// What the process is in the election.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
     }
 }
 

@@ -41,15 +41,21 @@ pub struct Capture {
     monitored: Vector<NodeId>,
 }
 
-/// The first three are in the safe loop.
+/// What a process is in the election. The first three are in the safe loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Role {
+pub enum Role {
+    /// It tries to capture the others.
     Candidate,
+    /// It has accepted a stronger one.
     Captured,
+    /// A worker that has no leader yet.
     WaitingWorker,
+    /// It has a leader.
     Surrendered,
+    /// It leads.
     Elected,
+    /// A worker that has a leader.
     Worker,
 }
 
@@ -96,6 +102,14 @@ pub enum Message<S> {
         /// Brings the application up to date.
         synch: S,
     },
+}
+
+impl Capture {
+    /// What the process is in the election.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
 }
 
 impl Election for Capture {

@@ -450,6 +450,18 @@ fn once_repaired_a_call_that_takes_too_long_is_forgotten() {
     assert_eq!(servers.step(next.clone(), message(N0, wrapped(0, 'x'))), (next, vec![]));
 }
 
+#[test]
+fn once_repaired_a_late_reply_to_a_call_that_is_forgotten_goes_nowhere() {
+    let servers = GenLeader::repaired(Probe::default(), Roster::new(3, 0), Repairs::all());
+    let events = [
+        command(Command::Call { tag: 7, request: Ask::Keep, timeout: Some(PATIENCE) }),
+        Event::Timeout(Timer::Call(7)),
+        command(Command::Info(Ask::Release)),
+    ];
+    let next = ran(Bully::follows(), &["call", "info"]);
+    assert_eq!(steps(&servers, Bully::follows(), events), (next, vec![]));
+}
+
 // Replies that come later.
 
 /// n0 keeps its own client's call and one of n1's, and replies in a cast: as `late` has it.

@@ -468,6 +468,14 @@ fn those_who_surrendered_begin_anew_when_the_leader_is_down() {
     assert_eq!(step(surrendered_state(), down(N0)), (next, vec![monitor_name(N0)]));
 }
 
+/// One that has taken itself to be down is its own leader still, as long as nobody else is.
+#[test]
+fn whoever_has_led_leads_again_only_when_another_election_is_over() {
+    let before = at(N1, json!({ "leader": N1 }));
+    let next = elect(before.clone(), json!({ "down": [N2.node] }));
+    assert_eq!(step(before, down(N2)), (next, vec![]));
+}
+
 #[test]
 fn another_candidate_that_is_down_is_noted() {
     let next = json!({ "down": nodes([N1, N2]), "monitored": [] });
@@ -611,6 +619,18 @@ fn lives_apart_and_whoever_waits_for_the_life_that_is_over_begins_anew() {
     let halts = elect(halts(), json!({ "watched": ["n1", "n1#1"] }));
     let (next, _) = with.step(halts, Event::Down(N1.into()));
     assert_eq!(next, elect(next.clone(), json!({ "pendack": N2.node, "acks": [] })));
+}
+
+/// In each stage, and in wait.
+#[test]
+fn lives_apart_and_whoever_waits_for_another_goes_on_waiting() {
+    let [with, _] = with_and_without(Repair::LivesApart);
+    let watched = json!({ "leaderlife": 0, "watched": ["n2", "n2#1"] });
+    for before in [stage1(), halts(), waits()] {
+        let before = elect(before, watched.clone());
+        let next = elect(before.clone(), json!({ "watched": ["n2#1"] }));
+        assert_eq!(with.step(before, Event::Down(N2.into())), (next, vec![]));
+    }
 }
 
 /// Who is monitored in some life is not monitored by name again; until that life is down.
