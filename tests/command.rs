@@ -173,6 +173,63 @@ fn a_restart_is_replayed_and_drawn() {
 }
 
 #[test]
+fn messages_may_be_disturbed_detectors_err_and_nodes_fall_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a path that is text");
+    let line = "check --protocol gms3 --nodes 2 --start joined --format json --property \
+        no-lost-message-validity --budget commands=1,drops=1,duplicates=2,overtakes=1,suspicions=1,cuts=1";
+    let (code, out, err) = interrex(words(line));
+    assert_eq!((code, err.as_str()), (0, ""));
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    for (budget, times) in
+        [("drops", 1), ("duplicates", 2), ("overtakes", 1), ("suspicions", 1), ("cuts", 1)]
+    {
+        assert_eq!(report["environment"][budget], times, "{budget}");
+    }
+    let line = "check --protocol gms3 --nodes 2 --start joined --budget commands=1,drops=1 \
+        --property no-lost-message-validity --save-traces";
+    let (code, _, _) = interrex(words(line).into_iter().chain([path]));
+    assert_eq!(code, 0);
+    let saved = "gms3/no-lost-message-validity.joined-2-commands-1-drops-1.json";
+    let (code, out, _) = replay(&folder.path().join(saved), &[]);
+    assert_eq!(code, 0);
+    assert!(out.contains("drop n1 → n0\n     the message: "), "{out}");
+    let (_, drawn, _) = replay(&folder.path().join(saved), &["--format", "diagram"]);
+    assert!(drawn.contains("○") && drawn.contains("drop n1 → n0  "), "{drawn}");
+}
+
+#[test]
+fn a_cut_and_its_end_are_replayed_and_drawn() {
+    let cut = |side: Value| {
+        altered(move |trace| {
+            trace["environment"]["budgets"]["cuts"] = 1.into();
+            let action = serde_json::json!({ "cut": { "side": side } });
+            for action in ["heal".into(), action] {
+                let step = serde_json::json!({ "action": action, "effects": [] });
+                trace["steps"].as_array_mut().expect("steps").insert(1, step);
+            }
+        })
+    };
+    // Behind the crash of n0, and off it.
+    let (_folder, path) = cut(serde_json::json!(["n1", "n2"]));
+    let (_, out, _) = replay(&path, &["--schedule-only"]);
+    assert!(out.contains("\n  2  cut n1, n2 off\n\n  3  heal\n"), "{out}");
+    let (_, drawn, _) = replay(&path, &["--schedule-only", "--format", "diagram"]);
+    assert!(
+        drawn.contains("    2               ┊           ┊           cut n1, n2 off\n"),
+        "{drawn}"
+    );
+    assert!(drawn.contains("    3               │           │           heal\n"), "{drawn}");
+    let (_, out, _) = replay(&path, &["--schedule-only", "--format", "json"]);
+    let steps = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let cut_off: Vec<_> = steps.map(|step| step["cut_off"].clone()).take(3).collect();
+    assert_eq!(cut_off, [Value::Null, serde_json::json!(["n1", "n2"]), Value::Null]);
+    let (_folder, path) = cut(serde_json::json!(["n0"]));
+    let path = path.to_str().expect("a path that is text");
+    assert_refused(["replay", path], &["names nodes in order, at least one, and not n0"]);
+}
+
+#[test]
 fn a_verdict_or_a_count_that_differs_ends_with_1() {
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = "summary = ''\nprotocol = 'gms3'\nnodes = 2\nstart = 'joined'\nbudgets = { commands = 1, crashes = 1 }\n\
@@ -227,6 +284,12 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         (format!("{made} --property single-leadr"), &["did you mean `single-leader`"]),
         (format!("{made} --property agreement,agreement"), &["given twice"]),
         (format!("{made} --budget crashes=unlimited"), &["only timeouts", "give a number"]),
+        (format!("{made} --budget drop=1"), &["no budget `drop`", "duplicates, overtakes"]),
+        (format!("{made} --budget cuts=unlimited"), &["cuts cannot be unlimited"]),
+        (
+            "check --protocol gms3 --nodes 13 --start joined --budget cuts=1".into(),
+            &["cuts of 13 nodes: expected 12 at most"],
+        ),
         (format!("{made} --timers any --budget timeouts=unlimited"), &["`timers = late`"]),
         (format!("{made} --storage tape"), &["possible values: kept, lost"]),
         (format!("{made} --bound elections"), &["NAME=N", "`elections=2`"]),

@@ -98,6 +98,120 @@ fn timers_at_any_time_and_other_budgets_are_counted_alike() {
     assert_equal(Group { timeouts: 1, crashes: 2, ..joining });
 }
 
+/// The reference's group in an environment.
+fn group(environment: &Environment) -> Group {
+    let Environment { nodes, workers: 0, start, timers, storage: _, budgets, bound: None } =
+        *environment
+    else {
+        panic!("the reference knows no such groups")
+    };
+    Group {
+        nodes: nodes.into(),
+        start: match start {
+            Start::Joined => gms3::Start::Joined,
+            Start::Joining => gms3::Start::Joining,
+            Start::Idle => panic!("the reference knows no such groups"),
+        },
+        timers: match timers {
+            Timers::Late => gms3::Timers::Late,
+            Timers::Any => gms3::Timers::Any,
+        },
+        starts: budgets[Budget::Starts],
+        commands: budgets[Budget::Commands],
+        timeouts: budgets[Budget::Timeouts],
+        crashes: budgets[Budget::Crashes],
+        restarts: budgets[Budget::Restarts],
+        drops: budgets[Budget::Drops],
+        duplicates: budgets[Budget::Duplicates],
+        overtakes: budgets[Budget::Overtakes],
+        suspicions: budgets[Budget::Suspicions],
+        cuts: budgets[Budget::Cuts],
+    }
+}
+
+/// Compares counts, and the steps to a violation of the properties that the reference judges.
+fn assert_group_found_alike(nodes: u16, start: Start, budgets: &[(Budget, u8)]) {
+    let builder = Scenario::builder().protocol("gms3").nodes(nodes).start(start);
+    let property = |name: &&str| Known::Gms3.property(name).expect("a property of groups");
+    let builder = gms3::PROPERTIES.iter().map(property).fold(builder, Builder::property);
+    let budget = |builder: Builder, budget: &(Budget, u8)| builder.budget(budget.0, budget.1);
+    let scenario = budgets.iter().fold(builder, budget).build().expect("it fits");
+    let report = check(registry::gms3(), &scenario, Limits::default(), &mut |_| {});
+    let theirs = group(&scenario.environment).find();
+    let counts = [theirs.counts.states, theirs.counts.transitions, theirs.counts.settled];
+    assert_eq!(
+        [report.states, report.transitions, report.settled],
+        counts.map(|count| count as u64),
+        "{}",
+        scenario.name
+    );
+    assert_eq!(report.depth, Some(theirs.counts.depth), "{}", scenario.name);
+    let steps: Vec<_> = report.properties.iter().map(|row| row.steps).collect();
+    assert_eq!(steps, theirs.violations, "{}", scenario.name);
+}
+
+/// What SEMANTICS.md adds to crashes and restarts.
+const DISTURBANCES: [Budget; 5] =
+    [Budget::Drops, Budget::Duplicates, Budget::Overtakes, Budget::Suspicions, Budget::Cuts];
+
+/// Each disturbance twice, and each two of them once.
+fn mixes() -> Vec<Vec<(Budget, u8)>> {
+    let each = DISTURBANCES.iter().map(|budget| vec![(*budget, 2)]);
+    let pairs = DISTURBANCES.iter().enumerate().flat_map(|(at, first)| {
+        DISTURBANCES[at + 1..].iter().map(move |second| vec![(*first, 1), (*second, 1)])
+    });
+    each.chain(pairs).collect()
+}
+
+#[test]
+fn every_disturbance_and_every_two_of_them_are_counted_alike_in_groups() {
+    for mix in mixes() {
+        for (nodes, start) in [(2, Start::Joined), (3, Start::Joined), (2, Start::Joining)] {
+            let also = |more: &[(Budget, u8)]| [&mix, more].concat();
+            assert_group_found_alike(nodes, start, &also(&[(Budget::Commands, 1)]));
+            let faults = [(Budget::Commands, 1), (Budget::Crashes, 1), (Budget::Restarts, 1)];
+            if nodes == 2 {
+                assert_group_found_alike(nodes, start, &also(&faults));
+            }
+        }
+    }
+}
+
+#[test]
+fn all_faults_together_are_counted_alike_in_groups() {
+    let all: Vec<_> = Budget::FAULTS.iter().map(|budget| (*budget, 1)).collect();
+    assert_group_found_alike(2, Start::Joining, &all);
+    assert_group_found_alike(2, Start::Joined, &[&all[..], &[(Budget::Commands, 1)]].concat());
+    assert_group_found_alike(3, Start::Joined, &all[2..]);
+    let restarts = [(Budget::Crashes, 2), (Budget::Restarts, 1)];
+    assert_group_found_alike(3, Start::Joined, &[&restarts[..], &[(Budget::Commands, 1)]].concat());
+    assert_group_found_alike(3, Start::Joining, &restarts);
+}
+
+#[test]
+fn every_disturbance_and_every_two_of_them_go_as_in_the_reference_in_elections() {
+    for mix in mixes() {
+        let disturbed = |version, group, faults| {
+            let calm = election(version, group, faults).bound("elections", 2);
+            let calm =
+                if version == GenLeader1_0 { election(version, group, faults) } else { calm };
+            mix.iter().fold(calm, |election, (budget, times)| election.budget(*budget, *times))
+        };
+        assert_found_alike(disturbed(GenLeader1_0, [2, 0], [1, 1]));
+        let tau = |election: Builder| election.unlimited_timeouts();
+        assert_found_alike(tau(disturbed(GenLeader2007, [2, 0], [1, 0])));
+        if !mix.iter().any(|(budget, _)| *budget == Budget::Cuts) {
+            assert_found_alike(disturbed(GenLeader1_0, [2, 1], [0, 0]));
+            assert_found_alike(tau(disturbed(GenLeader2007, [2, 1], [0, 0])));
+        }
+    }
+    for budget in DISTURBANCES {
+        assert_found_alike(election(GenLeader1_0, [3, 0], [0, 0]).budget(budget, 1));
+        let of_2007 = election(GenLeader2007, [3, 0], [0, 0]).bound("elections", 2);
+        assert_found_alike(of_2007.unlimited_timeouts().budget(budget, 1));
+    }
+}
+
 /// How often tau may fire.
 const TIMEOUTS: [u8; 4] = [0, 1, 2, UNLIMITED];
 
@@ -153,6 +267,11 @@ fn their_findings(scenario: &Scenario) -> Findings {
             crashes: budgets[Budget::Crashes],
             restarts: budgets[Budget::Restarts],
             timeouts: (timeouts != UNLIMITED).then_some(timeouts),
+            drops: budgets[Budget::Drops],
+            duplicates: budgets[Budget::Duplicates],
+            overtakes: budgets[Budget::Overtakes],
+            suspicions: budgets[Budget::Suspicions],
+            cuts: budgets[Budget::Cuts],
         },
         bound: bound.as_ref().map(|bound| u8::try_from(bound.most).expect("a small bound")),
         lost: *storage == Storage::Lost,
@@ -262,7 +381,8 @@ fn assert_pinned_as_in_the_reference(scenario: &Scenario) {
         Known::Gms3 => assert_group_pinned_as_the_reference_counts(scenario),
         GenLeader1_0 | GenLeader2007 => {
             // The reference knows no others.
-            if timers == Timers::Late && budgets[Budget::Commands] == 0 {
+            let idle = scenario.environment.start == Start::Idle;
+            if idle && timers == Timers::Late && budgets[Budget::Commands] == 0 {
                 assert_election_pinned_as_in_the_reference(scenario);
             }
         }
@@ -272,23 +392,7 @@ fn assert_pinned_as_in_the_reference(scenario: &Scenario) {
 }
 
 fn assert_group_pinned_as_the_reference_counts(scenario: &Scenario) {
-    let Environment { nodes, start, timers, budgets, .. } = scenario.environment;
-    let group = Group {
-        nodes: nodes.into(),
-        start: match start {
-            Start::Joined => gms3::Start::Joined,
-            Start::Joining => gms3::Start::Joining,
-            Start::Idle => panic!("the reference knows no such groups"),
-        },
-        timers: match timers {
-            Timers::Late => gms3::Timers::Late,
-            Timers::Any => gms3::Timers::Any,
-        },
-        starts: budgets[Budget::Starts],
-        commands: budgets[Budget::Commands],
-        timeouts: budgets[Budget::Timeouts],
-        crashes: budgets[Budget::Crashes],
-    };
+    let group = group(&scenario.environment);
     let states = u64::try_from(group.explore().states).expect("few worlds");
     assert_eq!(scenario.states, Some(states), "{}", scenario.name);
 }

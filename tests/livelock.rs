@@ -319,9 +319,9 @@ impl Protocol for Puppet {
         self.0.contains_key(&format!("{node} command {issued}")).then_some(issued)
     }
 
-    fn joined(&self, size: u16) -> Vec<Node<Self>> {
+    fn joined(&self, size: u16) -> Option<Vec<Node<Self>>> {
         let up = |id: NodeId| Condition::Up(id.first_life());
-        (0..size).map(NodeId).map(|id| Node { condition: up(id), ..Node::idle(id) }).collect()
+        Some((0..size).map(NodeId).map(|id| Node { condition: up(id), ..Node::idle(id) }).collect())
     }
 
     fn standing(&self, _: &Address) -> Standing {

@@ -73,14 +73,15 @@ impl Protocol for Mutant {
         gms3().command(node, issued)
     }
 
-    fn joined(&self, size: u16) -> Vec<Node<Self>> {
+    fn joined(&self, size: u16) -> Option<Vec<Node<Self>>> {
         let member = |node: Node<Gms3<Token>>| Node {
             condition: node.condition,
             history: node.history,
             monitors: node.monitors,
             ..Node::idle(node.id)
         };
-        gms3().joined(size).into_iter().map(member).collect()
+        let members = gms3().joined(size)?;
+        Some(members.into_iter().map(member).collect())
     }
 
     fn standing(&self, state: &State<Token>) -> Standing {
@@ -291,10 +292,6 @@ impl Protocol for Forgetful {
 
     fn command(&self, node: NodeId, issued: u32) -> Option<Self::Command> {
         Protocol::command(&self.0, node, issued)
-    }
-
-    fn joined(&self, size: u16) -> Vec<Node<Self>> {
-        (0..size).map(|id| Node::idle(NodeId(id))).collect()
     }
 
     fn standing(&self, state: &Self::State) -> Standing {

@@ -46,6 +46,7 @@ trait Does {
     fn sends(self, issued: u32) -> Self;
     fn installs(self, view: View) -> Self;
     fn delivers(self, number: u64, message: Token) -> Self;
+    fn rejoins(self) -> Self;
 }
 
 impl Does for Profile {
@@ -61,6 +62,11 @@ impl Does for Profile {
     fn delivers(mut self, number: u64, message: Token) -> Self {
         let view = self.views.len().checked_sub(1);
         self.deliveries.push(Delivery { message, number, view });
+        self
+    }
+
+    fn rejoins(mut self) -> Self {
+        self.rejoined.push((self.views.len(), self.deliveries.len()));
         self
     }
 }
@@ -120,7 +126,7 @@ fn single_leader_forbids_a_second_leader_but_not_a_crashed_one() {
 #[test]
 fn one_leader_per_term_forbids_two_elections_in_a_term_even_of_the_dead() {
     let nodes = [crashed(0).installs(view(3, 0, &[])), crashed(1).installs(view(3, 1, &[]))];
-    let complaint = "n0 and n1 were both elected in term 3";
+    let complaint = "n0 and n1 were both leader in term 3";
     assert_eq!(complaints(&property::ONE_LEADER_PER_TERM, &nodes), [complaint]);
 }
 
@@ -143,7 +149,7 @@ fn who_led_in_an_earlier_life_was_elected_too() {
     let mut again = following(0, 1).installs(view(3, 0, &[]));
     again.me.life = 1;
     let nodes = [again, crashed(1).installs(view(3, 1, &[]))];
-    let complaint = "n0#1 and n1 were both elected in term 3";
+    let complaint = "n0#1 and n1 were both leader in term 3";
     assert_eq!(complaints(&property::ONE_LEADER_PER_TERM, &nodes), [complaint]);
 }
 
@@ -197,6 +203,44 @@ fn total_order_allows_a_prefix_and_asks_a_newcomer_for_nothing_older() {
     for newcomer in [behind, level] {
         assert!(complaints(&property::TOTAL_ORDER_UNIFORM, &[old.clone(), newcomer]).is_empty());
     }
+}
+
+/// Node 1 missed what was delivered while it was down.
+#[test]
+fn total_order_takes_a_node_that_comes_back_for_another_process() {
+    let stayed = leading(0)
+        .installs(view(1, 0, &[1]))
+        .delivers(2, token(0, 0))
+        .delivers(3, token(0, 1))
+        .installs(view(4, 0, &[1, 1]))
+        .delivers(5, token(0, 2));
+    let before = |node: Profile| node.installs(view(1, 0, &[1])).delivers(2, token(0, 0));
+    let back = before(following(1, 0)).rejoins().installs(view(4, 0, &[1, 1]));
+    let level = back.clone().delivers(5, token(0, 2));
+    for node in [back.clone(), level] {
+        for property in [&property::TOTAL_ORDER_UNIFORM, &property::TOTAL_ORDER_SURVIVORS] {
+            assert!(complaints(property, &[stayed.clone(), node.clone()]).is_empty());
+        }
+    }
+    let astray = back.delivers(5, token(1, 0));
+    let complaint = "where n0 delivered n0.2, n1 delivered n1.0";
+    assert_eq!(
+        complaints(&property::TOTAL_ORDER_SURVIVORS, &[stayed.clone(), astray]),
+        [complaint]
+    );
+
+    // The former life still counts, but among the dead.
+    let former = following(1, 0).installs(view(1, 0, &[1])).delivers(2, token(1, 1)).rejoins();
+    let nodes = [stayed, former.installs(view(4, 0, &[1, 1]))];
+    assert!(!complaints(&property::TOTAL_ORDER_UNIFORM, &nodes).is_empty());
+    assert!(complaints(&property::TOTAL_ORDER_SURVIVORS, &nodes).is_empty());
+}
+
+#[test]
+fn total_order_asks_nobody_who_is_back_but_has_not_joined_yet() {
+    let nodes = disordered(node(1, Presence::Up(Standing::Outsider)));
+    assert!(complaints(&property::TOTAL_ORDER_SURVIVORS, &nodes).is_empty());
+    assert!(!complaints(&property::TOTAL_ORDER_UNIFORM, &nodes).is_empty());
 }
 
 #[test]
@@ -326,7 +370,7 @@ fn whoever_was_elected_has_risen() {
     assert!(is_witnessed(&property::LEADER_EXISTS, &nodes));
     let again =
         Profile { presence: Presence::Crashed, ..Profile { me: address(1), ..elected.clone() } };
-    let complaint = "n0 and n1 were both elected in term 1.0.0";
+    let complaint = "n0 and n1 were both leader in term 1.0.0";
     assert_eq!(complaints(&property::ONE_LEADER_PER_TERM, &[elected, again]), [complaint]);
 }
 

@@ -108,6 +108,58 @@ fn timeouts_may_be_unlimited_nodes_restart_and_storage_be_lost() {
 }
 
 #[test]
+fn messages_may_be_disturbed_detectors_err_and_nodes_fall_apart() {
+    let more = "drops = 1, duplicates = 2, overtakes = 3, suspicions = 4, cuts = 5";
+    let text = RIGHT.replace("commands = 2, crashes = 1", more);
+    let environment = read(text).expect("a scenario").environment;
+    let budgets = Budget::ALL.map(|budget| environment.budgets[budget]);
+    assert_eq!(budgets, [0, 0, 0, 0, 0, 1, 2, 3, 4, 5]);
+    let said =
+        "3 nodes, joined, late timers; drops 1, duplicates 2, overtakes 3, suspicions 4, cuts 5";
+    assert_eq!(environment.to_string(), said);
+    let slug = "joined-3-drops-1-duplicates-2-overtakes-3-suspicions-4-cuts-5";
+    assert_eq!(environment.slug(), slug);
+    let json = serde_json::to_string(&environment).expect("JSON");
+    assert!(
+        json.contains(
+            r#""budgets":{"drops":1,"duplicates":2,"overtakes":3,"suspicions":4,"cuts":5}"#
+        )
+    );
+    assert_eq!(serde_json::from_str::<Environment>(&json).expect("an environment"), environment);
+}
+
+#[test]
+fn only_a_small_group_falls_apart_and_nothing_goes_wrong_without_limit() {
+    let faults =
+        [Budget::Drops, Budget::Duplicates, Budget::Overtakes, Budget::Suspicions, Budget::Cuts];
+    let environment = |nodes, workers, budget, times| {
+        let of_size = Environment {
+            nodes,
+            workers,
+            start: Start::Joined,
+            timers: Timers::Late,
+            storage: Storage::Kept,
+            budgets: Budgets::NONE,
+            bound: None,
+        };
+        of_size.with_budgets(&[(budget, times)].into()).map_err(|misfit| misfit.message)
+    };
+    for budget in faults {
+        assert!(environment(12, 0, budget, 254).is_ok());
+        let unlimited = format!("{budget} cannot be unlimited, only timeouts can: give a number");
+        assert_eq!(environment(12, 0, budget, UNLIMITED), Err(unlimited));
+        let many =
+            [(13, 0), (10, 3)].map(|(nodes, workers)| environment(nodes, workers, budget, 1));
+        let too_many = "cuts of 13 nodes: expected 12 at most".to_string();
+        for refused in many {
+            assert_eq!(refused.err(), (budget == Budget::Cuts).then_some(too_many.clone()));
+        }
+    }
+    let many = RIGHT.replace("nodes = 3", "nodes = 13").replace("crashes", "cuts");
+    assert_eq!(read(many).expect_err("too many"), ":5:11: cuts of 13 nodes: expected 12 at most");
+}
+
+#[test]
 fn what_does_not_suit_the_protocol_is_refused_with_the_reason() {
     let error = error_with("\"joined\"", "\"idle\"");
     let reason = "its nodes join through one that is up, and nobody could be the first contact";
@@ -223,6 +275,12 @@ fn numbers_that_make_no_sense_are_refused() {
     assert!(error_with("violated = 6", "violated = -6").starts_with(":11:31: invalid value"));
     let error = error_with("commands = 2", "starts = 2");
     assert_eq!(error, ":5:11: a joined group has nobody left to start: leave out `starts`");
+}
+
+#[test]
+fn what_an_error_repeats_does_not_steer_the_terminal() {
+    let error = error_with("\"gms3\"", "\"gms3\\u001b[2J\\n\"");
+    assert!(error.starts_with(":2:12: there is no protocol `gms3\u{fffd}[2J\u{fffd}`"), "{error}");
 }
 
 #[test]

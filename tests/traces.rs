@@ -4,9 +4,10 @@
 use interrex::gen_leader::Repair;
 use interrex_models::{
     diagram,
+    known::KnownTrace,
     registry::Known,
     replay::{Mode, Outcome, Replay, replay},
-    scenario::{Expected, Scenario, files_below},
+    scenario::{Expected, Scenario},
     trace::Trace,
     with_protocol,
 };
@@ -17,17 +18,13 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
+fn known() -> Vec<KnownTrace> {
+    KnownTrace::read_all(&folder("../traces")).expect("traces that can be read")
+}
+
 /// Every trace, with its place below the folder.
 fn traces() -> Vec<(PathBuf, Trace)> {
-    let folder = folder("../traces");
-    let mut paths = vec![];
-    files_below(&folder, "json", &mut paths).expect("a folder of traces");
-    paths.sort();
-    let trace = |path: PathBuf| {
-        let trace = Trace::read(&path).expect("a trace that can be read");
-        (path.strip_prefix(&folder).expect("a path below").to_path_buf(), trace)
-    };
-    paths.into_iter().map(trace).collect()
+    known().into_iter().map(|known| (known.name.into(), known.trace)).collect()
 }
 
 fn run(trace: &Trace, mode: Mode) -> Replay {
@@ -39,6 +36,15 @@ fn run(trace: &Trace, mode: Mode) -> Replay {
 /// One whose leader crashes in the first step.
 fn one() -> Trace {
     Trace::read(&folder("../traces/gms3/total-order-uniform.joined-3.json")).expect("a trace")
+}
+
+/// Something was mended: its traces go, and the scenarios that expect them change.
+#[test]
+fn no_known_trace_is_fixed() {
+    let is_fixed = |known: &KnownTrace| known.is_fixed().expect("a known protocol");
+    let fixed = known().into_iter().filter(is_fixed);
+    let lines: Vec<_> = fixed.map(|known| format!("fixed: {}", known.name)).collect();
+    assert!(lines.is_empty(), "{}", lines.join("\n"));
 }
 
 #[test]
@@ -199,6 +205,45 @@ fn what_is_not_possible_ends_an_exact_replay_and_is_left_out_of_a_schedule() {
     let replay = run(&trace, Mode::Schedule);
     assert_eq!(replay.steps[1].left_out.as_deref(), Some("n0 is not up"));
     assert!(matches!(replay.outcome, Outcome::Violated { .. }));
+}
+
+/// What reading a trace says in which this is replaced; the path is left out.
+fn error_with(right: &str, wrong: &str) -> String {
+    let text = one().to_json();
+    assert!(text.contains(right), "{text}");
+    let error = Trace::parse(Path::new("a.json"), &text.replacen(right, wrong, 1));
+    error.expect_err("a trace that is wrong").to_string()
+}
+
+#[test]
+fn a_key_that_is_misspelt_or_there_twice_is_an_error_wherever_it_stands() {
+    let error = error_with(r#"{"node":"n0"}"#, r#"{"node":"n0","contct":"n1"}"#);
+    assert!(error.contains("unknown field `contct`"), "{error}");
+    let error = error_with(r#""crashes":"#, r#""crashes":9,"crashes":"#);
+    assert!(error.starts_with("a.json:5:"), "{error}");
+    assert!(error.ends_with(": the key `crashes` is there twice"), "{error}");
+    let error = error_with(r#""effects": []"#, r#""effects": [{"a":1,"a":2}]"#);
+    assert!(error.ends_with(": the key `a` is there twice"), "{error}");
+}
+
+#[test]
+fn a_node_is_written_in_one_way_and_what_has_names_is_no_list() {
+    for node in ["n01", "n+0", "N0", "n65536"] {
+        let error = error_with(r#""node":"n0""#, &format!(r#""node":"{node}""#));
+        assert!(error.contains(&format!(": `{node}` is not a node")), "{error}");
+    }
+    let error = error_with(r#"{"node":"n0"}"#, r#"["n0"]"#);
+    assert_eq!(error, r#"a.json: `.steps[0].action.command` is written as `{"node":"n0"}` here"#);
+}
+
+#[test]
+fn what_an_error_repeats_is_whole_and_does_not_steer_the_terminal() {
+    let error = error_with(r#""protocol""#, r#""a at line b\u001b[2J\n""#);
+    assert!(error.starts_with("a.json:3:"), "{error}");
+    assert!(
+        error.contains("unknown field `a at line b\u{fffd}[2J\u{fffd}`, expected one of"),
+        "{error}"
+    );
 }
 
 #[test]

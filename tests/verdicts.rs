@@ -12,9 +12,12 @@ use interrex_models::{
 };
 use std::{num::NonZeroU64, path::Path, time::Duration};
 
+/// The smallest first: what breaks a protocol mostly shows there already.
 fn scenarios() -> Vec<Scenario> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    Scenario::read_all(&folder).expect("scenarios that can be read")
+    let mut scenarios = Scenario::read_all(&folder).expect("scenarios that can be read");
+    scenarios.sort_by_key(|scenario| scenario.states);
+    scenarios
 }
 
 fn explore(scenario: &Scenario, limits: Limits) -> Report {
@@ -39,10 +42,15 @@ fn scenario(
     properties.iter().fold(builder, expect).build().expect("it fits")
 }
 
+/// A protocol that is broken may have worlds without end: one more than the pinned ones tells.
+fn pinned(scenario: &Scenario) -> Limits {
+    Limits { max_states: scenario.states.and_then(NonZeroU64::new), ..Limits::default() }
+}
+
 #[test]
 fn every_scenario_is_as_expected() {
     for scenario in scenarios().iter().filter(|scenario| !scenario.nightly) {
-        explore(scenario, Limits::default()).assert_as_expected();
+        explore(scenario, pinned(scenario)).assert_as_expected();
     }
 }
 
@@ -62,7 +70,7 @@ fn two_threads_find_what_one_thread_finds() {
             continue;
         }
         let [one, two] =
-            [1, 2].map(|threads| explore(scenario, Limits { threads, ..Limits::default() }));
+            [1, 2].map(|threads| explore(scenario, Limits { threads, ..pinned(scenario) }));
         two.assert_as_expected();
         let counterexamples = |report: Report| -> Vec<_> {
             report.properties.into_iter().map(|row| row.counterexample).collect()

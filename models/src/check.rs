@@ -1,6 +1,7 @@
 //! Checking a scenario: what the search found, as verdicts, beside what was expected.
 
 use crate::{
+    audit::Audit,
     environment::{Bound, Budgets, Environment, Start, Storage, Timers},
     memory,
     property::Kind,
@@ -76,6 +77,9 @@ pub struct Report {
     pub peak_rss_bytes: Option<u64>,
     /// A verdict for each property.
     pub properties: Vec<Row>,
+    /// What running everything twice has shown, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
 }
 
 /// The environment as reports have it, its budgets side by side with the rest.
@@ -143,22 +147,36 @@ pub fn check<P: Protocol>(
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Report {
+    let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
+    check_with(&rules, scenario, limits, progress)
+}
+
+/// The same by rules that are there already, and that remember afterwards which steps were taken. The rules,
+/// not the scenario, say what the environment is.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_with<P: Protocol>(
+    rules: &Arc<Rules<P>>,
+    scenario: &Scenario,
+    limits: Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Report {
     assert!(!scenario.properties.is_empty(), "a scenario without properties checks nothing");
-    if let Err(misfit) = scenario.environment.suits(&protocol) {
+    if let Err(misfit) = rules.environment().suits(rules.protocol()) {
         panic!("{}: {misfit}", scenario.name);
     }
-    let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
     let properties: Vec<_> = scenario.properties.iter().map(|(property, _)| *property).collect();
     memory::forget_peak();
     let began = Instant::now();
-    let findings = search(&rules, &properties, limits, progress);
+    let findings = search(rules, &properties, limits, progress);
     let seconds = began.elapsed().as_secs_f64();
 
     let row = |(finding, (_, expected)): (&Finding<P>, &(_, Option<Expected>))| {
         let counterexample = finding
             .counterexample
             .as_ref()
-            .map(|run| Trace::record(&rules, &scenario.name, finding.property.name, run))
+            .map(|run| Trace::record(rules, &scenario.name, finding.property.name, run))
             .map(|trace| Trace { loop_from: finding.loop_from, ..trace });
         Row {
             name: finding.property.name,
@@ -172,15 +190,14 @@ pub fn check<P: Protocol>(
             at_stake: finding.property.at_stake,
         }
     };
-    let Environment { nodes, workers, start, timers, storage, budgets, bound } =
-        scenario.environment.clone();
+    let environment = rules.environment();
     Report {
         scenario: scenario.name.clone(),
         protocol: rules.protocol().name().into_owned(),
-        nodes,
-        workers,
-        bounded: bound.is_some(),
-        environment: ReportedEnvironment { start, timers, storage, bound, budgets },
+        nodes: environment.nodes,
+        workers: environment.workers,
+        bounded: environment.bound.is_some(),
+        environment: environment.into(),
         engine: "stateright",
         threads: limits.threads,
         complete: findings.complete,
@@ -192,6 +209,7 @@ pub fn check<P: Protocol>(
         seconds,
         peak_rss_bytes: memory::peak(),
         properties: findings.properties.iter().zip(&scenario.properties).map(row).collect(),
+        audit: None,
     }
 }
 
@@ -212,7 +230,9 @@ impl Report {
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         let rows = self.properties.iter().map(Row::comparison);
-        rows.chain([self.states_comparison()]).max().unwrap_or(Comparison::AsExpected)
+        let audit = self.audit.as_ref().map(Audit::comparison);
+        let rest = audit.into_iter().chain([self.states_comparison()]);
+        rows.chain(rest).max().unwrap_or(Comparison::AsExpected)
     }
 
     /// How the number of worlds compares with what was expected.
@@ -261,8 +281,18 @@ impl Row {
     }
 }
 
+impl From<&Environment> for ReportedEnvironment {
+    fn from(environment: &Environment) -> Self {
+        let Environment { nodes: _, workers: _, start, timers, storage, budgets, bound } =
+            environment.clone();
+        Self { start, timers, storage, bound, budgets }
+    }
+}
+
 impl Expected {
-    fn verdict(self) -> Verdict {
+    /// The verdict that is expected.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
         match self {
             Self::Holds => Verdict::Holds,
             Self::Unwitnessed => Verdict::Unwitnessed,
@@ -270,7 +300,7 @@ impl Expected {
         }
     }
 
-    fn steps(self) -> Option<usize> {
+    pub(crate) fn steps(self) -> Option<usize> {
         match self {
             Self::Violated(steps) => Some(steps),
             Self::Holds | Self::Unwitnessed => None,

@@ -1,14 +1,24 @@
 //! What can be said on the command line, and what the answers look like.
 
 mod check;
+mod chosen;
+mod coverage;
+mod fuzz;
 mod list;
+mod matrix;
 mod replay;
+mod shrink;
 
 use anstyle::{AnsiColor, Style};
 use clap::{Parser, Subcommand, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
-use interrex_models::file::FileError;
-use std::{fmt, io, path::PathBuf, process::ExitCode};
+use interrex_models::{audit::Difference, check::Comparison, file::FileError, text::printable};
+use std::{
+    fmt, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Checks leader election and group membership, and reproduces what goes wrong.
 #[derive(Debug, Parser)]
@@ -22,7 +32,11 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    as expected
   1    a verdict, a number of steps or a number of worlds differs from what is expected,
-       or a trace does not replay (a known counterexample that has vanished, too)
+       or a trace does not replay (a known counterexample that has vanished, too),
+       or a random schedule violates what is not expected to be violated,
+       or a run that is to be shrunk violates nothing,
+       or, with --coverage, something is not reached and not named as unreachable,
+       or, with --twice, a machine does something else the second time
   2    bad usage, or a bad scenario or trace
   3    cut short by a limit
   141  nobody read the answer to its end";
@@ -30,16 +44,22 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Matrix(matrix::Show),
+    Fuzz(fuzz::Fuzz),
     List(list::List),
     Replay(replay::Replay),
+    Shrink(shrink::Shrink),
 }
 
 impl Cli {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self.command {
             Command::Check(check) => check.run(),
+            Command::Matrix(matrix) => matrix.run(),
+            Command::Fuzz(fuzz) => fuzz.run(),
             Command::List(list) => list.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Shrink(shrink) => shrink.run(),
         }
     }
 }
@@ -73,6 +93,16 @@ pub(crate) enum Exit {
     Cut = 3,
     /// As a shell reports a process that nobody listens to any more.
     Unread = 141,
+}
+
+impl From<Comparison> for Exit {
+    fn from(comparison: Comparison) -> Self {
+        match comparison {
+            Comparison::AsExpected => Self::AsExpected,
+            Comparison::Differs => Self::Differs,
+            Comparison::Cut => Self::Cut,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -130,4 +160,27 @@ fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table
+}
+
+/// What a machine did otherwise the second time.
+fn show_difference(out: &mut impl Write, difference: &Difference) -> io::Result<()> {
+    let said = styled(BAD, "the machine consults something else than its input");
+    writeln!(out, "  {said}. The last of these steps is another the second time:")?;
+    for (step, action) in (1..).zip(&difference.run) {
+        writeln!(out, "  {step:>5}  {}", printable(action))?;
+    }
+    let step = difference.run.len() + 1;
+    writeln!(out, "  {step:>5}  {}", styled(STRONG, printable(&difference.action)))?;
+    for contrast in &difference.contrasts {
+        writeln!(out, "         {contrast}")?;
+    }
+    Ok(())
+}
+
+/// A path as seen from here, if it is below.
+fn shown(path: &Path) -> String {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let here = std::env::current_dir().and_then(fs::canonicalize);
+    let below = here.ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
+    below.unwrap_or(path).display().to_string()
 }

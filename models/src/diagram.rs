@@ -1,6 +1,7 @@
 //! A replayed run as a sequence diagram, in text.
 
 use crate::{
+    action::Side,
     replay::Replayed,
     text::{plain, printable},
 };
@@ -15,11 +16,12 @@ const DISTANCE: usize = 12;
 /// Draws a run of a group in which the nodes of `up` run at the beginning.
 ///
 /// Time goes down; a column is a node. `●` is a step: an arrow to it is the signal that it took, which
-/// may have been sent much earlier. Beside it stands what was met, and below what was done. `✕` is the
-/// end of a life, and `⟲` stands where what could go round for ever begins.
+/// may have been sent much earlier. Beside it stands what was met, and below what was done. `○` instead
+/// of a tip: something happens to the message on its way. `✕` is the end of a life, `┊` a node that is
+/// cut off, and `⟲` stands where what could go round for ever begins.
 #[must_use]
 pub fn draw(up: &[bool], steps: &[Replayed]) -> String {
-    let mut drawing = Drawing { up: up.to_vec(), text: String::new() };
+    let mut drawing = Drawing { up: up.to_vec(), cut_off: None, text: String::new() };
     drawing.heading();
     for step in steps {
         drawing.step(step);
@@ -32,6 +34,7 @@ pub const LOOP: &str = "⟲";
 
 struct Drawing {
     up: Vec<bool>,
+    cut_off: Option<Side>,
     text: String,
 }
 
@@ -48,7 +51,7 @@ impl Drawing {
     }
 
     fn step(&mut self, step: &Replayed) {
-        let node = usize::from(step.node.0);
+        self.cut_off = step.cut_off;
         if step.begins_loop {
             let mut line = self.lifelines();
             put(&mut line, 4, LOOP);
@@ -61,12 +64,22 @@ impl Drawing {
             let left_out = format!("left out: {}: {reason}", step.action);
             return self.write(&line, &printable(&left_out));
         }
-        if let (Some(NodeId(from)), Some(met)) = (step.from, &step.met) {
-            arrow(&mut line, usize::from(from), node, &signal(met).0);
+        let (label, content) = step.met.as_ref().map(signal).unwrap_or_default();
+        if let Some((NodeId(from), NodeId(to))) = step.link {
+            let tips = if step.node.is_some() { ["◄", "►"] } else { ["○", "○"] };
+            arrow(&mut line, usize::from(from), usize::from(to), tips, &label);
         }
+        let Some(NodeId(node)) = step.node else {
+            return self.write(&line, format!("{}  {content}", step.action).trim_end());
+        };
+        let node = usize::from(node);
         put(&mut line, column(node), "●");
-        let met = step.met.as_ref().map_or("crash".into(), |met| signal(met).1);
-        self.write(&line, &met);
+        let beside = match &step.met {
+            None => "crash",
+            Some(_) if is_suspicion(step) => &step.action,
+            Some(_) => &content,
+        };
+        self.write(&line, beside);
 
         for effect in &step.effects {
             let lifelines = self.lifelines();
@@ -92,8 +105,10 @@ impl Drawing {
 
     fn lifelines(&self) -> Vec<char> {
         let mut line = self.blank();
-        for (node, _) in self.up.iter().enumerate().filter(|(_, up)| **up) {
-            put(&mut line, column(node), "│");
+        let up = (0..).map(NodeId).zip(&self.up).filter(|(_, up)| **up);
+        for (node, _) in up {
+            let is_cut_off = self.cut_off.is_some_and(|side| side.contains(node));
+            put(&mut line, column(node.0.into()), if is_cut_off { "┊" } else { "│" });
         }
         line
     }
@@ -114,21 +129,26 @@ fn put(line: &mut [char], at: usize, text: &str) {
     }
 }
 
-fn arrow(line: &mut [char], from: usize, to: usize, label: &str) {
+fn arrow(line: &mut [char], from: usize, to: usize, [to_left, to_right]: [&str; 2], label: &str) {
     if from == to {
-        put(line, column(to) + 1, &format!("◄ {label}"));
+        put(line, column(to) + 1, &format!("{to_left} {label}"));
         return;
     }
     let (left, right) = (column(from.min(to)), column(from.max(to)));
     for place in &mut line[left + 1..right] {
-        *place = if *place == '│' { '┼' } else { '─' };
+        *place = if matches!(*place, '│' | '┊') { '┼' } else { '─' };
     }
-    let tip = if from < to { (right - 1, "►") } else { (left + 1, "◄") };
+    let tip = if from < to { (right - 1, to_right) } else { (left + 1, to_left) };
     put(line, tip.0, tip.1);
     // Beside the receiver, so that it never hides a lifeline that is crossed.
     let width = label.chars().count().min(DISTANCE - 4);
     let start = if from < to { right - 2 - width } else { left + 3 };
     put(&mut line[..start + width], start, label);
+}
+
+/// A `Down` that came over no link: a detector errs.
+fn is_suspicion(step: &Replayed) -> bool {
+    step.link.is_none() && step.met.as_ref().is_some_and(|met| met.get("down").is_some())
 }
 
 /// The name of a message, without the names of what it is wrapped in.

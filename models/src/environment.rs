@@ -92,6 +92,82 @@ pub enum Budget {
     Crashes,
     /// Restarts of crashed nodes.
     Restarts,
+    /// Messages that vanish.
+    Drops,
+    /// Messages that arrive once more, later.
+    Duplicates,
+    /// Messages that overtake the one before them.
+    Overtakes,
+    /// Detectors that report somebody who is up.
+    Suspicions,
+    /// Partitions of the nodes into two sides.
+    Cuts,
+}
+
+/// What goes wrong in an environment: which of its faults can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Nodes crash, and stay down.
+    CrashStop,
+    /// Nodes crash, and come back.
+    CrashRecovery,
+    /// Messages are lost.
+    Lossy,
+    /// Messages arrive twice.
+    Duplicating,
+    /// Messages overtake each other.
+    Reordering,
+    /// Detectors err.
+    Suspicious,
+    /// The nodes fall apart into sides that cannot reach each other.
+    Partition,
+    /// All of these.
+    Everything,
+}
+
+impl Class {
+    /// All there are, each breaking one more assumption, and the last all of them.
+    pub const ALL: [Self; 8] = [
+        Self::CrashStop,
+        Self::CrashRecovery,
+        Self::Lossy,
+        Self::Duplicating,
+        Self::Reordering,
+        Self::Suspicious,
+        Self::Partition,
+        Self::Everything,
+    ];
+
+    /// Its name: `crash-stop`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CrashStop => "crash-stop",
+            Self::CrashRecovery => "crash-recovery",
+            Self::Lossy => "lossy",
+            Self::Duplicating => "duplicating",
+            Self::Reordering => "reordering",
+            Self::Suspicious => "suspicious",
+            Self::Partition => "partition",
+            Self::Everything => "everything",
+        }
+    }
+
+    /// The faults that can happen, and no others.
+    #[must_use]
+    pub fn faults(self) -> &'static [Budget] {
+        match self {
+            Self::CrashStop => &[Budget::Crashes],
+            Self::CrashRecovery => &[Budget::Crashes, Budget::Restarts],
+            Self::Lossy => &[Budget::Drops],
+            Self::Duplicating => &[Budget::Duplicates],
+            Self::Reordering => &[Budget::Overtakes],
+            Self::Suspicious => &[Budget::Suspicions],
+            Self::Partition => &[Budget::Cuts],
+            Self::Everything => Budget::FAULTS,
+        }
+    }
 }
 
 /// How many times time-outs can happen if that costs nothing. No other budget may be unlimited.
@@ -186,8 +262,21 @@ impl From<Budgets> for BTreeMap<Budget, Times> {
 
 impl Budget {
     /// All there are.
-    pub const ALL: [Self; 5] =
-        [Self::Starts, Self::Commands, Self::Timeouts, Self::Crashes, Self::Restarts];
+    pub const ALL: [Self; 10] = [
+        Self::Starts,
+        Self::Commands,
+        Self::Timeouts,
+        Self::Crashes,
+        Self::Restarts,
+        Self::Drops,
+        Self::Duplicates,
+        Self::Overtakes,
+        Self::Suspicions,
+        Self::Cuts,
+    ];
+
+    /// Those of what goes wrong: all but the first three, which are what protocols are there for.
+    pub const FAULTS: &[Self] = Self::ALL.split_at(3).1;
 }
 
 impl fmt::Display for Budget {
@@ -198,6 +287,11 @@ impl fmt::Display for Budget {
             Self::Timeouts => "timeouts",
             Self::Crashes => "crashes",
             Self::Restarts => "restarts",
+            Self::Drops => "drops",
+            Self::Duplicates => "duplicates",
+            Self::Overtakes => "overtakes",
+            Self::Suspicions => "suspicions",
+            Self::Cuts => "cuts",
         })
     }
 }
@@ -398,6 +492,14 @@ impl Environment {
         bound: None,
     };
 
+    /// What can go wrong in it, if that has a name.
+    #[must_use]
+    pub fn class(&self) -> Option<Class> {
+        let can_happen = |budget: &&Budget| self.budgets[**budget] > 0;
+        let faults: Vec<_> = Budget::FAULTS.iter().filter(can_happen).copied().collect();
+        Class::ALL.into_iter().find(|class| class.faults() == faults)
+    }
+
     /// How many nodes there are, workers included.
     #[must_use]
     pub fn size(&self) -> u16 {
@@ -429,6 +531,9 @@ impl Environment {
     /// More nodes than any search or schedule gets through.
     const MOST_NODES: u16 = 32;
 
+    /// A cut chooses among all sides: of twelve nodes, that is 2047.
+    const MOST_NODES_TO_CUT: u16 = 12;
+
     /// Whether it is one, for whatever protocol.
     ///
     /// # Errors
@@ -442,6 +547,11 @@ impl Environment {
         if self.size() > most {
             let message = format!("{workers} workers and {nodes} nodes: expected {most} at most");
             return Err(Misfit::new(Key::Workers, message));
+        }
+        let most = Self::MOST_NODES_TO_CUT;
+        if budgets[Budget::Cuts] > 0 && self.size() > most {
+            let message = format!("cuts of {} nodes: expected {most} at most", self.size());
+            return Err(Misfit::new(Key::Budgets, message));
         }
         let unlimited = |budget: &Budget| budgets[*budget] == UNLIMITED;
         let limited = |budget: &Budget| *budget != Budget::Timeouts;

@@ -23,15 +23,12 @@ use crate::{
     environment::{Budget, Timers},
     protocol::Protocol,
     search::{Limits, Pass, Progress},
+    shortest::{Fingerprint, Reached, Taken, fingerprint, shortest},
     world::{EnabledOf, Rules, World},
 };
 use interrex::machine::NodeId;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::{
-    collections::{VecDeque, hash_map::Entry},
-    hash::{DefaultHasher, Hash, Hasher},
-    time::Instant,
-};
+use std::time::Instant;
 
 /// What looking for livelocks has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,14 +96,8 @@ fn is_late(expanded: u64, deadline: Option<Instant>) -> bool {
     expanded.is_multiple_of(64) && deadline.is_some_and(|deadline| Instant::now() > deadline)
 }
 
-/// A world among millions. Two share one as seldom as in the exhaustive search, whose own are not to be
-/// had.
-type Fingerprint = u64;
-
-fn fingerprint(world: &World) -> Fingerprint {
-    let mut hasher = DefaultHasher::new();
-    world.hash(&mut hasher);
-    hasher.finish()
+fn in_time(deadline: Option<Instant>) -> impl Fn(Reached) -> bool {
+    move |reached| !is_late(reached.expanded, deadline)
 }
 
 /// The strongly connected components of worlds, by Tarjan's algorithm: depth first, and full worlds
@@ -307,9 +298,6 @@ fn waiting<P: Protocol>(rules: &Rules<P>, world: &World) -> Vec<ChoiceOf<P>> {
     waiting
 }
 
-/// A step, and where it leads.
-type Taken<P> = (ActionOf<P>, World);
-
 /// A lasso round the fair component that is nearest to the initial world. None if time runs out.
 fn throw<P: Protocol>(
     rules: &Rules<P>,
@@ -323,7 +311,7 @@ fn throw<P: Protocol>(
         vec![]
     } else {
         let caught = |_: &ActionOf<P>, next: &World| fair.contains_key(&fingerprint(next));
-        shortest(rules, &initial, deadline, |print| done.contains(&print), caught)?
+        shortest(rules, &initial, in_time(deadline), |print, _| done.contains(&print), caught)?
     };
     let start = stem.last().map_or(&initial, |(_, world)| world);
     let component = fair.get(&fingerprint(start));
@@ -352,73 +340,10 @@ fn turn<P: Protocol>(
         let there = |action: &ActionOf<P>, next: &World| {
             if round.is_fair() { next == start } else { round.is_helped_by(&action.choice, next) }
         };
-        let leg = shortest(rules, here, deadline, &belongs, there)?;
+        let leg = shortest(rules, here, in_time(deadline), |print, _| belongs(print), there)?;
         for (action, world) in &leg {
             round.take(&action.choice, world);
         }
         taken.extend(leg);
     }
-}
-
-/// A shortest run from a world to a step that `there` tells of, among worlds that may be entered.
-/// None if there is no such step, or if time runs out.
-fn shortest<P: Protocol>(
-    rules: &Rules<P>,
-    from: &World,
-    deadline: Option<Instant>,
-    may_enter: impl Fn(Fingerprint) -> bool,
-    there: impl Fn(&ActionOf<P>, &World) -> bool,
-) -> Option<Vec<Taken<P>>> {
-    // For each world, the one before it, and which of the actions enabled there led to it.
-    let mut before = FxHashMap::default();
-    let start = fingerprint(from);
-    let (mut open, mut actions) = (VecDeque::from([from.clone()]), vec![]);
-    for expanded in 0.. {
-        let world = open.pop_front()?;
-        if is_late(expanded, deadline) {
-            return None;
-        }
-        let print = fingerprint(&world);
-        actions.clear();
-        rules.enabled(&world, &mut actions);
-        for (place, enabled) in actions.iter().enumerate() {
-            let next = rules.follow(&world, enabled);
-            let next_print = fingerprint(&next);
-            if !may_enter(next_print) {
-                continue;
-            }
-            if there(&enabled.action, &next) {
-                let mut places = vec![place];
-                let mut print = print;
-                while print != start {
-                    let (earlier, place) = before[&print];
-                    places.push(place);
-                    print = earlier;
-                }
-                places.reverse();
-                return Some(retrace(rules, from, &places));
-            }
-            if next_print == start {
-                continue;
-            }
-            if let Entry::Vacant(new) = before.entry(next_print) {
-                new.insert((print, place));
-                open.push_back(next);
-            }
-        }
-    }
-    None
-}
-
-/// The run that takes, in each world, the action at this place among those that are enabled.
-fn retrace<P: Protocol>(rules: &Rules<P>, from: &World, places: &[usize]) -> Vec<Taken<P>> {
-    let (mut world, mut actions) = (from.clone(), vec![]);
-    let step = |place: &usize| {
-        actions.clear();
-        rules.enabled(&world, &mut actions);
-        let enabled = actions.swap_remove(*place);
-        world = rules.follow(&world, &enabled);
-        (enabled.action, world.clone())
-    };
-    places.iter().map(step).collect()
 }

@@ -11,9 +11,15 @@
 //! | [`parts`] | what worlds are made of, hash-consed, with remembered steps |
 //! | [`profile`], [`property`] | what properties see of a node, and the properties |
 //! | [`search`] | the exhaustive search, by stateright |
+//! | [`mod@fuzz`] | random schedules, of groups that are too large to be explored |
 //! | [`lasso`] | fair runs that go round for ever |
 //! | [`scenario`], [`check`](mod@check) | what is expected, and how what was found compares with it |
+//! | [`matrix`] | which property of which protocol survives what |
+//! | [`coverage`] | what runs have reached of a protocol |
+//! | [`audit`](mod@audit) | whether machines consult nothing but their input |
 //! | [`trace`], [`mod@replay`], [`diagram`] | runs that are kept, run again, drawn |
+//! | [`mod@shrink`] | runs of which nothing can be left out |
+//! | [`known`] | the counterexamples that are kept |
 //! | [`registry`] | the protocols that can be chosen by name |
 //!
 //! # What a verdict means
@@ -54,15 +60,36 @@
 //! * **Traces are named after scenarios**, `traces/<folder>/<property>.<scenario>.json`, not after
 //!   classes of environments: two scenarios may differ in size and budgets only, and each has its
 //!   shortest run.
+//! * **A column of the matrix breaks one assumption and no other.** `lossy` has drops and no crashes: what
+//!   falls there falls for want of reliable links. The price is that much is not at stake in a column in
+//!   which nobody ever dies; such a cell says so instead of `holds`.
+//! * **A joined group of `gen_leader` is formed, not written down:** its nodes come up one after the other,
+//!   each when the others have nothing left to do. Only gms3's is given, by PROTOCOLS.md.
+//! * **Under an open cut** settled properties are judged on the side that holds more than half of those
+//!   that may lead, crashed or not, once *nobody* has anything left to do, on either side. Such a world
+//!   does not count as settled.
+//! * **A cut empties links of `Down`s too**, as SEMANTICS.md has it: who had not been told of a crash when
+//!   the nodes fell apart never will be. Erlang would tell of it. Where a counterexample depends on that, its
+//!   cause says so.
+//! * **Who comes back is another process**, in what is said of order and of lost messages: it owes nothing
+//!   that was delivered while it was away, its former life counts among the crashed, and `validity` asks
+//!   for what was sent in first lives only. `one-leader-per-term`, `no-duplicate` and
+//!   `surrendered-before-served` read a node's whole history.
 //! * **One thread unless asked.** It is fast enough for every day, and everything it prints, the depth
 //!   included, is the same on every machine.
 
 pub mod action;
+pub mod audit;
 pub mod check;
+pub mod coverage;
 pub mod diagram;
+pub mod digest;
 pub mod environment;
 pub mod file;
+pub mod fuzz;
+pub mod known;
 pub mod lasso;
+pub mod matrix;
 mod memo;
 mod memory;
 pub mod parts;
@@ -73,6 +100,8 @@ pub mod registry;
 pub mod replay;
 pub mod scenario;
 pub mod search;
+mod shortest;
+pub mod shrink;
 pub mod text;
 pub mod trace;
 pub mod world;

@@ -52,44 +52,50 @@ pub(crate) fn remember<K: Eq + Hash, V: Copy>(
     *memo.entry(key).or_insert(value)
 }
 
-/// The same for few arguments: a list that only grows at its end, so that readers take no lock.
+/// The same for a function of one handle, mostly of few: a tree that only grows at its leaves, so that
+/// readers take no lock. The bits of a key, mixed, say where to go on; one key is as good as in a list, and
+/// thousands are as far as their logarithm.
 #[derive_where(Default)]
-pub(crate) struct Chain<K, V>(OnceLock<Box<Link<K, V>>>);
+pub(crate) struct Tree<V>(OnceLock<Box<Fork<V>>>);
 
-struct Link<K, V> {
-    key: K,
+struct Fork<V> {
+    key: Handle,
     value: V,
-    next: Chain<K, V>,
+    next: [Tree<V>; 2],
 }
 
-impl<K: Copy + Eq, V: Copy> Chain<K, V> {
-    /// Looks a value up, or computes it and appends it.
-    pub(crate) fn remember(&self, key: K, value: impl FnOnce() -> V) -> V {
-        let (end, known) = self.look_up(key);
-        known.unwrap_or_else(|| end.append(key, value()))
-    }
-
-    /// The value, or the end of the chain, where it is missing.
-    fn look_up(&self, key: K) -> (&Self, Option<V>) {
-        let mut end = self;
-        while let Some(link) = end.0.get() {
-            if link.key == key {
-                return (end, Some(link.value));
-            }
-            end = &link.next;
+impl<V: Copy> Tree<V> {
+    /// Looks a value up, or computes it and adds it.
+    pub(crate) fn remember(&self, key: Handle, value: impl FnOnce() -> V) -> V {
+        // It takes different keys to different numbers, so that their ways part somewhere.
+        let way = key.wrapping_mul(0x9e37_79b9);
+        match self.look_up(key, way) {
+            Ok(known) => known,
+            Err((leaf, way)) => leaf.add(key, way, value()),
         }
-        (end, None)
     }
 
-    /// If another thread has appended meanwhile, this goes behind, unless it is the same.
-    fn append(&self, key: K, value: V) -> V {
-        let mut end = self;
-        while end.0.set(Box::new(Link { key, value, next: Self::default() })).is_err() {
-            let (later, known) = end.look_up(key);
-            if let Some(known) = known {
-                return known;
+    /// The value, or the leaf where it is missing, and the rest of the way from there.
+    fn look_up(&self, key: Handle, mut way: u32) -> Result<V, (&Self, u32)> {
+        let mut leaf = self;
+        while let Some(fork) = leaf.0.get() {
+            if fork.key == key {
+                return Ok(fork.value);
             }
-            end = later;
+            leaf = &fork.next[(way >> 31) as usize];
+            way <<= 1;
+        }
+        Err((leaf, way))
+    }
+
+    /// If another thread has added something here meanwhile, this goes behind, unless it is the same.
+    fn add(&self, key: Handle, mut way: u32, value: V) -> V {
+        let mut leaf = self;
+        while leaf.0.set(Box::new(Fork { key, value, next: Default::default() })).is_err() {
+            match leaf.look_up(key, way) {
+                Ok(known) => return known,
+                Err(later) => (leaf, way) = later,
+            }
         }
         value
     }

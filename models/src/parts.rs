@@ -8,20 +8,25 @@
 pub use crate::memo::Handle;
 
 use crate::{
-    memo::{Chain, Memo, Table, narrow, remember},
+    memo::{Memo, Table, Tree, narrow, remember},
     profile::Profile,
     protocol::Protocol,
 };
 use derive_where::derive_where;
 use im::{OrdSet, Vector};
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer};
-use std::sync::OnceLock;
+use serde::Serialize;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 /// The link with nothing on it.
 pub const EMPTY: Handle = 0;
 
 /// Whether a node runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Condition<State> {
     /// Never started.
     Idle,
@@ -35,6 +40,8 @@ pub enum Condition<State> {
 
 /// All of a world that belongs to one node.
 #[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Serialize)]
+#[serde(bound = "")]
 pub struct Node<M: Machine> {
     /// Which node this is.
     pub id: NodeId,
@@ -56,6 +63,8 @@ pub struct Node<M: Machine> {
 
 /// What a node is handed in one step.
 #[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", bound = "")]
 pub enum Input<M: Machine> {
     /// It comes up.
     Start(Boot<M::Stable>),
@@ -66,16 +75,42 @@ pub enum Input<M: Machine> {
 /// What one step does, apart from where the world takes it.
 #[derive_where(Debug)]
 pub struct Step<M: Machine> {
+    /// The node that takes it, as it is before.
+    pub before: Handle,
+    /// What it meets.
+    pub input: Handle,
     /// What the machine asked for, in order.
     pub effects: Vec<EffectOf<M>>,
     /// What of it reaches beyond the node: one entry for each effect.
     pub reach: Vec<Reach>,
     /// The node afterwards. Whom it monitors is still to be worked out, in the order of effects.
     pub node: Handle,
-    /// The node afterwards if it crashed behind its first k effects, at index k − 1.
-    pub crashed: Vec<Handle>,
+    /// The node afterwards if it crashes behind its first k effects, at index k − 1: worked out when it does.
+    crashed: Box<[OnceLock<Handle>]>,
     /// The step ends the node.
     pub stops: bool,
+    /// 0 for a step that only could be taken; one more than the effects that have happened where most
+    /// of them did.
+    taken: AtomicUsize,
+}
+
+impl<M: Machine> Step<M> {
+    /// Behind how many of its first effects it can be cut short by a crash; each number up to this is one.
+    pub fn crashes(&self) -> usize {
+        self.crashed.len()
+    }
+}
+
+/// A step that was taken.
+#[derive_where(Debug)]
+pub struct Taken<'a, M: Machine> {
+    /// The node, as it was before.
+    pub node: &'a Node<M>,
+    /// What it met.
+    pub input: &'a Input<M>,
+    /// The effects that happened. Where it was taken more than once, and sometimes cut short by a crash: the
+    /// most that did.
+    pub effects: &'a [EffectOf<M>],
 }
 
 /// What an effect does beyond the node that caused it.
@@ -100,7 +135,7 @@ pub enum Reach {
 ///
 /// Shared by all worlds of a search and by its threads; it only grows.
 pub struct Parts<P: Protocol> {
-    protocol: P,
+    protocol: Arc<P>,
     nodes: Table<Node<P>, NodeEntry<P>>,
     links: Table<Vec<Handle>, LinkEntry>,
     inputs: Table<Input<P>>,
@@ -116,9 +151,10 @@ struct NodeEntry<P: Machine> {
     node: Box<Node<P>>,
     /// The life it is up in.
     up: Option<u32>,
-    /// What its inputs do to it: few, so that looking through them is quick.
-    steps: Chain<Handle, Handle>,
-    profile: Handle,
+    /// What its inputs do to it.
+    steps: Tree<Handle>,
+    /// Many nodes are only on the way to others within a step, and nobody looks at them.
+    profile: OnceLock<Handle>,
     /// What a bound is on, at a node that is up.
     measured: u64,
     crashed: OnceLock<Handle>,
@@ -130,11 +166,24 @@ struct LinkEntry {
     signals: Vec<Handle>,
     rest: OnceLock<Handle>,
     flushed: OnceLock<Handle>,
+    /// If what is at the head are messages.
+    doubled: OnceLock<Option<Handle>>,
+    overtaken: OnceLock<Option<Handle>>,
 }
 
 impl<P: Protocol> Parts<P> {
     /// Tables that hold no part yet but the empty link.
     pub fn new(protocol: P) -> Self {
+        Self::of(Arc::new(protocol))
+    }
+
+    /// The same for the same machine: nothing is remembered.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::of(Arc::clone(&self.protocol))
+    }
+
+    fn of(protocol: Arc<P>) -> Self {
         let parts = Self {
             protocol,
             nodes: Table::default(),
@@ -162,7 +211,9 @@ impl<P: Protocol> Parts<P> {
 
     /// What the properties see of a node: equal handles for equal profiles.
     pub fn profile_of(&self, node: Handle) -> Handle {
-        self.nodes.get(node).profile
+        let entry = self.nodes.get(node);
+        let profile = || Profile::of(&*self.protocol, &entry.node);
+        *entry.profile.get_or_init(|| self.profiles.intern(profile(), |profile| profile))
     }
 
     /// The profile of a handle.
@@ -173,13 +224,13 @@ impl<P: Protocol> Parts<P> {
     /// The handle of a node.
     pub fn intern_node(&self, node: Node<P>) -> Handle {
         self.nodes.intern(node, |node| NodeEntry {
-            profile: self.profiles.intern(Profile::of(&self.protocol, &node), |profile| profile),
+            profile: OnceLock::new(),
             up: node.is_up().then_some(node.life),
             measured: match &node.condition {
                 Condition::Up(state) => self.protocol.measured(state),
                 Condition::Idle | Condition::Crashed | Condition::Stopped => 0,
             },
-            steps: Chain::default(),
+            steps: Tree::default(),
             node: Box::new(node),
             crashed: OnceLock::new(),
             command: OnceLock::new(),
@@ -265,15 +316,49 @@ impl<P: Protocol> Parts<P> {
         Some((head, *rest))
     }
 
+    /// The link with a copy of the message at its head at its tail, if that is a message.
+    pub fn double(&self, link: Handle) -> Option<Handle> {
+        let entry = self.links.get(link);
+        *entry.doubled.get_or_init(|| {
+            let head = entry.signals.first().filter(|head| self.is_message(**head))?;
+            Some(self.push(link, *head))
+        })
+    }
+
+    /// The link with its first two signals in the other order, if both are messages.
+    pub fn overtake(&self, link: Handle) -> Option<Handle> {
+        let entry = self.links.get(link);
+        *entry.overtaken.get_or_init(|| {
+            let first_two = entry.signals.first_chunk::<2>()?;
+            first_two.iter().all(|signal| self.is_message(*signal)).then(|| {
+                let mut signals = entry.signals.clone();
+                signals.swap(0, 1);
+                self.intern_link(signals)
+            })
+        })
+    }
+
     /// The link without any `Down`.
     pub fn flush(&self, link: Handle) -> Handle {
         let entry = self.links.get(link);
         *entry.flushed.get_or_init(|| {
-            let is_down =
-                |signal: &Handle| matches!(self.input_at(*signal), Input::Event(Event::Down(_)));
-            let kept = entry.signals.iter().filter(|signal| !is_down(signal));
+            let kept = entry.signals.iter().filter(|signal| self.is_message(**signal));
             self.intern_link(kept.copied().collect())
         })
+    }
+
+    /// How many of the first two signals on a link are messages, up to the first that is none.
+    pub fn messages_ahead(&self, link: Handle) -> usize {
+        if link == EMPTY {
+            return 0;
+        }
+        let ahead = self.signals(link).iter().take(2);
+        ahead.take_while(|signal| self.is_message(**signal)).count()
+    }
+
+    /// What is on a link and no message is a `Down`.
+    fn is_message(&self, signal: Handle) -> bool {
+        matches!(self.input_at(signal), Input::Event(Event::Message { .. }))
     }
 
     fn intern_link(&self, signals: Vec<Handle>) -> Handle {
@@ -286,10 +371,7 @@ impl<P: Protocol> Parts<P> {
     /// If an event is handed to a node that is not up: the world never does.
     pub fn step(&self, node: Handle, input: Handle) -> Handle {
         let entry = self.nodes.get(node);
-        entry.steps.remember(input, || {
-            let step = self.take_step(&entry.node, self.input_at(input));
-            narrow(self.steps.push(step))
-        })
+        entry.steps.remember(input, || narrow(self.steps.push(self.take_step(node, input))))
     }
 
     /// The step of a handle.
@@ -297,30 +379,65 @@ impl<P: Protocol> Parts<P> {
         &self.steps[step as usize]
     }
 
-    fn take_step(&self, node: &Node<P>, input: &Input<P>) -> Step<P> {
-        let (mut node, mut effects) = node.clone().meet(&self.protocol, input.clone());
+    /// Marks a step as taken: all of its effects have happened, or the first k.
+    pub fn mark(&self, step: &Step<P>, crash_after: Option<usize>) {
+        let taken = 1 + crash_after.unwrap_or(step.effects.len());
+        // Nearly always it is marked already, and reading is free.
+        if step.taken.load(Relaxed) < taken {
+            step.taken.fetch_max(taken, Relaxed);
+        }
+    }
+
+    /// The steps that were taken, each once; those that only could have been are left out.
+    pub fn taken(&self) -> impl Iterator<Item = Taken<'_, P>> {
+        self.steps.iter().filter_map(|(_, step)| {
+            let happened = step.taken.load(Relaxed).checked_sub(1)?;
+            Some(Taken {
+                node: self.node(step.before),
+                input: self.input_at(step.input),
+                effects: &step.effects[..happened],
+            })
+        })
+    }
+
+    fn take_step(&self, before: Handle, input: Handle) -> Step<P> {
+        let meeting = self.node(before).clone().meet(&*self.protocol, self.input_at(input).clone());
+        let (mut node, mut effects) = meeting;
         let is_stop = |effect: &EffectOf<P>| matches!(effect, Effect::Stop(_));
         let stop = effects.iter().position(is_stop);
         // Nothing behind a stop is carried out, nor counted.
         effects.truncate(stop.map_or(effects.len(), |stop| stop + 1));
 
-        let mut crashed = vec![];
         for effect in &effects {
             node.note(effect);
-            crashed.push(self.intern_node(node.clone().end(Condition::Crashed)));
         }
         // Behind the last effect it is a crash between steps.
-        crashed.pop();
+        let crashes = effects.len().saturating_sub(1);
         if stop.is_some() {
             node = node.end(Condition::Stopped);
         }
         Step {
+            before,
+            input,
             reach: effects.iter().map(|effect| self.reach(node.address(), effect)).collect(),
             effects,
             node: self.intern_node(node),
-            crashed,
+            crashed: (0..crashes).map(|_| OnceLock::new()).collect(),
             stops: stop.is_some(),
+            taken: AtomicUsize::new(0),
         }
+    }
+
+    /// The node behind a step that ends in a crash behind its first k effects.
+    pub(crate) fn crashed_within(&self, step: &Step<P>, k: usize) -> Handle {
+        *step.crashed[k - 1].get_or_init(|| {
+            let mut node = self.node(step.before).clone();
+            node.prepare(self.input_at(step.input));
+            for effect in &step.effects[..k] {
+                node.note(effect);
+            }
+            self.intern_node(node.end(Condition::Crashed))
+        })
     }
 
     fn reach(&self, from: Address, effect: &EffectOf<P>) -> Reach {
@@ -369,25 +486,28 @@ impl<M: Machine> Node<M> {
 
     /// Hands the machine an input; the effects are still to be carried out.
     fn meet(mut self, machine: &M, input: Input<M>) -> (Self, Vec<EffectOf<M>>) {
+        self.prepare(&input);
         let (state, effects) = match (input, self.condition) {
-            (Input::Start(boot), Condition::Idle | Condition::Crashed) => {
-                self.life = boot.me.life;
-                // What a crash has destroyed is gone for good.
-                self.stable.clone_from(&boot.stable);
-                machine.start(boot)
-            }
-            (Input::Event(event), Condition::Up(state)) => {
-                match &event {
-                    Event::Timeout(timer) => drop(self.timers.remove(timer)),
-                    Event::Command(_) => self.issued += 1,
-                    Event::Message { .. } | Event::Down(_) => {}
-                }
-                machine.step(state, event)
-            }
+            (Input::Start(boot), Condition::Idle | Condition::Crashed) => machine.start(boot),
+            (Input::Event(event), Condition::Up(state)) => machine.step(state, event),
             (input, _) => panic!("{} is not in the condition for {input:?}", self.id),
         };
         self.condition = Condition::Up(state);
         (self, effects)
+    }
+
+    /// What an input does to the node whatever the machine makes of it.
+    fn prepare(&mut self, input: &Input<M>) {
+        match input {
+            Input::Start(boot) => {
+                self.life = boot.me.life;
+                // What a crash has destroyed is gone for good.
+                self.stable.clone_from(&boot.stable);
+            }
+            Input::Event(Event::Timeout(timer)) => drop(self.timers.remove(timer)),
+            Input::Event(Event::Command(_)) => self.issued += 1,
+            Input::Event(Event::Message { .. } | Event::Down(_)) => {}
+        }
     }
 
     /// Carries out what an effect does at the node itself.

@@ -23,6 +23,8 @@ pub struct Profile {
     pub views: Vec<View>,
     /// The messages that it delivered, in order.
     pub deliveries: Vec<Delivery>,
+    /// How many views and deliveries it had each time it joined a group anew, in a later life.
+    pub rejoined: Vec<(usize, usize)>,
     /// The last that it observed was an error: if it is stopped, it has said why.
     pub failed: bool,
     /// The terms in which it was elected, where that is not read from its views.
@@ -119,6 +121,7 @@ impl Profile {
             issued: 0,
             views: vec![],
             deliveries: vec![],
+            rejoined: vec![],
             failed: false,
             elections: vec![],
             allegiances: vec![],
@@ -134,6 +137,8 @@ impl Profile {
     fn read(&mut self, notion: Notion) {
         self.failed = notion == Notion::Failed;
         match notion {
+            Notion::Joined if self.views.is_empty() && self.deliveries.is_empty() => {}
+            Notion::Joined => self.rejoined.push((self.views.len(), self.deliveries.len())),
             Notion::Installed(view) => self.views.push(view),
             Notion::Delivered { number, message } => self.deliveries.push(Delivery {
                 message,
@@ -191,13 +196,47 @@ impl Profile {
         self.deliveries.iter().any(|delivery| delivery.message == message)
     }
 
-    /// The number of its first view; 0 for a founder that is alone.
-    pub(crate) fn first_number(&self) -> u64 {
-        self.views.first().map_or(0, |view| view.number)
+    /// What each of its processes delivered, the last one's last: whoever comes back is another process, and
+    /// owes nothing that was delivered while it was away.
+    pub(crate) fn processes(&self) -> impl DoubleEndedIterator<Item = Process<'_>> {
+        (0..=self.rejoined.len()).map(|life| {
+            let (views, first) = life.checked_sub(1).map_or((0, 0), |before| self.rejoined[before]);
+            let next = self.rejoined.get(life).map(|(_, deliveries)| *deliveries);
+            Process {
+                of: self,
+                is_over: life < self.rejoined.len(),
+                first_number: self.views.get(views).map_or(0, |view| view.number),
+                deliveries: &self.deliveries[first..next.unwrap_or(self.deliveries.len())],
+            }
+        })
     }
 
     pub(crate) fn view_of(&self, delivery: &Delivery) -> Option<&View> {
         delivery.view.map(|view| &self.views[view])
+    }
+}
+
+/// A node in one of its lives, as far as it delivered messages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process<'a> {
+    /// Whose life it is.
+    pub of: &'a Profile,
+    /// It is a life before the present or last one.
+    pub is_over: bool,
+    /// The number of its first view; 0 for a founder that is alone.
+    pub first_number: u64,
+    /// The messages that it delivered, in order.
+    pub deliveries: &'a [Delivery],
+}
+
+/// `n1#1`, or `n1, in a former life,`: which one, what it observed does not say.
+impl fmt::Display for Process<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_over {
+            write!(f, "{}, in a former life,", self.of.me.node)
+        } else {
+            self.of.me.fmt(f)
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! never at stake holds for no reason.
 
 use crate::{
-    profile::{Delivery, Presence, Profile, Token},
+    profile::{Delivery, Presence, Process, Profile, Token},
     protocol::{Standing, View},
 };
 use serde::{Deserialize, Serialize};
@@ -43,16 +43,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether such a property is judged in a world, settled or not.
-    #[must_use]
-    pub fn is_judged(self, settled: bool) -> bool {
-        match self {
-            Self::Safety => true,
-            Self::Settled => settled,
-            Self::Fair => false,
-        }
-    }
-
     /// Whether such a property holds only if a world shows that it was at stake. What is claimed of
     /// runs is at stake on every one: there a complete search is enough.
     #[must_use]
@@ -174,13 +164,14 @@ pub const SINGLE_LEADER: Property = Property {
 pub const ONE_LEADER_PER_TERM: Property = Property {
     name: "one-leader-per-term",
     kind: Kind::Safety,
-    claim: "no two nodes, crashed ones included, were ever elected in the same term",
+    // Of views, each is a term of its leader's, also one that only admits a member.
+    claim: "no two nodes, crashed ones included, were ever leader in the same term",
     at_stake: "two nodes have been elected, one after the other",
     complain: |nodes, complain| {
         for (p, q) in pairs(nodes) {
             let shared = p.terms().filter(|term| q.terms().any(|other| other == *term));
             for term in shared {
-                complain(format_args!("{} and {} were both elected in term {term}", p.me, q.me));
+                complain(format_args!("{} and {} were both leader in term {term}", p.me, q.me));
             }
         }
     },
@@ -221,8 +212,12 @@ pub const TOTAL_ORDER_UNIFORM: Property = Property {
     kind: Kind::Safety,
     claim: "of any two nodes, crashed ones included, one delivered a prefix of what the other did, in the same views",
     at_stake: "a node that is up and one that is down have delivered two messages each that both owe",
-    complain: |nodes, complain| total_order(nodes, complain),
-    witness: |nodes| order_at_stake(nodes).any(|(p, q)| p.is_up() != q.is_up()),
+    complain: |nodes, complain| total_order(&all_processes(nodes), complain),
+    witness: |nodes| {
+        let processes = all_processes(nodes);
+        let pairs = order_at_stake(&processes);
+        pairs.into_iter().any(|(p, q)| p.of.is_up() != q.of.is_up())
+    },
 };
 
 /// Deliveries come in one order at the nodes that are up.
@@ -231,8 +226,8 @@ pub const TOTAL_ORDER_SURVIVORS: Property = Property {
     kind: Kind::Safety,
     claim: "of any two nodes that are up, one delivered a prefix of what the other did, in the same views",
     at_stake: "two nodes that are up have delivered two messages each that both owe",
-    complain: |nodes, complain| total_order(&survivors(nodes), complain),
-    witness: |nodes| order_at_stake(&survivors(nodes)).next().is_some(),
+    complain: |nodes, complain| total_order(&present_processes(nodes), complain),
+    witness: |nodes| !order_at_stake(&present_processes(nodes)).is_empty(),
 };
 
 /// Only what was sent is delivered.
@@ -290,10 +285,11 @@ pub const NO_DUPLICATE: Property = Property {
 pub const VALIDITY: Property = Property {
     name: "no-lost-message-validity",
     kind: Kind::Settled,
-    claim: "a sender that is up has itself delivered what it sent",
+    // What a former life sent was another process's; how much that was, a world does not say.
+    claim: "a sender that is up, and has never crashed, has itself delivered what it sent",
     at_stake: "a follower has delivered its own message",
     complain: |nodes, complain| {
-        for node in survivors(nodes) {
+        for node in survivors(nodes).into_iter().filter(|node| node.me.life == 0) {
             for index in 0..node.issued {
                 let sender = node.me.node;
                 let message = Token { sender, index };
@@ -319,7 +315,7 @@ pub const UNIFORM_AGREEMENT: Property = Property {
     kind: Kind::Settled,
     claim: "what any node delivered, also one that crashed, has been delivered by all who owe it",
     at_stake: "a node that is down had delivered a message that a member has delivered too",
-    complain: |nodes, complain| agreement_on_messages(nodes, nodes, complain),
+    complain: |nodes, complain| agreement_on_messages(&all_processes(nodes), nodes, complain),
     witness: |nodes| {
         let fallen = nodes.iter().filter(|node| !node.is_up());
         let mut deliveries = fallen.flat_map(|node| &node.deliveries);
@@ -336,7 +332,7 @@ pub const SURVIVORS_AGREEMENT: Property = Property {
     kind: Kind::Settled,
     claim: "what any node that is up delivered has been delivered by all who owe it",
     at_stake: "two members have delivered a message in a view later than their first",
-    complain: |nodes, complain| agreement_on_messages(&survivors(nodes), nodes, complain),
+    complain: |nodes, complain| agreement_on_messages(&present_processes(nodes), nodes, complain),
     witness: |nodes| {
         let late = |node: &&&Profile| {
             let later = |delivery: &Delivery| delivery.view.is_some_and(|view| view > 0);
@@ -350,7 +346,7 @@ pub const SURVIVORS_AGREEMENT: Property = Property {
 pub const LEADER_EXISTS: Property = Property {
     name: "leader-exists",
     kind: Kind::Settled,
-    claim: "if a candidate is up, exactly one node leads, and every member that is up knows it",
+    claim: "if a member that may lead is up, exactly one node leads, and every member that is up knows it",
     at_stake: "a node has become leader, and another member follows it",
     complain: |nodes, complain| {
         let Some(members) = members_with_a_candidate(nodes) else { return };
@@ -388,7 +384,7 @@ pub const LEADER_EXISTS: Property = Property {
 pub const AGREEMENT: Property = Property {
     name: "agreement",
     kind: Kind::Settled,
-    claim: "if a candidate is up, all members that are up have installed the same view last and have the same replicated state",
+    claim: "if a member that may lead is up, all members that are up have installed the same view last and have the same replicated state",
     at_stake: "two members have both moved on from their first view, or a write has reached both",
     complain: |nodes, complain| {
         let Some(members) = members_with_a_candidate(nodes) else { return };
@@ -414,7 +410,7 @@ pub const AGREEMENT: Property = Property {
 pub const NO_LOST_CALL: Property = Property {
     name: "no-lost-call",
     kind: Kind::Settled,
-    claim: "if a candidate is up, every leader_call has ended in one reply or one error, unless the caller's node went down",
+    claim: "if a member that may lead is up, every leader_call has ended in one reply or one error, unless the caller's node went down",
     at_stake: "a call at a node that does not lead has been answered",
     complain: |nodes, complain| {
         // Without a candidate no leader can be found, and until then a call rightly waits.
@@ -506,58 +502,68 @@ pub const NO_LIVELOCK: Property = Property {
     witness: |_| false,
 };
 
-fn total_order(nodes: &[&Profile], complain: Complaints<'_>) {
-    for (p, q) in pairs(nodes) {
-        let (by_p, by_q) = compared(p, q);
-        for (of_p, of_q) in by_p.into_iter().zip(by_q) {
+fn total_order(processes: &[Process<'_>], complain: Complaints<'_>) {
+    for (p, q) in pairs(processes) {
+        let [by_p, by_q] = compared(p, q);
+        for (of_p, of_q) in by_p.zip(by_q) {
             let (m, n) = (of_p.message, of_q.message);
             if m != n {
-                complain(format_args!("where {} delivered {m}, {} delivered {n}", p.me, q.me));
+                complain(format_args!("where {p} delivered {m}, {q} delivered {n}"));
                 break;
             }
-            if p.view_of(of_p) != q.view_of(of_q) {
-                complain(format_args!("{} and {} delivered {m} in different views", p.me, q.me));
+            if p.of.view_of(of_p) != q.of.view_of(of_q) {
+                complain(format_args!("{p} and {q} delivered {m} in different views"));
             }
         }
     }
 }
 
-/// Two nodes that have delivered two messages each that are compared.
-fn order_at_stake<'a>(
-    nodes: &'a [&'a Profile],
-) -> impl Iterator<Item = (&'a &'a Profile, &'a &'a Profile)> {
-    pairs(nodes).filter(|(p, q)| {
-        let (by_p, by_q) = compared(p, q);
-        by_p.len() > 1 && by_q.len() > 1
-    })
+/// Two processes that have delivered two messages each that are compared.
+fn order_at_stake<'a>(processes: &'a [Process<'a>]) -> Vec<(&'a Process<'a>, &'a Process<'a>)> {
+    let at_stake = |(p, q): &(&Process<'_>, &Process<'_>)| {
+        compared(p, q).into_iter().all(|mut deliveries| deliveries.nth(1).is_some())
+    };
+    pairs(processes).filter(at_stake).collect()
 }
 
-/// What two nodes delivered behind the first view of both: a newcomer owes nothing older. (A founder's
+/// What two processes delivered behind the first view of both: a newcomer owes nothing older. (A founder's
 /// first view counts as well as none would: whoever else is there installed a later one.)
-fn compared<'a>(p: &'a Profile, q: &'a Profile) -> (Vec<&'a Delivery>, Vec<&'a Delivery>) {
-    let start = p.first_number().max(q.first_number());
-    let behind = |node: &'a Profile| {
-        node.deliveries.iter().filter(move |delivery| delivery.number > start).collect()
+fn compared<'a>(
+    p: &Process<'a>,
+    q: &Process<'a>,
+) -> [impl Iterator<Item = &'a Delivery> + use<'a>; 2] {
+    let start = p.first_number.max(q.first_number);
+    let behind = |process: &Process<'a>| {
+        process.deliveries.iter().filter(move |delivery| delivery.number > start)
     };
-    (behind(p), behind(q))
+    [p, q].map(behind)
+}
+
+/// Every life of every node.
+fn all_processes<'a>(nodes: &[&'a Profile]) -> Vec<Process<'a>> {
+    nodes.iter().flat_map(|node| node.processes()).collect()
+}
+
+/// The present lives of the members. Whoever has come back and not joined yet has delivered nothing in its
+/// present life.
+fn present_processes<'a>(nodes: &[&'a Profile]) -> Vec<Process<'a>> {
+    let members = nodes.iter().filter(|node| node.is_member());
+    members.filter_map(|node| node.processes().next_back()).collect()
 }
 
 /// A delivery is owed by every member that is up and named in the view it was delivered in.
-fn agreement_on_messages(delivered: &[&Profile], owing: &[&Profile], complain: Complaints<'_>) {
-    for node in delivered {
-        for delivery in &node.deliveries {
+fn agreement_on_messages(delivered: &[Process<'_>], owing: &[&Profile], complain: Complaints<'_>) {
+    for process in delivered {
+        for delivery in process.deliveries {
             let message = delivery.message;
             // Before its first view a founder is alone.
-            let owes = |other: &&&Profile| match node.view_of(delivery) {
+            let owes = |other: &&&Profile| match process.of.view_of(delivery) {
                 Some(view) => view.names(other.me),
-                None => other.me == node.me,
+                None => !process.is_over && other.me == process.of.me,
             };
             let members = owing.iter().filter(|other| other.is_member());
             for other in members.filter(owes).filter(|other| !other.has_delivered(message)) {
-                complain(format_args!(
-                    "{} delivered {message}, and {} never did",
-                    node.me, other.me
-                ));
+                complain(format_args!("{process} delivered {message}, and {} never did", other.me));
             }
         }
     }

@@ -2,6 +2,9 @@
 
 pub mod gen_leader;
 mod gms3;
+mod vocabulary;
+
+pub use vocabulary::{Names, Vocabulary};
 
 use crate::{
     environment::Start,
@@ -54,8 +57,11 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     fn command(&self, node: NodeId, issued: u32) -> Option<Self::Command>;
 
     /// The nodes of a group of `size`, workers included, that is already formed and has nothing under
-    /// way. Asked for only where it is among the [starts](Self::starts).
-    fn joined(&self, size: u16) -> Vec<Node<Self>>;
+    /// way; none if it is what comes of it when all nodes come up in turn and nothing goes wrong.
+    /// Asked for only where it is among the [starts](Self::starts).
+    fn joined(&self, _size: u16) -> Option<Vec<Node<Self>>> {
+        None
+    }
 
     /// Where a process stands in its group.
     fn standing(&self, state: &Self::State) -> Standing;
@@ -77,6 +83,12 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
 
     /// What an observation says.
     fn notion(&self, observation: &Self::Observation) -> Notion;
+
+    /// The names of its roles, messages and so on; without them, nothing is known of what is
+    /// [covered](crate::coverage).
+    fn vocabulary(&self) -> Option<Vocabulary<Self>> {
+        None
+    }
 }
 
 /// Where a process stands in its group.
@@ -95,6 +107,8 @@ pub enum Standing {
 /// What an observation says, in the notions of the properties.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notion {
+    /// The process has joined a group: what it installs next is its first view.
+    Joined,
     /// A view is in force.
     Installed(View),
     /// A message was handed to the application.

@@ -6,6 +6,7 @@ use crate::{
     profile::Token,
     property::Property,
     protocol::{Protocol, gen_leader::Writes},
+    trace::Trace,
 };
 use interrex::{
     gen_leader::{Bully, Capture, GenLeader, Repair, Repairs, Roster},
@@ -119,6 +120,17 @@ impl Known {
     pub fn suits(self, environment: &Environment) -> Result<(), Misfit> {
         environment.check()?;
         with_protocol!(self, environment, protocol => environment.suits(&protocol))
+    }
+
+    /// The protocol that a trace is of, and the property that it violates.
+    ///
+    /// # Errors
+    /// If there is no such protocol or property, or the environment does not suit the protocol.
+    pub fn of(trace: &Trace) -> Result<(Self, &'static Property), String> {
+        let known: Self = trace.protocol.parse()?;
+        let property = known.property(&trace.property)?;
+        known.suits(&trace.environment).map_err(|misfit| misfit.message)?;
+        Ok((known, property))
     }
 
     /// One of its properties, by name.

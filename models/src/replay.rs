@@ -5,6 +5,7 @@
 //! has become impossible, and asks whether the property holds now.
 
 use crate::{
+    action::Side,
     lasso::Round,
     parts::{Condition, Input, Node},
     property::{Kind, Property},
@@ -44,18 +45,23 @@ pub struct Replayed {
     pub step: usize,
     /// What happened.
     pub action: String,
-    /// The node at which it happened.
-    pub node: NodeId,
-    /// Who sent what the node met, if it came over a link.
+    /// The node at which it happened, if it happened at one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<NodeId>,
-    /// What the node met: an event, or its start. A crash is nothing it meets.
+    pub node: Option<NodeId>,
+    /// The link on which it happened, if it did: from whom, to whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<(NodeId, NodeId)>,
+    /// What the node met: an event, or its start. A crash is nothing it meets. Where something happens
+    /// to a message on its way, that message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub met: Option<Value>,
     /// The effects that happened, in order.
     pub effects: Vec<Value>,
     /// What changed at the node.
     pub changes: Vec<Change>,
+    /// The nodes that are cut off from the others behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<Side>,
     /// Why it was left out, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
@@ -142,7 +148,7 @@ fn run<P: Protocol>(
         let enabled = match action.and_then(|action| rules.find(&world, &action)) {
             Ok(enabled) => enabled,
             Err(reason) if mode == Mode::Schedule => {
-                steps.push(left_out(step, recorded, reason));
+                steps.push(left_out(step, recorded, world.cut(), reason));
                 continue;
             }
             Err(reason) => {
@@ -194,10 +200,7 @@ fn violation<P: Protocol>(
     property: &Property,
     after: usize,
 ) -> Option<Outcome> {
-    if !property.kind.is_judged(rules.is_settled(world)) {
-        return None;
-    }
-    let complaints = property.complaints(&rules.profiles(world));
+    let complaints = rules.complaints(world, property);
     (!complaints.is_empty()).then_some(Outcome::Violated { after, complaints })
 }
 
@@ -210,14 +213,16 @@ fn show<P: Protocol>(
 ) -> Replayed {
     let Enabled { action, .. } = enabled;
     let node = action.choice.node();
-    let [old, new] = [before, after].map(|world| describe(rules.node(world, node)));
-    let changes = differences(&old, &new);
+    let changes = node.map_or(vec![], |node| {
+        let [old, new] = [before, after].map(|world| describe(rules.node(world, node)));
+        differences(&old, &new)
+    });
     Replayed {
         step,
         action: action.to_string(),
         node,
-        from: action.choice.sender(),
-        met: rules.input(before, &action.choice).map(|input| match input {
+        link: action.choice.link(),
+        met: rules.met(before, &action.choice).map(|input| match input {
             Input::Start(boot) => json!({ "start": boot }),
             Input::Event(event) => to_value(event),
         }),
@@ -225,28 +230,30 @@ fn show<P: Protocol>(
         changes: (changes.into_iter())
             .map(|(what, before, after)| Change { what, before, after })
             .collect(),
+        cut_off: after.cut(),
         left_out: None,
         begins_loop: false,
     }
 }
 
-fn left_out(step: usize, recorded: &TraceStep, reason: String) -> Replayed {
+fn left_out(step: usize, recorded: &TraceStep, cut_off: Option<Side>, reason: String) -> Replayed {
     let action = recorded.action::<Value>().map(|action| action.to_string());
     Replayed {
         step,
         action: action.unwrap_or_default(),
         node: recorded.action.node(),
-        from: None,
+        link: None,
         met: None,
         effects: vec![],
         changes: vec![],
+        cut_off,
         left_out: Some(reason),
         begins_loop: false,
     }
 }
 
 /// A node as a plain value, without its history: what is added to that are effects.
-fn describe<P: Protocol>(node: &Node<P>) -> Value {
+pub(crate) fn describe<P: Protocol>(node: &Node<P>) -> Value {
     let condition = match &node.condition {
         Condition::Idle => json!("idle"),
         Condition::Up(state) => to_value(state),

@@ -10,7 +10,8 @@
 //! start = "joined"                          # or "joining", "idle"
 //! timers = "late"                           # or "any"; late if left out
 //! storage = "kept"                          # or "lost": a restarted node has no disk
-//! budgets = { commands = 2, crashes = 2 }   # and starts, timeouts (or "unlimited"), restarts
+//! budgets = { commands = 2, crashes = 2 }   # and starts, timeouts (or "unlimited"), restarts, drops,
+//!                                           # duplicates, overtakes, suspicions, cuts
 //! # bound = { elections = 2 }               # leave out worlds beyond this value of a measure
 //! nightly = false                           # true: too long for every day
 //!
@@ -26,6 +27,7 @@
 //! A test writes the same with a [builder](Scenario::builder).
 
 use crate::{
+    coverage::Unreachable,
     environment::{
         Bound, Budget, Environment, Key, Misfit, Start, Storage, Timers, Times, UNLIMITED,
     },
@@ -107,11 +109,18 @@ impl Scenario {
     /// If it cannot be read, or says something that is not understood: the place, and what would have
     /// been right.
     pub fn read(path: &Path, name: &str) -> Result<Self, FileError> {
-        let text = file::read(path)?;
-        let written: Written = toml::from_str(&text).map_err(|error| {
-            FileError::at(path, &text, error.span().unwrap_or_default(), error.message())
+        Self::parse(path, name, &file::read(path)?)
+    }
+
+    /// The scenario that the text of a file is.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(path: &Path, name: &str, text: &str) -> Result<Self, FileError> {
+        let written: Written = toml::from_str(text).map_err(|error| {
+            FileError::at(path, text, error.span().unwrap_or_default(), error.message())
         })?;
-        let wrong = |span, message: String| FileError::at(path, &text, span, message);
+        let wrong = |span, message: String| FileError::at(path, text, span, message);
 
         let known: Known = (written.protocol.get_ref().parse())
             .map_err(|message| wrong(written.protocol.span(), message))?;
@@ -135,6 +144,7 @@ impl Scenario {
     pub fn read_all(folder: &Path) -> Result<Vec<Self>, FileError> {
         let mut paths = vec![];
         files_below(folder, "toml", &mut paths)?;
+        paths.retain(|path| path.file_name().is_none_or(|name| name != Unreachable::FILE));
         if paths.is_empty() {
             return Err(FileError::new(folder, "there are no scenarios here"));
         }
@@ -145,6 +155,27 @@ impl Scenario {
         let mut named: Vec<_> = paths.iter().map(|path| (name(path), path)).collect();
         named.sort();
         named.iter().map(|(name, path)| Self::read(path, name)).collect()
+    }
+
+    /// The same with another number of nodes that may lead and with these budgets. Budgets that are
+    /// not given stay as they are, except where the scenario leaves them to the size of the group. If its
+    /// environment is another by that, its name says which.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn resized(mut self, nodes: u16, given: &BTreeMap<Budget, u8>) -> Result<Self, Misfit> {
+        let environment = self.environment;
+        let by_size = environment.clone().with_budgets(&BTreeMap::new())?.budgets;
+        let own = Budget::ALL.map(|budget| (budget, environment.budgets[budget]));
+        let mut budgets: BTreeMap<_, _> =
+            own.into_iter().filter(|(budget, times)| *times != by_size[*budget]).collect();
+        budgets.extend(given);
+        let other = Environment { nodes, ..environment.clone() }.with_budgets(&budgets)?;
+        if other != environment {
+            self.name = format!("{}.{}", self.name, other.slug());
+        }
+        self.environment = other;
+        Ok(self)
     }
 }
 

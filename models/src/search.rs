@@ -201,12 +201,12 @@ struct Search<P: Protocol> {
     tally: Tally,
 }
 
-/// The properties, and what is remembered of worlds whose nodes have the same profiles; settled worlds
-/// apart.
+/// The properties, and what is remembered of nodes with the same profiles; of what settled properties
+/// say, apart.
 ///
-/// The profiles of a world are a path in a trie, whose last edge bears the judgement. So a list that
+/// The profiles of some nodes are a path in a trie, whose last edge bears the judgement. So a list that
 /// differs from another only at its end costs one small entry.
-struct Judged {
+pub(crate) struct Judged {
     properties: Vec<&'static Property>,
     edges: Memo<(u32, Handle), u32>,
     branches: AtomicU32,
@@ -215,9 +215,9 @@ struct Judged {
 
 /// Which properties a world violates and witnesses, a bit for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Judgement {
-    violated: u32,
-    witnessed: u32,
+pub(crate) struct Judgement {
+    pub(crate) violated: u32,
+    pub(crate) witnessed: u32,
 }
 
 /// What the first pass has met so far, in any order.
@@ -275,8 +275,7 @@ impl<P: Protocol> Model for Search<P> {
 /// plain functions, which cannot hold the place, so there is one for each.
 fn judges<P: Protocol>() -> [fn(&Search<P>, &World) -> bool; MOST_PROPERTIES] {
     fn judge<P: Protocol, const AT: usize>(search: &Search<P>, world: &World) -> bool {
-        let settled = search.rules.is_settled(world);
-        let judgement = search.judged.judge(&search.rules, world, settled);
+        let judgement = search.judged.judge(&search.rules, world);
         judgement.violated & (1 << search.sought[AT]) == 0
     }
     [
@@ -339,18 +338,17 @@ impl<P: Protocol> Search<P> {
                 mask.fetch_or(bits, Relaxed);
             }
         };
-        let settled = self.rules.is_settled(world);
-        if settled {
+        if self.rules.is_settled(world) {
             self.tally.settled.fetch_add(1, Relaxed);
         }
-        let judgement = self.judged.judge(&self.rules, world, settled);
+        let judgement = self.judged.judge(&self.rules, world);
         add(&self.tally.violated, judgement.violated);
         add(&self.tally.witnessed, judgement.witnessed);
     }
 }
 
 impl Judged {
-    fn new(properties: &[&'static Property]) -> Self {
+    pub(crate) fn new(properties: &[&'static Property]) -> Self {
         Self {
             properties: properties.to_vec(),
             edges: Memo::default(),
@@ -359,29 +357,47 @@ impl Judged {
         }
     }
 
-    /// Worlds with the same profiles, settled or not, are judged alike.
-    fn judge<P: Protocol>(&self, rules: &Rules<P>, world: &World, settled: bool) -> Judgement {
+    /// A property of a world in which one is at stake is judged on the nodes that the rules name.
+    pub(crate) fn judge<P: Protocol>(&self, rules: &Rules<P>, world: &World) -> Judgement {
+        let mut judgement = Judgement::default();
         if self.properties.is_empty() {
-            return Judgement::default();
+            return judgement;
         }
-        let mut profiles = rules.profile_handles(world);
-        let last = profiles.next_back();
-        let branch = profiles.fold(0, |branch, profile| {
-            remember(&self.edges, (branch, profile), || 1 + self.branches.fetch_add(1, Relaxed))
+        for kind in [Kind::Safety, Kind::Settled] {
+            if let Some(profiles) = rules.judged(world, kind) {
+                let also = self.judge_nodes(rules, &profiles, kind);
+                judgement.violated |= also.violated;
+                judgement.witnessed |= also.witnessed;
+            }
+        }
+        judgement
+    }
+
+    /// Nodes with the same profiles are judged alike.
+    fn judge_nodes<P: Protocol>(
+        &self,
+        rules: &Rules<P>,
+        profiles: &[Handle],
+        kind: Kind,
+    ) -> Judgement {
+        let Some((last, before)) = profiles.split_last() else {
+            return Judgement::default();
+        };
+        let branch = before.iter().fold(0, |branch, profile| {
+            remember(&self.edges, (branch, *profile), || 1 + self.branches.fetch_add(1, Relaxed))
         });
-        let edge = (branch, last.unwrap_or_default());
-        remember(&self.last_edges[usize::from(settled)], edge, || {
-            self.judge_anew(&rules.profiles(world), settled)
+        remember(&self.last_edges[usize::from(kind == Kind::Settled)], (branch, *last), || {
+            let nodes: Vec<_> = profiles.iter().map(|profile| rules.profile(*profile)).collect();
+            self.judge_anew(&nodes, kind)
         })
     }
 
-    fn judge_anew(&self, nodes: &[&Profile], settled: bool) -> Judgement {
+    fn judge_anew(&self, nodes: &[&Profile], kind: Kind) -> Judgement {
         let mut judgement = Judgement::default();
-        for (row, property) in self.properties.iter().enumerate() {
-            if property.kind.is_judged(settled) {
-                judgement.violated |= u32::from(property.is_violated(nodes)) << row;
-                judgement.witnessed |= u32::from(property.is_witnessed(nodes)) << row;
-            }
+        let rows = self.properties.iter().enumerate();
+        for (row, property) in rows.filter(|(_, property)| property.kind == kind) {
+            judgement.violated |= u32::from(property.is_violated(nodes)) << row;
+            judgement.witnessed |= u32::from(property.is_witnessed(nodes)) << row;
         }
         judgement
     }

@@ -98,9 +98,15 @@ impl Trace {
     /// # Errors
     /// If it cannot be read, or is not a trace that this version understands: the place, and why.
     pub fn read(path: &Path) -> Result<Self, FileError> {
-        let text = file::read(path)?;
-        let trace: Self =
-            serde_json::from_str(&text).map_err(|error| FileError::json(path, &error))?;
+        Self::parse(path, &file::read(path)?)
+    }
+
+    /// The trace that the text of a file is.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        let trace: Self = file::json(path, text)?;
         if trace.format != FORMAT {
             let message = format!("format {}: this version reads format {FORMAT}", trace.format);
             return Err(FileError::new(path, message));
@@ -127,10 +133,13 @@ impl Trace {
     /// does what people wrote in it; the cause of another run is kept, marked as such.
     ///
     /// # Errors
-    /// If it cannot be written; what was there may be lost then.
+    /// If it cannot be written; what was there stays then.
     pub fn save(&self, path: &Path) -> Result<(), FileError> {
         let mut trace = self.clone();
-        if let Ok(known) = Self::read(path) {
+        // A pipe would be waited for.
+        if path.is_file()
+            && let Ok(known) = Self::read(path)
+        {
             if known.has_run_of(self) {
                 return Ok(());
             }
@@ -142,7 +151,7 @@ impl Trace {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(cannot)?;
         }
-        fs::write(path, trace.to_json()).map_err(cannot)
+        file::write(path, &trace.to_json())
     }
 
     /// Whether another trace differs in nothing but its cause.

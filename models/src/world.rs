@@ -3,15 +3,16 @@
 //! All meaning of links, crashes, detectors and timers is here. Whoever explores, drives or replays
 //! only chooses the next [`Action`]. A [`World`] holds handles to hash-consed [`Parts`]; [`Rules`]
 //! say what can happen next and what follows.
-//!
-//! Not yet in this world, and refused in scenarios: drops, duplicates, overtakes, suspicions and cuts.
-//! Each will be one more [`Budget`], one more [`Choice`], and its rule below.
+
+mod consequence;
+mod refusal;
 
 use crate::{
-    action::{Action, ActionOf, Choice, ChoiceOf},
+    action::{Action, Choice, ChoiceOf, Side},
     environment::{Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
-    parts::{Condition, EMPTY, Handle, Input, Node, Parts, Reach, Step},
+    parts::{Condition, EMPTY, Handle, Input, Node, Parts, Taken},
     profile::Profile,
+    property::{Kind, Property},
     protocol::Protocol,
 };
 use interrex::machine::{Address, Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
@@ -22,6 +23,8 @@ use smallvec::SmallVec;
 pub struct World {
     /// The nodes, then the links, by sender and then by receiver.
     parts: SmallVec<[Handle; 20]>,
+    /// One side of the cut, while one is open.
+    cut: Option<Side>,
     budgets: Budgets,
 }
 
@@ -30,12 +33,15 @@ pub struct World {
 pub struct Enabled<Timer> {
     /// The action.
     pub action: Action<Timer>,
-    /// The step; a crash between steps is none.
+    /// The step, if a node takes one.
     step: Option<Handle>,
 }
 
 /// An enabled action of a machine.
 pub type EnabledOf<M> = Enabled<<M as Machine>::Timer>;
+
+/// Profiles of nodes, by their handles.
+pub type Profiles = SmallVec<[Handle; 8]>;
 
 /// How worlds of one protocol in one environment follow each other.
 pub struct Rules<P: Protocol> {
@@ -47,6 +53,23 @@ impl<P: Protocol> Rules<P> {
     /// The rules for a protocol in an environment.
     pub fn new(protocol: P, environment: Environment) -> Self {
         Self { parts: Parts::new(protocol), environment }
+    }
+
+    /// The same for the same machine, with nothing remembered: it will be asked for every step again.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { parts: self.parts.anew(), environment: self.environment.clone() }
+    }
+
+    /// The steps of all runs so far, each once: those that were [followed](Self::follow), or that begin
+    /// every run.
+    pub fn taken(&self) -> impl Iterator<Item = Taken<'_, P>> {
+        self.parts.taken()
+    }
+
+    /// What worlds are made of.
+    pub fn parts(&self) -> &Parts<P> {
+        &self.parts
     }
 
     /// The environment that they are for.
@@ -72,23 +95,66 @@ impl<P: Protocol> Rules<P> {
 
     /// The world in which every run begins.
     pub fn initial(&self) -> World {
-        let size = self.environment.size();
-        let nodes = match self.environment.start {
-            Start::Joined => self.protocol().joined(size),
-            Start::Joining | Start::Idle => self.nodes().map(Node::idle).collect(),
-        };
-        let handles = nodes.into_iter().map(|node| self.parts.intern_node(node));
-        let links = std::iter::repeat_n(EMPTY, usize::from(size) * usize::from(size));
-        let mut world =
-            World { parts: handles.chain(links).collect(), budgets: self.environment.budgets };
-        if self.environment.start == Start::Joining {
-            let founder =
-                Input::Start(Boot { me: NodeId(0).first_life(), stable: None, contact: None });
-            let input = self.parts.input(founder);
-            let step = self.parts.step(world.node(NodeId(0)), input);
-            self.carry_out(&mut world, NodeId(0), self.parts.step_at(step), None);
+        let idle = self.nodes().map(Node::idle).collect();
+        match self.environment.start {
+            Start::Idle => self.begin(idle),
+            Start::Joining => {
+                let mut world = self.begin(idle);
+                self.found(&mut world, NodeId(0));
+                world
+            }
+            Start::Joined => match self.protocol().joined(self.environment.size()) {
+                Some(nodes) => self.begin(nodes),
+                None => self.form(self.begin(idle)),
+            },
         }
-        world
+    }
+
+    /// The world with these nodes in which nothing has happened yet.
+    fn begin(&self, nodes: Vec<Node<P>>) -> World {
+        let size = usize::from(self.environment.size());
+        let handles = nodes.into_iter().map(|node| self.parts.intern_node(node));
+        let links = std::iter::repeat_n(EMPTY, size * size);
+        World {
+            parts: handles.chain(links).collect(),
+            cut: None,
+            budgets: self.environment.budgets,
+        }
+    }
+
+    /// A node comes up without a contact, and that costs nothing.
+    fn found(&self, world: &mut World, node: NodeId) {
+        let step = self.parts.step(world.node(node), self.boot(world, node, None));
+        let step = self.parts.step_at(step);
+        self.parts.mark(step, None);
+        self.carry_out(world, node, step, None);
+    }
+
+    /// A group that forms by itself: one node after the other comes up, each when the others have nothing
+    /// left to do. Of what they can do, the first comes first.
+    ///
+    /// # Panics
+    /// If that does not end: such a protocol has no joined group.
+    fn form(&self, mut world: World) -> World {
+        world.budgets = Budgets::NONE;
+        world.budgets[Budget::Timeouts] = UNLIMITED;
+        let mut actions = vec![];
+        for node in self.nodes() {
+            self.found(&mut world, node);
+            for turn in 0.. {
+                actions.clear();
+                self.enabled(&world, &mut actions);
+                let Some(first) = actions.first() else {
+                    break;
+                };
+                assert!(
+                    turn < 10_000,
+                    "a group that does not settle when its nodes come up in turn"
+                );
+                world = self.follow(&world, first);
+            }
+        }
+        World { budgets: self.environment.budgets, ..world }
     }
 
     /// The node, in a world.
@@ -107,10 +173,53 @@ impl<P: Protocol> Rules<P> {
         signals.filter_map(event).collect()
     }
 
-    /// What the properties see of a world: handles of profiles, equal for equal profiles.
-    pub fn profile_handles(&self, world: &World) -> impl DoubleEndedIterator<Item = Handle> {
-        let nodes = &world.parts[..usize::from(self.environment.size())];
-        nodes.iter().map(|node| self.parts.profile_of(*node))
+    /// The nodes that a property of this kind is judged on in a world, by the handles of their profiles;
+    /// none if it is not judged there. A safety property is judged on all nodes. So is a settled one in a
+    /// settled world; and where nothing but an open cut keeps the world from being settled, the side
+    /// that holds the majority is judged by itself.
+    pub fn judged(&self, world: &World, kind: Kind) -> Option<Profiles> {
+        let all = || self.nodes().map(|node| self.parts.profile_of(world.node(node))).collect();
+        match (kind, world.cut) {
+            (Kind::Settled, _) if !self.is_quiet(world) => None,
+            (Kind::Safety, _) | (Kind::Settled, None) => Some(all()),
+            (Kind::Settled, Some(side)) => {
+                let majority = self.majority(side)?;
+                let judged = self.nodes().filter(|node| side.contains(*node) == majority);
+                Some(judged.map(|node| self.parts.profile_of(world.node(node))).collect())
+            }
+            // On no world, but on runs.
+            (Kind::Fair, _) => None,
+        }
+    }
+
+    /// Whether it is this side of a cut that holds more than half of those that may lead; none if
+    /// neither does.
+    fn majority(&self, side: Side) -> Option<bool> {
+        let candidates = usize::from(self.environment.nodes);
+        let inside = side.nodes().filter(|node| node.0 < self.environment.nodes).count();
+        let [inside, outside] = [inside, candidates - inside].map(|count| 2 * count > candidates);
+        (inside || outside).then_some(inside)
+    }
+
+    /// The profile of a handle.
+    pub fn profile(&self, profile: Handle) -> &Profile {
+        self.parts.profile(profile)
+    }
+
+    /// What is wrong in a world with what a property claims, a sentence for each violation.
+    pub fn complaints(&self, world: &World, property: &Property) -> Vec<String> {
+        property.complaints(&self.judged_profiles(world, property.kind))
+    }
+
+    /// Whether a property is violated in a world.
+    pub fn is_violated(&self, world: &World, property: &Property) -> bool {
+        property.is_violated(&self.judged_profiles(world, property.kind))
+    }
+
+    /// Of no nodes there is nothing to complain.
+    fn judged_profiles(&self, world: &World, kind: Kind) -> Vec<&Profile> {
+        let judged = self.judged(world, kind).unwrap_or_default();
+        judged.into_iter().map(|profile| self.profile(profile)).collect()
     }
 
     /// Whether a world is one of those that are looked at: the environment's bound, if it has one, is
@@ -121,15 +230,14 @@ impl<P: Protocol> Rules<P> {
         })
     }
 
-    /// What the properties see of a world.
-    pub fn profiles(&self, world: &World) -> Vec<&Profile> {
-        let handles = self.profile_handles(world);
-        handles.map(|profile| self.parts.profile(profile)).collect()
+    /// Whether the protocol has nothing left to do, with everybody in reach: no start, command, delivery
+    /// or time-out is enabled, and no cut is open.
+    pub fn is_settled(&self, world: &World) -> bool {
+        world.cut.is_none() && self.is_quiet(world)
     }
 
-    /// Whether the protocol has nothing left to do: no start, command, delivery or time-out is
-    /// enabled.
-    pub fn is_settled(&self, world: &World) -> bool {
+    /// Whether no start, command, delivery or time-out is enabled.
+    fn is_quiet(&self, world: &World) -> bool {
         if self.is_anything_on_a_link(world) {
             return false;
         }
@@ -178,14 +286,14 @@ impl<P: Protocol> Rules<P> {
         if left(Budget::Commands) {
             for node in self.nodes().filter(|node| self.is_up(world, *node)) {
                 if let Some(input) = self.parts.command(world.node(node)) {
-                    self.offer(world, &Choice::Command { node }, input, actions);
+                    self.offer(world, node, &Choice::Command { node }, input, actions);
                 }
             }
         }
         for from in self.nodes() {
             for to in self.nodes() {
                 if let Some((head, _)) = self.parts.pop(world.parts[self.link(from, to)]) {
-                    self.offer(world, &Choice::Deliver { from, to }, head, actions);
+                    self.offer(world, to, &Choice::Deliver { from, to }, head, actions);
                 }
             }
         }
@@ -204,13 +312,64 @@ impl<P: Protocol> Rules<P> {
         if left(Budget::Restarts) {
             self.offer_restarts(world, actions);
         }
+        self.offer_disturbances(world, actions);
+        if left(Budget::Suspicions) {
+            self.offer_suspicions(world, actions);
+        }
+        let stepless = |choice: ChoiceOf<P>| Enabled { action: choice.into(), step: None };
+        if world.cut.is_some() {
+            actions.push(stepless(Choice::Heal));
+        } else if left(Budget::Cuts) {
+            let sides = Side::all(self.environment.size());
+            actions.extend(sides.map(|side| stepless(Choice::Cut { side })));
+        }
+    }
+
+    /// What can happen to the messages on links.
+    fn offer_disturbances(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        let [drops, duplicates, overtakes] = [Budget::Drops, Budget::Duplicates, Budget::Overtakes]
+            .map(|budget| world.budgets[budget] > 0);
+        if !(drops || duplicates || overtakes) {
+            return;
+        }
+        for from in self.nodes() {
+            for to in self.nodes() {
+                let messages = self.parts.messages_ahead(world.parts[self.link(from, to)]);
+                let disturbances = [
+                    (drops && messages > 0, Choice::Drop { from, to }),
+                    (duplicates && messages > 0, Choice::Duplicate { from, to }),
+                    (overtakes && messages > 1, Choice::Overtake { from, to }),
+                ];
+                let possible = disturbances.into_iter().filter(|(possible, _)| *possible);
+                actions.extend(
+                    possible.map(|(_, choice)| Enabled { action: choice.into(), step: None }),
+                );
+            }
+        }
+    }
+
+    /// Only who is up is monitored: whoever ends, or is cut off, uses the monitors up.
+    fn offer_suspicions(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        for watcher in self.nodes() {
+            for target in &self.node(world, watcher).monitors {
+                let choice = Choice::Suspect { watcher, target: *target };
+                let step = self.suspicion(world, watcher, *target);
+                actions.push(Enabled { action: choice.into(), step: Some(step) });
+            }
+        }
+    }
+
+    /// The step of a watcher that is told that what it monitored is down, and does not monitor it any more.
+    fn suspicion(&self, world: &World, watcher: NodeId, target: Peer) -> Handle {
+        let told = self.parts.unwatch(world.node(watcher), target);
+        self.parts.step(told, self.down_input(target))
     }
 
     fn offer_starts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         for node in self.nodes().filter(|node| self.is_idle(world, *node)) {
             for contact in self.contacts(world) {
                 let input = self.boot(world, node, contact);
-                self.offer(world, &Choice::Start { node, contact }, input, actions);
+                self.offer(world, node, &Choice::Start { node, contact }, input, actions);
             }
         }
     }
@@ -240,20 +399,21 @@ impl<P: Protocol> Rules<P> {
             for timer in timers.filter(|timer| self.may_fire(world, node, timer)) {
                 let input = self.timeout_input(timer);
                 let timer = timer.clone();
-                self.offer(world, &Choice::Timeout { node, timer }, input, actions);
+                self.offer(world, node, &Choice::Timeout { node, timer }, input, actions);
             }
         }
     }
 
-    /// An action, and the same with a crash behind each effect but the last.
+    /// An action of a node, and the same with a crash behind each effect but the last.
     fn offer(
         &self,
         world: &World,
+        node: NodeId,
         choice: &ChoiceOf<P>,
         input: Handle,
         actions: &mut Vec<EnabledOf<P>>,
     ) {
-        let step = self.parts.step(world.node(choice.node()), input);
+        let step = self.parts.step(world.node(node), input);
         let offer = |crash_after| Enabled {
             action: Action { choice: choice.clone(), crash_after },
             step: Some(step),
@@ -261,77 +421,8 @@ impl<P: Protocol> Rules<P> {
         // First without the crash: of two runs of one length, the search finds the simpler.
         actions.push(offer(None));
         if world.budgets[Budget::Crashes] > 0 {
-            let crashes = 1..=self.parts.step_at(step).crashed.len();
+            let crashes = 1..=self.parts.step_at(step).crashes();
             actions.extend(crashes.map(|k| offer(Some(k))));
-        }
-    }
-
-    /// The action as one that is enabled in a world; otherwise why it is not.
-    ///
-    /// # Errors
-    /// A sentence that says what is missing.
-    pub fn find(&self, world: &World, action: &ActionOf<P>) -> Result<EnabledOf<P>, String> {
-        let mut actions = vec![];
-        self.enabled(world, &mut actions);
-        if let Some(found) = actions.iter().find(|enabled| enabled.action == *action) {
-            return Ok(found.clone());
-        }
-        let whole = Action::from(action.choice.clone());
-        let whole = actions.iter().find(|enabled| enabled.action == whole);
-        Err(match (action.crash_after, whole) {
-            (Some(_), Some(_)) if world.budgets[Budget::Crashes] == 0 => SPENT.into(),
-            (Some(_), Some(_)) if matches!(action.choice, Choice::Restart { .. }) => {
-                "a node cannot crash within its restart".into()
-            }
-            (Some(k), Some(whole)) => {
-                let effects = self.effects(whole).len();
-                format!("the node cannot crash behind {k} of {effects} effects, only between two")
-            }
-            _ => self.why_not(world, &action.choice),
-        })
-    }
-
-    fn why_not(&self, world: &World, choice: &ChoiceOf<P>) -> String {
-        let size = self.environment.size();
-        if let Some(node) = choice.nodes().into_iter().find(|node| node.0 >= size) {
-            let last = NodeId(size - 1);
-            return format!("there is no {node}: the nodes are n0 to {last}");
-        }
-        if choice.budget().is_some_and(|budget| world.budgets[budget] == 0) {
-            return SPENT.into();
-        }
-        match choice {
-            Choice::Start { node, .. } if !self.is_idle(world, *node) => {
-                format!("{node} has been started before")
-            }
-            Choice::Restart { node, .. } if !self.is_crashed(world, *node) => {
-                format!("{node} has not crashed")
-            }
-            Choice::Start { contact: None, .. } | Choice::Restart { contact: None, .. } => {
-                "it joins through a contact: name a node that is up".into()
-            }
-            Choice::Start { contact: Some(node), .. }
-            | Choice::Restart { contact: Some(node), .. }
-            | Choice::Command { node }
-            | Choice::Deliver { to: node, .. }
-            | Choice::Timeout { node, .. }
-            | Choice::Crash { node }
-                if !self.is_up(world, *node) =>
-            {
-                format!("{node} is not up")
-            }
-            Choice::Start { .. } | Choice::Restart { .. } => {
-                "it joins through nobody: leave out the contact".into()
-            }
-            Choice::Command { .. } | Choice::Crash { .. } => "the machine has no such step".into(),
-            Choice::Deliver { from, to } => format!("the link from {from} to {to} is empty"),
-            Choice::Timeout { node, timer } if !self.node(world, *node).timers.contains(timer) => {
-                "the timer is not armed".into()
-            }
-            Choice::Timeout { .. } if self.is_anything_on_a_link(world) => {
-                "there is still something to deliver".into()
-            }
-            Choice::Timeout { .. } => "it would change nothing".into(),
         }
     }
 
@@ -347,18 +438,34 @@ impl<P: Protocol> Rules<P> {
         if action.crash_after.is_some() {
             next.budgets.spend(Budget::Crashes);
         }
-        if let Choice::Deliver { from, to } = action.choice {
-            let link = &mut next.parts[self.link(from, to)];
-            let (_, rest) = self.parts.pop(*link).expect("a signal on the link");
-            *link = rest;
+        match &action.choice {
+            Choice::Deliver { from, to } | Choice::Drop { from, to } => {
+                let rest = |link| self.parts.pop(link).map(|(_, rest)| rest);
+                self.change_link(&mut next, *from, *to, rest);
+            }
+            Choice::Duplicate { from, to } => {
+                self.change_link(&mut next, *from, *to, |link| self.parts.double(link));
+            }
+            Choice::Overtake { from, to } => {
+                self.change_link(&mut next, *from, *to, |link| self.parts.overtake(link));
+            }
+            Choice::Crash { node } => {
+                let crashed = self.parts.crash(next.node(*node));
+                self.end(&mut next, *node, crashed);
+            }
+            Choice::Cut { side } => self.cut(&mut next, *side),
+            Choice::Heal => next.cut = None,
+            // All that these do is their step.
+            Choice::Start { .. }
+            | Choice::Command { .. }
+            | Choice::Timeout { .. }
+            | Choice::Restart { .. }
+            | Choice::Suspect { .. } => {}
         }
-        let node = action.choice.node();
-        if let Some(step) = step {
+        if let (Some(node), Some(step)) = (action.choice.node(), step) {
             let step = self.parts.step_at(*step);
+            self.parts.mark(step, action.crash_after);
             self.carry_out(&mut next, node, step, action.crash_after);
-        } else {
-            let crashed = self.parts.crash(next.node(node));
-            self.end(&mut next, node, crashed);
         }
         next
     }
@@ -369,19 +476,25 @@ impl<P: Protocol> Rules<P> {
         &effects[..action.crash_after.unwrap_or(effects.len())]
     }
 
-    /// What an enabled choice hands to its node; a crash hands it nothing.
-    pub fn input(&self, world: &World, choice: &ChoiceOf<P>) -> Option<&Input<P>> {
+    /// What an enabled choice hands to its node, if it hands it anything; where it happens to a message on
+    /// its way, that message.
+    pub fn met(&self, world: &World, choice: &ChoiceOf<P>) -> Option<&Input<P>> {
         let input = match choice {
             Choice::Start { node, contact } | Choice::Restart { node, contact } => {
                 Some(self.boot(world, *node, *contact))
             }
             Choice::Command { node } => self.parts.command(world.node(*node)),
-            Choice::Deliver { from, to } => {
-                let head = self.parts.pop(world.parts[self.link(*from, *to)]);
-                head.map(|(signal, _)| signal)
+            Choice::Deliver { from, to }
+            | Choice::Drop { from, to }
+            | Choice::Duplicate { from, to } => {
+                self.parts.signals(world.parts[self.link(*from, *to)]).first().copied()
+            }
+            Choice::Overtake { from, to } => {
+                self.parts.signals(world.parts[self.link(*from, *to)]).get(1).copied()
             }
             Choice::Timeout { timer, .. } => Some(self.timeout_input(timer)),
-            Choice::Crash { .. } => None,
+            Choice::Suspect { target, .. } => Some(self.down_input(*target)),
+            Choice::Crash { .. } | Choice::Cut { .. } | Choice::Heal => None,
         };
         input.map(|input| self.parts.input_at(input))
     }
@@ -408,71 +521,8 @@ impl<P: Protocol> Rules<P> {
         self.parts.input(Input::Event(Event::Timeout(timer.clone())))
     }
 
-    /// Carries out the effects of a step in order: all of them, or the first k before a crash.
-    fn carry_out(&self, world: &mut World, me: NodeId, step: &Step<P>, crash_after: Option<usize>) {
-        let happening = &step.reach[..crash_after.unwrap_or(step.reach.len())];
-        world.parts[usize::from(me.0)] = step.node;
-        for reach in happening {
-            match *reach {
-                Reach::Nowhere => {}
-                Reach::Send { to, signal } => {
-                    if self.lives(world, to) {
-                        self.push(world, me, to.node(), signal);
-                    }
-                }
-                Reach::Monitor(peer) => self.monitor(world, me, peer),
-                Reach::Demonitor(peer) => self.demonitor(world, me, peer),
-            }
-        }
-        if step.stops || crash_after.is_some() {
-            let node = crash_after.map_or(step.node, |k| step.crashed[k - 1]);
-            self.end(world, me, node);
-        }
-    }
-
-    fn monitor(&self, world: &mut World, me: NodeId, peer: Peer) {
-        if self.lives(world, peer) {
-            let node = &mut world.parts[usize::from(me.0)];
-            *node = self.parts.watch(*node, peer);
-        } else {
-            self.push_down(world, peer, me);
-        }
-    }
-
-    fn demonitor(&self, world: &mut World, me: NodeId, peer: Peer) {
-        let node = &mut world.parts[usize::from(me.0)];
-        *node = self.parts.unwatch(*node, peer);
-        let link = &mut world.parts[self.link(peer.node(), me)];
-        *link = self.parts.flush(*link);
-    }
-
-    /// A node's life ends: what is on its way to it is lost, and those who monitor it are told,
-    /// behind all that it had sent.
-    fn end(&self, world: &mut World, me: NodeId, ended: Handle) {
-        let gone = self.node(world, me).address();
-        world.parts[usize::from(me.0)] = ended;
-        for other in self.nodes() {
-            world.parts[self.link(other, me)] = EMPTY;
-        }
-        for watcher in self.nodes() {
-            for peer in [Peer::Name(me), Peer::Process(gone)] {
-                let node = world.node(watcher);
-                if self.parts.node(node).monitors.contains(&peer) {
-                    world.parts[usize::from(watcher.0)] = self.parts.unwatch(node, peer);
-                    self.push_down(world, peer, watcher);
-                }
-            }
-        }
-    }
-
-    fn push_down(&self, world: &mut World, gone: Peer, watcher: NodeId) {
-        let down = self.parts.input(Input::Event(Event::Down(gone)));
-        self.push(world, gone.node(), watcher, down);
-    }
-
-    fn push(&self, world: &mut World, from: NodeId, to: NodeId, signal: Handle) {
-        let link = &mut world.parts[self.link(from, to)];
-        *link = self.parts.push(*link, signal);
+    fn down_input(&self, gone: Peer) -> Handle {
+        self.parts.input(Input::Event(Event::Down(gone)))
     }
 
     fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
@@ -491,15 +541,6 @@ impl<P: Protocol> Rules<P> {
         self.node(world, node).condition == Condition::Crashed
     }
 
-    /// Whether somebody lives where a peer points to.
-    fn lives(&self, world: &World, peer: Peer) -> bool {
-        let life = self.parts.life(world.node(peer.node()));
-        match peer {
-            Peer::Name(_) => life.is_some(),
-            Peer::Process(address) => life == Some(address.life),
-        }
-    }
-
     /// The place of a link among the parts of a world.
     fn link(&self, from: NodeId, to: NodeId) -> usize {
         let size = usize::from(self.environment.size());
@@ -507,7 +548,12 @@ impl<P: Protocol> Rules<P> {
     }
 }
 
-const SPENT: &str = "the budget for it is spent";
+impl<Timer> Enabled<Timer> {
+    /// The step that its node takes.
+    pub(crate) fn step(&self) -> Option<Handle> {
+        self.step
+    }
+}
 
 impl World {
     /// What can still happen.
@@ -516,7 +562,26 @@ impl World {
         self.budgets
     }
 
+    /// One side of the cut, while one is open.
+    #[must_use]
+    pub fn cut(&self) -> Option<Side> {
+        self.cut
+    }
+
+    /// All of it, in a system of this size: nodes, links, the cut, and what is left.
+    pub(crate) fn content(&self, size: u16) -> (&[Handle], &[Handle], Option<Side>, Budgets) {
+        // Whatever else a world will hold breaks the build here: it must be digested, too.
+        let Self { parts, cut, budgets } = self;
+        let (nodes, links) = parts.split_at(size.into());
+        (nodes, links, *cut, *budgets)
+    }
+
     fn node(&self, node: NodeId) -> Handle {
         self.parts[usize::from(node.0)]
+    }
+
+    /// Whether two nodes are on different sides of an open cut.
+    fn parts_from(&self, one: NodeId, other: NodeId) -> bool {
+        self.cut.is_some_and(|side| side.contains(one) != side.contains(other))
     }
 }

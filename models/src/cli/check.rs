@@ -1,26 +1,33 @@
 //! `interrex check`.
 
-use super::{BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG, styled, table};
+use super::{
+    BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG,
+    chosen::{Chosen, budgets, parse_budget},
+    coverage::Covered,
+    show_difference, shown, styled, table,
+};
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
-    check::{Comparison, Report, Row, Verdict, check},
+    audit::{Audit, audit},
+    check::{Comparison, Report, Row, Verdict, check_with},
+    coverage::Coverage,
     environment::{Bound, Budget, Start, Storage, Timers, Times},
-    file,
     property::Property,
+    protocol::Protocol,
     registry::Known,
     scenario::Scenario,
     search::{Limits, Pass, Progress},
     trace::Trace,
     with_protocol,
+    world::Rules,
 };
 use std::{
-    collections::BTreeSet,
-    fs,
     io::{self, Write},
     num::NonZeroU64,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -32,12 +39,8 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::EXIT_CODES)]
 pub(super) struct Check {
-    /// Only scenarios whose names contain one of these; a whole name means just that one
-    #[arg(value_name = "PATTERN")]
-    patterns: Vec<String>,
-    /// Scenarios marked nightly too
-    #[arg(long)]
-    nightly: bool,
+    #[command(flatten)]
+    chosen: Chosen,
     /// What explores the worlds
     #[arg(long, value_enum, default_value_t = Engine::Stateright)]
     engine: Engine,
@@ -47,6 +50,14 @@ pub(super) struct Check {
     /// How to answer
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
+    /// Count what is reached of each protocol: events in roles, and effects. Whatever is not must be named,
+    /// with a reason, in <scenarios>/<protocol>/unreachable.toml, and whatever is must not
+    #[arg(long)]
+    coverage: bool,
+    /// Run everything twice more, on one thread, and compare: a machine that consults anything but its input
+    /// is reported with the first step that differs. The digest is the same on every computer
+    #[arg(long)]
+    twice: bool,
     /// Write the shortest counterexamples below this folder
     #[arg(long, value_name = "DIR")]
     save_traces: Option<PathBuf>,
@@ -90,7 +101,8 @@ struct Made {
     /// What a node finds in its stable storage when it is restarted
     #[arg(long, value_enum, requires = "protocol", default_value_t)]
     storage: Storage,
-    /// What can happen how often: starts, commands, timeouts (a number or unlimited), crashes, restarts
+    /// What can happen how often: starts, commands, timeouts (a number or unlimited), crashes, restarts,
+    /// drops, duplicates, overtakes, suspicions, cuts
     #[arg(long, value_name = "NAME=N,…", requires = "protocol", value_delimiter = ',', value_parser = parse_budget)]
     budget: Vec<(Budget, Times)>,
     /// Leave out worlds beyond this value of the protocol's measure; every verdict is then called bounded
@@ -105,14 +117,16 @@ impl Check {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let scenarios = match &self.made.protocol {
             Some(protocol) => vec![self.made.scenario(protocol)?],
-            None => self.chosen(Scenario::read_all(&self.folders.scenarios)?)?,
+            None => self.chosen.among(Scenario::read_all(&self.folders.scenarios)?)?,
         };
         let mut out = anstream::stdout().lock();
         let mut worst = Comparison::AsExpected;
+        let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
+        let mut covered = covered.transpose()?;
         for scenario in &scenarios {
-            let mut report = self.check(scenario)?;
+            let mut report = self.check(scenario, covered.as_mut())?;
             worst = worst.max(report.comparison());
-            self.name_traces(&mut report)?;
+            name_traces(&mut report, self.save_traces.as_deref(), &self.folders.traces)?;
             match self.format {
                 Format::Human => show(&mut out, scenario, &report)?,
                 Format::Json => {
@@ -121,92 +135,76 @@ impl Check {
                 }
             }
         }
+        if let Some(covered) = covered {
+            worst = worst.max(covered.show(&mut out, self.format)?);
+        }
         if self.format == Format::Human {
             let made = self.made.protocol.is_some();
             conclude(&mut out, scenarios.len(), worst, made)?;
         }
-        Ok(match worst {
-            Comparison::AsExpected => Exit::AsExpected,
-            Comparison::Differs => Exit::Differs,
-            Comparison::Cut => Exit::Cut,
-        })
+        Ok(worst.into())
     }
 
-    /// The scenarios that the patterns choose: a whole name chooses just that one, even if it is
-    /// nightly.
-    fn chosen(&self, scenarios: Vec<Scenario>) -> Result<Vec<Scenario>, Failure> {
-        let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
-        for pattern in &self.patterns {
-            if !names.iter().any(|name| name.contains(pattern.as_str())) {
-                let hint = file::did_you_mean(pattern, names.iter().map(String::as_str));
-                let names = names.join(", ");
-                let message =
-                    format!("no scenario is named like `{pattern}`{hint} (there are: {names})");
-                return Err(Failure::Usage(message));
-            }
-        }
-        let chosen = |scenario: &Scenario| {
-            let whole = |pattern: &String| *pattern == scenario.name;
-            let part = |pattern: &String| {
-                scenario.name.contains(pattern.as_str()) && !names.contains(pattern)
-            };
-            let wanted = self.patterns.is_empty() || self.patterns.iter().any(part);
-            self.patterns.iter().any(whole) || (wanted && (self.nightly || !scenario.nightly))
-        };
-        let chosen: Vec<_> = scenarios.into_iter().filter(chosen).collect();
-        if chosen.is_empty() {
-            let message = "only nightly scenarios are named like this: add --nightly".into();
-            return Err(Failure::Usage(message));
-        }
-        Ok(chosen)
-    }
-
-    fn check(&self, scenario: &Scenario) -> Result<Report, Failure> {
+    fn check(&self, scenario: &Scenario, covered: Option<&mut Covered>) -> Result<Report, Failure> {
         let Engine::Stateright = self.engine;
+        let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
+        Ok(with_protocol!(known, &scenario.environment, protocol =>
+            self.explore(protocol, scenario, covered)))
+    }
+
+    fn explore<P: Protocol>(
+        &self,
+        protocol: P,
+        scenario: &Scenario,
+        covered: Option<&mut Covered>,
+    ) -> Report {
         let limits = Limits {
             threads: self.threads.into(),
             max_states: self.max_states,
             max_time: self.max_seconds.map(Duration::from_secs),
         };
-        let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
         let bar = progress_bar(scenario);
         let mut progress = |now: Progress| match now.pass {
             Pass::Exploring => bar.set_position(now.states),
             Pass::Shortening => bar.set_message("shortening counterexamples"),
             Pass::GoingRound => bar.set_message("looking for livelocks"),
         };
-        let report = with_protocol!(known, &scenario.environment, protocol =>
-            check(protocol, scenario, limits, &mut progress));
-        bar.finish_and_clear();
-        Ok(report)
-    }
-
-    /// Names the file of each counterexample: the one that is written, or the one that is known.
-    fn name_traces(&self, report: &mut Report) -> Result<(), Failure> {
-        for row in &mut report.properties {
-            let Some(trace) = &row.counterexample else {
-                continue;
-            };
-            row.trace = if let Some(folder) = &self.save_traces {
-                let path = folder.join(trace.file_name());
-                trace.save(&path)?;
-                Some(shown(&path))
-            } else {
-                let path = self.folders.traces.join(trace.file_name());
-                let known = Trace::read(&path).is_ok_and(|known| known.has_run_of(trace));
-                known.then(|| shown(&path))
-            };
+        let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
+        let mut report = check_with(&rules, scenario, limits, &mut progress);
+        if self.twice {
+            bar.set_message("running everything twice");
+            report.audit = Some(audit(&rules, limits, &mut |states| bar.set_position(states)));
         }
-        Ok(())
+        bar.finish_and_clear();
+        if let Some(covered) = covered {
+            let coverage = Coverage::of(&rules);
+            covered.add(if report.complete { coverage } else { coverage.cut_short() });
+        }
+        report
     }
 }
 
-/// A path as seen from here, if it is below.
-fn shown(path: &Path) -> String {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let here = std::env::current_dir().and_then(fs::canonicalize);
-    let below = here.ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
-    below.unwrap_or(path).display().to_string()
+/// Names the file of each counterexample: the one that is written, or the one that is known.
+pub(super) fn name_traces(
+    report: &mut Report,
+    save_below: Option<&Path>,
+    known_below: &Path,
+) -> Result<(), Failure> {
+    for row in &mut report.properties {
+        let Some(trace) = &row.counterexample else {
+            continue;
+        };
+        row.trace = if let Some(folder) = save_below {
+            let path = folder.join(trace.file_name());
+            trace.save(&path)?;
+            Some(shown(&path))
+        } else {
+            let path = known_below.join(trace.file_name());
+            let known = Trace::read(&path).is_ok_and(|known| known.has_run_of(trace));
+            known.then(|| shown(&path))
+        };
+    }
+    Ok(())
 }
 
 fn progress_bar(scenario: &Scenario) -> ProgressBar {
@@ -238,12 +236,8 @@ impl Made {
             .start(start)
             .timers(self.timers)
             .storage(self.storage);
-        let mut given = BTreeSet::new();
-        for (budget, times) in &self.budget {
-            if !given.insert(*budget) {
-                return Err(Failure::Usage(format!("the budget `{budget}` is given twice")));
-            }
-            builder = builder.budget(*budget, times.0);
+        for (budget, times) in budgets(&self.budget)? {
+            builder = builder.budget(budget, times);
         }
         if let Some(Bound { measure, most }) = &self.bound {
             builder = builder.bound(measure, *most);
@@ -273,17 +267,6 @@ fn first_repeated(names: &[String]) -> Option<&String> {
     names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name))
 }
 
-fn parse_budget(text: &str) -> Result<(Budget, Times), String> {
-    let names = || Budget::ALL.map(|budget| budget.to_string()).join(", ");
-    let (name, times) = text
-        .split_once('=')
-        .ok_or_else(|| format!("expected NAME=N, where NAME is one of: {}", names()))?;
-    let budget = Budget::ALL.into_iter().find(|budget| budget.to_string() == name);
-    let budget =
-        budget.ok_or_else(|| format!("there is no budget `{name}` (there are: {})", names()))?;
-    Ok((budget, times.parse()?))
-}
-
 fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Result<()> {
     writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
     writeln!(out, "  {}", scenario.environment)?;
@@ -304,7 +287,30 @@ fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Resul
         let expected = HumanCount(report.expected_states.unwrap_or_default());
         writeln!(out, "  {}", styled(BAD, format!("expected {expected} worlds")))?;
     }
-    writeln!(out, "{}\n", verdicts(report).trim_fmt())
+    writeln!(out, "{}", verdicts(report).trim_fmt())?;
+    if let Some(audit) = &report.audit {
+        show_audit(out, audit)?;
+    }
+    writeln!(out)
+}
+
+fn show_audit(out: &mut impl Write, audit: &Audit) -> io::Result<()> {
+    let [states, transitions] = [audit.states, audit.transitions].map(HumanCount);
+    let Some(difference) = &audit.difference else {
+        let end = if audit.complete {
+            styled(GOOD, "everything is the same")
+        } else {
+            styled(DOUBTFUL, "cut short by a limit; what was compared is the same")
+        };
+        let seconds = audit.seconds;
+        return writeln!(
+            out,
+            "  twice: {end}: {states} worlds, {transitions} transitions in {seconds:.2} s; digest {}",
+            audit.digest
+        );
+    };
+    writeln!(out, "  twice: not everything is the same")?;
+    show_difference(out, difference)
 }
 
 fn verdicts(report: &Report) -> Table {

@@ -4,6 +4,7 @@ use super::{BAD, Exit, Failure, GOOD, STRONG, WEAK, styled};
 use clap::ValueEnum;
 use interrex_models::{
     diagram,
+    file::FileError,
     property::Property,
     registry::Known,
     replay::{Mode, Outcome, Replayed, replay},
@@ -50,10 +51,8 @@ enum Format {
 impl Replay {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let trace = Trace::read(&self.trace)?;
-        let wrong = |message| Failure::Usage(format!("{}: {message}", self.trace.display()));
-        let known: Known = trace.protocol.parse().map_err(wrong)?;
-        let property = known.property(&trace.property).map_err(wrong)?;
-        known.suits(&trace.environment).map_err(|misfit| wrong(misfit.to_string()))?;
+        let (known, property) =
+            Known::of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
         let until = self.until.filter(|until| *until < trace.steps.len());
         let mode = if self.schedule_only { Mode::Schedule } else { Mode::Exact };
         let replay = with_protocol!(known, &trace.environment, protocol => replay(protocol, &trace, property, mode, until));
@@ -115,8 +114,11 @@ fn show(out: &mut impl Write, step: &Replayed) -> io::Result<()> {
         return writeln!(out, "     left out: {}", printable(reason));
     }
     if let Some(met) = &step.met {
-        let content = met.get("message").map_or(met, |message| &message["message"]);
-        writeln!(out, "     {} meets {}", step.node, plain(content))?;
+        let content = plain(met.get("message").map_or(met, |message| &message["message"]));
+        match step.node {
+            Some(node) => writeln!(out, "     {node} meets {content}")?,
+            None => writeln!(out, "     the message: {content}")?,
+        }
     }
     effects(out, &step.effects)?;
     for change in &step.changes {
@@ -162,7 +164,8 @@ fn conclude(
             effects(out, now)?;
         }
         Outcome::Impossible { step, reason } => {
-            writeln!(out, "{} {reason}", styled(BAD, format!("step {step} is not possible:")))?;
+            let title = format!("step {step} is not possible:");
+            writeln!(out, "{} {}", styled(BAD, title), printable(reason))?;
         }
         Outcome::Partial => writeln!(out, "stopped there, as asked")?,
     }

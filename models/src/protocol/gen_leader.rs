@@ -59,19 +59,20 @@
 //! # Ok::<(), String>(())
 //! ```
 
-use super::{Notion, Protocol, Standing};
+use super::{Names, Notion, Protocol, Standing, Vocabulary};
 use crate::{
     environment::Start,
-    parts::Node,
+    names,
     profile::{Term, Token},
     property::{self, Property},
 };
 use interrex::{
     gen_leader::{
         self, Behaviour, Bully, Call, Capture, Command, Dictionary, Election, ElectionId,
-        GenLeader, Observation, Patience, Repair, Repairs, StateOf, dictionary::Request,
+        GenLeader, Message, MessageOf, Observation, Patience, Repair, Repairs, State, StateOf,
+        Timer, bully, capture, dictionary::Request,
     },
-    machine::NodeId,
+    machine::{NodeId, Value},
 };
 use std::borrow::Cow;
 
@@ -96,6 +97,14 @@ pub trait Checked: Election {
     fn measured(&self) -> u64;
     /// A term, as numbers.
     fn numbers(term: &Self::Term) -> Term;
+    /// What a process is in it.
+    type Role;
+    /// The roles.
+    fn roles() -> Names<Self::Role>;
+    /// That of a process.
+    fn role(&self) -> Self::Role;
+    /// Its messages.
+    fn messages<Synch: Value>() -> Names<Self::Message<Synch>>;
 }
 
 impl Checked for Capture {
@@ -116,6 +125,34 @@ impl Checked for Capture {
 
     fn numbers((): &()) -> Term {
         Term(vec![])
+    }
+
+    type Role = capture::Role;
+
+    fn roles() -> Names<capture::Role> {
+        use capture::Role;
+        names!(
+            Role::Candidate => "candidate",
+            Role::Captured => "captured",
+            Role::WaitingWorker => "waiting_worker",
+            Role::Surrendered => "surrendered",
+            Role::Elected => "elected",
+            Role::Worker => "worker",
+        )
+    }
+
+    fn role(&self) -> capture::Role {
+        self.role()
+    }
+
+    fn messages<Synch: Value>() -> Names<capture::Message<Synch>> {
+        use capture::Message;
+        names!(
+            Message::Capture { .. } => "capture",
+            Message::Accept { .. } => "accept",
+            Message::AddWorker(_) => "add_worker",
+            Message::Elect { .. } => "elect",
+        )
     }
 }
 
@@ -151,6 +188,40 @@ impl Checked for Bully {
     fn numbers(ElectionId { rank, incarnation, counter }: &ElectionId) -> Term {
         Term(vec![*rank, *incarnation, *counter])
     }
+
+    type Role = bully::Role;
+
+    fn roles() -> Names<bully::Role> {
+        use bully::Role;
+        names!(
+            Role::Candidate => "candidate",
+            Role::WaitingWorker => "waiting_worker",
+            Role::Surrendered => "surrendered",
+            Role::Elected => "elected",
+            Role::Worker => "worker",
+        )
+    }
+
+    fn role(&self) -> bully::Role {
+        self.role()
+    }
+
+    fn messages<Synch: Value>() -> Names<bully::Message<Synch>> {
+        use bully::Message;
+        names!(
+            Message::Halt(_) => "halt",
+            Message::AckLeader(_) => "ack_leader",
+            Message::HasLeader { .. } => "has_leader",
+            Message::IsLeader(_) => "is_leader",
+            Message::NotLeader(_) => "not_leader",
+            Message::Ldr { .. } => "ldr",
+            Message::NormQ(_) => "norm_q",
+            Message::NotNorm(_) => "not_norm",
+            Message::WorkerAlive(_) => "worker_alive",
+            Message::WorkerIsAlive(_) => "worker_is_alive",
+            Message::ActivateWorker { .. } => "activate_worker",
+        )
+    }
 }
 
 impl<E: Checked, B: Script<E>> Protocol for GenLeader<E, B> {
@@ -167,7 +238,7 @@ impl<E: Checked, B: Script<E>> Protocol for GenLeader<E, B> {
     }
 
     fn starts(&self) -> &'static [Start] {
-        &[Start::Idle]
+        &[Start::Idle, Start::Joined]
     }
 
     fn joins_through_contact(&self) -> bool {
@@ -192,11 +263,6 @@ impl<E: Checked, B: Script<E>> Protocol for GenLeader<E, B> {
 
     fn command(&self, node: NodeId, issued: u32) -> Option<Command<B::Request>> {
         self.behaviour().command(node, issued)
-    }
-
-    /// Every node starts by itself.
-    fn joined(&self, size: u16) -> Vec<Node<Self>> {
-        (0..size).map(|id| Node::idle(NodeId(id))).collect()
     }
 
     fn standing(&self, state: &StateOf<E, B>) -> Standing {
@@ -244,6 +310,41 @@ impl<E: Checked, B: Script<E>> Protocol for GenLeader<E, B> {
             Observation::Terminated(_) => Notion::Failed,
         }
     }
+
+    fn vocabulary(&self) -> Option<Vocabulary<Self>> {
+        Some(Vocabulary {
+            roles: names!(; State { election, .. } => (E::roles()) of &election.role()),
+            messages: messages::<E, B>(),
+            commands: names!(
+                Command::Call { .. } => "call",
+                Command::Cast(_) => "cast",
+                Command::LeaderCall { .. } => "leader_call",
+                Command::LeaderCast(_) => "leader_cast",
+                Command::Info(_) => "info",
+                Command::CodeChange(_) => "code_change",
+            ),
+            timers: names!(Timer::Tau => "tau", Timer::Call(_) => "call"),
+            observations: names!(
+                Observation::Elected { .. } => "elected",
+                Observation::Surrendered { .. } => "surrendered",
+                Observation::Followed { .. } => "followed",
+                Observation::Replied { .. } => "replied",
+                Observation::Failed { .. } => "failed",
+                Observation::Terminated(_) => "terminated",
+            ),
+        })
+    }
+}
+
+fn messages<E: Checked, B: Behaviour<E>>() -> Names<MessageOf<E, B>> {
+    names!(
+        Message::LeaderCall { .. } => "leader_call",
+        Message::LeaderReply { .. } => "leader_reply",
+        Message::Reply(_) => "reply",
+        Message::LeaderCast(_) => "leader_cast",
+        Message::FromLeader(_) => "from_leader";
+        Message::Election(message) => (E::messages::<B::Synch>()) of message
+    )
 }
 
 /// The dictionary of scenarios: one key, under which each write stores which it is.

@@ -1,15 +1,16 @@
 //! gms3, as the harness sees it.
 
-use super::{Notion, Protocol, Standing, View};
+use super::{Notion, Protocol, Standing, View, Vocabulary};
 use crate::{
     environment::Start,
+    names,
     parts::{Condition, Node},
     profile::Token,
     property::{self, Property},
 };
 use im::{OrdSet, Vector, vector};
 use interrex::{
-    gms3::{self, Command, Follower, Gms3, Leader, Message, Observation, State},
+    gms3::{self, Command, Follower, Gms3, Leader, Message, Observation, State, Timer},
     machine::{Address, NodeId},
 };
 use std::borrow::Cow;
@@ -39,7 +40,7 @@ impl Protocol for Gms3<Token> {
         Some(Command::Mcast(Token { sender, index }))
     }
 
-    fn joined(&self, size: u16) -> Vec<Node<Self>> {
+    fn joined(&self, size: u16) -> Option<Vec<Node<Self>>> {
         let leader = NodeId(0).first_life();
         let followers: Vector<Address> = (1..size).map(|id| NodeId(id).first_life()).collect();
         let view = gms3::View { number: 1, leader, followers: followers.clone() };
@@ -65,7 +66,7 @@ impl Protocol for Gms3<Token> {
                 ..Node::idle(NodeId(id))
             }
         };
-        (0..size).map(member).collect()
+        Some((0..size).map(member).collect())
     }
 
     fn standing(&self, state: &State<Token>) -> Standing {
@@ -78,7 +79,7 @@ impl Protocol for Gms3<Token> {
 
     fn notion(&self, observation: &Observation<Token>) -> Notion {
         match observation {
-            Observation::Joined => Notion::Unremarked,
+            Observation::Joined => Notion::Joined,
             Observation::Installed(view) => Notion::Installed(View {
                 number: view.number,
                 leader: view.leader,
@@ -89,5 +90,29 @@ impl Protocol for Gms3<Token> {
             }
             Observation::Error(_) => Notion::Failed,
         }
+    }
+
+    fn vocabulary(&self) -> Option<Vocabulary<Self>> {
+        Some(Vocabulary {
+            roles: names!(
+                State::Joining(_) => "joining",
+                State::Leader(_) => "leader",
+                State::Follower(_) => "follower",
+            ),
+            messages: names!(
+                Message::Join(_) => "join",
+                Message::Mcast(_) => "mcast",
+                Message::Msg { .. } => "msg",
+                Message::View(_) => "view",
+            ),
+            commands: names!(Command::Mcast(_) => "mcast", Command::Stop => "stop"),
+            timers: names!(Timer::Join => "join"),
+            observations: names!(
+                Observation::Joined => "joined",
+                Observation::Delivered { .. } => "delivered",
+                Observation::Installed(_) => "installed",
+                Observation::Error(_) => "error",
+            ),
+        })
     }
 }

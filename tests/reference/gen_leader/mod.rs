@@ -20,6 +20,14 @@
 //! * The bound looks at nodes that are up: a step that goes beyond it and crashes stays within. The
 //!   step into a world beyond it is not counted.
 //! * A restart is a start: its step is never cut short, and it does not cost `starts`.
+//! * Faults and cuts are read as in the reference of gms3: see there.
+//! * Of two registrations of one watcher for one node, each is a target of Suspect. Where both fire, that
+//!   by name comes first.
+//! * A node that monitors itself may suspect itself.
+//! * A timeout whose sends all vanish because of a cut changes nothing either.
+//! * The majority under a cut is one of all candidates, also those that are not up ((2,1) of 2007, a
+//!   crash, a cut, unlimited timeouts, bound 2: leader-exists is violated after 5, and 4 if workers
+//!   count). Nothing is asked of a side where no candidate is up.
 //!
 //! 2007:
 //! * `nextel` starts at 0 and is measured after stage 1 has raised it: bound 2 is two elections a life.
@@ -50,7 +58,7 @@ pub mod world;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use world::{Budgets, Condition, Lists, Protocol, World};
+use world::{Budgets, Condition, Lists, Node, Protocol, World};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
@@ -68,7 +76,7 @@ pub struct Findings {
     pub states: usize,
     /// Pairs of a world and an action enabled in it that leads to a counted world.
     pub transitions: usize,
-    /// Worlds where no Start, Deliver or Timeout is enabled.
+    /// Worlds where no Start, Deliver or Timeout is enabled and no cut is open.
     pub settled: usize,
     /// Actions on the way to the farthest world.
     pub depth: usize,
@@ -90,9 +98,9 @@ impl Group {
             let mut next_level = Vec::new();
             for world in level {
                 let actions = world.actions(self.lists);
-                let settled = !actions.iter().any(|action| action.is_protocol_step());
-                findings.settled += settled as usize;
-                self.judge(&world, settled, &mut findings);
+                let at_rest = !actions.iter().any(|action| action.is_protocol_step());
+                findings.settled += usize::from(at_rest && world.cut.is_none());
+                self.judge(&world, at_rest, &mut findings);
                 for action in actions {
                     let next = world.after(self.lists, action, self.lost);
                     if !self.within_bound(&next) {
@@ -116,17 +124,41 @@ impl Group {
         self.bound.is_none_or(within)
     }
 
-    fn judge<P: Protocol>(&self, world: &World<P>, settled: bool, findings: &mut Findings) {
+    /// `at_rest`: no Start, Deliver or Timeout is enabled.
+    fn judge<P: Protocol>(&self, world: &World<P>, at_rest: bool, findings: &mut Findings) {
         let holds = [
             single_leader(world),
             nobody_stopped(world),
-            !settled || leader_exists(self.lists, world),
+            !at_rest || self.majority(world).is_none_or(|side| self.leader_exists(world, &side)),
         ];
         for (found, holds) in findings.violations.iter_mut().zip(holds) {
             if !holds && found.is_none() {
                 *found = Some(findings.depth);
             }
         }
+    }
+
+    /// The side that holds more than half of the candidates, up or not. Without a cut that is all nodes.
+    fn majority<P: Protocol>(&self, world: &World<P>) -> Option<Vec<Node>> {
+        let (there, here): (Vec<_>, Vec<_>) =
+            world.nodes().partition(|&node| world.separated(0, node));
+        let candidates =
+            |side: &[Node]| side.iter().filter(|&&node| self.lists.is_candidate(node)).count();
+        let majority = |side: &Vec<Node>| 2 * candidates(side) > self.lists.candidates as usize;
+        [here, there].into_iter().find(majority)
+    }
+
+    /// If a candidate among these nodes is up, exactly one of them leads, and all others know it.
+    fn leader_exists<P: Protocol>(&self, world: &World<P>, nodes: &[Node]) -> bool {
+        let up = || world.processes().filter(|(me, _)| nodes.contains(&me.node));
+        if !up().any(|(me, _)| self.lists.is_candidate(me.node)) {
+            return true;
+        }
+        let leaders: Vec<_> = up().filter(|(_, process)| P::leads(process)).collect();
+        let [(leader, _)] = leaders[..] else {
+            return false;
+        };
+        up().all(|(me, process)| me == leader || P::follows(process) == Some(leader))
     }
 }
 
@@ -144,16 +176,4 @@ fn single_leader<P: Protocol>(world: &World<P>) -> bool {
 
 fn nobody_stopped<P: Protocol>(world: &World<P>) -> bool {
     !world.conditions.iter().any(|condition| matches!(condition, Condition::Stopped))
-}
-
-/// For settled worlds: if a candidate is Up, exactly one leads, and all others know it.
-fn leader_exists<P: Protocol>(lists: Lists, world: &World<P>) -> bool {
-    if !lists.candidates().any(|node| world.up(node).is_some()) {
-        return true;
-    }
-    let leaders: Vec<_> = world.processes().filter(|(_, p)| P::leads(p)).collect();
-    let [(leader, _)] = leaders[..] else {
-        return false;
-    };
-    world.processes().all(|(me, process)| me == leader || P::follows(process) == Some(leader))
 }

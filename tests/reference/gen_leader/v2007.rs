@@ -330,7 +330,6 @@ impl Process {
 
     /// A worker, active or waiting. It keeps its election id.
     fn worker_down(&mut self, node: Node) {
-        debug_assert!(self.leadernode == Some(node), "a worker's Down of another");
         if self.leadernode == Some(node) {
             self.leader = None;
             self.leadernode = None;

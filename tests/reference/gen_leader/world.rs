@@ -1,5 +1,5 @@
 //! The world a protocol runs in: SEMANTICS.md, as far as the two elections need it
-//! (starts, crashes, restarts, late timers; no commands, no lossy links, no cut).
+//! (every fault; late timers; no commands).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Debug;
@@ -116,14 +116,28 @@ pub enum Signal<M> {
     Down(Target),
 }
 
+impl<M> Signal<M> {
+    fn is_message(&self) -> bool {
+        matches!(self, Signal::Message { .. })
+    }
+}
+
 /// What is still left of each budget. `timeouts: None` is unlimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budgets {
     pub starts: u8,
     pub crashes: u8,
     pub restarts: u8,
     pub timeouts: Option<u8>,
+    pub drops: u8,
+    pub duplicates: u8,
+    pub overtakes: u8,
+    pub suspicions: u8,
+    pub cuts: u8,
 }
+
+/// The part without node 0: bit n is set if node n is on it.
+pub type Side = u8;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World<P: Protocol> {
@@ -138,6 +152,8 @@ pub struct World<P: Protocol> {
     pub monitors: BTreeSet<(Node, Target)>,
     /// Where tau is armed.
     pub timers: BTreeSet<Node>,
+    /// The cut that is open.
+    pub cut: Option<Side>,
     pub budgets: Budgets,
 }
 
@@ -154,10 +170,16 @@ pub enum Action {
     Step { node: Node, cause: Cause, crash_after: Option<usize> },
     Crash(Node),
     Restart(Node),
+    Drop { from: Node, to: Node },
+    Duplicate { from: Node, to: Node },
+    Overtake { from: Node, to: Node },
+    Suspect { watcher: Node, target: Target },
+    Cut(Side),
+    Heal,
 }
 
 impl Action {
-    /// A step of the protocol that is not cut short: what a settled world has none of.
+    /// A Start, Deliver or Timeout that is not cut short: what a settled world has none of.
     pub fn is_protocol_step(self) -> bool {
         matches!(self, Action::Step { crash_after: None, .. })
     }
@@ -173,6 +195,7 @@ impl<P: Protocol> World<P> {
             links: vec![VecDeque::new(); nodes * nodes],
             monitors: BTreeSet::new(),
             timers: BTreeSet::new(),
+            cut: None,
             budgets,
         }
     }
@@ -207,6 +230,16 @@ impl<P: Protocol> World<P> {
         present && self.up(target.node()).is_some()
     }
 
+    /// Are the two on different sides of an open cut?
+    pub fn separated(&self, one: Node, other: Node) -> bool {
+        self.cut.is_some_and(|side| across(side, one, other))
+    }
+
+    /// Does what is sent arrive on the link, and what is monitored get registered?
+    fn reaches(&self, me: Node, target: Target) -> bool {
+        self.lives(target) && !self.separated(me, target.node())
+    }
+
     fn index(&self, from: Node, to: Node) -> usize {
         from as usize * self.conditions.len() + to as usize
     }
@@ -239,18 +272,7 @@ impl<P: Protocol> World<P> {
                         self.add(lists, node, Cause::Start, &mut actions);
                     }
                 }
-                Condition::Up(_) => {
-                    for from in self.nodes().filter(|&from| self.deliverable(from, node)) {
-                        self.add(lists, node, Cause::Deliver { from }, &mut actions);
-                    }
-                    if !hold_timers && self.timers.contains(&node) && self.may_time_out(lists, node)
-                    {
-                        self.add(lists, node, Cause::Timeout, &mut actions);
-                    }
-                    if self.budgets.crashes > 0 {
-                        actions.push(Action::Crash(node));
-                    }
-                }
+                Condition::Up(_) => self.add_steps(lists, node, hold_timers, &mut actions),
                 Condition::Crashed => {
                     if self.budgets.restarts > 0 {
                         actions.push(Action::Restart(node));
@@ -259,7 +281,59 @@ impl<P: Protocol> World<P> {
                 Condition::Stopped => {}
             }
         }
+        self.add_faults(&mut actions);
         actions
+    }
+
+    /// What a node that is up can do next.
+    fn add_steps(&self, lists: Lists, node: Node, hold_timers: bool, actions: &mut Vec<Action>) {
+        for from in self.nodes().filter(|&from| self.deliverable(from, node)) {
+            self.add(lists, node, Cause::Deliver { from }, actions);
+        }
+        if !hold_timers && self.timers.contains(&node) && self.may_time_out(lists, node) {
+            self.add(lists, node, Cause::Timeout, actions);
+        }
+        if self.budgets.crashes > 0 {
+            actions.push(Action::Crash(node));
+        }
+    }
+
+    /// What can happen to messages, monitors and the network.
+    fn add_faults(&self, actions: &mut Vec<Action>) {
+        for from in self.nodes() {
+            for to in self.nodes() {
+                self.add_link_faults(from, to, actions);
+            }
+        }
+        if self.budgets.suspicions > 0 {
+            let suspect = |&(watcher, target)| Action::Suspect { watcher, target };
+            actions.extend(self.monitors.iter().map(suspect));
+        }
+        match self.cut {
+            Some(_) => actions.push(Action::Heal),
+            None if self.budgets.cuts > 0 => actions.extend(self.sides().map(Action::Cut)),
+            None => {}
+        }
+    }
+
+    fn add_link_faults(&self, from: Node, to: Node, actions: &mut Vec<Action>) {
+        let link = &self.links[self.index(from, to)];
+        let messages = link.iter().take(2).take_while(|signal| signal.is_message()).count();
+        if messages >= 1 && self.budgets.drops > 0 {
+            actions.push(Action::Drop { from, to });
+        }
+        if messages >= 1 && self.budgets.duplicates > 0 {
+            actions.push(Action::Duplicate { from, to });
+        }
+        if messages == 2 && self.budgets.overtakes > 0 {
+            actions.push(Action::Overtake { from, to });
+        }
+    }
+
+    /// Every set of nodes that is not empty and does not hold node 0.
+    fn sides(&self) -> impl Iterator<Item = Side> + use<P> {
+        let all: Side = (1 << self.conditions.len()) - 1;
+        (2..=all).step_by(2)
     }
 
     /// With no limit a timeout that changes nothing does not count as enabled.
@@ -298,6 +372,22 @@ impl<P: Protocol> World<P> {
                 let stepped = next.outcome(lists, node, cause);
                 next.take(node, stepped, crash_after);
             }
+            Action::Drop { from, to } => {
+                next.budgets.drops -= 1;
+                next.link(from, to).pop_front();
+            }
+            Action::Duplicate { from, to } => {
+                next.budgets.duplicates -= 1;
+                let head = next.link(from, to)[0].clone();
+                next.link(from, to).push_back(head);
+            }
+            Action::Overtake { from, to } => {
+                next.budgets.overtakes -= 1;
+                next.link(from, to).swap(0, 1);
+            }
+            Action::Suspect { watcher, target } => next.suspect(lists, watcher, target),
+            Action::Cut(side) => next.open_cut(side),
+            Action::Heal => next.cut = None,
         }
         next
     }
@@ -326,8 +416,32 @@ impl<P: Protocol> World<P> {
                 Event::Tau
             }
         };
+        self.react(lists, node, event)
+    }
+
+    fn react(&self, lists: Lists, node: Node, event: Event<P::Message>) -> Stepped<P> {
         let process = self.up(node).expect("only Up nodes act").clone();
         P::step(lists, self.address(node), process, event)
+    }
+
+    /// The registration is consumed and Down is handed over now. What is on the links stays there.
+    fn suspect(&mut self, lists: Lists, watcher: Node, target: Target) {
+        self.budgets.suspicions -= 1;
+        self.monitors.remove(&(watcher, target));
+        let stepped = self.react(lists, watcher, Event::Down(target.node()));
+        self.take(watcher, stepped, None);
+    }
+
+    /// Links across are emptied, and monitors across fire as if the other end had crashed.
+    fn open_cut(&mut self, side: Side) {
+        self.budgets.cuts -= 1;
+        self.cut = Some(side);
+        for from in self.nodes() {
+            for to in self.nodes().filter(|&to| across(side, from, to)) {
+                self.link(from, to).clear();
+            }
+        }
+        self.fire(|watcher, target| across(side, watcher, target));
     }
 
     /// Takes a step whole, or its first k effects and then a crash.
@@ -345,7 +459,7 @@ impl<P: Protocol> World<P> {
     fn carry_out(&mut self, me: Node, effect: Effect<P::Message, P::Observation>) {
         match effect {
             Effect::Send(to, msg) => {
-                if self.lives(to) {
+                if self.reaches(me, to) {
                     let from = self.address(me);
                     self.link(me, to.node()).push_back(Signal::Message { from, msg });
                 }
@@ -353,11 +467,7 @@ impl<P: Protocol> World<P> {
             Effect::Monitor(target) => {
                 if self.monitors.contains(&(me, target)) {
                     // Registered already.
-                } else if self.lives(target) {
-                    debug_assert!(
-                        !self.monitors.iter().any(|&(w, t)| w == me && t.node() == target.node()),
-                        "monitored twice, by name and by process"
-                    );
+                } else if self.reaches(me, target) {
                     self.monitors.insert((me, target));
                 } else {
                     self.link(target.node(), me).push_back(Signal::Down(target));
@@ -385,11 +495,21 @@ impl<P: Protocol> World<P> {
         for other in self.nodes() {
             self.link(other, node).clear();
         }
-        let fired: Vec<_> =
-            self.monitors.iter().copied().filter(|&(_, target)| target.node() == node).collect();
+        self.fire(|_, target| target == node);
+    }
+
+    /// Consumes the registrations of these (watcher, target) and appends their Downs: where a watcher
+    /// has two for one node, that by name first.
+    fn fire(&mut self, these: impl Fn(Node, Node) -> bool) {
+        let fires = |&(watcher, target): &(Node, Target)| these(watcher, target.node());
+        let fired: Vec<_> = self.monitors.iter().copied().filter(fires).collect();
         for (watcher, target) in fired {
             self.monitors.remove(&(watcher, target));
-            self.link(node, watcher).push_back(Signal::Down(target));
+            self.link(target.node(), watcher).push_back(Signal::Down(target));
         }
     }
+}
+
+fn across(side: Side, one: Node, other: Node) -> bool {
+    (side >> one ^ side >> other) & 1 == 1
 }

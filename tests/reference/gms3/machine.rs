@@ -1,6 +1,14 @@
 //! gms3 as a pure machine: PROTOCOLS.md, section 1.
 
 pub type Node = u8;
+
+/// A node in one life of it: processes are known by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    pub node: Node,
+    pub life: u8,
+}
+
 /// Views and messages share one numbering.
 pub type Number = u8;
 
@@ -11,13 +19,13 @@ pub struct Payload(pub Node, pub u8);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
     pub number: Number,
-    pub leader: Node,
-    pub followers: Vec<Node>,
+    pub leader: Address,
+    pub followers: Vec<Address>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
-    Join(Node),
+    Join(Address),
     Mcast(Payload),
     Msg(Payload, Number),
     View(View),
@@ -31,8 +39,8 @@ pub enum Timer {
 /// What a running process can be given. A start has no state yet: see [`start`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    Message { from: Node, msg: Message },
-    Down(Node),
+    Message { from: Address, msg: Message },
+    Down(Address),
     Timeout(Timer),
     Command(Payload),
 }
@@ -47,9 +55,9 @@ pub enum Observation {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    Send(Node, Message),
-    Monitor(Node),
-    Demonitor(Node),
+    Send(Address, Message),
+    Monitor(Address),
+    Demonitor(Address),
     SetTimer(Timer),
     CancelTimer(Timer),
     Observe(Observation),
@@ -58,8 +66,8 @@ pub enum Effect {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Follower {
-    pub leader: Node,
-    pub followers: Vec<Node>,
+    pub leader: Address,
+    pub followers: Vec<Address>,
     /// The number expected next.
     pub next: Number,
     /// The last view or message taken, verbatim.
@@ -69,15 +77,25 @@ pub struct Follower {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Process {
     Joining { deferred: Vec<Event> },
-    Leader { followers: Vec<Node>, next: Number },
+    Leader { followers: Vec<Address>, next: Number },
     Follower(Follower),
+}
+
+impl Process {
+    /// The leader of a follower.
+    pub fn follows(&self) -> Option<Address> {
+        match self {
+            Process::Follower(own) => Some(own.leader),
+            Process::Joining { .. } | Process::Leader { .. } => None,
+        }
+    }
 }
 
 /// The next state and the effects, in order. After a `Stop` the state is of no interest.
 pub type Stepped = (Process, Vec<Effect>);
 
 /// Comes up and joins through a contact.
-pub fn start(me: Node, contact: Node) -> Stepped {
+pub fn start(me: Address, contact: Address) -> Stepped {
     let ask = Effect::Send(contact, Message::Join(me));
     let deferred = Vec::new();
     let effects = vec![ask, Effect::SetTimer(Timer::Join)];
@@ -85,7 +103,7 @@ pub fn start(me: Node, contact: Node) -> Stepped {
 }
 
 /// One step of a running process.
-pub fn step(me: Node, process: Process, event: Event) -> Stepped {
+pub fn step(me: Address, process: Process, event: Event) -> Stepped {
     match process {
         Process::Joining { deferred } => joining(me, deferred, event),
         Process::Leader { followers, next } => leader(me, followers, next, event),
@@ -93,7 +111,7 @@ pub fn step(me: Node, process: Process, event: Event) -> Stepped {
     }
 }
 
-fn joining(me: Node, mut deferred: Vec<Event>, event: Event) -> Stepped {
+fn joining(me: Address, mut deferred: Vec<Event>, event: Event) -> Stepped {
     match event {
         Event::Message { msg: Message::View(view), .. } => enter(me, view, deferred),
         Event::Timeout(Timer::Join) => {
@@ -108,7 +126,7 @@ fn joining(me: Node, mut deferred: Vec<Event>, event: Event) -> Stepped {
 }
 
 /// The first view: become a follower, then take what was deferred in the same step.
-fn enter(me: Node, view: View, deferred: Vec<Event>) -> Stepped {
+fn enter(me: Address, view: View, deferred: Vec<Event>) -> Stepped {
     let mut effects = vec![
         Effect::CancelTimer(Timer::Join),
         Effect::Observe(Observation::Joined),
@@ -132,7 +150,7 @@ fn enter(me: Node, view: View, deferred: Vec<Event>) -> Stepped {
     (process, effects)
 }
 
-fn leader(me: Node, mut followers: Vec<Node>, next: Number, event: Event) -> Stepped {
+fn leader(me: Address, mut followers: Vec<Address>, next: Number, event: Event) -> Stepped {
     let (msg, seen) = match event {
         Event::Command(payload) | Event::Message { msg: Message::Mcast(payload), .. } => {
             (Message::Msg(payload, next), Observation::Delivered(payload))
@@ -151,7 +169,7 @@ fn leader(me: Node, mut followers: Vec<Node>, next: Number, event: Event) -> Ste
     (Process::Leader { followers, next }, effects)
 }
 
-fn follower(me: Node, own: Follower, event: Event) -> Stepped {
+fn follower(me: Address, own: Follower, event: Event) -> Stepped {
     match event {
         Event::Command(payload) => pass_on(own, Message::Mcast(payload)),
         Event::Message { msg, .. } => match msg {
@@ -163,7 +181,7 @@ fn follower(me: Node, own: Follower, event: Event) -> Stepped {
             Message::View(view) if view.number == own.next => install(own, view),
             Message::Msg(..) | Message::View(_) => dies(Process::Follower(own)),
         },
-        Event::Down(node) if node == own.leader => election(me, own),
+        Event::Down(peer) if peer == own.leader => election(me, own),
         Event::Down(_) | Event::Timeout(_) => dies(Process::Follower(own)),
     }
 }
@@ -196,7 +214,7 @@ fn install(mut own: Follower, view: View) -> Stepped {
 }
 
 /// The leader is down: the first of the followers leads.
-fn election(me: Node, mut own: Follower) -> Stepped {
+fn election(me: Address, mut own: Follower) -> Stepped {
     if own.followers.is_empty() {
         return dies(Process::Follower(own));
     }
@@ -216,8 +234,8 @@ fn election(me: Node, mut own: Follower) -> Stepped {
     (Process::Leader { followers, next }, effects)
 }
 
-fn to_each(nodes: &[Node], msg: &Message) -> impl Iterator<Item = Effect> {
-    nodes.iter().map(|&to| Effect::Send(to, msg.clone()))
+fn to_each(those: &[Address], msg: &Message) -> impl Iterator<Item = Effect> {
+    those.iter().map(|&to| Effect::Send(to, msg.clone()))
 }
 
 /// A strange message: the single effect is `Stop`.

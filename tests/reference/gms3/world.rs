@@ -1,17 +1,26 @@
-//! The world a protocol runs in: SEMANTICS.md, as far as gms3 without restarts needs it.
+//! The world a protocol runs in: SEMANTICS.md, as far as gms3 needs it (no stable storage, one timer,
+//! one command).
 
-use super::machine::{Effect, Event, Message, Node, Observation, Payload, Process, Stepped, Timer};
+use super::machine::{
+    Address, Effect, Event, Message, Node, Observation, Payload, Process, Stepped, Timer,
+};
 use super::machine::{start, step};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// What is still left of each budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budgets {
     pub starts: u8,
     pub commands: u8,
     pub timeouts: u8,
     pub crashes: u8,
+    pub restarts: u8,
+    pub drops: u8,
+    pub duplicates: u8,
+    pub overtakes: u8,
+    pub suspicions: u8,
+    pub cuts: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,22 +31,35 @@ pub enum Condition {
     Stopped,
 }
 
-/// A signal on the link p→q. `Down` is the one of p.
+/// A signal on the link p→q. `Down` is the one of p and names what was monitored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Signal {
-    Message(Message),
-    Down,
+    Message { from: Address, msg: Message },
+    Down(Address),
 }
+
+impl Signal {
+    fn is_message(&self) -> bool {
+        matches!(self, Signal::Message { .. })
+    }
+}
+
+/// The part without node 0: bit n is set if node n is on it.
+pub type Side = u8;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     pub conditions: Vec<Condition>,
     pub histories: Vec<Vec<Observation>>,
+    /// How many lives each node has begun.
+    pub lives: Vec<u8>,
     /// The link p→q is at p × nodes + q.
     pub links: Vec<VecDeque<Signal>>,
     /// (watcher, target)
-    pub monitors: BTreeSet<(Node, Node)>,
+    pub monitors: BTreeSet<(Node, Address)>,
     pub timers: BTreeSet<(Node, Timer)>,
+    /// The cut that is open.
+    pub cut: Option<Side>,
     /// How many commands each node has issued.
     pub issued: Vec<u8>,
     pub budgets: Budgets,
@@ -62,6 +84,35 @@ pub enum Action {
         crash_after: Option<usize>,
     },
     Crash(Node),
+    Restart {
+        node: Node,
+        contact: Node,
+    },
+    Drop {
+        from: Node,
+        to: Node,
+    },
+    Duplicate {
+        from: Node,
+        to: Node,
+    },
+    Overtake {
+        from: Node,
+        to: Node,
+    },
+    Suspect {
+        watcher: Node,
+        target: Address,
+    },
+    Cut(Side),
+    Heal,
+}
+
+impl Action {
+    /// A Start, Command, Deliver or Timeout that is not cut short: what a settled world has none of.
+    pub(crate) fn is_protocol_step(&self) -> bool {
+        matches!(self, Action::Step { crash_after: None, .. })
+    }
 }
 
 impl World {
@@ -69,8 +120,35 @@ impl World {
         0..self.conditions.len() as Node
     }
 
+    pub(crate) fn process(&self, node: Node) -> Option<&Process> {
+        match &self.conditions[node as usize] {
+            Condition::Up(process) => Some(process),
+            Condition::Idle | Condition::Crashed | Condition::Stopped => None,
+        }
+    }
+
     fn up(&self, node: Node) -> bool {
-        matches!(self.conditions[node as usize], Condition::Up(_))
+        self.process(node).is_some()
+    }
+
+    /// The address of the present life.
+    pub(crate) fn address(&self, node: Node) -> Address {
+        Address { node, life: self.lives[node as usize].saturating_sub(1) }
+    }
+
+    /// "An address whose life is over is like a node that is not Up."
+    fn alive(&self, whom: Address) -> bool {
+        self.up(whom.node) && self.address(whom.node) == whom
+    }
+
+    /// Are the two on different sides of an open cut?
+    pub(crate) fn separated(&self, one: Node, other: Node) -> bool {
+        self.cut.is_some_and(|side| across(side, one, other))
+    }
+
+    /// Does what is sent arrive on the link, and what is monitored get registered?
+    fn reaches(&self, me: Node, whom: Address) -> bool {
+        self.alive(whom) && !self.separated(me, whom.node)
     }
 
     fn index(&self, from: Node, to: Node) -> usize {
@@ -94,24 +172,34 @@ impl World {
     /// What the step does. The world is not touched.
     fn outcome(&self, node: Node, cause: Cause) -> Stepped {
         let event = match cause {
-            Cause::Start { contact } => return start(node, contact),
+            Cause::Start { contact } => return self.start(node, contact),
             Cause::Command => Event::Command(Payload(node, self.issued[node as usize])),
             Cause::Timeout(timer) => Event::Timeout(timer),
-            Cause::Deliver { from } => match &self.links[self.index(from, node)][0] {
-                Signal::Down => Event::Down(from),
-                Signal::Message(msg) => Event::Message { from, msg: msg.clone() },
+            Cause::Deliver { from } => match self.links[self.index(from, node)][0].clone() {
+                Signal::Down(whom) => Event::Down(whom),
+                Signal::Message { from, msg } => Event::Message { from, msg },
             },
         };
-        let Condition::Up(process) = &self.conditions[node as usize] else {
-            unreachable!("only Up nodes act");
-        };
-        step(node, process.clone(), event)
+        self.react(node, event)
+    }
+
+    /// Every start of a node begins a new life of it.
+    fn start(&self, node: Node, contact: Node) -> Stepped {
+        start(Address { node, life: self.lives[node as usize] }, self.address(contact))
+    }
+
+    fn react(&self, node: Node, event: Event) -> Stepped {
+        let process = self.process(node).expect("only Up nodes act").clone();
+        step(self.address(node), process, event)
     }
 
     /// Uses up what the step is caused by: budget, signal, armed timer.
     fn spend(&mut self, node: Node, cause: Cause) {
         match cause {
-            Cause::Start { .. } => self.budgets.starts -= 1,
+            Cause::Start { .. } => {
+                self.budgets.starts -= 1;
+                self.lives[node as usize] += 1;
+            }
             Cause::Command => {
                 self.budgets.commands -= 1;
                 self.issued[node as usize] += 1;
@@ -129,20 +217,23 @@ impl World {
     fn carry_out(&mut self, me: Node, effect: Effect) {
         match effect {
             Effect::Send(to, msg) => {
-                if self.up(to) {
-                    self.link(me, to).push_back(Signal::Message(msg));
+                if self.reaches(me, to) {
+                    let from = self.address(me);
+                    self.link(me, to.node).push_back(Signal::Message { from, msg });
                 }
             }
             Effect::Monitor(target) => {
-                if self.up(target) {
+                if self.monitors.contains(&(me, target)) {
+                    // Registered already.
+                } else if self.reaches(me, target) {
                     self.monitors.insert((me, target));
-                } else if !self.monitors.contains(&(me, target)) {
-                    self.link(target, me).push_back(Signal::Down);
+                } else {
+                    self.link(target.node, me).push_back(Signal::Down(target));
                 }
             }
             Effect::Demonitor(target) => {
                 self.monitors.remove(&(me, target));
-                self.link(target, me).retain(|signal| *signal != Signal::Down);
+                self.link(target.node, me).retain(Signal::is_message);
             }
             Effect::SetTimer(timer) => {
                 self.timers.insert((me, timer));
@@ -162,15 +253,50 @@ impl World {
         self.monitors.retain(|&(watcher, _)| watcher != node);
         for other in self.nodes() {
             self.link(other, node).clear();
-            if self.monitors.remove(&(other, node)) {
-                self.link(node, other).push_back(Signal::Down);
-            }
+        }
+        self.fire(|_, target| target.node == node);
+    }
+
+    /// Consumes the registrations of these (watcher, target) and appends their Downs.
+    fn fire(&mut self, these: impl Fn(Node, Address) -> bool) {
+        let fired: Vec<_> = self.monitors.iter().copied().filter(|&(w, t)| these(w, t)).collect();
+        for (watcher, target) in fired {
+            self.monitors.remove(&(watcher, target));
+            self.link(target.node, watcher).push_back(Signal::Down(target));
         }
     }
 
     fn crash(&mut self, node: Node) {
         self.budgets.crashes -= 1;
         self.end(node, Condition::Crashed);
+    }
+
+    /// Comes up with nothing, and joins anew. It has crashed: nothing is left on the links to it.
+    fn restart(&mut self, node: Node, contact: Node) {
+        let stepped = self.start(node, contact);
+        self.budgets.restarts -= 1;
+        self.lives[node as usize] += 1;
+        self.take(node, stepped);
+    }
+
+    /// The registration is consumed and Down is handed over now. What is on the links stays there.
+    fn suspect(&mut self, watcher: Node, target: Address) {
+        let stepped = self.react(watcher, Event::Down(target));
+        self.budgets.suspicions -= 1;
+        self.monitors.remove(&(watcher, target));
+        self.take(watcher, stepped);
+    }
+
+    /// Links across are emptied, and monitors across fire as if the other end had crashed.
+    fn open_cut(&mut self, side: Side) {
+        self.budgets.cuts -= 1;
+        self.cut = Some(side);
+        for from in self.nodes() {
+            for to in self.nodes().filter(|&to| across(side, from, to)) {
+                self.link(from, to).clear();
+            }
+        }
+        self.fire(|watcher, target| across(side, watcher, target.node));
     }
 
     /// With nobody up there is no start.
@@ -181,6 +307,15 @@ impl World {
         for contact in self.nodes().filter(|&contact| self.up(contact)) {
             self.add(node, Cause::Start { contact }, actions);
         }
+    }
+
+    /// A contact as for a start.
+    pub(crate) fn add_restarts(&self, node: Node, actions: &mut Vec<Action>) {
+        if self.budgets.restarts == 0 {
+            return;
+        }
+        let contacts = self.nodes().filter(|&contact| self.up(contact));
+        actions.extend(contacts.map(|contact| Action::Restart { node, contact }));
     }
 
     /// What a node that is up can do next.
@@ -199,6 +334,44 @@ impl World {
         }
     }
 
+    /// What can happen to messages, monitors and the network.
+    pub(crate) fn add_faults(&self, actions: &mut Vec<Action>) {
+        for from in self.nodes() {
+            for to in self.nodes() {
+                self.add_link_faults(from, to, actions);
+            }
+        }
+        if self.budgets.suspicions > 0 {
+            let suspect = |&(watcher, target)| Action::Suspect { watcher, target };
+            actions.extend(self.monitors.iter().map(suspect));
+        }
+        match self.cut {
+            Some(_) => actions.push(Action::Heal),
+            None if self.budgets.cuts > 0 => actions.extend(self.sides().map(Action::Cut)),
+            None => {}
+        }
+    }
+
+    fn add_link_faults(&self, from: Node, to: Node, actions: &mut Vec<Action>) {
+        let link = &self.links[self.index(from, to)];
+        let messages = link.iter().take(2).take_while(|signal| signal.is_message()).count();
+        if messages >= 1 && self.budgets.drops > 0 {
+            actions.push(Action::Drop { from, to });
+        }
+        if messages >= 1 && self.budgets.duplicates > 0 {
+            actions.push(Action::Duplicate { from, to });
+        }
+        if messages == 2 && self.budgets.overtakes > 0 {
+            actions.push(Action::Overtake { from, to });
+        }
+    }
+
+    /// Every set of nodes that is not empty and does not hold node 0.
+    fn sides(&self) -> impl Iterator<Item = Side> + use<> {
+        let all: Side = (1 << self.conditions.len()) - 1;
+        (2..=all).step_by(2)
+    }
+
     /// The step, and the step cut short by a crash after each of its effects but the last.
     fn add(&self, node: Node, cause: Cause, actions: &mut Vec<Action>) {
         let stepped = Rc::new(self.outcome(node, cause));
@@ -214,30 +387,54 @@ impl World {
     pub(crate) fn after(&self, action: Action) -> World {
         let mut next = self.clone();
         match action {
-            Action::Crash(node) => next.crash(node),
-            Action::Step { node, cause, stepped, crash_after } => {
+            Action::Step { node, cause, stepped, crash_after: None } => {
                 next.spend(node, cause);
-                next.take(node, stepped, crash_after);
+                next.take(node, Rc::unwrap_or_clone(stepped));
             }
+            Action::Step { node, cause, stepped, crash_after: Some(k) } => {
+                next.spend(node, cause);
+                next.take_first(node, &stepped, k);
+            }
+            Action::Crash(node) => next.crash(node),
+            Action::Restart { node, contact } => next.restart(node, contact),
+            Action::Drop { from, to } => {
+                next.budgets.drops -= 1;
+                next.link(from, to).pop_front();
+            }
+            Action::Duplicate { from, to } => {
+                next.budgets.duplicates -= 1;
+                let head = next.link(from, to)[0].clone();
+                next.link(from, to).push_back(head);
+            }
+            Action::Overtake { from, to } => {
+                next.budgets.overtakes -= 1;
+                next.link(from, to).swap(0, 1);
+            }
+            Action::Suspect { watcher, target } => next.suspect(watcher, target),
+            Action::Cut(side) => next.open_cut(side),
+            Action::Heal => next.cut = None,
         }
         next
     }
 
-    /// Takes a step whole, or its first k effects and then a crash.
-    fn take(&mut self, node: Node, stepped: Rc<Stepped>, crash_after: Option<usize>) {
-        let up = &mut self.conditions[node as usize];
-        if let Some(k) = crash_after {
-            *up = Condition::Up(stepped.0.clone());
-            for effect in &stepped.1[..k] {
-                self.carry_out(node, effect.clone());
-            }
-            self.crash(node);
-        } else {
-            let (process, effects) = Rc::unwrap_or_clone(stepped);
-            *up = Condition::Up(process);
-            for effect in effects {
-                self.carry_out(node, effect);
-            }
+    /// Takes a step whole.
+    fn take(&mut self, node: Node, (process, effects): Stepped) {
+        self.conditions[node as usize] = Condition::Up(process);
+        for effect in effects {
+            self.carry_out(node, effect);
         }
     }
+
+    /// Takes the first k effects of a step, and crashes.
+    fn take_first(&mut self, node: Node, (process, effects): &Stepped, k: usize) {
+        self.conditions[node as usize] = Condition::Up(process.clone());
+        for effect in &effects[..k] {
+            self.carry_out(node, effect.clone());
+        }
+        self.crash(node);
+    }
+}
+
+fn across(side: Side, one: Node, other: Node) -> bool {
+    (side >> one ^ side >> other) & 1 == 1
 }

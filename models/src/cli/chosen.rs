@@ -1,0 +1,73 @@
+//! Which scenarios are meant, and what of them is changed.
+
+use super::Failure;
+use interrex_models::{
+    environment::{Budget, Times},
+    file,
+    scenario::Scenario,
+};
+use std::collections::BTreeMap;
+
+/// The scenarios that are meant.
+#[derive(Debug, clap::Args)]
+pub(super) struct Chosen {
+    /// Only scenarios whose names contain one of these; a whole name means just that one
+    #[arg(value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// Scenarios marked nightly too
+    #[arg(long)]
+    nightly: bool,
+}
+
+impl Chosen {
+    /// The scenarios that the patterns choose: a whole name chooses just that one, even if it is
+    /// nightly.
+    pub(super) fn among(&self, scenarios: Vec<Scenario>) -> Result<Vec<Scenario>, Failure> {
+        let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+        for pattern in &self.patterns {
+            if !names.iter().any(|name| name.contains(pattern.as_str())) {
+                let hint = file::did_you_mean(pattern, names.iter().map(String::as_str));
+                let names = names.join(", ");
+                let message =
+                    format!("no scenario is named like `{pattern}`{hint} (there are: {names})");
+                return Err(Failure::Usage(message));
+            }
+        }
+        let chosen = |scenario: &Scenario| {
+            let whole = |pattern: &String| *pattern == scenario.name;
+            let part = |pattern: &String| {
+                scenario.name.contains(pattern.as_str()) && !names.contains(pattern)
+            };
+            let wanted = self.patterns.is_empty() || self.patterns.iter().any(part);
+            self.patterns.iter().any(whole) || (wanted && (self.nightly || !scenario.nightly))
+        };
+        let chosen: Vec<_> = scenarios.into_iter().filter(chosen).collect();
+        if chosen.is_empty() {
+            let message = "only nightly scenarios are named like this: add --nightly".into();
+            return Err(Failure::Usage(message));
+        }
+        Ok(chosen)
+    }
+}
+
+pub(super) fn parse_budget(text: &str) -> Result<(Budget, Times), String> {
+    let names = || Budget::ALL.map(|budget| budget.to_string()).join(", ");
+    let (name, times) = text
+        .split_once('=')
+        .ok_or_else(|| format!("expected NAME=N, where NAME is one of: {}", names()))?;
+    let budget = Budget::ALL.into_iter().find(|budget| budget.to_string() == name);
+    let budget =
+        budget.ok_or_else(|| format!("there is no budget `{name}` (there are: {})", names()))?;
+    Ok((budget, times.parse()?))
+}
+
+/// The budgets that are given on the line, each once.
+pub(super) fn budgets(given: &[(Budget, Times)]) -> Result<BTreeMap<Budget, u8>, Failure> {
+    let mut budgets = BTreeMap::new();
+    for (budget, times) in given {
+        if budgets.insert(*budget, times.0).is_some() {
+            return Err(Failure::Usage(format!("the budget `{budget}` is given twice")));
+        }
+    }
+    Ok(budgets)
+}

@@ -1,0 +1,232 @@
+//! `interrex matrix`.
+
+use super::{
+    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG, check::name_traces, styled, table,
+};
+use clap::ValueEnum;
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use interrex_models::{
+    check::{Comparison, Report, Verdict, check},
+    environment::{Budget, Class},
+    matrix::{Entry, Matrix, class_of},
+    registry::Known,
+    scenario::Scenario,
+    search::Limits,
+    with_protocol,
+};
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Show which property of which protocol survives what
+///
+/// Explores the scenarios that are named after a class of environments, `<protocol>/<class>`, and sets
+/// their verdicts side by side. Each class breaks one assumption, the last one all of them.
+///
+///   ✓ 4,335    holds in all of so many worlds (≤: of those within the scenario's bound)
+///   ✗ 6        violated; the shortest run has so many steps and is kept in the folder of traces,
+///              as PROTOCOL/PROPERTY.CLASS.json
+///   –          the property has no meaning there, or nothing put it to the test
+///   ?          a limit cut the search
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_help = super::EXIT_CODES)]
+pub(super) struct Show {
+    /// Only these protocols
+    #[arg(value_name = "PROTOCOL")]
+    protocols: Vec<String>,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// How many scenarios are explored at the same time [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Write the shortest counterexamples below this folder
+    #[arg(long, value_name = "DIR")]
+    save_traces: Option<PathBuf>,
+    /// Expand no world later than this, in each pass of a search
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    max_seconds: Option<u64>,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table
+    Text,
+    /// A table with links to the traces
+    Markdown,
+    /// A JSON object for each cell
+    Json,
+}
+
+impl Show {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let scenarios = self.chosen()?;
+        let began = Instant::now();
+        let mut reports = self.explore_all(&scenarios)?;
+        let seconds = began.elapsed().as_secs_f64();
+        for report in &mut reports {
+            name_traces(report, self.save_traces.as_deref(), &self.folders.traces)?;
+        }
+        let matrix = Matrix::found(scenarios.iter().zip(&reports));
+        let worst = reports.iter().map(Report::comparison).max();
+        let mut out = anstream::stdout().lock();
+        match self.format {
+            Format::Text => {
+                writeln!(out, "{}\n", drawn(&matrix).trim_fmt())?;
+                writeln!(out, "{}\n", environments(&scenarios).trim_fmt())?;
+                conclude(&mut out, &reports, seconds)?;
+            }
+            Format::Markdown => write!(out, "{}", matrix.to_markdown("traces"))?,
+            Format::Json => {
+                for cell in matrix.cells() {
+                    serde_json::to_writer(&mut out, cell).map_err(io::Error::from)?;
+                    writeln!(out)?;
+                }
+            }
+        }
+        Ok(worst.unwrap_or(Comparison::AsExpected).into())
+    }
+
+    /// The scenarios of the protocols that are asked for, one for each class.
+    fn chosen(&self) -> Result<Vec<Scenario>, Failure> {
+        let scenarios = Scenario::read_all(&self.folders.scenarios)?;
+        let named: Result<Vec<Known>, _> = self.protocols.iter().map(|name| name.parse()).collect();
+        let named = named.map_err(Failure::Usage)?;
+        let wanted = if named.is_empty() { Known::ALL.to_vec() } else { named };
+        let mut chosen: Vec<Scenario> = vec![];
+        for known in wanted {
+            for class in Class::ALL {
+                let here = |scenario: &&Scenario| {
+                    scenario.protocol == known.name() && class_of(scenario) == Some(class)
+                };
+                let found = scenarios.iter().find(here).cloned();
+                chosen.push(found.ok_or_else(|| missing(known, class))?);
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// A report for each scenario; those that take longest begin first.
+    fn explore_all(&self, scenarios: &[Scenario]) -> Result<Vec<Report>, Failure> {
+        let limits =
+            Limits { max_time: self.max_seconds.map(Duration::from_secs), ..Limits::default() };
+        let mut order: Vec<_> = (0..scenarios.len()).collect();
+        order.sort_by_key(|at| scenarios[*at].states);
+        let waiting = Mutex::new(order);
+        let bar = progress_bar(scenarios.len());
+        let worker = || {
+            let mut done = vec![];
+            loop {
+                // The lock is not held while a scenario is explored.
+                let next = waiting.lock().ok().and_then(|mut waiting| waiting.pop());
+                let Some(at) = next else {
+                    return Ok(done);
+                };
+                bar.set_message(scenarios[at].name.clone());
+                done.push((at, explore(&scenarios[at], limits, &bar)?));
+                bar.inc(1);
+            }
+        };
+        let jobs = self.jobs.or(thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let jobs = jobs.min(scenarios.len());
+        let done: Result<Vec<_>, Failure> = thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
+            workers
+                .into_iter()
+                .map(|worker| worker.join().expect("a search does not panic"))
+                .collect()
+        });
+        bar.finish_and_clear();
+        let mut done: Vec<_> = done?.into_iter().flatten().collect();
+        done.sort_by_key(|(at, _)| *at);
+        Ok(done.into_iter().map(|(_, report)| report).collect())
+    }
+}
+
+fn missing(known: Known, class: Class) -> Failure {
+    let (protocol, class_name) = (known.name(), class.name());
+    let faults: Vec<_> = class.faults().iter().map(Budget::to_string).collect();
+    Failure::Usage(format!(
+        "no scenario `{protocol}/{class_name}` with {} and no other faults above 0",
+        faults.join(", ")
+    ))
+}
+
+fn explore(scenario: &Scenario, limits: Limits, bar: &ProgressBar) -> Result<Report, Failure> {
+    let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
+    Ok(with_protocol!(known, &scenario.environment, protocol =>
+        check(protocol, scenario, limits, &mut |_| bar.tick())))
+}
+
+fn progress_bar(scenarios: usize) -> ProgressBar {
+    let template = "{spinner} [{bar:30}] {pos} of {len} scenarios, {elapsed} {msg}";
+    let style = ProgressStyle::with_template(template).expect("a template that indicatif knows");
+    ProgressBar::new(scenarios as u64).with_style(style)
+}
+
+fn drawn(matrix: &Matrix) -> Table {
+    let mut table = table();
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    let classes =
+        Class::ALL.map(|class| Cell::new(class.name()).set_alignment(CellAlignment::Right));
+    table.set_header([Cell::new("")].into_iter().chain(classes));
+    for row in matrix.rows() {
+        let is_protocol = row.entries.iter().any(|entry| matches!(entry, Entry::Environment(_)));
+        let (name, cells): (_, Vec<_>) = if is_protocol {
+            table.add_row([""]);
+            (styled(STRONG, &row.name), vec![])
+        } else {
+            (format!("  {}", row.name), row.entries.iter().map(cell).collect())
+        };
+        table.add_row([Cell::new(name)].into_iter().chain(cells));
+    }
+    table
+}
+
+/// A verdict is about its environment and about nothing else.
+fn environments(scenarios: &[Scenario]) -> Table {
+    let mut table = table();
+    for scenario in scenarios {
+        table.add_row([format!(" {}", scenario.name), scenario.environment.to_string()]);
+    }
+    table
+}
+
+fn cell(entry: &Entry) -> Cell {
+    let cell = Cell::new(entry).set_alignment(CellAlignment::Right);
+    match entry {
+        Entry::Environment(_) | Entry::Verdict(None) => cell,
+        Entry::Verdict(Some(known)) => match known.verdict {
+            Verdict::Holds => cell.fg(Color::Green),
+            Verdict::Violated => cell.fg(Color::Yellow),
+            Verdict::Unwitnessed => cell,
+            Verdict::Unknown => cell.fg(Color::Red),
+        },
+    }
+}
+
+fn conclude(out: &mut impl Write, reports: &[Report], seconds: f64) -> io::Result<()> {
+    let worlds: u64 = reports.iter().map(|report| report.states).sum();
+    let (scenarios, worlds) = (reports.len(), HumanCount(worlds));
+    writeln!(out, "{scenarios} scenarios, {worlds} worlds, in {seconds:.0} s")?;
+    for report in reports {
+        let (style, end) = match report.comparison() {
+            Comparison::AsExpected => continue,
+            Comparison::Differs => (BAD, "not as expected; `interrex check` says what differs"),
+            Comparison::Cut => (DOUBTFUL, "cut short by a limit"),
+        };
+        writeln!(out, "{}", styled(style, format!("{}: {end}", report.scenario)))?;
+    }
+    if reports.iter().all(|report| report.comparison() == Comparison::AsExpected) {
+        writeln!(out, "{}", styled(GOOD, "as expected"))?;
+    }
+    Ok(())
+}

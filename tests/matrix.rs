@@ -1,0 +1,120 @@
+//! The assumption matrix: all of it is there, and says what is found.
+
+use interrex_models::{
+    check::{Report, Verdict, check},
+    environment::Class,
+    matrix::{Cell, Matrix, class_of},
+    property::Kind,
+    registry::Known,
+    scenario::{Expected, Scenario},
+    search::Limits,
+    with_protocol,
+};
+use std::{num::NonZeroU64, path::Path};
+
+fn scenarios() -> Vec<Scenario> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    Scenario::read_all(&folder).expect("scenarios that can be read")
+}
+
+fn explore(scenario: &Scenario, limits: Limits) -> Report {
+    let known: Known = scenario.protocol.parse().expect("a known protocol");
+    let mut report = with_protocol!(known, &scenario.environment, protocol => check(protocol, scenario, limits, &mut |_| {}));
+    // The command names the file that it has found or written.
+    for row in &mut report.properties {
+        row.trace =
+            row.counterexample.as_ref().map(|trace| trace.file_name().display().to_string());
+    }
+    report
+}
+
+/// Those of the matrix that are explored in a moment.
+fn small() -> Vec<Scenario> {
+    let small =
+        |scenario: &Scenario| class_of(scenario).is_some() && scenario.states < Some(50_000);
+    scenarios().into_iter().filter(small).collect()
+}
+
+#[test]
+fn every_protocol_meets_every_class_of_environments_with_three_nodes() {
+    let scenarios = scenarios();
+    for known in Known::ALL {
+        for class in Class::ALL {
+            let name = format!("{}/{}", known.name(), class.name());
+            let scenario = scenarios.iter().find(|scenario| scenario.name == name).expect(&name);
+            assert_eq!(class_of(scenario), Some(class), "{name}");
+            assert_eq!(scenario.environment.class(), Some(class), "{name}");
+            assert_eq!(scenario.environment.size(), 3, "{name}");
+            // Where a property is left out, the table says that it has no meaning.
+            assert_eq!(scenario.properties.len(), known.properties().len(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_carries_the_matrix() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).expect("a text");
+    let matrix = Matrix::pinned(&scenarios()).to_markdown("traces");
+    assert!(readme.contains(&matrix), "`interrex matrix --format markdown` prints:\n{matrix}");
+}
+
+#[test]
+fn what_is_found_is_what_is_pinned() {
+    let scenarios = small();
+    let reports: Vec<_> =
+        scenarios.iter().map(|scenario| explore(scenario, Limits::default())).collect();
+    let found = Matrix::found(scenarios.iter().zip(&reports));
+    let pinned = Matrix::pinned(&scenarios);
+    assert!(found.cells().eq(pinned.cells()));
+    assert_eq!(found.to_markdown("traces"), pinned.to_markdown("traces"));
+}
+
+#[test]
+fn a_search_that_is_cut_short_shows_a_question_mark() {
+    let scenarios = small();
+    let limits = Limits { max_states: NonZeroU64::new(2), ..Limits::default() };
+    let reports: Vec<_> = scenarios.iter().map(|scenario| explore(scenario, limits)).collect();
+    let found = Matrix::found(scenarios.iter().zip(&reports));
+    let unknown = |cell: &&Cell| cell.verdict == Verdict::Unknown;
+    assert!(found.cells().filter(unknown).count() > 0);
+    let text = found.to_markdown("traces");
+    assert!(text.contains(" ? ") && !text.contains('✓'), "{text}");
+}
+
+/// Where one does, a settled property that is not violated may be so for want of settled worlds.
+#[test]
+fn nothing_that_is_judged_in_settled_worlds_holds_where_runs_go_round_for_ever() {
+    for scenario in scenarios().iter().filter(|scenario| class_of(scenario).is_some()) {
+        let rows = || scenario.properties.iter();
+        let goes_round = rows().any(|(property, expected)| {
+            property.kind == Kind::Fair && matches!(expected, Some(Expected::Violated(_)))
+        });
+        let holds = rows().any(|(property, expected)| {
+            property.kind == Kind::Settled && *expected == Some(Expected::Holds)
+        });
+        assert!(!(goes_round && holds), "{}", scenario.name);
+    }
+}
+
+/// What gms3's documentation claims, "messages are reliably delivered, the detector is accurate", in
+/// the columns in which it does not.
+#[test]
+fn gms3_has_one_leader_unless_detectors_err_and_loses_messages_where_links_do() {
+    let matrix = Matrix::pinned(&scenarios());
+    let verdict = |property: &str, class: Class| {
+        let here = |cell: &&Cell| {
+            (cell.protocol.as_str(), cell.property, cell.environment) == ("gms3", property, class)
+        };
+        matrix.cells().find(here).expect("a cell").verdict
+    };
+    for class in [Class::CrashStop, Class::CrashRecovery] {
+        assert_eq!(verdict("single-leader", class), Verdict::Holds);
+    }
+    for class in [Class::Suspicious, Class::Partition] {
+        assert_eq!(verdict("single-leader", class), Verdict::Violated);
+    }
+    let lost = "no-lost-message-survivors-agreement";
+    assert_eq!(verdict(lost, Class::Lossy), Verdict::Violated);
+    assert_eq!(verdict(lost, Class::Duplicating), Verdict::Holds);
+}
