@@ -15,7 +15,7 @@ use crate::{
     profile::Profile,
     property::{Kind, Property},
     protocol::Protocol,
-    world::{EnabledOf, Rules, World},
+    world::{EnabledOf, Profiles, Rules, World},
 };
 use stateright::{Checker, Model};
 use std::{
@@ -213,6 +213,16 @@ pub(crate) struct Judged {
     last_edges: [Memo<(u32, Handle), Judgement>; 2],
 }
 
+/// The kinds of properties that are judged on worlds.
+const KINDS: [Kind; 2] = [Kind::Safety, Kind::Settled];
+
+/// What the properties of each of these kinds see of a world: working it out is worth doing once.
+pub(crate) type Seen = [Option<Profiles>; KINDS.len()];
+
+pub(crate) fn seen<P: Protocol>(rules: &Rules<P>, world: &World) -> Seen {
+    KINDS.map(|kind| rules.judged(world, kind))
+}
+
 /// Which properties a world violates and witnesses, a bit for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Judgement {
@@ -275,7 +285,7 @@ impl<P: Protocol> Model for Search<P> {
 /// plain functions, which cannot hold the place, so there is one for each.
 fn judges<P: Protocol>() -> [fn(&Search<P>, &World) -> bool; MOST_PROPERTIES] {
     fn judge<P: Protocol, const AT: usize>(search: &Search<P>, world: &World) -> bool {
-        let judgement = search.judged.judge(&search.rules, world);
+        let judgement = search.judged.judge(&search.rules, &seen(&search.rules, world));
         judgement.violated & (1 << search.sought[AT]) == 0
     }
     [
@@ -338,10 +348,12 @@ impl<P: Protocol> Search<P> {
                 mask.fetch_or(bits, Relaxed);
             }
         };
-        if self.rules.is_settled(world) {
+        let seen = seen(&self.rules, world);
+        let [_, settled] = &seen;
+        if settled.is_some() && world.cut().is_none() {
             self.tally.settled.fetch_add(1, Relaxed);
         }
-        let judgement = self.judged.judge(&self.rules, world);
+        let judgement = self.judged.judge(&self.rules, &seen);
         add(&self.tally.violated, judgement.violated);
         add(&self.tally.witnessed, judgement.witnessed);
     }
@@ -357,15 +369,15 @@ impl Judged {
         }
     }
 
-    /// A property of a world in which one is at stake is judged on the nodes that the rules name.
-    pub(crate) fn judge<P: Protocol>(&self, rules: &Rules<P>, world: &World) -> Judgement {
+    /// Judges each property on the nodes that it sees.
+    pub(crate) fn judge<P: Protocol>(&self, rules: &Rules<P>, seen: &Seen) -> Judgement {
         let mut judgement = Judgement::default();
         if self.properties.is_empty() {
             return judgement;
         }
-        for kind in [Kind::Safety, Kind::Settled] {
-            if let Some(profiles) = rules.judged(world, kind) {
-                let also = self.judge_nodes(rules, &profiles, kind);
+        for (kind, profiles) in KINDS.into_iter().zip(seen) {
+            if let Some(profiles) = profiles {
+                let also = self.judge_nodes(rules, profiles, kind);
                 judgement.violated |= also.violated;
                 judgement.witnessed |= also.witnessed;
             }

@@ -85,26 +85,11 @@ pub fn shrink<P: Protocol>(
 
 /// How strong a fault an action is, if of all that its node would have done so many effects are lost.
 fn strength<Timer>(action: &Action<Timer>, lost: usize) -> usize {
+    let is_fault = |budget: Budget| Budget::FAULTS.contains(&budget);
     match (&action.choice, action.crash_after) {
         (_, Some(_)) => 1 + lost,
         (Choice::Cut { side }, None) => side.nodes().count(),
-        (
-            Choice::Crash { .. }
-            | Choice::Restart { .. }
-            | Choice::Drop { .. }
-            | Choice::Duplicate { .. }
-            | Choice::Overtake { .. }
-            | Choice::Suspect { .. },
-            None,
-        ) => 1,
-        (
-            Choice::Start { .. }
-            | Choice::Command { .. }
-            | Choice::Deliver { .. }
-            | Choice::Timeout { .. }
-            | Choice::Heal,
-            None,
-        ) => 0,
+        (choice, None) => usize::from(choice.budget().is_some_and(is_fault)),
     }
 }
 

@@ -4,10 +4,9 @@ use super::mix::{KINDS, Mix, Weights, kind_of};
 use crate::{
     action::ActionOf,
     memo::Handle,
-    property::Kind,
     protocol::Protocol,
-    search::Judged,
-    world::{EnabledOf, Profiles, Rules, World},
+    search::{Judged, Seen, seen},
+    world::{EnabledOf, Rules, World},
 };
 use proptest::{prelude::Rng, test_runner::TestRng};
 
@@ -30,8 +29,8 @@ pub(super) struct Walk<'a, P: Protocol> {
     rng: TestRng,
     world: World,
     enabled: Vec<EnabledOf<P>>,
-    /// What safety properties saw of the world that was judged last, and what settled ones did.
-    seen: [Option<Profiles>; 2],
+    /// What the properties saw of the world that was judged last.
+    seen: Seen,
     /// What happened.
     pub(super) run: Vec<ActionOf<P>>,
     /// Behind how many actions each property was violated first: a bit for each that was, there.
@@ -109,14 +108,14 @@ impl<'a, P: Protocol> Walk<'a, P> {
 
     /// Judges the world, unless the properties saw the same in the world before.
     fn judge(&mut self) {
-        let seen = [Kind::Safety, Kind::Settled].map(|kind| self.rules.judged(&self.world, kind));
+        let seen = seen(self.rules, &self.world);
         if seen == self.seen {
             return;
         }
         let profiles = seen.iter().flatten().flatten().copied();
         self.latest_profile = profiles.fold(self.latest_profile, Handle::max);
+        let judgement = self.judged.judge(self.rules, &seen);
         self.seen = seen;
-        let judgement = self.judged.judge(self.rules, &self.world);
         self.witnessed |= judgement.witnessed;
         let before = self.violations.iter().fold(0, |all, (rows, _)| all | rows);
         let new = judgement.violated & !before;
