@@ -237,15 +237,16 @@ impl fmt::Display for Peer {
 
 /// A text that is not a node, an address or a peer. Each is written in one way: `n01` is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseError(String);
+pub struct ParseError {
+    text: String,
+    /// How what was expected is written.
+    expected: &'static str,
+}
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = &self.0;
-        write!(
-            f,
-            "`{text}` is not a node: expected `n0`, `n1#2` (in its life 2) or `@n1` (by name)"
-        )
+        let Self { text, expected } = self;
+        write!(f, "`{text}` is not a node: expected {expected}")
     }
 }
 
@@ -256,7 +257,7 @@ impl FromStr for NodeId {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let number = text.strip_prefix('n').and_then(|digits| digits.parse().ok());
         let node = number.map(Self).filter(|node| node.to_string() == text);
-        node.ok_or_else(|| ParseError(text.into()))
+        node.ok_or_else(|| ParseError { text: text.into(), expected: "`n0`, `n1`, …" })
     }
 }
 
@@ -264,19 +265,26 @@ impl FromStr for Address {
     type Err = ParseError;
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let (node, life) = text.split_once('#').unwrap_or((text, "0"));
-        let life = life.parse().map_err(|_| ParseError(text.into()))?;
-        let address = Self { node: node.parse()?, life };
-        if address.to_string() == text { Ok(address) } else { Err(ParseError(text.into())) }
+        let address = node.parse().ok().zip(life.parse().ok());
+        let address = address.map(|(node, life)| Self { node, life });
+        address.filter(|address| address.to_string() == text).ok_or_else(|| ParseError {
+            text: text.into(),
+            expected: "`n0`, or `n1#2` (in its life 2)",
+        })
     }
 }
 
 impl FromStr for Peer {
     type Err = ParseError;
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        match text.strip_prefix('@') {
-            Some(name) => Ok(Self::Name(name.parse()?)),
-            None => Ok(Self::Process(text.parse()?)),
-        }
+        let peer = match text.strip_prefix('@') {
+            Some(name) => name.parse().map(Self::Name),
+            None => text.parse().map(Self::Process),
+        };
+        peer.map_err(|_| ParseError {
+            text: text.into(),
+            expected: "`n0`, `n1#2` (in its life 2) or `@n1` (by name)",
+        })
     }
 }
 

@@ -1,0 +1,552 @@
+//! Links over the loopback interface.
+
+use super::{Links, Signal};
+use crate::{
+    machine::{Address, NodeId, Peer},
+    runtime::{ClusterKey, Config, Heartbeats, Tcp},
+};
+use std::{
+    env,
+    future::Future,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep, timeout},
+};
+
+type Ends = Links<Tcp, Heartbeats, String>;
+
+/// Longer than anything takes here.
+const LONG: Duration = Duration::from_secs(4);
+/// When a silent node is thought to be down here.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+const A: NodeId = NodeId(0);
+const B: NodeId = NodeId(1);
+const C: NodeId = NodeId(2);
+
+const fn life(node: NodeId, life: u32) -> Address {
+    Address { node, life }
+}
+
+async fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+/// The configurations of nodes that know each other.
+async fn cluster<const N: usize>() -> [Config; N] {
+    let mut ports = vec![];
+    for node in 0..u16::try_from(N).expect("few") {
+        ports.push((NodeId(node), free_port().await));
+    }
+    std::array::from_fn(|node| {
+        let (node, at) = ports[node].clone();
+        let mut config = Config::new(node, at, ports.clone(), ClusterKey([7; 32]), "test");
+        config.heartbeats = Heartbeats::with_timeout(PATIENCE);
+        config
+    })
+}
+
+/// Who is there at another node, as far as is known.
+fn present(links: &Ends, node: NodeId) -> Option<Address> {
+    links.peers[links.find(node)?].present()
+}
+
+async fn open(config: &Config, number: u32) -> Ends {
+    let me = life(config.node, number);
+    let mut links = Ends::open(Tcp, config.heartbeats, config, me).await.expect("it listens");
+    links.open_door();
+    links
+}
+
+/// Something, while the others go on.
+async fn within<R>(what: impl Future<Output = R>, others: &mut [&mut Ends]) -> R {
+    let [first, second] = match others {
+        [] => [None, None],
+        [first] => [Some(&mut **first), None],
+        [first, second, ..] => [Some(&mut **first), Some(&mut **second)],
+    };
+    let tend = async |links: Option<&mut Ends>| match links {
+        Some(links) => links.tend().await,
+        None => std::future::pending().await,
+    };
+    let all = async {
+        tokio::select! {
+            result = what => result,
+            () = tend(first) => unreachable!("it never returns"),
+            () = tend(second) => unreachable!("it never returns"),
+        }
+    };
+    timeout(LONG, all).await.expect("in time")
+}
+
+/// Both connections are there.
+fn is_met(a: &Ends, b: NodeId) -> bool {
+    let link = &a.peers[a.find(b).expect("it is listed")];
+    link.incoming.is_some() && link.outgoing.is_some()
+}
+
+async fn meet(a: &mut Ends, b: &mut Ends) {
+    while !is_met(a, b.me.node) || !is_met(b, a.me.node) {
+        within(a.step(), &mut [b]).await;
+    }
+}
+
+/// A text of one's own.
+fn text(i: usize) -> String {
+    format!("message {i}")
+}
+
+fn message(signal: Signal<String>) -> (Address, u64, String) {
+    match signal {
+        Signal::Message { from, sent, message } => (from, sent, message),
+        Signal::Down(_) | Signal::Superseded { .. } => panic!("not a message: {signal:?}"),
+    }
+}
+
+fn down(signal: Signal<String>) -> Peer {
+    match signal {
+        Signal::Down(peer) => peer,
+        other @ (Signal::Message { .. } | Signal::Superseded { .. }) => {
+            panic!("not a Down: {other:?}")
+        }
+    }
+}
+
+/// The next signals of one, while the other goes on.
+async fn take(links: &mut Ends, other: &mut Ends, number: usize) -> Vec<Signal<String>> {
+    let mut signals = vec![];
+    for _ in 0..number {
+        signals.push(within(links.next(), &mut [&mut *other]).await);
+    }
+    signals
+}
+
+#[tokio::test]
+async fn messages_arrive_once_and_in_order() {
+    const ALL: usize = 10_000;
+    let [mut a, b] = cluster().await;
+    // The first ones wait for the connection, and the sender does when these are too many.
+    a.limits.waiting = 50;
+    let (mut a, mut b) = (open(&a, 3).await, open(&b, 0).await);
+    let send = async {
+        for i in 0..ALL {
+            a.send(Peer::Name(B), i as u64, text(i));
+            if i % 100 == 0 {
+                a.flush().await;
+            }
+        }
+        a.flush().await;
+        a.tend().await;
+    };
+    let receive = async {
+        for i in 0..ALL {
+            let got = message(b.next().await);
+            assert_eq!(got, (life(A, 3), i as u64, text(i)));
+        }
+    };
+    let both = async {
+        tokio::select! {
+            () = send => unreachable!("it never returns"),
+            () = receive => {}
+        }
+    };
+    timeout(LONG, both).await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_large_message_arrives_between_small_ones() {
+    let [a, b] = cluster().await;
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    meet(&mut a, &mut b).await;
+    let large = "x".repeat(1 << 20);
+    for text in ["before", &large, "after"] {
+        a.send(Peer::Name(B), 1, text.into());
+    }
+    for text in ["before", &large, "after"] {
+        let got = within(b.next(), &mut [&mut a]).await;
+        assert!(message(got).2 == text);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_dropped_and_the_next_one_is_not() {
+    let [mut a, b] = cluster().await;
+    a.limits.message = 100;
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    for text in ["x".repeat(200), "after".into()] {
+        a.send(Peer::Name(B), 1, text);
+    }
+    let got = within(b.next(), &mut [&mut a]).await;
+    assert_eq!(message(got).2, "after");
+}
+
+#[tokio::test]
+async fn what_is_sent_to_oneself_arrives_in_order() {
+    let [a] = cluster().await;
+    let mut a = open(&a, 2).await;
+    a.send(Peer::Name(A), 1, text(0));
+    a.send(Peer::Process(life(A, 1)), 1, "a life that is over".into());
+    a.send(Peer::Process(life(A, 2)), 2, text(1));
+    a.monitor(Peer::Process(life(A, 2)));
+    a.monitor(Peer::Process(life(A, 1)));
+    assert_eq!(message(within(a.next(), &mut []).await), (life(A, 2), 1, text(0)));
+    assert_eq!(message(within(a.next(), &mut []).await), (life(A, 2), 2, text(1)));
+    assert_eq!(down(within(a.next(), &mut []).await), Peer::Process(life(A, 1)));
+    assert!(a.try_next().is_none());
+}
+
+/// Who is not let in is seen as not there by the other, and nothing else happens to it.
+async fn stays_out(differs: impl FnOnce(&mut Config)) {
+    let [a, mut b] = cluster().await;
+    differs(&mut b);
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    a.send(Peer::Name(B), 1, text(0));
+    a.monitor(Peer::Name(B));
+    assert_eq!(down(within(a.next(), &mut [&mut b]).await), Peer::Name(B));
+    b.monitor(Peer::Name(A));
+    assert_eq!(down(within(b.next(), &mut [&mut a]).await), Peer::Name(A));
+    assert!(a.try_next().is_none() && b.try_next().is_none());
+}
+
+#[tokio::test]
+async fn a_stranger_without_the_key_stays_out() {
+    stays_out(|config| config.key = ClusterKey([8; 32])).await;
+}
+
+#[tokio::test]
+async fn who_runs_another_protocol_stays_out() {
+    stays_out(|config| config.protocol = "another".into()).await;
+}
+
+#[tokio::test]
+async fn who_is_configured_in_another_way_stays_out() {
+    stays_out(|config| config.configuration = "another".into()).await;
+}
+
+#[tokio::test]
+async fn who_is_not_listed_stays_out() {
+    let [mut a, b] = cluster().await;
+    a.peers.clear();
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    b.monitor(Peer::Name(A));
+    assert_eq!(down(within(b.next(), &mut [&mut a]).await), Peer::Name(A));
+    a.monitor(Peer::Name(B));
+    assert_eq!(down(within(a.next(), &mut []).await), Peer::Name(B));
+}
+
+#[tokio::test]
+async fn down_comes_behind_the_last_message() {
+    let [a, b] = cluster().await;
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    meet(&mut a, &mut b).await;
+    b.monitor(Peer::Process(life(A, 0)));
+    b.monitor(Peer::Name(A));
+    b.monitor(Peer::Name(A));
+    (0..2000).for_each(|i| a.send(Peer::Name(B), 1, text(i)));
+    within(a.flush(), &mut [&mut b]).await;
+    drop(a);
+    for i in 0..2000 {
+        assert_eq!(message(within(b.next(), &mut []).await).2, text(i));
+    }
+    assert_eq!(down(within(b.next(), &mut []).await), Peer::Name(A));
+    assert_eq!(down(within(b.next(), &mut []).await), Peer::Process(life(A, 0)));
+    // It is gone, and that can be asked again.
+    b.monitor(Peer::Process(life(A, 0)));
+    assert_eq!(down(within(b.next(), &mut []).await), Peer::Process(life(A, 0)));
+}
+
+#[tokio::test]
+async fn closing_hands_out_what_was_sent() {
+    let [a, b] = cluster().await;
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    (0..100).for_each(|i| a.send(Peer::Name(B), 1, text(i)));
+    b.monitor(Peer::Name(A));
+    within(a.close(), &mut [&mut b]).await;
+    for i in 0..100 {
+        assert_eq!(message(within(b.next(), &mut []).await).2, text(i));
+    }
+    assert_eq!(down(within(b.next(), &mut []).await), Peer::Name(A));
+}
+
+#[tokio::test]
+async fn who_cannot_be_reached_is_down_at_once() {
+    let [a, _] = cluster().await;
+    let mut a = open(&a, 0).await;
+    let begin = Instant::now();
+    a.monitor(Peer::Name(B));
+    a.monitor(Peer::Name(NodeId(9)));
+    assert_eq!(down(within(a.next(), &mut []).await), Peer::Name(NodeId(9)));
+    assert_eq!(down(within(a.next(), &mut []).await), Peer::Name(B));
+    assert!(begin.elapsed() < PATIENCE);
+}
+
+#[tokio::test]
+async fn a_new_life_fences_off_the_one_before() {
+    let [a, b] = cluster().await;
+    let (mut a, mut old) = (open(&a, 0).await, open(&b, 1).await);
+    meet(&mut a, &mut old).await;
+    a.monitor(Peer::Process(life(B, 1)));
+    a.monitor(Peer::Name(B));
+    old.send(Peer::Name(A), 5, text(0));
+    within(old.flush(), &mut [&mut a]).await;
+    // It runs somewhere else, and the old one is not told.
+    let mut moved = b.clone();
+    moved.listen = "127.0.0.1:0".into();
+    let mut new = open(&moved, 2).await;
+    new.send(Peer::Name(A), 1, text(1));
+    let signals = take(&mut a, &mut new, 4).await;
+    let [before, name, process, after] = signals.try_into().expect("four");
+    assert_eq!(message(before), (life(B, 1), 5, text(0)));
+    assert_eq!(down(name), Peer::Name(B));
+    assert_eq!(down(process), Peer::Process(life(B, 1)));
+    assert_eq!(message(after), (life(B, 2), 1, text(1)));
+    a.send(Peer::Process(life(B, 1)), 1, "to nobody".into());
+    a.monitor(Peer::Process(life(B, 1)));
+    assert_eq!(down(within(a.next(), &mut [&mut new]).await), Peer::Process(life(B, 1)));
+    let superseded = within(old.next(), &mut [&mut a, &mut new]).await;
+    assert!(matches!(superseded, Signal::Superseded { by: A, life: 2 }), "{superseded:?}");
+}
+
+#[tokio::test]
+async fn two_processes_cannot_be_the_same_life() {
+    let [a, b] = cluster().await;
+    let (mut a, mut first) = (open(&a, 0).await, open(&b, 1).await);
+    meet(&mut a, &mut first).await;
+    let mut copy = b.clone();
+    copy.listen = "127.0.0.1:0".into();
+    let mut second = open(&copy, 1).await;
+    let superseded = within(second.next(), &mut [&mut a, &mut first]).await;
+    assert!(matches!(superseded, Signal::Superseded { by: A, life: 1 }), "{superseded:?}");
+    assert!(present(&a, B).is_some());
+}
+
+#[tokio::test]
+async fn who_names_a_later_life_knows_that_the_one_before_is_over() {
+    let [a, b] = cluster().await;
+    let (mut a, mut old) = (open(&a, 0).await, open(&b, 0).await);
+    meet(&mut a, &mut old).await;
+    a.monitor(Peer::Process(life(B, 0)));
+    drop(old);
+    tokio::task::yield_now().await;
+    let mut new = open(&b, 1).await;
+    a.send(Peer::Process(life(B, 1)), 7, text(0));
+    assert_eq!(down(within(a.next(), &mut [&mut new]).await), Peer::Process(life(B, 0)));
+    assert_eq!(message(within(new.next(), &mut [&mut a]).await), (life(A, 0), 7, text(0)));
+}
+
+#[tokio::test]
+async fn who_stops_watching_hears_no_more_of_it() {
+    let [a, b] = cluster().await;
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    meet(&mut a, &mut b).await;
+    a.monitor(Peer::Name(B));
+    a.monitor(Peer::Process(life(B, 0)));
+    drop(b);
+    within(
+        async {
+            while a.arrivals.len() < 2 {
+                a.step().await;
+            }
+        },
+        &mut [],
+    )
+    .await;
+    a.demonitor(Peer::Name(B));
+    assert!(a.try_next().is_none());
+    a.monitor(Peer::Name(B));
+    a.demonitor(Peer::Name(B));
+    assert!(timeout(PATIENCE, a.next()).await.is_err());
+}
+
+impl Ends {
+    /// One look at everything.
+    async fn step(&mut self) {
+        let _ = timeout(Duration::from_millis(5), self.tend()).await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_silent_is_thought_to_be_down() {
+    let [a, b] = cluster().await;
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    meet(&mut a, &mut b).await;
+    a.monitor(Peer::Name(B));
+    assert!(timeout(2 * PATIENCE, within(a.next(), &mut [&mut b])).await.is_err(), "both speak");
+    let begin = Instant::now();
+    assert_eq!(down(within(a.next(), &mut []).await), Peer::Name(B));
+    assert!(begin.elapsed() > PATIENCE / 2 && begin.elapsed() < 2 * PATIENCE);
+}
+
+#[tokio::test]
+async fn who_was_asleep_itself_does_not_accuse_others() {
+    let [a, mut b] = cluster().await;
+    b.heartbeats.timeout = 2 * LONG;
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    meet(&mut a, &mut b).await;
+    let other = tokio::spawn(async move { b.tend().await });
+    a.monitor(Peer::Name(B));
+    // The other one goes on meanwhile: only this one does not look.
+    sleep(3 * PATIENCE).await;
+    assert!(timeout(2 * PATIENCE, a.next()).await.is_err());
+    // Here, nobody does, and the runtime neither.
+    std::thread::sleep(2 * PATIENCE);
+    assert!(timeout(PATIENCE / 2, a.next()).await.is_err());
+    other.abort();
+}
+
+#[tokio::test]
+async fn who_accepts_and_never_speaks_is_not_there() {
+    let [mut a, b] = cluster().await;
+    a.limits.handshake = PATIENCE;
+    let _silent = TcpListener::bind(&b.listen).await.expect("a port");
+    let mut a = open(&a, 0).await;
+    a.monitor(Peer::Name(B));
+    let begin = Instant::now();
+    assert_eq!(down(within(a.next(), &mut []).await), Peer::Name(B));
+    assert!(begin.elapsed() < 2 * PATIENCE);
+}
+
+#[tokio::test]
+async fn strangers_have_to_go_when_there_are_too_many() {
+    let [mut a, b] = cluster().await;
+    a.limits.strangers = 2;
+    let mut a = open(&a, 0).await;
+    let mut streams = vec![];
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(a.address()).await.expect("it listens");
+        stream.write_all(&[0]).await.expect("it is open");
+        streams.push(stream);
+        a.step().await;
+    }
+    let mut byte = [0];
+    let ended = timeout(PATIENCE, streams[0].read(&mut byte)).await;
+    assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    assert!(timeout(PATIENCE / 10, streams[1].read(&mut byte)).await.is_err());
+    let mut b = open(&b, 0).await;
+    meet(&mut a, &mut b).await;
+}
+
+#[tokio::test]
+async fn nothing_overtakes_what_was_sent_before_to_somebody_else() {
+    let [a, b, c] = cluster().await;
+    let (mut a, mut b, mut c) = (open(&a, 0).await, open(&b, 0).await, open(&c, 0).await);
+    while !is_met(&a, B) || !is_met(&a, C) {
+        within(a.step(), &mut [&mut b, &mut c]).await;
+    }
+    a.monitor(Peer::Name(B));
+    a.monitor(Peer::Name(C));
+    // More than the kernel takes.
+    let large = "x".repeat(8 << 20);
+    let begin = Instant::now();
+    a.send(Peer::Name(C), 1, text(0));
+    for _ in 0..4 {
+        a.send(Peer::Name(B), 1, large.clone());
+    }
+    a.send(Peer::Name(C), 2, text(1));
+    // The one in front takes nothing: the other one waits, but is not left without signs of life.
+    within(a.flush(), &mut [&mut c]).await;
+    assert!(begin.elapsed() > PATIENCE / 2, "{:?}", begin.elapsed());
+    assert_eq!(message(within(c.next(), &mut [&mut a]).await).1, 1);
+    assert_eq!(message(within(c.next(), &mut [&mut a]).await).1, 2);
+    assert_eq!(down(within(a.next(), &mut [&mut c]).await), Peer::Name(B));
+    assert!(present(&a, C).is_some() && present(&c, A).is_some());
+}
+
+#[tokio::test]
+async fn a_node_comes_back_and_is_found_again() {
+    let [a, b] = cluster().await;
+    let (mut a, mut first) = (open(&a, 0).await, open(&b, 0).await);
+    meet(&mut a, &mut first).await;
+    drop(first);
+    tokio::task::yield_now().await;
+    within(
+        async {
+            while present(&a, B).is_some() {
+                a.step().await;
+            }
+        },
+        &mut [],
+    )
+    .await;
+    let mut second = open(&b, 1).await;
+    assert_eq!(within(a.reach(B), &mut [&mut second]).await, life(B, 1));
+    assert_eq!(within(second.reach(A), &mut [&mut a]).await, life(A, 0));
+}
+
+/// Where a process of its own, which is the test below, is told where it and the two others listen.
+const VICTIM: &str = "INTERREX_VICTIM";
+
+/// The numbers are sent to one or the other in this order.
+fn whose(number: u64) -> NodeId {
+    if number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62 == 0 { B } else { C }
+}
+
+#[tokio::test]
+#[ignore = "it is a process of its own, which the next test kills"]
+async fn victim() {
+    let ports = env::var(VICTIM).expect("where they listen");
+    let ports: Vec<_> = ports.split(' ').map(String::from).collect();
+    let peers = [A, B, C].into_iter().zip(ports.iter().cloned());
+    let config = Config::new(A, &ports[0], peers, ClusterKey([7; 32]), "test");
+    let mut a = open(&config, 0).await;
+    while !is_met(&a, B) || !is_met(&a, C) {
+        a.step().await;
+    }
+    for number in 0.. {
+        a.send(Peer::Name(whose(number)), number, text(0));
+        if number % 64 == 0 {
+            a.flush().await;
+        }
+    }
+}
+
+fn spawn_victim(ports: [&str; 3]) -> Child {
+    Command::new(env::current_exe().expect("this is a program"))
+        .args(["runtime::links::tests::victim", "--exact", "--ignored"])
+        .env(VICTIM, ports.join(" "))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts")
+}
+
+/// All numbers that come before it is down.
+async fn numbers(links: &mut Ends) -> Vec<u64> {
+    let mut numbers = vec![];
+    links.reach(A).await;
+    links.monitor(Peer::Name(A));
+    loop {
+        match links.next().await {
+            Signal::Message { sent, .. } => numbers.push(sent),
+            Signal::Down(_) | Signal::Superseded { .. } => return numbers,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_loses_the_last_of_all_it_sent_and_nothing_in_between() {
+    let mut all = 0;
+    for after in [20, 33, 47, 61] {
+        let [a, b, c] = cluster().await;
+        let (mut to_b, mut to_c) = (open(&b, 0).await, open(&c, 0).await);
+        let mut child = spawn_victim([&a.listen, &b.listen, &c.listen]);
+        let kill = async {
+            sleep(Duration::from_millis(100 + after)).await;
+            child.kill().expect("it runs");
+            child.wait().expect("it has ended");
+        };
+        let received = async { tokio::join!(numbers(&mut to_b), numbers(&mut to_c), kill) };
+        let (for_b, for_c, ()) = timeout(LONG, received).await.expect("in time");
+        let mut received = [for_b, for_c].concat();
+        received.sort_unstable();
+        let count = received.len() as u64;
+        assert!(received.into_iter().eq(0..count), "a hole");
+        all += count;
+    }
+    assert!(all > 1000, "{all} are too few to say anything");
+}

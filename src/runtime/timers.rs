@@ -1,0 +1,49 @@
+//! The timers that a machine has armed.
+
+use std::{collections::BTreeMap, future::poll_fn, task::Poll, time::Duration};
+use tokio_util::time::{DelayQueue, delay_queue::Key};
+
+/// A timer fires after this at the latest: the queue panics at what is further away than two years.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
+/// The timers that a machine has armed.
+#[derive(Debug)]
+pub(super) struct Timers<Timer> {
+    queue: DelayQueue<Timer>,
+    keys: BTreeMap<Timer, Key>,
+}
+
+impl<Timer: Ord + Clone> Timers<Timer> {
+    pub(super) fn new() -> Self {
+        Self { queue: DelayQueue::new(), keys: BTreeMap::new() }
+    }
+
+    /// Arms a timer, or arms it again.
+    pub(super) fn set(&mut self, timer: Timer, after: Duration) {
+        let after = after.min(LONGEST);
+        if let Some(key) = self.keys.get(&timer) {
+            self.queue.reset(key, after);
+        } else {
+            let key = self.queue.insert(timer.clone(), after);
+            self.keys.insert(timer, key);
+        }
+    }
+
+    pub(super) fn cancel(&mut self, timer: &Timer) {
+        if let Some(key) = self.keys.remove(timer) {
+            self.queue.remove(&key);
+        }
+    }
+
+    /// The next timer that fires, which is disarmed then. Nothing is lost if nobody waits for the answer.
+    pub(super) async fn next(&mut self) -> Timer {
+        let timer = poll_fn(|context| match self.queue.poll_expired(context) {
+            Poll::Ready(Some(expired)) => Poll::Ready(expired.into_inner()),
+            // It wakes when a timer is inserted.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        })
+        .await;
+        self.keys.remove(&timer);
+        timer
+    }
+}

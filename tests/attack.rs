@@ -1,0 +1,547 @@
+//! What a node must endure that no protocol asks of it: floods both ways, steps that take long, timers that never
+//! end, disks that fail, and connections that somebody on the way tampers with.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "it tests what is outside of machines"
+)]
+
+use interrex::{
+    machine::{Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer},
+    runtime::{ClusterKey, Config, Heartbeats, Node, Opened, RunError, Storage, StorageError, Tcp},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+
+const N0: NodeId = NodeId(0);
+const N1: NodeId = NodeId(1);
+
+/// A machine that does as it is told and tells everything that happens to it.
+struct Probe;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Order {
+    /// Sends so many messages of so many bytes.
+    Flood(Peer, u32, u32),
+    /// The same, behind something that is persisted.
+    PersistAndSend(Peer),
+    Monitor(Peer),
+    Demonitor(Peer),
+    /// Thinks for so many milliseconds.
+    Think(u64),
+    Arm(Duration),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Told {
+    Got(NodeId, u32),
+    Down(Peer),
+    Fired,
+}
+
+impl Machine for Probe {
+    type State = ();
+    type Message = (u32, Vec<u8>);
+    type Command = Order;
+    type Timer = ();
+    type Stable = u32;
+    type Observation = Told;
+
+    fn start(&self, _: Boot<u32>) -> ((), Vec<EffectOf<Self>>) {
+        ((), vec![])
+    }
+
+    fn step(&self, (): (), event: EventOf<Self>) -> ((), Vec<EffectOf<Self>>) {
+        let effects = match event {
+            Event::Message { from, message: (number, _) } => {
+                vec![Effect::Observe(Told::Got(from.node, number))]
+            }
+            Event::Down(peer) => vec![Effect::Observe(Told::Down(peer))],
+            Event::Timeout(()) => vec![Effect::Observe(Told::Fired)],
+            Event::Command(order) => obey(order),
+        };
+        ((), effects)
+    }
+}
+
+fn obey(order: Order) -> Vec<EffectOf<Probe>> {
+    match order {
+        Order::Flood(to, number, size) => {
+            (0..number).map(|i| Effect::Send { to, message: (i, vec![7; size as usize]) }).collect()
+        }
+        Order::PersistAndSend(to) => {
+            vec![Effect::Persist(1), Effect::Send { to, message: (0, vec![]) }]
+        }
+        Order::Monitor(peer) => vec![Effect::Monitor(peer)],
+        Order::Demonitor(peer) => vec![Effect::Demonitor(peer)],
+        Order::Think(ms) => {
+            thread::sleep(Duration::from_millis(ms));
+            vec![]
+        }
+        Order::Arm(after) => vec![Effect::SetTimer { timer: (), after }],
+    }
+}
+
+async fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+async fn configs<const N: usize>(patience: Duration) -> [Config; N] {
+    let key = ClusterKey::generate().unwrap();
+    let mut places = vec![];
+    for node in 0..N {
+        places.push((NodeId(u16::try_from(node).unwrap()), free_address().await.to_string()));
+    }
+    std::array::from_fn(|i| {
+        let (node, at) = places[i].clone();
+        let mut config = Config::new(node, at, places.clone(), key.clone(), "probe");
+        config.heartbeats = Heartbeats::with_timeout(patience);
+        config
+    })
+}
+
+async fn told(node: &mut Node<Probe>) -> Told {
+    let told = timeout(Duration::from_secs(20), node.observation()).await;
+    told.expect("it stands still").expect("it has ended")
+}
+
+/// What is told within a time; none if nothing is.
+async fn told_within(node: &mut Node<Probe>, time: Duration) -> Option<Told> {
+    timeout(time, node.observation()).await.ok().flatten()
+}
+
+/// A message from one arrives at the other.
+async fn greet(from: &Node<Probe>, to: &mut Node<Probe>) {
+    let name = Peer::Name(to.me().node);
+    let greeted = async {
+        loop {
+            assert!(from.commands().send(Order::Flood(name, 1, 0)).await);
+            if told_within(to, Duration::from_millis(100)).await.is_some() {
+                while told_within(to, Duration::from_millis(100)).await.is_some() {}
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), greeted).await.expect("they meet");
+}
+
+async fn pair(patience: Duration) -> [Node<Probe>; 2] {
+    let [a, b] = configs(patience).await;
+    let mut a = Node::spawn(Probe, a).await.unwrap();
+    let mut b = Node::spawn(Probe, b).await.unwrap();
+    greet(&a, &mut b).await;
+    greet(&b, &mut a).await;
+    for (node, other) in [(&a, N1), (&b, N0)] {
+        assert!(node.commands().send(Order::Monitor(Peer::Name(other))).await);
+    }
+    [a, b]
+}
+
+/// Takes so many messages, all of them in order and nothing else.
+async fn take_all(node: &mut Node<Probe>, number: u32) -> Result<(), String> {
+    for i in 0..number {
+        match told(node).await {
+            Told::Got(_, it) if it == i => {}
+            other => return Err(format!("{other:?} in place of message {i}")),
+        }
+    }
+    Ok(())
+}
+
+/// Both send more than arrivals and kernels hold, at once: neither waits for the other for ever.
+#[tokio::test]
+async fn floods_both_ways_do_not_part_the_healthy() {
+    let [mut a, mut b] = pair(Duration::from_secs(1)).await;
+    let number = 20_000;
+    a.commands().send(Order::Flood(Peer::Name(N1), number, 4000)).await;
+    b.commands().send(Order::Flood(Peer::Name(N0), number, 4000)).await;
+    let (at_a, at_b) = tokio::join!(take_all(&mut a, number), take_all(&mut b, number));
+    assert_eq!((at_a, at_b), (Ok(()), Ok(())));
+}
+
+/// Many steps, none of which takes long: together they must not hold signs of life back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_steps_in_a_row_do_not_make_a_node_silent() {
+    let [a, mut b] = pair(Duration::from_millis(300)).await;
+    for _ in 0..200 {
+        a.commands().send(Order::Think(10)).await;
+    }
+    assert_eq!(told_within(&mut b, Duration::from_secs(3)).await, None);
+}
+
+#[tokio::test]
+async fn a_timer_may_be_armed_for_longer_than_anything_lasts() {
+    let [a, _] = pair(Duration::from_secs(1)).await;
+    for after in [Duration::from_hours(24 * 365 * 3), Duration::MAX] {
+        assert!(a.commands().send(Order::Arm(after)).await);
+        sleep(Duration::from_millis(100)).await;
+        assert!(a.commands().send(Order::Think(0)).await, "it has ended");
+    }
+}
+
+#[tokio::test]
+async fn who_may_be_silent_for_ever_is_met() {
+    let [a, b] = configs(Duration::MAX).await;
+    let (a, mut b) = (Node::spawn(Probe, a).await.unwrap(), Node::spawn(Probe, b).await.unwrap());
+    greet(&a, &mut b).await;
+}
+
+/// Fails to persist.
+struct Full;
+
+impl Storage<u32> for Full {
+    fn open(&mut self, _: NodeId) -> Result<Opened<u32>, StorageError> {
+        Ok(Opened { life: 1, stable: None })
+    }
+
+    fn persist(&mut self, _: &u32) -> Result<(), StorageError> {
+        Err(StorageError::Disk { path: "full".into(), source: io::ErrorKind::StorageFull.into() })
+    }
+}
+
+#[tokio::test]
+async fn what_comes_behind_something_that_cannot_be_kept_is_not_done() {
+    let [a, b] = configs(Duration::from_secs(1)).await;
+    let heartbeats = a.heartbeats;
+    let a = Node::spawn_with(Probe, a, Tcp, heartbeats, Full).await.unwrap();
+    let mut b = Node::spawn(Probe, b).await.unwrap();
+    greet(&a, &mut b).await;
+    b.commands().send(Order::Monitor(Peer::Name(N0))).await;
+    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await;
+    assert!(matches!(a.ended().await, Err(RunError::Storage(_))));
+    assert_eq!(told(&mut b).await, Told::Down(Peer::Name(N0)));
+}
+
+/// `/dev/full` is a log that is full.
+#[tokio::test]
+async fn what_is_not_written_down_is_not_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+    let [mut a, _] = configs(Duration::from_secs(1)).await;
+    a.log = Some(log);
+    let ended = match Node::spawn(Probe, a).await {
+        Ok(node) => node.ended().await.map_err(|error| error.to_string()).map(|_| ()),
+        Err(error) => Err(error.to_string()),
+    };
+    let error = ended.expect_err("nothing can be written");
+    assert!(error.contains("the log") && error.contains("cannot be written"), "{error}");
+}
+
+/// Somebody on the way between two nodes, who changes one byte that goes to the one behind it.
+struct OnTheWay {
+    at: SocketAddr,
+    tamper: Arc<AtomicBool>,
+    tampered: Arc<AtomicUsize>,
+}
+
+impl OnTheWay {
+    async fn before(node: SocketAddr, how: fn(&[u8]) -> Vec<u8>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let way = Self { at, tamper: Arc::default(), tampered: Arc::default() };
+        let (tamper, tampered) = (way.tamper.clone(), way.tampered.clone());
+        tokio::spawn(async move {
+            while let Ok((from, _)) = listener.accept().await {
+                let (tamper, tampered) = (tamper.clone(), tampered.clone());
+                tokio::spawn(async move {
+                    if let Ok(to) = TcpStream::connect(node).await {
+                        pass(from, to, how, &tamper, &tampered).await;
+                    }
+                });
+            }
+        });
+        way
+    }
+}
+
+async fn pass(
+    from: TcpStream,
+    to: TcpStream,
+    how: fn(&[u8]) -> Vec<u8>,
+    tamper: &AtomicBool,
+    tampered: &AtomicUsize,
+) {
+    let ((mut from, mut back), (mut answers, mut to)) = (from.into_split(), to.into_split());
+    let there = async {
+        let mut bytes = [0; 4096];
+        while let Ok(read @ 1..) = from.read(&mut bytes).await {
+            let mut passed = bytes[..read].to_vec();
+            if tamper.swap(false, SeqCst) {
+                passed = how(&passed);
+                tampered.fetch_add(1, SeqCst);
+            }
+            if to.write_all(&passed).await.is_err() {
+                break;
+            }
+        }
+    };
+    let answers = tokio::io::copy(&mut answers, &mut back);
+    tokio::select! {
+        () = there => {}
+        _ = answers => {}
+    }
+}
+
+/// Whatever is done to the bytes on the way, nothing arrives that was not sent: the connection ends, and another one
+/// is made.
+async fn is_noticed(how: fn(&[u8]) -> Vec<u8>) {
+    let [mut a, b] = configs(Duration::from_secs(1)).await;
+    let mut b = Node::spawn(Probe, b).await.unwrap();
+    let way = OnTheWay::before(b.address(), how).await;
+    a.peers.insert(N1, way.at.to_string());
+    let a = Node::spawn(Probe, a).await.unwrap();
+    greet(&a, &mut b).await;
+    b.commands().send(Order::Monitor(Peer::Name(N0))).await;
+    sleep(Duration::from_millis(50)).await;
+    way.tamper.store(true, SeqCst);
+    a.commands().send(Order::Flood(Peer::Name(N1), 3, 10)).await;
+    let mut arrived = vec![];
+    loop {
+        match told(&mut b).await {
+            Told::Got(_, number) => arrived.push(number),
+            other => break assert_eq!(other, Told::Down(Peer::Name(N0))),
+        }
+    }
+    assert!([0, 1, 2].starts_with(&arrived), "{arrived:?}");
+    assert_eq!(way.tampered.load(SeqCst), 1);
+    greet(&a, &mut b).await;
+}
+
+#[tokio::test]
+async fn bytes_that_were_changed_on_the_way_end_the_connection() {
+    is_noticed(|bytes| {
+        let mut bytes = bytes.to_vec();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        bytes
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bytes_that_were_said_twice_end_the_connection() {
+    is_noticed(|bytes| [bytes, bytes].concat()).await;
+}
+
+#[tokio::test]
+async fn bytes_that_were_put_in_end_the_connection() {
+    is_noticed(|bytes| [&[0, 17], &[0; 17][..], bytes].concat()).await;
+}
+
+/// Who is led to itself does not talk to itself.
+#[tokio::test]
+async fn a_node_that_is_led_to_itself_notices() {
+    let [mut a, _] = configs(Duration::from_secs(1)).await;
+    a.peers.insert(N1, a.listen.clone());
+    let mut a = Node::spawn(Probe, a).await.unwrap();
+    a.commands().send(Order::Monitor(Peer::Name(N1))).await;
+    a.commands().send(Order::Flood(Peer::Name(N1), 1, 10)).await;
+    assert_eq!(told(&mut a).await, Told::Down(Peer::Name(N1)));
+    assert_eq!(told_within(&mut a, Duration::from_millis(300)).await, None);
+}
+
+#[tokio::test]
+async fn down_is_told_once_and_not_at_all_to_who_stopped_watching() {
+    let [a, b] = configs(Duration::from_millis(500)).await;
+    let later = b.clone();
+    let mut a = Node::spawn(Probe, a).await.unwrap();
+    let b = Node::spawn(Probe, b).await.unwrap();
+    greet(&b, &mut a).await;
+    let old = Peer::Process(b.me());
+    for peer in [Peer::Name(N1), old, old, Peer::Name(N1)] {
+        a.commands().send(Order::Monitor(peer)).await;
+    }
+    b.commands().send(Order::Flood(Peer::Name(N0), 3000, 100)).await;
+    assert_eq!(told(&mut a).await, Told::Got(N1, 0));
+    drop(b.shut_down().await);
+    for i in 1..3000 {
+        assert_eq!(told(&mut a).await, Told::Got(N1, i));
+    }
+    assert_eq!(told(&mut a).await, Told::Down(Peer::Name(N1)));
+    assert_eq!(told(&mut a).await, Told::Down(old));
+    // Without storage, lives are numbered by seconds.
+    sleep(Duration::from_millis(1100)).await;
+    let b = Node::spawn(Probe, later.clone()).await.unwrap();
+    greet(&b, &mut a).await;
+    a.commands().send(Order::Flood(old, 1, 0)).await;
+    a.commands().send(Order::Monitor(old)).await;
+    assert_eq!(told(&mut a).await, Told::Down(old));
+    a.commands().send(Order::Monitor(old)).await;
+    a.commands().send(Order::Demonitor(old)).await;
+    let _ = told_within(&mut a, Duration::from_millis(100)).await;
+    assert_eq!(told_within(&mut a, Duration::from_millis(300)).await, None);
+}
+
+/// Connects as often as it can, from two threads, until something is done; how often that was.
+async fn flood_of_connections(at: SocketAddr, until: impl Future<Output = ()>) -> usize {
+    let count = Arc::new(AtomicUsize::new(0));
+    let over = Arc::new(AtomicBool::new(false));
+    let flooders: Vec<_> = (0..2)
+        .map(|_| {
+            let (count, over) = (count.clone(), over.clone());
+            thread::spawn(move || {
+                let mut held = std::collections::VecDeque::new();
+                while !over.load(SeqCst) {
+                    if let Ok(stream) = std::net::TcpStream::connect(at) {
+                        count.fetch_add(1, SeqCst);
+                        held.push_back(stream);
+                        if held.len() > 200 {
+                            held.pop_front();
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    until.await;
+    over.store(true, SeqCst);
+    for flooder in flooders {
+        flooder.join().unwrap();
+    }
+    count.load(SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_the_key_gets_in_through_a_crowd() {
+    let [a, b] = configs(Duration::from_secs(1)).await;
+    let mut a = Node::spawn(Probe, a).await.unwrap();
+    let at = a.address();
+    let met = async {
+        sleep(Duration::from_millis(200)).await;
+        let b = Node::spawn(Probe, b).await.unwrap();
+        greet(&b, &mut a).await;
+    };
+    assert!(flood_of_connections(at, met).await > 0);
+}
+
+/// The same among three, who all wait for each other.
+#[tokio::test]
+async fn floods_of_three_do_not_part_the_healthy() {
+    let all: [Config; 3] = configs(Duration::from_secs(1)).await;
+    let names: Vec<_> = all.iter().map(|config| Peer::Name(config.node)).collect();
+    let mut nodes = vec![];
+    for config in all {
+        nodes.push(Node::spawn(Probe, config).await.unwrap());
+    }
+    sleep(Duration::from_millis(300)).await;
+    let number = 10_000;
+    for node in &nodes {
+        let others = || names.iter().filter(|name| name.node() != node.me().node);
+        for name in others() {
+            node.commands().send(Order::Monitor(*name)).await;
+        }
+        for name in others() {
+            node.commands().send(Order::Flood(*name, number, 4000)).await;
+        }
+    }
+    let mut takers = tokio::task::JoinSet::new();
+    for mut node in nodes {
+        takers.spawn(async move {
+            for _ in 0..2 * number {
+                let told = told(&mut node).await;
+                assert!(matches!(told, Told::Got(..)), "{told:?}");
+            }
+            node
+        });
+    }
+    assert_eq!(takers.join_all().await.len(), 3);
+}
+
+/// Keeps everything, slowly.
+struct Slow(Duration);
+
+impl Storage<u32> for Slow {
+    fn open(&mut self, _: NodeId) -> Result<Opened<u32>, StorageError> {
+        Ok(Opened { life: 1, stable: None })
+    }
+
+    fn persist(&mut self, _: &u32) -> Result<(), StorageError> {
+        thread::sleep(self.0);
+        Ok(())
+    }
+}
+
+/// A disk that takes longer than a node may be silent: nobody can tell that from a host that is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_disk_is_silence_from_which_a_node_comes_back() {
+    let [a, b] = configs(Duration::from_millis(300)).await;
+    let heartbeats = a.heartbeats;
+    let slow = Slow(Duration::from_millis(900));
+    let mut a = Node::spawn_with(Probe, a, Tcp, heartbeats, slow).await.unwrap();
+    let mut b = Node::spawn(Probe, b).await.unwrap();
+    greet(&a, &mut b).await;
+    greet(&b, &mut a).await;
+    b.commands().send(Order::Monitor(Peer::Name(N0))).await;
+    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await;
+    assert_eq!(told(&mut b).await, Told::Down(Peer::Name(N0)));
+    sleep(Duration::from_secs(1)).await;
+    while told_within(&mut b, Duration::from_millis(100)).await.is_some() {}
+    greet(&b, &mut a).await;
+    greet(&a, &mut b).await;
+}
+
+mod calls {
+    use super::{Duration, configs, timeout};
+    use interrex::{
+        gen_leader::{Bully, Dictionary, GenLeader, Repairs, Roster, dictionary::Request},
+        runtime::{CallError, Server},
+    };
+
+    /// A worker whose candidate is not there waits for an election that does not end; calls to it do not.
+    #[tokio::test]
+    async fn a_call_during_an_election_ends_in_time() {
+        let [_, config] = configs(Duration::from_secs(1)).await;
+        let dictionary = Dictionary::<String, u32>::default();
+        let machine: GenLeader<Bully, _> =
+            GenLeader::repaired(dictionary, Roster::new(1, 1), Repairs::all());
+        let server = Server::spawn(machine, config).await.unwrap();
+        let client = server.client();
+        let patience = Some(Duration::from_millis(200));
+        for _ in 0..3 {
+            let calls = async {
+                tokio::join!(
+                    client.call(Request::Dump, patience),
+                    client.leader_call(Request::Delete("key".into()), patience),
+                )
+            };
+            let timed_out = Err(CallError::TimedOut);
+            let answers = timeout(Duration::from_secs(2), calls).await.expect("they end");
+            assert_eq!(answers, (timed_out.clone(), timed_out));
+        }
+        let endless = client.clone();
+        let out = tokio::spawn(async move { endless.call(Request::Dump, None).await });
+        let dropped = client.call(Request::Dump, None);
+        assert!(timeout(Duration::from_millis(50), dropped).await.is_err());
+        assert!(server.shut_down().await.is_ok());
+        assert_eq!(out.await.unwrap(), Err(CallError::Ended));
+        assert_eq!(client.call(Request::Dump, None).await, Err(CallError::Ended));
+    }
+
+    #[tokio::test]
+    async fn a_call_may_wait_for_longer_than_anything_lasts() {
+        let [mut config, _] = configs(Duration::from_secs(1)).await;
+        config.peers.clear();
+        let dictionary = Dictionary::<String, u32>::default();
+        let machine: GenLeader<Bully, _> =
+            GenLeader::repaired(dictionary, Roster::new(1, 0), Repairs::all());
+        let client = Server::spawn(machine, config).await.unwrap();
+        assert!(client.client().call(Request::Dump, Some(Duration::MAX)).await.is_ok());
+    }
+}

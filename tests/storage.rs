@@ -1,0 +1,108 @@
+//! Stable storage: what survives, and what is noticed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on has failed; files are what it is about"
+)]
+
+use interrex::{
+    machine::NodeId,
+    runtime::{Directory, Opened, Storage, StorageError},
+};
+use std::{fs, path::Path};
+use tempfile::tempdir;
+
+const N1: NodeId = NodeId(1);
+
+fn open(folder: &Path) -> Result<(Directory, Opened<String>), StorageError> {
+    let mut directory = Directory::new(folder);
+    let opened = directory.open(N1)?;
+    Ok((directory, opened))
+}
+
+fn persist(folder: &Path, stable: &str) {
+    let (mut directory, _) = open(folder).unwrap();
+    directory.persist(&stable.to_owned()).unwrap();
+}
+
+#[test]
+fn what_was_persisted_last_is_there_in_the_next_life_which_has_a_greater_number() {
+    let folder = tempdir().unwrap();
+    let (mut directory, first) = open(folder.path()).unwrap();
+    assert_eq!(first.stable, None);
+    for stable in ["one", "two"] {
+        directory.persist(&stable.to_owned()).unwrap();
+    }
+    drop(directory);
+    let (_, second) = open(folder.path()).unwrap();
+    assert_eq!(second.stable.as_deref(), Some("two"));
+    assert!(second.life > first.life, "{first:?}, {second:?}");
+}
+
+#[test]
+fn a_life_without_anything_persisted_keeps_what_the_one_before_had() {
+    let folder = tempdir().unwrap();
+    persist(folder.path(), "one");
+    drop(open(folder.path()).unwrap());
+    assert_eq!(open(folder.path()).unwrap().1.stable.as_deref(), Some("one"));
+}
+
+#[test]
+fn every_torn_or_altered_file_is_noticed_and_left_alone() {
+    let folder = tempdir().unwrap();
+    persist(folder.path(), "something of some length");
+    let path = folder.path().join("stable");
+    let whole = fs::read(&path).unwrap();
+    let torn = (0..whole.len()).map(|length| whole[..length].to_vec());
+    let altered = (0..whole.len() * 8).map(|bit| {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes
+    });
+    let longer = [whole.clone(), b"more".to_vec()].concat();
+    for bytes in torn.chain(altered).chain([longer]) {
+        fs::write(&path, &bytes).unwrap();
+        match open(folder.path()) {
+            Err(error @ StorageError::Corrupt { .. }) => {
+                let said = error.to_string();
+                assert!(said.contains("stable: torn or corrupt"), "{said}");
+            }
+            other => panic!("{bytes:?}: {other:?}"),
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+}
+
+/// A crash before the rename leaves the file as it was, and a new one that is not finished.
+#[test]
+fn an_unfinished_replacement_changes_nothing() {
+    let folder = tempdir().unwrap();
+    persist(folder.path(), "one");
+    fs::write(folder.path().join("stable.new"), b"half of").unwrap();
+    assert_eq!(open(folder.path()).unwrap().1.stable.as_deref(), Some("one"));
+}
+
+#[test]
+fn a_folder_belongs_to_one_node_and_one_process_at_a_time() {
+    let folder = tempdir().unwrap();
+    let (directory, _) = open(folder.path()).unwrap();
+    assert!(matches!(open(folder.path()), Err(StorageError::InUse(_))));
+    drop(directory);
+    let foreign = Storage::<String>::open(&mut Directory::new(folder.path()), NodeId(2));
+    match foreign {
+        Err(StorageError::Foreign { found, node, .. }) => {
+            assert_eq!((found, node), (N1, NodeId(2)));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, b"").unwrap();
+    let error = open(&file.join("below")).unwrap_err().to_string();
+    assert!(error.contains("below"), "{error}");
+}
