@@ -3,11 +3,15 @@
 mod check;
 mod chosen;
 mod coverage;
+mod failover;
 mod fuzz;
+mod key;
 mod list;
 mod matrix;
+mod node;
 mod replay;
 mod shrink;
+mod validate;
 
 use anstyle::{AnsiColor, Style};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -20,7 +24,7 @@ use std::{
     process::ExitCode,
 };
 
-/// Checks leader election and group membership, and reproduces what goes wrong.
+/// Checks leader election and group membership, reproduces what goes wrong, and runs what was checked.
 #[derive(Debug, Parser)]
 #[command(name = "interrex", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -31,15 +35,18 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    as expected
-  1    a verdict, a number of steps or a number of worlds differs from what is expected,
-       or a trace does not replay (a known counterexample that has vanished, too),
-       or a random schedule violates what is not expected to be violated,
-       or a run that is to be shrunk violates nothing,
-       or, with --coverage, something is not reached and not named as unreachable,
-       or, with --twice, a machine does something else the second time
-  2    bad usage, or a bad scenario or trace
+  1    not as expected; what that may be, each command says itself
+  2    bad usage, or a bad scenario, trace, log or key
   3    cut short by a limit
   141  nobody read the answer to its end";
+
+/// The exit codes of one command: those of its own, and those that are the same for all.
+macro_rules! exit_codes {
+    ($($own:literal)*) => {
+        concat!("Exit codes:\n", $("  ", $own, "\n",)* "  141  nobody read the answer to its end")
+    };
+}
+use exit_codes;
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -49,6 +56,10 @@ enum Command {
     List(list::List),
     Replay(replay::Replay),
     Shrink(shrink::Shrink),
+    Validate(validate::Validate),
+    Key(key::Key),
+    Node(node::Node),
+    Failover(failover::Failover),
 }
 
 impl Cli {
@@ -60,6 +71,10 @@ impl Cli {
             Command::List(list) => list.run(),
             Command::Replay(replay) => replay.run(),
             Command::Shrink(shrink) => shrink.run(),
+            Command::Validate(validate) => validate.run(),
+            Command::Key(key) => key.run(),
+            Command::Node(node) => node.run(),
+            Command::Failover(failover) => failover.run(),
         }
     }
 }
@@ -79,8 +94,8 @@ struct Folders {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people
-    Human,
-    /// For programs
+    Text,
+    /// For programs: objects of JSON, one a line
     Json,
 }
 
@@ -118,14 +133,27 @@ pub(crate) enum Failure {
     Usage(String),
     /// A file is not what it should be.
     File(FileError),
+    /// What ran does not run any more, or never did.
+    Ended(String),
     /// The answer could not be written.
     Output(io::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Ended(_) => Exit::Differs,
+            // Whoever reads our output has read enough; what is unsaid may not be as expected.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Unread,
+            Self::Usage(_) | Self::File(_) | Self::Output(_) => Exit::Bad,
+        }
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) => f.write_str(message),
+            Self::Usage(message) | Self::Ended(message) => f.write_str(message),
             Self::File(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write the answer: {error}"),
         }

@@ -529,7 +529,7 @@ impl Environment {
     }
 
     /// More nodes than any search or schedule gets through.
-    const MOST_NODES: u16 = 32;
+    pub(crate) const MOST_NODES: u16 = 32;
 
     /// A cut chooses among all sides: of twelve nodes, that is 2047.
     const MOST_NODES_TO_CUT: u16 = 12;

@@ -37,18 +37,26 @@ impl FileError {
         Self { place: Some((line, column)), ..Self::new(path, message) }
     }
 
+    /// Something is wrong with a line; lines and columns are counted from 1.
+    pub fn in_line(path: &Path, line: usize, column: usize, message: impl fmt::Display) -> Self {
+        Self { place: Some((line, column)), ..Self::new(path, message) }
+    }
+
     /// The file is not the JSON that was expected.
     #[must_use]
     pub fn json(path: &Path, error: &serde_json::Error) -> Self {
-        let message = error.to_string();
-        // The place is said in front.
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        let message = message.strip_suffix(&place).unwrap_or(&message);
         Self {
             place: (error.line() > 0).then(|| (error.line(), error.column())),
-            ..Self::new(path, message)
+            ..Self::new(path, without_place(error))
         }
     }
+}
+
+/// What an error of JSON says, without its place: that is said in front.
+pub(crate) fn without_place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).unwrap_or(&message).into()
 }
 
 impl fmt::Display for FileError {

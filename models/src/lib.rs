@@ -21,6 +21,9 @@
 //! | [`mod@shrink`] | runs of which nothing can be left out |
 //! | [`known`] | the counterexamples that are kept |
 //! | [`registry`] | the protocols that can be chosen by name |
+//! | [`cluster`] | the same protocols, as real nodes run them |
+//! | [`line`](mod@line), [`processes`], [`failover`] | real nodes: what they say, a cluster of them on this machine, and how it replaces its leader |
+//! | [`validate`](mod@validate) | logs of real nodes: run again, joined, judged, carried over into a world |
 //!
 //! # What a verdict means
 //!
@@ -81,18 +84,22 @@
 pub mod action;
 pub mod audit;
 pub mod check;
+pub mod cluster;
 pub mod coverage;
 pub mod diagram;
 pub mod digest;
 pub mod environment;
+pub mod failover;
 pub mod file;
 pub mod fuzz;
 pub mod known;
 pub mod lasso;
+pub mod line;
 pub mod matrix;
 mod memo;
 mod memory;
 pub mod parts;
+pub mod processes;
 pub mod profile;
 pub mod property;
 pub mod protocol;
@@ -104,4 +111,5 @@ mod shortest;
 pub mod shrink;
 pub mod text;
 pub mod trace;
+pub mod validate;
 pub mod world;

@@ -3,19 +3,16 @@
 mod cli;
 
 use clap::Parser;
-use std::{io, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
-        Ok(exit) => exit.into(),
-        // Whoever reads our output has read enough; what is unsaid may not be as expected.
-        Err(cli::Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            cli::Exit::Unread.into()
-        }
-        Err(failure) => {
-            use std::io::Write;
-            let _ = writeln!(anstream::stderr(), "error: {failure}");
-            cli::Exit::Bad.into()
-        }
+    let failure = match cli::Cli::parse().run() {
+        Ok(exit) => return exit.into(),
+        Err(failure) => failure,
+    };
+    let exit = failure.exit();
+    if exit != cli::Exit::Unread {
+        let _ = writeln!(anstream::stderr(), "error: {failure}");
     }
+    exit.into()
 }

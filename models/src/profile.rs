@@ -134,7 +134,8 @@ impl Profile {
         }
     }
 
-    fn read(&mut self, notion: Notion) {
+    /// Adds an observation to what is known of the node.
+    pub(crate) fn read(&mut self, notion: Notion) {
         self.failed = notion == Notion::Failed;
         match notion {
             Notion::Joined if self.views.is_empty() && self.deliveries.is_empty() => {}

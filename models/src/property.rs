@@ -6,11 +6,12 @@
 //! never at stake holds for no reason.
 
 use crate::{
-    profile::{Delivery, Presence, Process, Profile, Token},
+    profile::{Delivery, Presence, Process, Profile, Term, Token},
     protocol::{Standing, View},
 };
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, hash::Hash};
 
 /// One thing that is claimed of a protocol.
 #[derive(Debug)]
@@ -72,6 +73,19 @@ impl Property {
             complaints.push(complaint.to_string());
         });
         complaints
+    }
+
+    /// The same, but of many complaints only the first are worded; and how many there are in all.
+    #[must_use]
+    pub fn first_complaints(&self, nodes: &[&Profile], most: usize) -> (Vec<String>, usize) {
+        let (mut complaints, mut count) = (vec![], 0);
+        (self.complain)(nodes, &mut |complaint| {
+            count += 1;
+            if count <= most {
+                complaints.push(complaint.to_string());
+            }
+        });
+        (complaints, count)
     }
 
     /// Whether a world with these nodes shows that the property was at stake.
@@ -168,9 +182,10 @@ pub const ONE_LEADER_PER_TERM: Property = Property {
     claim: "no two nodes, crashed ones included, were ever leader in the same term",
     at_stake: "two nodes have been elected, one after the other",
     complain: |nodes, complain| {
-        for (p, q) in pairs(nodes) {
-            let shared = p.terms().filter(|term| q.terms().any(|other| other == *term));
-            for term in shared {
+        let terms: Vec<FxHashSet<Term>> = nodes.iter().map(|node| node.terms().collect()).collect();
+        let nodes: Vec<_> = nodes.iter().zip(&terms).collect();
+        for ((p, _), (q, of_q)) in pairs(&nodes) {
+            for term in p.terms().filter(|term| of_q.contains(term)) {
                 complain(format_args!("{} and {} were both leader in term {term}", p.me, q.me));
             }
         }
@@ -194,10 +209,11 @@ pub const VIEW_ORDER: Property = Property {
                 }
             }
         }
-        for (p, q) in pairs(nodes) {
+        let numbered: Vec<_> = nodes.iter().map(|node| (node, by_number(&node.views))).collect();
+        for ((p, _), (q, of_q)) in pairs(&numbered) {
             for view in &p.views {
-                let differs = |other: &&View| other.number == view.number && *other != view;
-                for other in q.views.iter().filter(differs) {
+                let same_number = of_q.get(&view.number).into_iter().flatten();
+                for other in same_number.filter(|other| **other != view) {
                     complain(format_args!("{} installed {view}, and {} {other}", p.me, q.me));
                 }
             }
@@ -263,10 +279,8 @@ pub const NO_DUPLICATE: Property = Property {
     at_stake: "a node has delivered a message and then taken another leader, who might repeat it",
     complain: |nodes, complain| {
         for node in nodes {
-            for (earlier, later) in pairs(&node.deliveries) {
-                if earlier.message == later.message {
-                    complain(format_args!("{} delivered {} twice", node.me, earlier.message));
-                }
+            for message in repeated(node.deliveries.iter().map(|delivery| delivery.message)) {
+                complain(format_args!("{} delivered {message} twice", node.me));
             }
         }
     },
@@ -290,10 +304,11 @@ pub const VALIDITY: Property = Property {
     at_stake: "a follower has delivered its own message",
     complain: |nodes, complain| {
         for node in survivors(nodes).into_iter().filter(|node| node.me.life == 0) {
+            let delivered = messages(node);
             for index in 0..node.issued {
                 let sender = node.me.node;
                 let message = Token { sender, index };
-                if !node.has_delivered(message) {
+                if !delivered.contains(&message) {
                     complain(format_args!("{} sent {message} and never delivered it", node.me));
                 }
             }
@@ -419,10 +434,8 @@ pub const NO_LOST_CALL: Property = Property {
             for tag in node.waiting.iter().filter(|_| !may_wait) {
                 complain(format_args!("{} still waits for the answer to call {tag}", node.me));
             }
-            for (first, second) in pairs(&node.answers) {
-                if first == second {
-                    complain(format_args!("{} got two answers to call {first}", node.me));
-                }
+            for tag in repeated(node.answers.iter().copied()) {
+                complain(format_args!("{} got two answers to call {tag}", node.me));
             }
         }
     },
@@ -553,17 +566,21 @@ fn present_processes<'a>(nodes: &[&'a Profile]) -> Vec<Process<'a>> {
 
 /// A delivery is owed by every member that is up and named in the view it was delivered in.
 fn agreement_on_messages(delivered: &[Process<'_>], owing: &[&Profile], complain: Complaints<'_>) {
+    let members = owing.iter().filter(|other| other.is_member());
+    let members: Vec<_> = members.map(|other| (other, messages(other))).collect();
     for process in delivered {
         for delivery in process.deliveries {
             let message = delivery.message;
             // Before its first view a founder is alone.
-            let owes = |other: &&&Profile| match process.of.view_of(delivery) {
+            let owes = |other: &Profile| match process.of.view_of(delivery) {
                 Some(view) => view.names(other.me),
                 None => !process.is_over && other.me == process.of.me,
             };
-            let members = owing.iter().filter(|other| other.is_member());
-            for other in members.filter(owes).filter(|other| !other.has_delivered(message)) {
-                complain(format_args!("{process} delivered {message}, and {} never did", other.me));
+            for (other, messages) in &members {
+                if owes(other) && !messages.contains(&message) {
+                    let me = other.me;
+                    complain(format_args!("{process} delivered {message}, and {me} never did"));
+                }
             }
         }
     }
@@ -571,6 +588,35 @@ fn agreement_on_messages(delivered: &[Process<'_>], owing: &[&Profile], complain
 
 fn survivors<'a>(nodes: &[&'a Profile]) -> Vec<&'a Profile> {
     nodes.iter().copied().filter(|node| node.is_up()).collect()
+}
+
+/// The messages that a node delivered, to be looked up: of real nodes there are very many.
+fn messages(node: &Profile) -> FxHashSet<Token> {
+    node.deliveries.iter().map(|delivery| delivery.message).collect()
+}
+
+/// The views of each number.
+fn by_number(views: &[View]) -> FxHashMap<u64, Vec<&View>> {
+    let mut numbered = FxHashMap::<_, Vec<_>>::default();
+    for view in views {
+        numbered.entry(view.number).or_default().push(view);
+    }
+    numbered
+}
+
+/// What is there twice: once for each two of a list that are equal, in the order of the first of the two.
+fn repeated<T: Copy + Eq + Hash>(list: impl Iterator<Item = T> + Clone) -> impl Iterator<Item = T> {
+    let mut left = FxHashMap::<T, usize>::default();
+    for item in list.clone() {
+        *left.entry(item).or_default() += 1;
+    }
+    list.flat_map(move |item| {
+        let behind = left.get_mut(&item).map_or(0, |left| {
+            *left -= 1;
+            *left
+        });
+        std::iter::repeat_n(item, behind)
+    })
 }
 
 /// Every two of a list, in order.

@@ -1,7 +1,7 @@
 //! What the harness asks of a protocol, beyond being a [`Machine`].
 
 pub mod gen_leader;
-mod gms3;
+pub mod gms3;
 mod vocabulary;
 
 pub use vocabulary::{Names, Vocabulary};

@@ -37,7 +37,13 @@ use std::{
 ///
 ///   interrex check --protocol gms3 --nodes 4 --start joined --budget commands=3,crashes=2
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment, after_help = super::EXIT_CODES)]
+#[command(verbatim_doc_comment, after_help = super::exit_codes! {
+    "0    every verdict and every number of worlds is as expected"
+    "1    one is not; with --coverage, something is not reached and not named as unreachable;"
+    "     or with --twice, a machine does something else the second time"
+    "2    bad usage, or a bad scenario"
+    "3    cut short by a limit"
+})]
 pub(super) struct Check {
     #[command(flatten)]
     chosen: Chosen,
@@ -48,7 +54,7 @@ pub(super) struct Check {
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
     /// How to answer
-    #[arg(long, value_enum, default_value_t = Format::Human)]
+    #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Count what is reached of each protocol: events in roles, and effects. Whatever is not must be named,
     /// with a reason, in <scenarios>/<protocol>/unreachable.toml, and whatever is must not
@@ -128,7 +134,7 @@ impl Check {
             worst = worst.max(report.comparison());
             name_traces(&mut report, self.save_traces.as_deref(), &self.folders.traces)?;
             match self.format {
-                Format::Human => show(&mut out, scenario, &report)?,
+                Format::Text => show(&mut out, scenario, &report)?,
                 Format::Json => {
                     serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
                     writeln!(out)?;
@@ -138,7 +144,7 @@ impl Check {
         if let Some(covered) = covered {
             worst = worst.max(covered.show(&mut out, self.format)?);
         }
-        if self.format == Format::Human {
+        if self.format == Format::Text {
             let made = self.made.protocol.is_some();
             conclude(&mut out, scenarios.len(), worst, made)?;
         }

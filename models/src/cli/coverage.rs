@@ -51,7 +51,7 @@ impl Covered {
             let account = coverage.account(unreachable);
             worst = worst.max(account.comparison());
             match format {
-                Format::Human => show(out, &account)?,
+                Format::Text => show(out, &account)?,
                 Format::Json => {
                     serde_json::to_writer(&mut *out, &account)?;
                     writeln!(out)?;

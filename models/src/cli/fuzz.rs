@@ -32,7 +32,14 @@ use std::{
 /// random; when the faults have stopped, it goes on until the protocol has nothing left to do. The
 /// same seed means the same schedules on every machine.
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = super::exit_codes! {
+    "0    nothing is violated that is not expected to be"
+    "1    something is, or a known counterexample has vanished;"
+    "     or with --coverage, something is not reached and not named as unreachable;"
+    "     or with --twice, a machine does something else the second time"
+    "2    bad usage, or a bad scenario or trace"
+    "3    cut short by a limit"
+})]
 pub(super) struct Fuzz {
     #[command(flatten)]
     chosen: Chosen,
@@ -66,7 +73,7 @@ pub(super) struct Fuzz {
     #[arg(long)]
     twice: bool,
     /// How to answer
-    #[arg(long, value_enum, default_value_t = Format::Human)]
+    #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Write the first run that violates a property, shrunk, below this folder
     #[arg(long, value_name = "DIR", default_value = "target/interrex-fuzz")]
@@ -101,7 +108,7 @@ impl Fuzz {
         let known = self.replay_known(&scenarios)?;
         let mut out = anstream::stdout().lock();
         let fixed: Vec<_> = known.values().flat_map(|replayed| &replayed.fixed).collect();
-        if self.format == Format::Human {
+        if self.format == Format::Text {
             for name in &fixed {
                 writeln!(out, "{} {name}", styled(BAD, "fixed:"))?;
             }
@@ -118,7 +125,7 @@ impl Fuzz {
                 covered.add(if report.complete { coverage } else { coverage.cut_short() });
             }
             match self.format {
-                Format::Human => show(&mut out, scenario, &report)?,
+                Format::Text => show(&mut out, scenario, &report)?,
                 Format::Json => {
                     let answer = Answer { report: &report, known: &known[&scenario.protocol] };
                     serde_json::to_writer(&mut out, &answer).map_err(io::Error::from)?;
@@ -129,7 +136,7 @@ impl Fuzz {
         if let Some(covered) = covered {
             worst = worst.max(covered.show(&mut out, self.format)?);
         }
-        if self.format == Format::Human {
+        if self.format == Format::Text {
             conclude(&mut out, scenarios.len(), worst)?;
         }
         Ok(worst.into())

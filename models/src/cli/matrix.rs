@@ -35,7 +35,12 @@ use std::{
 ///   –          the property has no meaning there, or nothing put it to the test
 ///   ?          a limit cut the search
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment, after_help = super::EXIT_CODES)]
+#[command(verbatim_doc_comment, after_help = super::exit_codes! {
+    "0    every verdict and every number of worlds is as expected"
+    "1    one is not"
+    "2    bad usage, or a bad scenario"
+    "3    cut short by a limit"
+})]
 pub(super) struct Show {
     /// Only these protocols
     #[arg(value_name = "PROTOCOL")]

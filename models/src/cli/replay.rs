@@ -23,7 +23,11 @@ use std::{
 /// Every effect must be as it was recorded: the first step that differs ends the replay. With
 /// --schedule-only just the actions count, and the question is whether the property holds now.
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = super::exit_codes! {
+    "0    it replays; with --schedule-only, the property is not violated any more"
+    "1    it does not replay; with --schedule-only, the property is still violated"
+    "2    bad usage, or a bad trace"
+})]
 pub(super) struct Replay {
     /// The trace file
     trace: PathBuf,

@@ -12,7 +12,11 @@ use std::{io::Write, path::PathBuf};
 /// action of the result can be left out, no fault weakened, and it violates the same property with its
 /// last step.
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = super::exit_codes! {
+    "0    the trace is minimal now"
+    "1    it violates nothing"
+    "2    bad usage, or a bad trace"
+})]
 pub(super) struct Shrink {
     /// The trace file
     trace: PathBuf,

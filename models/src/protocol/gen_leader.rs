@@ -61,6 +61,7 @@
 
 use super::{Names, Notion, Protocol, Standing, Vocabulary};
 use crate::{
+    cluster::Texts,
     environment::Start,
     names,
     profile::{Term, Token},
@@ -355,5 +356,12 @@ impl<E: Election> Script<E> for Writes {
     fn command(&self, sender: NodeId, index: u32) -> Option<Command<Request<char, Token>>> {
         let request = Request::Store('k', Token { sender, index });
         Some(Command::LeaderCall { tag: index.into(), request, timeout: None })
+    }
+}
+
+/// Real clients ask for what they like: no scenario does that for them.
+impl<E: Election> Script<E> for Texts {
+    fn command(&self, _: NodeId, _: u32) -> Option<Command<Request<String, String>>> {
+        None
     }
 }

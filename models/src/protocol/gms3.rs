@@ -2,6 +2,7 @@
 
 use super::{Notion, Protocol, Standing, View, Vocabulary};
 use crate::{
+    cluster::Multicast,
     environment::Start,
     names,
     parts::{Condition, Node},
@@ -11,11 +12,41 @@ use crate::{
 use im::{OrdSet, Vector, vector};
 use interrex::{
     gms3::{self, Command, Follower, Gms3, Leader, Message, Observation, State, Timer},
-    machine::{Address, NodeId},
+    machine::{Address, NodeId, Value},
 };
 use std::borrow::Cow;
 
-impl Protocol for Gms3<Token> {
+/// What gms3 can multicast for the properties to read.
+pub trait Payload: Value {
+    /// Which message it is.
+    fn token(&self) -> Token;
+
+    /// The message of scenarios with this name, where scenarios multicast this.
+    #[must_use]
+    fn scripted(_: Token) -> Option<Self> {
+        None
+    }
+}
+
+impl Payload for Token {
+    fn token(&self) -> Token {
+        *self
+    }
+
+    fn scripted(token: Token) -> Option<Self> {
+        Some(token)
+    }
+}
+
+/// No scenario multicasts texts. The index is that of one life: which one, a token does not say.
+impl Payload for Multicast {
+    fn token(&self) -> Token {
+        let index = u32::try_from(self.index).unwrap_or(u32::MAX);
+        Token { sender: self.from.node, index }
+    }
+}
+
+impl<T: Payload> Protocol for Gms3<T> {
     fn name(&self) -> Cow<'static, str> {
         "gms3".into()
     }
@@ -36,8 +67,8 @@ impl Protocol for Gms3<Token> {
         true
     }
 
-    fn command(&self, sender: NodeId, index: u32) -> Option<Command<Token>> {
-        Some(Command::Mcast(Token { sender, index }))
+    fn command(&self, sender: NodeId, index: u32) -> Option<Command<T>> {
+        T::scripted(Token { sender, index }).map(Command::Mcast)
     }
 
     fn joined(&self, size: u16) -> Option<Vec<Node<Self>>> {
@@ -69,7 +100,7 @@ impl Protocol for Gms3<Token> {
         Some((0..size).map(member).collect())
     }
 
-    fn standing(&self, state: &State<Token>) -> Standing {
+    fn standing(&self, state: &State<T>) -> Standing {
         match state {
             State::Joining(_) => Standing::Outsider,
             State::Leader(_) => Standing::Leading,
@@ -77,7 +108,7 @@ impl Protocol for Gms3<Token> {
         }
     }
 
-    fn notion(&self, observation: &Observation<Token>) -> Notion {
+    fn notion(&self, observation: &Observation<T>) -> Notion {
         match observation {
             Observation::Joined => Notion::Joined,
             Observation::Installed(view) => Notion::Installed(View {
@@ -86,7 +117,7 @@ impl Protocol for Gms3<Token> {
                 followers: view.followers.iter().copied().collect(),
             }),
             Observation::Delivered { number, message } => {
-                Notion::Delivered { number: *number, message: *message }
+                Notion::Delivered { number: *number, message: message.token() }
             }
             Observation::Error(_) => Notion::Failed,
         }

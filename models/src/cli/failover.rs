@@ -1,0 +1,267 @@
+//! `interrex failover`.
+
+use super::{BAD, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, styled, table};
+use clap::ValueEnum;
+use comfy_table::{Cell, CellAlignment};
+use indicatif::ProgressBar;
+use interrex::machine::NodeId;
+use interrex_models::{
+    failover::{Group, How, Return, Takeover},
+    processes::{Cluster, Plan, Trouble},
+    registry::Known,
+};
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// Kill the leader of a real cluster on this machine, and see who takes over
+///
+/// It starts the nodes, as `interrex node` would, waits until they are one group and writes
+/// something. Then the leader is killed. How long it takes is counted, at each survivor, from just
+/// before that until it has recognised the next leader.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::exit_codes! {
+    "0    each time there was one new leader, and all agreed"
+    "1    they did not, or a node did not come up"
+    "2    bad usage"
+})]
+pub(super) struct Failover {
+    /// The protocol: `gms3`, `gen_leader` or another one that `interrex list` shows
+    #[arg(long, value_name = "NAME", default_value = "gen_leader")]
+    protocol: Known,
+    /// How many nodes; all of them may lead
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=100))]
+    nodes: u16,
+    /// How many times; who was killed comes back each time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// What becomes of the leader
+    #[arg(long, value_enum, default_value_t = How::Kill)]
+    how: How,
+    /// How long a node may be silent, in milliseconds, before it is taken for dead
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+    timeout: u64,
+    /// Keep the logs of the nodes, for `interrex validate`, and what they stored, in this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// How to answer: for people, what happens, or for many rounds how long it took; for programs, an
+    /// object a round
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What has become of a round.
+struct Round {
+    takeover: Takeover,
+    /// What is not as it should be.
+    complaint: Option<String>,
+    back: Return,
+}
+
+impl Failover {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let program = std::env::current_exe()
+            .map_err(|error| Failure::Ended(format!("where is this program? {error}")))?;
+        let plan = Plan {
+            timeout: Duration::from_millis(self.timeout),
+            keep: self.keep.clone(),
+            ..Plan::new(program, self.protocol, self.nodes)
+        };
+        let cluster = Cluster::new(plan).map_err(|trouble| Failure::Usage(trouble.to_string()))?;
+        let mut out = anstream::stdout().lock();
+        let mut say = |line: String| match (self.rounds, self.format) {
+            (1, Format::Text) => writeln!(out, "{line}").and_then(|()| out.flush()),
+            _ => Ok(()),
+        };
+        say(styled(
+            STRONG,
+            format!("{} nodes of {} on this machine", self.nodes, self.protocol.name()),
+        ))?;
+        let mut group = Group::of(cluster)?;
+        let progress = self.progress();
+        let mut rounds = vec![];
+        for number in 1..=self.rounds {
+            let round = self.round(&mut group, number, &mut say)?;
+            if self.format == Format::Json {
+                self.report(number, &round)?;
+            }
+            rounds.push(round);
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        drop(group);
+        if self.format == Format::Text {
+            self.conclude(&rounds)?;
+        }
+        let good = rounds.iter().all(|round| round.complaint.is_none());
+        Ok(if good { Exit::AsExpected } else { Exit::Differs })
+    }
+
+    fn round(
+        &self,
+        group: &mut Group,
+        number: u32,
+        say: &mut impl FnMut(String) -> io::Result<()>,
+    ) -> Result<Round, Failure> {
+        let patience = Duration::from_secs(10);
+        let leader = group.agree(patience)?;
+        say(format!("  {leader} leads, and all agree"))?;
+        let (key, value) = (format!("round-{number}"), format!("led-by-{leader}"));
+        let writer = group.write(leader, &key, &value)?;
+        let gms3 = self.protocol == Known::Gms3;
+        let did = if gms3 { "multicasts" } else { "puts" };
+        say(format!("  {writer} {did} `{key} {value}`, and all have it"))?;
+        let what = match self.how {
+            How::Kill => "kill -9",
+            How::Stop => "kill -STOP",
+        };
+        say(format!("  {} {leader}", styled(STRONG, what)))?;
+        let takeover = group.fail(leader, self.how)?;
+        for line in told(&takeover) {
+            say(line)?;
+        }
+        let new = takeover.leader();
+        let mut complaint =
+            (takeover.ended.first()).map(|node| format!("{node} was ended by its protocol"));
+        complaint = complaint.or_else(|| {
+            new.is_none().then(|| "not everybody has one and the same new leader".into())
+        });
+        if self.how == How::Kill {
+            match group.have_all(patience) {
+                Ok(()) if gms3 => say("  another multicast reaches all survivors".into())?,
+                Ok(()) => say("  all survivors have what was written".into())?,
+                Err(trouble) => complaint = complaint.or(Some(trouble.to_string())),
+            }
+        }
+        let contact = new.or(takeover.took().keys().next().copied()).unwrap_or(leader);
+        let back = group.heal(leader, contact, self.how)?;
+        say(format!("  {}", returned(leader, &back)))?;
+        if let Err(trouble) = group.have_all(patience) {
+            complaint = complaint.or(Some(trouble.to_string()));
+        }
+        Ok(Round { takeover, complaint, back })
+    }
+
+    fn progress(&self) -> ProgressBar {
+        if self.rounds == 1 { ProgressBar::hidden() } else { ProgressBar::new(self.rounds.into()) }
+    }
+
+    fn report(&self, number: u32, round: &Round) -> io::Result<()> {
+        let Round { takeover, complaint, back } = round;
+        let line = json!({
+            "round": number,
+            "protocol": self.protocol.name(),
+            "nodes": self.nodes,
+            "how": self.how.to_possible_value().map(|how| how.get_name().to_owned()),
+            "victim": takeover.victim,
+            "leader": takeover.leader(),
+            "took_us": takeover.took(),
+            "went_astray": matches!(back, Return::Astray(_)),
+            "complaint": complaint,
+        });
+        let mut out = anstream::stdout().lock();
+        writeln!(out, "{line}").and_then(|()| out.flush())
+    }
+
+    fn conclude(&self, rounds: &[Round]) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        if self.rounds > 1 {
+            let what = format!(
+                "{} rounds, {} nodes of {}",
+                rounds.len(),
+                self.nodes,
+                self.protocol.name()
+            );
+            writeln!(out, "{}", styled(STRONG, what))?;
+            writeln!(out, "{}", times(rounds).trim_fmt())?;
+        }
+        for (number, round) in (1..).zip(rounds) {
+            if let Some(complaint) = &round.complaint {
+                writeln!(out, "  {} {complaint}", styled(BAD, format!("round {number}:")))?;
+            }
+        }
+        if let Some(folder) = &self.keep {
+            writeln!(out, "  what the nodes logged is in {}", super::shown(folder))?;
+        }
+        let bad = rounds.iter().filter(|round| round.complaint.is_some()).count();
+        let astray = rounds.iter().filter(|round| matches!(round.back, Return::Astray(_))).count();
+        let (style, conclusion) = match (bad, astray, self.rounds) {
+            (0, 0, 1) => (GOOD, "one new leader, and all agree".into()),
+            (0, 0, _) => (GOOD, "one new leader each time, and all agreed".into()),
+            (0, astray, all) => {
+                let not = format!("the old one did not see it {astray} times of {all}");
+                (DOUBTFUL, format!("one new leader, and all others agreed; {not}"))
+            }
+            (bad, _, all) => (BAD, format!("{bad} of {all} went wrong")),
+        };
+        writeln!(out, "{}", styled(style, conclusion))
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Ended(trouble.to_string())
+    }
+}
+
+/// What the survivors did, in the order of time.
+fn told(takeover: &Takeover) -> Vec<String> {
+    let mut told: Vec<(u64, NodeId, NodeId)> = (takeover.recognised.iter())
+        .flat_map(|(survivor, leaders)| {
+            leaders.iter().map(|(leader, after)| (*after, *survivor, *leader))
+        })
+        .collect();
+    told.sort_unstable();
+    let line = |(after, survivor, leader)| {
+        let does = if survivor == leader {
+            format!("{survivor} leads")
+        } else {
+            format!("{survivor} follows {leader}")
+        };
+        format!("  after {:>8} ms  {does}", milliseconds(after))
+    };
+    told.into_iter().map(line).collect()
+}
+
+fn returned(victim: NodeId, back: &Return) -> String {
+    match back {
+        Return::Anew => format!("{victim} is back, and all agree"),
+        Return::WentOn => format!("{victim} goes on, and all agree"),
+        Return::Astray(Some(leader)) if *leader == victim => {
+            format!(
+                "{victim} goes on and still leads: two leaders. Shut down and started anew, it follows"
+            )
+        }
+        Return::Astray(_) => {
+            format!(
+                "{victim} goes on and finds no way back. Shut down and started anew, it follows"
+            )
+        }
+    }
+}
+
+/// How long it took the first survivor, and all of them.
+fn times(rounds: &[Round]) -> comfy_table::Table {
+    let took: Vec<_> = rounds.iter().map(|round| round.takeover.took()).collect();
+    let first = took.iter().filter_map(|took| took.values().min().copied()).collect();
+    let all = took.iter().filter_map(|took| took.values().max().copied()).collect();
+    let mut table = table();
+    let number = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
+    let header = ["min", "median", "max"].map(number);
+    table.set_header([vec![Cell::new("  milliseconds until")], header.to_vec()].concat());
+    for (what, mut times) in [("  the first survivor has it", first), ("  all have it", all)] {
+        let times: &mut Vec<u64> = &mut times;
+        times.sort_unstable();
+        let [min, median, max] = [0, times.len() / 2, times.len().saturating_sub(1)]
+            .map(|at| times.get(at).map_or_else(|| "-".into(), |time| milliseconds(*time)));
+        table.add_row([Cell::new(what), number(&min), number(&median), number(&max)]);
+    }
+    table
+}
+
+fn milliseconds(micros: u64) -> String {
+    format!("{}.{}", micros / 1000, micros % 1000 / 100)
+}

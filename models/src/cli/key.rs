@@ -1,0 +1,38 @@
+//! `interrex key`.
+
+use super::{Exit, Failure, STRONG, shown, styled};
+use interrex::runtime::ClusterKey;
+use std::{io::Write, path::PathBuf};
+
+/// Make a key for a cluster
+///
+/// Whoever has the key may join, and nobody else can read what the nodes say to each other. The file is readable
+/// for its owner only. One that is there already is not overwritten.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::exit_codes! {
+    "0    the file is made"
+    "2    it cannot be made, or is there already"
+})]
+pub(super) struct Key {
+    /// The file to make
+    file: PathBuf,
+}
+
+impl Key {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let key = ClusterKey::generate().map_err(|error| Failure::Usage(error.to_string()))?;
+        key.write_new(&self.file).map_err(|error| Failure::Usage(error.to_string()))?;
+        let mut out = anstream::stdout().lock();
+        let file = shown(&self.file);
+        writeln!(out, "{} is the key of a cluster", styled(STRONG, &file))?;
+        writeln!(
+            out,
+            "  copy it to the host of each node, over a channel that nobody reads along"
+        )?;
+        writeln!(
+            out,
+            "  then: interrex node --key-file {file} --id n0 --peers n0=…,n1=… --protocol gen_leader"
+        )?;
+        Ok(Exit::AsExpected)
+    }
+}

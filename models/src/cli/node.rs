@@ -1,0 +1,228 @@
+//! `interrex node`.
+
+mod input;
+mod output;
+mod serve;
+
+use super::{Exit, Failure, Format};
+use interrex::{
+    gen_leader::Roster,
+    machine::NodeId,
+    runtime::{ClusterKey, Config, Ending, Heartbeats},
+};
+use interrex_models::{cluster, line::Said, registry::Known, with_machine};
+use output::Output;
+use serve::{Desk, Serve};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// Run one node of a cluster, over TCP
+///
+/// It takes commands from standard input, one a line; `help` says which. Answers and whatever
+/// happens are lines on standard output. When standard input ends, the node goes on: end it with
+/// `quit` or a signal.
+///
+///   interrex key cluster.key
+///   interrex node --id n0 --peers n0=127.0.0.1:7000,n1=127.0.0.1:7001 --key-file cluster.key \
+///       --protocol gen_leader
+#[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "it is the text of --help")]
+#[command(verbatim_doc_comment, after_help = super::exit_codes! {
+    "0    shut down: by `quit`, by a signal, or by the end of its input with --until-eof"
+    "1    it did not come up, has failed, or its protocol has ended it"
+    "2    bad usage, or a bad key"
+})]
+pub(super) struct Node {
+    /// Which node it is: n0, n1, …
+    #[arg(long, value_name = "NODE")]
+    id: NodeId,
+    /// Where to listen [default: where the others expect it, by --peers]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_place)]
+    listen: Option<String>,
+    /// All nodes of the cluster, this one too, and where they listen; the same at every node
+    #[arg(long, required = true, value_name = "NODE=HOST:PORT,…", value_delimiter = ',', value_parser = parse_peer)]
+    peers: Vec<(NodeId, String)>,
+    /// The key of the cluster, as `interrex key` makes one
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
+    /// The folder of what survives a crash, for this node only; without one, nothing does
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The protocol: `gms3`, `gen_leader` or another one that `interrex list` shows
+    #[arg(long, value_name = "NAME")]
+    protocol: Known,
+    /// gen_leader: this node only follows and never leads; the same ones at every node
+    #[arg(long, value_name = "NODE")]
+    worker: Vec<NodeId>,
+    /// gms3: join the group of this node; without it, found a group
+    #[arg(long, value_name = "NODE")]
+    contact: Option<NodeId>,
+    /// Append events and effects to this file, for `interrex validate`
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// How long a node may be silent, in milliseconds, before it is taken for dead
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+    timeout: u64,
+    /// How long to wait, in milliseconds, for the answer to a put, get, delete or dump
+    #[arg(long, value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    patience: u64,
+    /// What the lines look like; those for programs say when it happened, too
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Shut down when standard input ends: so a node does not outlive the program that has started it
+    #[arg(long)]
+    until_eof: bool,
+    /// Tell more on standard error, up to three times [default: warnings, or what RUST_LOG says]
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// Who takes part: the same at every node.
+#[derive(Clone, Debug)]
+struct Members {
+    /// Those who may lead, by priority.
+    candidates: Vec<NodeId>,
+    /// Those who only follow.
+    workers: Vec<NodeId>,
+}
+
+impl Members {
+    fn roster(&self) -> Roster {
+        Roster::of(self.candidates.iter().copied(), self.workers.iter().copied())
+    }
+}
+
+impl Node {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let peers = self.peers()?;
+        let members = self.members(&peers)?;
+        let config = self.config(&peers, &members.roster())?;
+        self.tell_what_happens()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::Ended(format!("no runtime: {error}")))?;
+        runtime.block_on(self.serve(config, &members))
+    }
+
+    async fn serve(&self, config: Config, members: &Members) -> Result<Exit, Failure> {
+        let output = Output::open(self.format);
+        let desk = Desk {
+            output: &output,
+            protocol: self.protocol,
+            members,
+            patience: Duration::from_millis(self.patience),
+            until_eof: self.until_eof,
+        };
+        let served = with_machine!(self.protocol, &members.roster(), machine => machine.serve(config, desk).await);
+        let ended = match &served {
+            Ok(Ending::Stopped(reason)) => Some(Some(reason.to_string())),
+            Ok(Ending::ShutDown) => Some(None),
+            Err(_) => None,
+        };
+        if let Some(stopped) = ended {
+            // If nobody listens, that is the failure.
+            let _ = output.say(None, Said::Ended { stopped }).await;
+        }
+        output.close().await?;
+        match served? {
+            Ending::ShutDown => Ok(Exit::AsExpected),
+            Ending::Stopped(reason) => {
+                let me = self.id;
+                Err(Failure::Ended(format!("{me}: the protocol has ended this node: {reason}")))
+            }
+        }
+    }
+
+    fn config(&self, peers: &BTreeMap<NodeId, String>, roster: &Roster) -> Result<Config, Failure> {
+        let key = ClusterKey::read(&self.key_file)
+            .map_err(|error| Failure::Usage(format!("{error} (`interrex key` makes one)")))?;
+        let listen = self.listen.as_ref().unwrap_or(&peers[&self.id]);
+        let protocol = self.protocol.name();
+        let roster = (self.protocol != Known::Gms3).then_some(roster);
+        Ok(Config {
+            configuration: cluster::configuration(roster),
+            contact: self.contact,
+            data: self.data_dir.clone(),
+            log: self.log.clone(),
+            heartbeats: Heartbeats::with_timeout(Duration::from_millis(self.timeout)),
+            ..Config::new(self.id, listen, peers.clone(), key, protocol)
+        })
+    }
+
+    fn peers(&self) -> Result<BTreeMap<NodeId, String>, Failure> {
+        let mut peers = BTreeMap::new();
+        for (node, place) in &self.peers {
+            if peers.insert(*node, place.clone()).is_some() {
+                return Err(Failure::Usage(format!("--peers names {node} twice")));
+            }
+        }
+        if !peers.contains_key(&self.id) {
+            let message =
+                format!("{} is not in --peers: all nodes are listed, this one too", self.id);
+            return Err(Failure::Usage(message));
+        }
+        Ok(peers)
+    }
+
+    /// Candidates by number, then workers; what does not fit the protocol is refused.
+    fn members(&self, peers: &BTreeMap<NodeId, String>) -> Result<Members, Failure> {
+        let gms3 = self.protocol == Known::Gms3;
+        let refused = match self.contact {
+            Some(contact) if !gms3 => {
+                Some(format!("--contact {contact}: only gms3 joins through somebody"))
+            }
+            Some(contact) if contact == self.id => {
+                Some(format!("--contact {contact}: a node does not join through itself"))
+            }
+            Some(contact) if !peers.contains_key(&contact) => {
+                Some(format!("--contact {contact} is not in --peers"))
+            }
+            _ if gms3 && !self.worker.is_empty() => {
+                Some("gms3 has no workers: leave out --worker".into())
+            }
+            _ => (self.worker.iter().find(|worker| !peers.contains_key(worker)))
+                .map(|worker| format!("--worker {worker} is not in --peers")),
+        };
+        if let Some(message) = refused {
+            return Err(Failure::Usage(message));
+        }
+        let (workers, candidates): (Vec<_>, Vec<_>) =
+            peers.keys().partition(|node| self.worker.contains(node));
+        if candidates.is_empty() {
+            return Err(Failure::Usage("all nodes are workers: nobody could ever lead".into()));
+        }
+        Ok(Members { candidates, workers })
+    }
+
+    fn tell_what_happens(&self) -> Result<(), Failure> {
+        let level = [LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE]
+            [usize::from(self.verbose.min(3))];
+        let filter = EnvFilter::builder().with_default_directive(level.into());
+        let filter = if self.verbose == 0 {
+            filter.try_from_env().or_else(|error| {
+                match std::env::var_os(EnvFilter::DEFAULT_ENV) {
+                    Some(_) => Err(Failure::Usage(format!("RUST_LOG: {error}"))),
+                    None => Ok(EnvFilter::default().add_directive(level.into())),
+                }
+            })?
+        } else {
+            filter.parse_lossy("")
+        };
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        Ok(())
+    }
+}
+
+fn parse_peer(text: &str) -> Result<(NodeId, String), String> {
+    let (node, place) =
+        text.split_once('=').ok_or("expected NODE=HOST:PORT, as in n1=127.0.0.1:7001")?;
+    let node = node.parse().map_err(|error| format!("{error}"))?;
+    Ok((node, parse_place(place)?))
+}
+
+fn parse_place(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return Err(format!("`{text}` is not HOST:PORT, as in 127.0.0.1:7000"));
+    }
+    Ok(text.into())
+}

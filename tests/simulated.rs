@@ -1,0 +1,407 @@
+//! The adapter in a simulated network: delays, silence, partitions, crashes and restarts, one seed after the other. The
+//! logs of every run are validated.
+//!
+//! Network and time are simulated, and nothing else: the nodes are those that run for real, keys and all. A seed says
+//! everything that happens.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed; it says what it has seen"
+)]
+
+use fastrand::Rng;
+use interrex::{
+    gen_leader::{Command, Election, GenLeader, Roster, dictionary::Request},
+    gms3,
+    machine::{Address, Machine, NodeId, Value},
+    runtime::{ClusterKey, Config, Heartbeats, Node, Opened, Storage, StorageError, Transport},
+};
+use interrex_models::{
+    cluster::{self, Multicast, Texts},
+    property::{BOUNDED_IDS, Property},
+    registry::Known,
+    scenario::{Expected, Scenario},
+    validate::{Carry, Validation, Verdict, validate},
+    with_machine,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::SocketAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::tempdir;
+use tokio::time::interval;
+use turmoil::{
+    Sim,
+    net::{TcpListener, TcpStream},
+};
+
+const NODES: u16 = 3;
+/// How many runs of each kind.
+const SEEDS: u64 = 30;
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The sockets of the simulation.
+struct Simulated;
+
+impl Transport for Simulated {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+
+    async fn listen(&self, at: &str) -> io::Result<TcpListener> {
+        TcpListener::bind(at).await
+    }
+
+    fn address(listener: &TcpListener) -> io::Result<SocketAddr> {
+        listener.local_addr()
+    }
+
+    async fn accept(listener: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        listener.accept().await
+    }
+
+    async fn connect(&self, to: &str) -> io::Result<TcpStream> {
+        TcpStream::connect(to).await
+    }
+}
+
+/// A disk that survives crashes of its host.
+#[derive(Clone)]
+struct Disk<Stable>(Arc<Mutex<(u32, Option<Stable>)>>);
+
+impl<Stable: Value> Storage<Stable> for Disk<Stable> {
+    fn open(&mut self, _: NodeId) -> Result<Opened<Stable>, StorageError> {
+        let mut kept = self.0.lock().unwrap();
+        let life = kept.0;
+        kept.0 += 1;
+        Ok(Opened { life, stable: kept.1.clone() })
+    }
+
+    fn persist(&mut self, stable: &Stable) -> Result<(), StorageError> {
+        self.0.lock().unwrap().1 = Some(stable.clone());
+        Ok(())
+    }
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Faults {
+    /// Nodes crash and come back.
+    Crashes,
+    /// Pairs of nodes cannot reach each other, for shorter or longer than detectors are patient.
+    Cuts,
+    /// Both.
+    Both,
+}
+
+/// What the hosts and the one who plays with them share.
+#[derive(Clone, Default)]
+struct Stage {
+    /// Whom newcomers join through.
+    contact: Arc<Mutex<Option<NodeId>>>,
+    /// Whether clients ask for anything.
+    busy: Arc<Mutex<bool>>,
+}
+
+fn name(node: NodeId) -> String {
+    node.to_string()
+}
+
+fn config(node: NodeId, known: Known, stage: &Stage, folder: &Path) -> Config {
+    let peers = (0..NODES).map(|peer| (NodeId(peer), format!("{}:7000", name(NodeId(peer)))));
+    // Keys are as random as they are; nothing depends on them.
+    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".parse::<ClusterKey>().unwrap();
+    let mut config = Config::new(node, "0.0.0.0:7000", peers, key, known.name());
+    config.log = Some(log(folder, node));
+    if known == Known::Gms3 {
+        config.contact = *stage.contact.lock().unwrap();
+    } else {
+        config.configuration = cluster::configuration(Some(&Roster::new(NODES, 0)));
+    }
+    config
+}
+
+fn log(folder: &Path, node: NodeId) -> PathBuf {
+    folder.join(format!("{node}.log"))
+}
+
+/// A program with a node, and a client who asks for something now and then.
+async fn program<M: Asks + Send + Sync + 'static>(
+    machine: M,
+    config: Config,
+    disk: Disk<M::Stable>,
+    busy: Arc<Mutex<bool>>,
+) -> turmoil::Result {
+    let detector = Heartbeats::with_timeout(TIMEOUT);
+    // A newcomer whose contact is not there tries again when it is started again.
+    let Ok(mut node) = Node::spawn_with(machine, config, Simulated, detector, disk).await else {
+        return Ok(());
+    };
+    let (me, commands) = (node.me(), node.commands().clone());
+    let mut asked = 0;
+    let mut pause = interval(Duration::from_millis(7));
+    loop {
+        tokio::select! {
+            observation = node.observation() => if observation.is_none() { return Ok(()) },
+            _ = pause.tick() => {
+                if *busy.lock().unwrap() && commands.try_send(M::ask(me, asked)).is_ok() {
+                    asked += 1;
+                }
+            }
+        }
+    }
+}
+
+/// A run, and who takes part in it.
+struct Play<'a> {
+    sim: Sim<'a>,
+    stage: Stage,
+    chance: Rng,
+    /// Those who have ever come up.
+    begun: Vec<NodeId>,
+    /// The pairs that cannot reach each other, and whether what they send is lost.
+    cuts: Vec<(NodeId, NodeId, bool)>,
+}
+
+impl<'a> Play<'a> {
+    /// All nodes come up, one after the other.
+    fn begin<M: Asks + Clone + Send + Sync + 'static>(
+        known: Known,
+        machine: &'a M,
+        seed: u64,
+        folder: &'a Path,
+    ) -> Self {
+        fastrand::seed(seed);
+        let sim = turmoil::Builder::new()
+            .rng_seed(seed)
+            .simulation_duration(Duration::from_mins(10))
+            .max_message_latency(Duration::from_millis(20))
+            .build();
+        let (stage, chance) = (Stage::default(), Rng::with_seed(seed));
+        let mut play = Self { sim, stage, chance, begun: vec![], cuts: vec![] };
+        for node in nodes() {
+            let disk = Disk(Arc::default());
+            let stage = play.stage.clone();
+            play.sim.host(name(node), move || {
+                let (config, busy) = (config(node, known, &stage, folder), &stage.busy);
+                program(machine.clone(), config, disk.clone(), Arc::clone(busy))
+            });
+            play.begun.push(node);
+            play.run(200);
+            play.find_contact();
+        }
+        play
+    }
+
+    fn run(&mut self, milliseconds: u64) {
+        let until = self.sim.elapsed() + Duration::from_millis(milliseconds);
+        while self.sim.elapsed() < until {
+            self.sim.step().unwrap();
+        }
+    }
+
+    fn running(&mut self) -> Vec<NodeId> {
+        let begun = self.begun.iter().copied();
+        begun.filter(|node| self.sim.is_host_running(name(*node))).collect()
+    }
+
+    /// Newcomers join through somebody who is there.
+    fn find_contact(&mut self) {
+        let running = self.running();
+        *self.stage.contact.lock().unwrap() = self.chance.choice(running);
+    }
+
+    /// Asks for things, and lets things go wrong; then lets everybody come to rest.
+    fn go_on(mut self, faults: Faults) {
+        *self.stage.busy.lock().unwrap() = true;
+        for _ in 0..30 {
+            let pause = self.chance.u64(10..400);
+            self.run(pause);
+            let cuts = faults == Faults::Cuts || faults == Faults::Both && self.chance.bool();
+            if cuts { self.cut_or_heal() } else { self.crash_or_restart() }
+        }
+        *self.stage.busy.lock().unwrap() = false;
+        while !self.cuts.is_empty() {
+            self.heal();
+        }
+        for _ in 0..10 {
+            self.run(1500);
+            self.restart();
+        }
+        self.run(3000);
+    }
+
+    /// Somebody stays: a group of nobody cannot be joined.
+    fn crash_or_restart(&mut self) {
+        let running = self.running();
+        if running.len() > 1 && self.chance.bool() {
+            let victim = self.chance.choice(running).unwrap();
+            self.sim.crash(name(victim));
+            self.find_contact();
+        } else {
+            self.restart();
+        }
+    }
+
+    fn restart(&mut self) {
+        let running = self.running();
+        let down: Vec<_> = nodes().filter(|node| !running.contains(node)).collect();
+        if let (Some(node), false) = (self.chance.choice(down), running.is_empty()) {
+            self.find_contact();
+            self.sim.bounce(name(node));
+        }
+    }
+
+    /// What is sent across is lost, or late.
+    fn cut_or_heal(&mut self) {
+        if !self.cuts.is_empty() && self.chance.bool() {
+            return self.heal();
+        }
+        let pairs = nodes().flat_map(|p| nodes().map(move |q| (p, q)));
+        let pairs: Vec<_> = pairs.filter(|(p, q)| p < q).collect();
+        let (p, q) = self.chance.choice(pairs).unwrap();
+        if self.cuts.iter().any(|(a, b, _)| (*a, *b) == (p, q)) {
+            return;
+        }
+        let lost = self.chance.bool();
+        if lost {
+            self.sim.partition(name(p), name(q));
+        } else {
+            self.sim.hold(name(p), name(q));
+        }
+        self.cuts.push((p, q, lost));
+    }
+
+    fn heal(&mut self) {
+        let Some((p, q, lost)) = self.cuts.pop() else { return };
+        if lost {
+            self.sim.repair(name(p), name(q));
+        } else {
+            self.sim.release(name(p), name(q));
+        }
+    }
+}
+
+fn nodes() -> impl Iterator<Item = NodeId> {
+    (0..NODES).map(NodeId)
+}
+
+/// A run, and what its logs say. Everything that is violated is foreseen by the matrix.
+fn play(known: Known, faults: Faults, seed: u64) -> Validation {
+    let folder = tempdir().unwrap();
+    let roster = Roster::new(NODES, 0);
+    with_machine!(known, &roster, machine => {
+        Play::begin(known, &machine, seed, folder.path()).go_on(faults);
+    });
+    let logs: Vec<_> = nodes().map(|node| log(folder.path(), node)).collect();
+    let validation = validate(&logs, Carry::Nothing).unwrap();
+    let foreseen = foreseen(known, faults);
+    let unforeseen = violated(&validation).any(|name| !foreseen.contains(&name));
+    let disagree = !validation.differences.is_empty() || !validation.contradictions.is_empty();
+    if unforeseen || disagree {
+        let kept = folder.keep();
+        panic!("{known:?}, {faults:?}, seed {seed}, logs in {}: {validation:#?}", kept.display());
+    }
+    validation
+}
+
+fn violated(validation: &Validation) -> impl Iterator<Item = &'static str> {
+    let verdicts = validation.verdicts.iter();
+    verdicts.filter(|(_, verdict)| matches!(verdict, Verdict::Violated { .. })).map(|it| it.0.name)
+}
+
+/// What the matrix says is violated where such things go wrong. A link that was cut is to the world of the harness a
+/// detector that errs, messages that are lost, and a partition.
+fn foreseen(known: Known, faults: Faults) -> BTreeSet<&'static str> {
+    let crashes = ["crash-stop", "crash-recovery"].as_slice();
+    let cuts = ["suspicious", "partition", "lossy"].as_slice();
+    let classes = match faults {
+        Faults::Crashes => vec![crashes],
+        Faults::Cuts => vec![cuts],
+        Faults::Both => vec![crashes, cuts, &["everything"]],
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(&*known.name());
+    let scenarios = classes.into_iter().flatten().map(|class| {
+        Scenario::read(&folder.join(format!("{class}.toml")), class).expect("a cell of the matrix")
+    });
+    // Where ids are bounded in the search, it does not say that they are.
+    let foreseen = |(property, expected): (&'static Property, _), bounded| {
+        let violated = matches!(expected, Some(Expected::Violated(_)));
+        (violated || bounded && property.name == BOUNDED_IDS.name).then_some(property.name)
+    };
+    let of_scenario = |scenario: Scenario| {
+        let bounded = scenario.environment.bound.is_some();
+        scenario.properties.into_iter().filter_map(move |it| foreseen(it, bounded))
+    };
+    scenarios.flat_map(of_scenario).collect()
+}
+
+/// What clients ask for.
+trait Asks: Machine {
+    fn ask(me: Address, asked: u64) -> Self::Command;
+}
+
+impl Asks for gms3::Gms3<Multicast> {
+    fn ask(me: Address, index: u64) -> gms3::Command<Multicast> {
+        gms3::Command::Mcast(Multicast { from: me, index, text: "hello".into() })
+    }
+}
+
+impl<E: Election> Asks for GenLeader<E, Texts> {
+    fn ask(me: Address, tag: u64) -> Command<Request<String, String>> {
+        let request = Request::Store(format!("key {}", tag % 5), format!("{tag} of {me}"));
+        Command::LeaderCall { tag, request, timeout: Some(Duration::from_secs(5)) }
+    }
+}
+
+const ALL: [Known; 4] = [Known::Gms3, Known::GenLeader, Known::GenLeader2007, Known::GenLeader1_0];
+
+fn play_all(known: Known, faults: Faults, seeds: Range<u64>) {
+    let mut seen = BTreeMap::<_, u64>::new();
+    let (mut lives, mut steps) = (0, 0);
+    for seed in seeds.clone() {
+        let validation = play(known, faults, seed);
+        lives += validation.logs.iter().map(|log| log.lives).sum::<usize>();
+        steps += validation.logs.iter().map(|log| log.steps).sum::<usize>();
+        for name in violated(&validation) {
+            *seen.entry(name).or_default() += 1;
+        }
+    }
+    println!("{known:?}, {faults:?}, {seeds:?}: {lives} lives, {steps} steps; violated {seen:?}");
+}
+
+#[test]
+fn what_goes_wrong_where_nodes_crash_is_foreseen() {
+    for known in ALL {
+        play_all(known, Faults::Crashes, 0..SEEDS);
+    }
+}
+
+#[test]
+fn what_goes_wrong_where_links_are_cut_is_foreseen() {
+    for known in ALL {
+        play_all(known, Faults::Cuts, 0..SEEDS);
+    }
+}
+
+#[test]
+fn what_goes_wrong_where_both_happens_is_foreseen() {
+    for known in ALL {
+        play_all(known, Faults::Both, 0..SEEDS);
+    }
+}
+
+#[test]
+#[ignore = "nightly: minutes"]
+fn what_goes_wrong_in_many_more_runs_is_foreseen() {
+    for faults in [Faults::Crashes, Faults::Cuts, Faults::Both] {
+        for known in ALL {
+            play_all(known, faults, SEEDS..10 * SEEDS);
+        }
+    }
+}

@@ -1,0 +1,968 @@
+//! Logs of real nodes: the machine is run over them, they are joined and judged, and what violates a property is
+//! carried over into the harness.
+//!
+//! The logs are written by a small cluster inside the test: like a real one, but everything happens when it is told to.
+
+use assert_cmd::Command;
+use interrex::{
+    gen_leader::{self, Roster, dictionary::Request},
+    gms3,
+    machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer},
+    runtime::{End, Entry, EntryOf, FORMAT, Start, Step},
+};
+use interrex_models::{
+    cluster::{self, Multicast},
+    registry::Known,
+    replay::{Mode, Outcome, replay},
+    shrink::shrink,
+    trace::Trace,
+    validate::{Carried, Carry, Validation, Verdict, validate},
+    with_protocol,
+    world::Rules,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// Nodes that run and write logs.
+struct Nodes<M: Machine> {
+    machine: M,
+    protocol: &'static str,
+    configuration: String,
+    folder: TempDir,
+    now: u64,
+    /// How much time passes between two steps, and how much the clock of each node is ahead of that of the one before:
+    /// in microseconds.
+    clocks: (u64, u64),
+    /// What is sent to a node that is not up, and who watches it, waits until it comes up.
+    waits: bool,
+    waiting: Vec<(NodeId, Waiting<M>)>,
+    up: BTreeMap<NodeId, Node<M>>,
+    links: BTreeMap<(NodeId, NodeId), VecDeque<Parcel<M>>>,
+    stable: BTreeMap<NodeId, M::Stable>,
+    lives: BTreeMap<NodeId, u32>,
+    logs: BTreeMap<NodeId, String>,
+}
+
+struct Node<M: Machine> {
+    me: Address,
+    state: M::State,
+    step: u64,
+    monitors: BTreeSet<Peer>,
+    timers: BTreeSet<M::Timer>,
+}
+
+/// What waits until a node comes up.
+enum Waiting<M: Machine> {
+    Parcel(NodeId, Parcel<M>),
+    Monitor(Peer),
+}
+
+/// What is on a link.
+enum Parcel<M: Machine> {
+    Message { from: Address, sent: u64, message: M::Message },
+    Down(Peer),
+}
+
+/// The first life of a node that came up long after 2020.
+const FIRST_LIFE: u32 = 185_000_000;
+
+impl<M: Machine> Nodes<M> {
+    fn new(machine: M, protocol: &'static str, configuration: String) -> Self {
+        Self {
+            machine,
+            protocol,
+            configuration,
+            folder: TempDir::new().expect("a folder"),
+            now: 1_700_000_000_000_000,
+            clocks: (10_000, 0),
+            waits: false,
+            waiting: vec![],
+            up: BTreeMap::new(),
+            links: BTreeMap::new(),
+            stable: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            logs: BTreeMap::new(),
+        }
+    }
+
+    /// Time passes.
+    fn tick(&mut self, node: NodeId) -> u64 {
+        let (pause, ahead) = self.clocks;
+        self.now += pause;
+        self.now + ahead * u64::from(node.0)
+    }
+
+    fn write(&mut self, node: NodeId, entry: &EntryOf<M>) {
+        let line = serde_json::to_string(entry).expect("JSON");
+        let log = self.logs.entry(node).or_default();
+        if !log.is_empty() && !log.ends_with('\n') {
+            log.push('\n');
+        }
+        log.push_str(&line);
+        log.push('\n');
+    }
+
+    fn start(&mut self, node: NodeId, contact: Option<NodeId>) {
+        let at = self.tick(node);
+        let life = self.lives.get(&node).map_or(FIRST_LIFE + u32::from(node.0), |life| life + 77);
+        self.lives.insert(node, life);
+        let me = Address { node, life };
+        let contact = contact.map(|contact| self.up[&contact].me);
+        let boot = Boot { me, stable: self.stable.get(&node).cloned(), contact };
+        let (state, effects) = self.machine.start(boot.clone());
+        let start = Start {
+            format: FORMAT,
+            at,
+            protocol: self.protocol.into(),
+            configuration: self.configuration.clone(),
+            boot,
+            effects: effects.clone(),
+        };
+        self.write(node, &Entry::Start(start));
+        self.up.insert(
+            node,
+            Node { me, state, step: 0, monitors: BTreeSet::new(), timers: BTreeSet::new() },
+        );
+        self.carry_out(node, effects, None);
+        self.end_waiting(node);
+    }
+
+    /// What waited for a node is done.
+    fn end_waiting(&mut self, node: NodeId) {
+        for (from, waiting) in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Parcel(to, parcel) if to == node => {
+                    self.links.entry((from, to)).or_default().push_back(parcel);
+                }
+                Waiting::Monitor(peer) if peer.node() == node => {
+                    self.up.get_mut(&from).expect("up").monitors.insert(peer);
+                }
+                other => self.waiting.push((from, other)),
+            }
+        }
+    }
+
+    /// A node meets an event; of what it does, all happens, or the first effects before it is killed.
+    fn meet(
+        &mut self,
+        node: NodeId,
+        event: EventOf<M>,
+        sent: Option<u64>,
+        killed_after: Option<usize>,
+    ) {
+        let at = self.tick(node);
+        let it = self.up.get_mut(&node).expect("a node that is up");
+        let (state, effects) = self.machine.step(it.state.clone(), event.clone());
+        it.state = state;
+        it.step += 1;
+        self.write(node, &Entry::Step(Step { at, event, sent, effects: effects.clone() }));
+        self.carry_out(node, effects, killed_after);
+    }
+
+    fn carry_out(&mut self, me: NodeId, effects: Vec<EffectOf<M>>, killed_after: Option<usize>) {
+        let happening = killed_after.unwrap_or(effects.len());
+        for effect in effects.into_iter().take(happening) {
+            let Node { me: from, step, .. } = self.up[&me];
+            match effect {
+                Effect::Send { to, message } if self.is_up(to) => {
+                    let parcel = Parcel::Message { from, sent: step, message };
+                    self.links.entry((me, to.node())).or_default().push_back(parcel);
+                }
+                Effect::Send { to: Peer::Name(to), message } if self.waits => {
+                    let parcel = Parcel::Message { from, sent: step, message };
+                    self.waiting.push((me, Waiting::Parcel(to, parcel)));
+                }
+                Effect::Monitor(peer @ Peer::Name(_)) if self.waits && !self.is_up(peer) => {
+                    self.waiting.push((me, Waiting::Monitor(peer)));
+                }
+                Effect::Monitor(peer) if self.is_up(peer) => {
+                    self.up.get_mut(&me).expect("up").monitors.insert(peer);
+                }
+                Effect::Monitor(peer) => {
+                    self.links.entry((peer.node(), me)).or_default().push_back(Parcel::Down(peer));
+                }
+                Effect::Demonitor(peer) => {
+                    self.up.get_mut(&me).expect("up").monitors.remove(&peer);
+                    let is_it = |waiting: &Waiting<M>| matches!(waiting, Waiting::Monitor(it) if *it == peer);
+                    self.waiting.retain(|(from, waiting)| *from != me || !is_it(waiting));
+                    let link = self.links.entry((peer.node(), me)).or_default();
+                    link.retain(|parcel| !matches!(parcel, Parcel::Down(_)));
+                }
+                Effect::SetTimer { timer, .. } => {
+                    self.up.get_mut(&me).expect("up").timers.insert(timer);
+                }
+                Effect::CancelTimer(timer) => {
+                    self.up.get_mut(&me).expect("up").timers.remove(&timer);
+                }
+                Effect::Persist(stable) => drop(self.stable.insert(me, stable)),
+                Effect::Stop(reason) => {
+                    let end = End { at: self.tick(me), stopped: Some(reason.into()) };
+                    self.write(me, &Entry::End(end));
+                    return self.kill(me);
+                }
+                _ => {}
+            }
+        }
+        if killed_after.is_some() {
+            self.kill(me);
+        }
+    }
+
+    fn is_up(&self, peer: Peer) -> bool {
+        self.up.get(&peer.node()).is_some_and(|it| match peer {
+            Peer::Name(_) => true,
+            Peer::Process(process) => it.me == process,
+        })
+    }
+
+    fn kill(&mut self, node: NodeId) {
+        self.waiting.retain(|(from, _)| *from != node);
+        let gone = self.up.remove(&node).expect("a node that is up").me;
+        for ((_, to), link) in &mut self.links {
+            if *to == node {
+                link.clear();
+            }
+        }
+        for (watcher, it) in &mut self.up {
+            for peer in [Peer::Name(node), Peer::Process(gone)] {
+                if it.monitors.remove(&peer) {
+                    self.links.entry((node, *watcher)).or_default().push_back(Parcel::Down(peer));
+                }
+            }
+        }
+    }
+
+    fn shut_down(&mut self, node: NodeId) {
+        let at = self.tick(node);
+        self.write(node, &Entry::End(End { at, stopped: None }));
+        self.kill(node);
+    }
+
+    fn command(&mut self, node: NodeId, command: M::Command) {
+        self.meet(node, Event::Command(command), None, None);
+    }
+
+    /// The head of a link arrives, if there is anything.
+    fn deliver(&mut self, from: NodeId, to: NodeId) -> bool {
+        let Some(parcel) = self.links.get_mut(&(from, to)).and_then(VecDeque::pop_front) else {
+            return false;
+        };
+        match parcel {
+            Parcel::Message { from, sent, message } => {
+                self.meet(to, Event::Message { from, message }, Some(sent), None);
+            }
+            Parcel::Down(peer) => self.meet(to, Event::Down(peer), None, None),
+        }
+        true
+    }
+
+    fn deliver_all(&mut self) {
+        loop {
+            let links: Vec<_> = self.links.keys().copied().collect();
+            let mut any = false;
+            for (from, to) in links {
+                any |= self.deliver(from, to);
+            }
+            if !any {
+                return;
+            }
+        }
+    }
+
+    /// A watcher is told that somebody is down who is up.
+    fn suspect(&mut self, watcher: NodeId, target: Peer) {
+        assert!(self.up.get_mut(&watcher).expect("up").monitors.remove(&target), "watched");
+        self.meet(watcher, Event::Down(target), None, None);
+    }
+
+    /// The head of a link is lost.
+    fn lose(&mut self, from: NodeId, to: NodeId) {
+        self.links.get_mut(&(from, to)).and_then(VecDeque::pop_front).expect("a message");
+    }
+
+    fn links_with(&self, what: impl Fn(&VecDeque<Parcel<M>>) -> bool) -> Vec<(NodeId, NodeId)> {
+        self.links.iter().filter(|(_, link)| what(link)).map(|(link, _)| *link).collect()
+    }
+
+    /// Who is down, and has not ended itself: such a node does not come back in the harness.
+    fn can_start(&self) -> Vec<NodeId> {
+        let last = |node: &NodeId| self.logs.get(node).and_then(|log| log.lines().last());
+        let stopped = |node: &NodeId| last(node).is_some_and(|line| line.contains("stopped"));
+        let down = [N0, N1, N2].into_iter().filter(|node| !self.up.contains_key(node));
+        down.filter(|node| !stopped(node)).collect()
+    }
+
+    fn save(&self) -> Vec<PathBuf> {
+        let save = |(node, text): (&NodeId, &String)| {
+            let path = self.folder.path().join(format!("{node}.log"));
+            fs::write(&path, text).expect("a log");
+            path
+        };
+        self.logs.iter().map(save).collect()
+    }
+
+    fn validated(&self) -> Validation {
+        validate(&self.save(), Carry::FirstBut(&[])).expect("logs")
+    }
+}
+
+const N0: NodeId = NodeId(0);
+const N1: NodeId = NodeId(1);
+const N2: NodeId = NodeId(2);
+
+type Gms3Nodes = Nodes<gms3::Gms3<Multicast>>;
+
+/// A joined group.
+fn gms3_nodes(size: u16) -> Gms3Nodes {
+    let mut nodes = Nodes::new(cluster::gms3(), "gms3", cluster::configuration(None));
+    nodes.start(N0, None);
+    for node in 1..size {
+        nodes.start(NodeId(node), Some(N0));
+        nodes.deliver_all();
+    }
+    nodes
+}
+
+impl Gms3Nodes {
+    fn mcast(&mut self, node: NodeId, index: u64) {
+        self.command(node, mcast(self.up[&node].me, index));
+    }
+}
+
+fn mcast(from: Address, index: u64) -> gms3::Command<Multicast> {
+    gms3::Command::Mcast(Multicast { from, index, text: "the same".into() })
+}
+
+fn verdict<'a>(validation: &'a Validation, property: &str) -> &'a Verdict {
+    let found = validation.verdicts.iter().find(|(it, _)| it.name == property);
+    &found.expect("a property").1
+}
+
+fn assert_agrees(validation: &Validation) {
+    assert!(validation.differences.is_empty(), "{:?}", validation.differences);
+    assert!(validation.contradictions.is_empty(), "{:?}", validation.contradictions);
+}
+
+/// Nothing is violated, and everything was judged that can be.
+fn assert_holds(validation: &Validation) {
+    assert_agrees(validation);
+    for (property, verdict) in &validation.verdicts {
+        match verdict {
+            Verdict::Holds => {}
+            Verdict::NotJudged(_) if property.name == "no-livelock" => {}
+            other => panic!("{}: {other:?}", property.name),
+        }
+    }
+}
+
+fn violated(validation: &Validation) -> Vec<&'static str> {
+    let violated = validation.verdicts.iter();
+    let violated = violated.filter(|(_, verdict)| matches!(verdict, Verdict::Violated { .. }));
+    violated.map(|(property, _)| property.name).collect()
+}
+
+/// The run in the harness; it replays, and is returned as it is shrunk, too.
+fn carried(validation: &Validation) -> (Trace, Trace) {
+    let Some(Carried { property, outcome }) = &validation.carried else {
+        panic!("nothing is violated")
+    };
+    let (trace, _) = match outcome {
+        Ok(carried) => carried,
+        Err(why) => panic!("{}: {why}", property.name),
+    };
+    let (known, property) = Known::of(trace).expect("a trace of a known protocol");
+    with_protocol!(known, &trace.environment, protocol => {
+        let outcome = replay(protocol, trace, property, Mode::Exact, None).outcome;
+        assert!(matches!(outcome, Outcome::Violated { .. }), "{outcome:?}");
+    });
+    let shrunk = with_protocol!(known, &trace.environment, protocol => {
+        shrink(&mut Rules::new(protocol, trace.environment.clone()), trace, property)
+    });
+    (trace.clone(), shrunk.expect("a violation"))
+}
+
+fn actions(trace: &Trace) -> String {
+    let action = |step: &interrex_models::trace::TraceStep| {
+        step.action::<serde_json::Value>().expect("an action").to_string()
+    };
+    trace.steps.iter().map(action).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn a_quiet_group_holds_everything() {
+    let mut nodes = gms3_nodes(3);
+    for round in 0..3 {
+        for node in [N0, N1, N2] {
+            nodes.mcast(node, round);
+        }
+        nodes.deliver_all();
+    }
+    let validation = nodes.validated();
+    assert_holds(&validation);
+    assert!(validation.carried.is_none());
+    let logs: Vec<_> = validation.logs.iter().map(|log| (log.node, log.lives, log.ends)).collect();
+    assert_eq!(logs, [(Some(N0), 1, 0), (Some(N1), 1, 0), (Some(N2), 1, 0)]);
+}
+
+#[test]
+fn an_altered_effect_is_found_at_its_line() {
+    let mut nodes = gms3_nodes(2);
+    nodes.mcast(N0, 0);
+    nodes.deliver_all();
+    let paths = nodes.save();
+    let text = fs::read_to_string(&paths[0]).expect("a log");
+    let altered =
+        |line: &str| line.replacen(r#""delivered":{"number":2"#, r#""delivered":{"number":3"#, 1);
+    let lines: Vec<_> = text.lines().map(altered).collect();
+    let at = lines.iter().zip(text.lines()).position(|(new, old)| new != old).expect("altered");
+    fs::write(&paths[0], lines.join("\n")).expect("written");
+    let validation = validate(&paths, Carry::Nothing).expect("logs");
+    let [difference] = &validation.differences[..] else { panic!("{:?}", validation.differences) };
+    assert_eq!((&difference.place.path, difference.place.line), (&paths[0], at + 1));
+    assert_eq!(difference.effect, Some(1), "{difference}");
+    let said = difference.to_string();
+    assert!(said.contains("number: 3") && said.contains("number: 2"), "{said}");
+    assert!(matches!(verdict(&validation, "single-leader"), Verdict::NotJudged(_)));
+}
+
+#[test]
+fn a_last_line_that_is_cut_short_is_that_of_a_killed_node() {
+    let mut nodes = gms3_nodes(3);
+    nodes.mcast(N2, 0);
+    nodes.deliver_all();
+    nodes.kill(N2);
+    let log = nodes.logs.get_mut(&N2).expect("a log");
+    log.push_str(r#"{"step":{"at":17,"event":{"comm"#);
+    nodes.mcast(N0, 0);
+    nodes.deliver_all();
+    let validation = nodes.validated();
+    assert_holds(&validation);
+
+    // The next life begins a new line.
+    nodes.start(N2, Some(N0));
+    nodes.deliver_all();
+    nodes.mcast(N2, 0);
+    nodes.deliver_all();
+    assert_holds(&nodes.validated());
+}
+
+#[test]
+fn a_corrupt_line_is_refused_with_its_place() {
+    let nodes = gms3_nodes(2);
+    let refused = |alter: &dyn Fn(&mut Vec<String>)| {
+        let paths = nodes.save();
+        let text = fs::read_to_string(&paths[1]).expect("a log");
+        let mut lines: Vec<_> = text.lines().map(String::from).collect();
+        alter(&mut lines);
+        fs::write(&paths[1], lines.join("\n") + "\n").expect("written");
+        let error = validate(&paths, Carry::Nothing).expect_err("refused").to_string();
+        assert!(error.starts_with(&paths[1].display().to_string()), "{error}");
+        error.rsplit("n1.log").next().expect("a place").to_string()
+    };
+    let error = refused(&|lines| lines[0].insert(1, '?'));
+    assert!(error.starts_with(":1:2: not a line of a log"), "{error}");
+    let error = refused(&|lines| {
+        let line = lines[0].clone();
+        lines[0].truncate(20);
+        lines.push(line);
+    });
+    assert!(error.starts_with(":2:1: no life has begun"), "{error}");
+    let error = refused(&|lines| {
+        lines[1].truncate(20);
+        lines.push(lines[1].clone());
+    });
+    assert!(error.starts_with(":2:1: the line is cut short"), "{error}");
+    let error = refused(&|lines| lines.push(lines[0].clone()));
+    assert!(error.contains(":3:1: life 185000001 follows life 185000001"), "{error}");
+    let error = refused(&|lines| lines[0] = lines[0].replace(r#""format":1"#, r#""format":9"#));
+    assert!(error.contains(":1:1: format 9"), "{error}");
+    let error = refused(&|lines| lines[0] = lines[0].replace("gms3", "gms4"));
+    assert!(error.contains("protocol is gms4, and gms3 elsewhere"), "{error}");
+    let error = refused(&|lines| {
+        lines[1] = r#"{"step":{"at":1,"event":{"down":"m0"},"effects":[]}}"#.into();
+    });
+    assert!(error.starts_with(":2:") && error.contains("`m0` is not a node"), "{error}");
+}
+
+#[test]
+fn logs_that_are_not_those_of_one_cluster_are_refused() {
+    let refused = |paths: &[PathBuf]| {
+        validate(paths, Carry::Nothing).expect_err("logs of two clusters").to_string()
+    };
+    let nodes = gms3_nodes(2);
+    let group = nodes.save();
+    let twice = [group[0].clone(), group[0].clone()];
+    assert!(refused(&twice).ends_with(": a life is in one log"), "{}", refused(&twice));
+
+    let [two, three] = [2, 3].map(|size| {
+        let mut nodes = gen_leader_nodes(size);
+        nodes.start(N0, None);
+        nodes
+    });
+    for other in [&group, &two.save()] {
+        let paths = [three.save(), other.clone()].concat();
+        assert!(
+            refused(&paths).ends_with("expected the logs of one cluster"),
+            "{}",
+            refused(&paths)
+        );
+    }
+    assert!(refused(&[]).contains("nothing to validate"), "{}", refused(&[]));
+}
+
+#[test]
+fn lives_with_large_numbers_are_told_apart() {
+    let mut nodes = gms3_nodes(3);
+    for round in 0..3 {
+        nodes.mcast(N2, 0);
+        nodes.mcast(N2, 1);
+        nodes.deliver_all();
+        if round == 1 {
+            nodes.shut_down(N2);
+        } else {
+            nodes.kill(N2);
+        }
+        nodes.start(N2, Some(N1));
+        nodes.deliver_all();
+    }
+    nodes.mcast(N2, 0);
+    nodes.deliver_all();
+    let validation = nodes.validated();
+    assert_holds(&validation);
+    assert_eq!((validation.logs[2].lives, validation.logs[2].ends), (4, 1));
+}
+
+#[test]
+fn a_leader_that_is_suspected_and_goes_on_is_one_of_two() {
+    let mut nodes = gms3_nodes(3);
+    nodes.mcast(N1, 0);
+    nodes.deliver_all();
+    let leader = nodes.up[&N0].me;
+    nodes.suspect(N1, leader.into());
+    nodes.mcast(N0, 0);
+    let validation = nodes.validated();
+    assert_agrees(&validation);
+    assert_eq!(violated(&validation)[0], "single-leader");
+    let Verdict::Violated { complaints, place, .. } = verdict(&validation, "single-leader") else {
+        panic!("violated")
+    };
+    assert_eq!(complaints, &["n0 and n1 both act as leader"]);
+    let lines = nodes.logs[&N1].lines().count();
+    assert_eq!(place.as_ref().expect("a place").line, lines);
+    let (_, shrunk) = carried(&validation);
+    let known =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/gms3/single-leader.suspicious.json");
+    let known = Trace::read(&known).expect("a trace");
+    assert_eq!(shrunk.steps.len(), 4);
+    assert_eq!(actions(&shrunk), actions(&known));
+}
+
+#[test]
+fn a_leader_that_is_killed_is_followed_by_the_next() {
+    let mut nodes = gms3_nodes(3);
+    nodes.mcast(N1, 0);
+    nodes.deliver_all();
+    nodes.kill(N0);
+    nodes.deliver_all();
+    nodes.mcast(N2, 0);
+    nodes.deliver_all();
+    assert_holds(&nodes.validated());
+}
+
+#[test]
+fn a_lost_message_is_a_drop() {
+    let mut nodes = gms3_nodes(3);
+    nodes.mcast(N1, 0);
+    nodes.lose(N1, N0);
+    nodes.mcast(N1, 1);
+    nodes.deliver_all();
+    let validation = nodes.validated();
+    assert_agrees(&validation);
+    assert_eq!(violated(&validation), ["no-lost-message-validity"]);
+    let (trace, _) = carried(&validation);
+    assert!(actions(&trace).contains("drop n1 → n0"), "{}", actions(&trace));
+}
+
+#[test]
+fn who_is_killed_within_a_broadcast_has_done_the_first_part_of_it() {
+    let mut nodes = gms3_nodes(3);
+    let leader = nodes.up[&N0].me;
+    // n1 gets it, n2 does not, and the leader has not delivered it.
+    nodes.meet(N0, Event::Command(mcast(leader, 0)), None, Some(1));
+    nodes.deliver(N0, N1);
+    nodes.deliver_all();
+    assert_holds(&nodes.validated());
+
+    // n1 has it, and n0 too, as it seems; n1 is killed before it tells anybody.
+    let mut nodes = gms3_nodes(4);
+    let leader = nodes.up[&N0].me;
+    nodes.meet(N0, Event::Command(mcast(leader, 0)), None, Some(1));
+    nodes.deliver(N0, N1);
+    nodes.kill(N1);
+    nodes.deliver_all();
+    nodes.mcast(N2, 0);
+    nodes.deliver_all();
+    let validation = nodes.validated();
+    assert_agrees(&validation);
+    assert_eq!(violated(&validation), ["total-order-uniform", "no-lost-message-uniform-agreement"]);
+    let (trace, _) = carried(&validation);
+    assert!(actions(&trace).contains("command at n0, crash after 1 effect"), "{}", actions(&trace));
+}
+
+#[test]
+fn what_is_under_way_is_not_judged() {
+    let mut nodes = gms3_nodes(3);
+    nodes.mcast(N1, 0);
+    let validation = nodes.validated();
+    assert_agrees(&validation);
+    let Verdict::NotJudged(why) = verdict(&validation, "no-lost-message-validity") else {
+        panic!("not judged")
+    };
+    assert!(why.starts_with(&format!("a message to n0#{FIRST_LIFE} is under way: ")), "{why}");
+    assert!(why.ends_with("n1.log:4"), "{why}");
+    assert_eq!(*verdict(&validation, "single-leader"), Verdict::Holds);
+
+    nodes.deliver_all();
+    nodes.kill(N0);
+    // Its log does not say so; but n2 is told.
+    nodes.deliver(N0, N2);
+    let validation = nodes.validated();
+    let Verdict::NotJudged(why) = verdict(&validation, "agreement") else { panic!("not judged") };
+    assert!(why.starts_with("n1 is still to be told that "), "{why}");
+    // n1 is told, too, and tells n2 that it leads.
+    nodes.deliver(N0, N1);
+    let validation = nodes.validated();
+    let Verdict::NotJudged(why) = verdict(&validation, "agreement") else { panic!("not judged") };
+    assert!(why.starts_with("a message to n2"), "{why}");
+}
+
+#[test]
+fn what_was_not_sent_cannot_arrive() {
+    let mut nodes = gms3_nodes(2);
+    nodes.mcast(N0, 0);
+    nodes.deliver_all();
+    let paths = nodes.save();
+    let text = fs::read_to_string(&paths[1]).expect("a log");
+    // The same message once more: the machine takes it for an old one, and does nothing.
+    let last = text.lines().last().expect("a line").to_string();
+    let again =
+        last.split(r#""effects""#).next().expect("a beginning").to_string() + r#""effects":[]}}"#;
+    fs::write(&paths[1], text.clone() + &again + "\n").expect("written");
+    let validation = validate(&paths, Carry::Nothing).expect("logs");
+    assert!(validation.differences.is_empty());
+    let [contradiction] = &validation.contradictions[..] else {
+        panic!("{:?}", validation.contradictions)
+    };
+    assert_eq!(contradiction.place.line, text.lines().count() + 1);
+    assert!(contradiction.message.contains("arrived twice"), "{contradiction}");
+}
+
+type Texts = gen_leader::GenLeader<gen_leader::Bully, cluster::Texts>;
+
+fn gen_leader_nodes(size: u16) -> Nodes<Texts> {
+    let roster = Roster::new(size, 0);
+    let configuration = cluster::configuration(Some(&roster));
+    let machine = cluster::gen_leader(gen_leader::Repairs::all(), roster);
+    Nodes::new(machine, "gen_leader", configuration)
+}
+
+fn store(tag: u64, value: &str) -> gen_leader::Command<Request<String, String>> {
+    let request = Request::Store("key".into(), value.into());
+    gen_leader::Command::LeaderCall { tag, request, timeout: None }
+}
+
+fn look_up(tag: u64) -> gen_leader::Command<Request<String, String>> {
+    gen_leader::Command::Call { tag, request: Request::Lookup("key".into()), timeout: None }
+}
+
+#[test]
+fn an_elected_dictionary_survives_a_kill_and_a_restart() {
+    let mut nodes = gen_leader_nodes(3);
+    for node in [N0, N1, N2] {
+        nodes.start(node, None);
+        nodes.deliver_all();
+    }
+    nodes.command(N1, store(1, "one"));
+    nodes.command(N2, look_up(2));
+    nodes.deliver_all();
+    nodes.kill(N0);
+    nodes.deliver_all();
+    nodes.command(N2, store(3, "two"));
+    nodes.deliver_all();
+    nodes.start(N0, None);
+    nodes.deliver_all();
+    nodes.command(N0, store(1, "three"));
+    nodes.command(N0, look_up(2));
+    nodes.deliver_all();
+    let validation = nodes.validated();
+    assert_holds(&validation);
+    assert_eq!(validation.logs[0].lives, 2);
+}
+
+#[test]
+fn a_suspected_leader_of_a_dictionary_is_carried_over_without_the_local_calls() {
+    let mut nodes = gen_leader_nodes(3);
+    for node in [N0, N1, N2] {
+        nodes.start(node, None);
+        nodes.deliver_all();
+    }
+    nodes.command(N1, store(1, "one"));
+    nodes.command(N1, look_up(2));
+    nodes.deliver_all();
+    let target = *nodes.up[&N1].monitors.iter().find(|peer| peer.node() == N0).expect("watched");
+    nodes.suspect(N1, target);
+    nodes.deliver_all();
+    nodes.command(N0, look_up(7));
+    let validation = nodes.validated();
+    assert_agrees(&validation);
+    assert_eq!(violated(&validation)[0], "single-leader");
+    let (trace, _) = carried(&validation);
+    assert!(actions(&trace).contains("n1 suspects"), "{}", actions(&trace));
+    let Some(Carried { outcome: Ok((_, left_out)), .. }) = &validation.carried else {
+        panic!("carried over")
+    };
+    assert_eq!(left_out, &["what stays between an application and its process (1)"]);
+}
+
+/// Whatever happens to the nodes of the test happens in the harness, too: no log of them contradicts another, and what
+/// violates a property there does so in the harness.
+#[test]
+fn what_happens_at_random_in_gms3_is_carried_over() {
+    let mut violations = 0;
+    for seed in 0..RUNS {
+        let mut random = Random(seed);
+        let mut nodes = gms3_nodes(3);
+        let mut indices = BTreeMap::<Address, u64>::new();
+        let command = |_: &mut Random, nodes: &Gms3Nodes, node: NodeId| {
+            let me = nodes.up[&node].me;
+            let index = indices.entry(me).or_default();
+            *index += 1;
+            mcast(me, *index - 1)
+        };
+        random.happen(&mut nodes, true, command);
+        violations += u64::from(is_carried_over(&nodes, seed));
+    }
+    assert!(violations > RUNS / 8, "{violations}");
+}
+
+#[test]
+fn what_happens_at_random_in_gen_leader_is_carried_over() {
+    let mut violations = 0;
+    for seed in 0..RUNS {
+        violations += u64::from(is_carried_over(&at_random(gen_leader_nodes(3), seed), seed));
+    }
+    assert!(violations > RUNS / 50, "{violations}");
+}
+
+/// Clocks that differ a little make a run another one, but not one that cannot be.
+#[test]
+fn what_happens_under_clocks_that_differ_is_carried_over() {
+    for seed in 0..RUNS {
+        let mut nodes = gen_leader_nodes(3);
+        nodes.clocks = (1_000, 2_000);
+        is_carried_over(&at_random(nodes, seed), seed);
+    }
+}
+
+/// In the harness nobody waits for a node that is not up: there it came up earlier. Two that waited for each other cannot
+/// both have done so.
+#[test]
+fn who_was_waited_for_came_up_earlier_in_the_harness() {
+    let mut earlier = 0;
+    for seed in 0..RUNS {
+        let mut nodes = gen_leader_nodes(3);
+        nodes.start(N0, None);
+        nodes.waits = true;
+        nodes.deliver_all();
+        assert_eq!(nodes.waiting.len(), 2, "n0 watches n2 and has sent it something");
+        let validation = at_random(nodes, seed).validated();
+        assert_agrees(&validation);
+        match &validation.carried {
+            None => {}
+            Some(Carried { outcome: Ok((trace, _)), .. }) => {
+                let actions = actions(trace);
+                earlier += usize::from(actions.starts_with("start n0; start n2; deliver n1 → n0;"));
+            }
+            Some(Carried { outcome: Err(why), .. }) => {
+                assert!(why.reason.ends_with("two waited for each other"), "seed {seed}: {why}");
+            }
+        }
+    }
+    assert!(earlier > 0);
+}
+
+fn at_random(mut nodes: Nodes<Texts>, seed: u64) -> Nodes<Texts> {
+    if nodes.up.is_empty() {
+        nodes.start(N0, None);
+    }
+    let mut tag = 0;
+    let command = |random: &mut Random, _: &Nodes<Texts>, _: NodeId| {
+        tag += 1;
+        if random.below(4) == 0 { look_up(tag) } else { store(tag, "text") }
+    };
+    Random(seed).happen(&mut nodes, false, command);
+    nodes
+}
+
+const RUNS: u64 = 1000;
+
+/// Whether there is a violation, which is carried over then.
+fn is_carried_over<M: Machine>(nodes: &Nodes<M>, seed: u64) -> bool {
+    let validation = nodes.validated();
+    assert_agrees(&validation);
+    match &validation.carried {
+        None => false,
+        Some(Carried { outcome: Ok(_), .. }) => true,
+        Some(Carried { property, outcome: Err(why) }) => {
+            panic!("seed {seed}: {}: {why}", property.name)
+        }
+    }
+}
+
+/// Random numbers, the same ones for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("small") % most
+    }
+
+    fn one<T: Clone>(&mut self, of: &[T]) -> Option<T> {
+        (!of.is_empty()).then(|| of[self.below(of.len())].clone())
+    }
+
+    /// Many things happen.
+    fn happen<M: Machine>(
+        &mut self,
+        nodes: &mut Nodes<M>,
+        joins: bool,
+        mut command: impl FnMut(&mut Self, &Nodes<M>, NodeId) -> M::Command,
+    ) {
+        for _ in 0..self.below(40) {
+            let up: Vec<_> = nodes.up.keys().copied().collect();
+            let Some(node) = self.one(&up) else { break };
+            match self.below(24) {
+                0..5 => {
+                    let event = Event::Command(command(self, nodes, node));
+                    let killed = (self.below(5) == 0).then(|| self.below(3));
+                    nodes.meet(node, event, None, killed);
+                }
+                5 => {
+                    let armed: Vec<_> = nodes.up[&node].timers.iter().cloned().collect();
+                    if let Some(timer) = self.one(&armed) {
+                        nodes.up.get_mut(&node).expect("up").timers.remove(&timer);
+                        nodes.meet(node, Event::Timeout(timer), None, None);
+                    }
+                }
+                6 if up.len() > 1 => nodes.kill(node),
+                7 if up.len() > 1 => nodes.shut_down(node),
+                8..10 => {
+                    if let Some(down) = self.one(&nodes.can_start()) {
+                        nodes.start(down, joins.then_some(node));
+                    }
+                }
+                10 => {
+                    let watched: Vec<_> = nodes.up[&node].monitors.iter().copied().collect();
+                    if let Some(target) = self.one(&watched) {
+                        nodes.suspect(node, target);
+                    }
+                }
+                11 => {
+                    let message = |link: &VecDeque<Parcel<M>>| {
+                        matches!(link.front(), Some(Parcel::Message { .. }))
+                    };
+                    if let Some((from, to)) = self.one(&nodes.links_with(message)) {
+                        nodes.lose(from, to);
+                    }
+                }
+                _ => {
+                    if let Some((from, to)) = self.one(&nodes.links_with(|link| !link.is_empty())) {
+                        nodes.deliver(from, to);
+                    }
+                }
+            }
+        }
+        if self.below(2) == 0 {
+            nodes.deliver_all();
+        }
+    }
+}
+
+fn interrex() -> Command {
+    let mut command = Command::cargo_bin("interrex").expect("the command");
+    command.arg("validate");
+    command
+}
+
+#[test]
+fn the_command_says_what_it_found() {
+    let mut nodes = gms3_nodes(2);
+    let leader = nodes.up[&N0].me;
+    let quiet = nodes.save();
+    let answer = interrex().args(&quiet).assert().code(0).get_output().stdout.clone();
+    let answer = String::from_utf8(answer).expect("a text");
+    assert!(answer.contains("n1.log") && answer.contains("single-leader"), "{answer}");
+
+    nodes.suspect(N1, leader.into());
+    nodes.mcast(N0, 0);
+    let paths = nodes.save();
+    let trace = nodes.folder.path().join("trace.json");
+    let mut command = interrex();
+    command.args(&paths).arg("--save-trace").arg(&trace);
+    let answer = command.assert().code(1).get_output().stdout.clone();
+    let answer = String::from_utf8(answer).expect("a text");
+    assert!(answer.contains("n0 and n1 both act as leader"), "{answer}");
+    Command::cargo_bin("interrex").expect("the command").arg("replay").arg(&trace).assert().code(0);
+    Command::cargo_bin("interrex").expect("the command").arg("shrink").arg(&trace).assert().code(0);
+
+    interrex().args(&paths).args(["--allow", "single-leader"]).assert().code(0);
+    interrex().args(&paths).args(["--allow", "nonsense"]).assert().code(2);
+    let json = interrex()
+        .args(&paths)
+        .args(["--format", "json"])
+        .assert()
+        .code(1)
+        .get_output()
+        .stdout
+        .clone();
+    for line in String::from_utf8(json).expect("a text").lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+    }
+    interrex().arg(nodes.folder.path().join("nowhere.log")).assert().code(2);
+    interrex().assert().code(2);
+}
+
+/// Logs of real nodes are long. `cargo test --release -p interrex-models --test validate -- --ignored --nocapture`
+#[test]
+#[ignore = "takes long, and is about time"]
+#[allow(clippy::print_stdout, reason = "how long it takes is for people to see")]
+fn half_a_million_steps_are_validated_in_seconds() {
+    let (mut nodes, mut since) = (gms3_nodes(3), 0);
+    for index in 0..62_500 {
+        nodes.mcast(N1, index);
+        nodes.mcast(N2, index - since);
+        nodes.deliver_all();
+        if index % 10_000 == 0 {
+            nodes.kill(N2);
+            nodes.start(N2, Some(N0));
+            nodes.deliver_all();
+            since = index + 1;
+        }
+    }
+    let paths = nodes.save();
+    let bytes: usize = nodes.logs.values().map(String::len).sum();
+    let begun = Instant::now();
+    let validation = validate(&paths, Carry::FirstBut(&[])).expect("logs");
+    let steps: usize = validation.logs.iter().map(|log| log.steps).sum();
+    println!("{steps} steps, {bytes} bytes: {:?}", begun.elapsed());
+    assert_holds(&validation);
+    assert!(steps > 500_000);
+    assert!(begun.elapsed() < Duration::from_mins(2));
+}
