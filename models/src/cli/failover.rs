@@ -191,9 +191,10 @@ impl Failover {
         let (style, conclusion) = match (bad, astray, self.rounds) {
             (0, 0, 1) => (GOOD, "one new leader, and all agree".into()),
             (0, 0, _) => (GOOD, "one new leader each time, and all agreed".into()),
+            (0, _, 1) => (DOUBTFUL, "one new leader; all agree but the old one".into()),
             (0, astray, all) => {
-                let not = format!("the old one did not see it {astray} times of {all}");
-                (DOUBTFUL, format!("one new leader, and all others agreed; {not}"))
+                let all = format!("all agreed but, {astray} times of {all}, the old one");
+                (DOUBTFUL, format!("one new leader each time; {all}"))
             }
             (bad, _, all) => (BAD, format!("{bad} of {all} went wrong")),
         };
