@@ -34,7 +34,7 @@ impl FileError {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.matches('\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
-        Self { place: Some((line, column)), ..Self::new(path, message) }
+        Self::in_line(path, line, column, message)
     }
 
     /// Something is wrong with a line; lines and columns are counted from 1.

@@ -59,7 +59,7 @@ pub enum Presence {
 }
 
 /// What tells the times of leaders apart: a view's number, or what else the protocol counts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term(pub Vec<u64>);
 
 /// `3`, or `1.0.2`.

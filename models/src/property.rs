@@ -6,11 +6,12 @@
 //! never at stake holds for no reason.
 
 use crate::{
-    profile::{Delivery, Presence, Process, Profile, Term, Token},
+    profile::{Delivery, Presence, Process, Profile, Token},
     protocol::{Standing, View},
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::{fmt, hash::Hash};
 
 /// One thing that is claimed of a protocol.
@@ -182,10 +183,10 @@ pub const ONE_LEADER_PER_TERM: Property = Property {
     claim: "no two nodes, crashed ones included, were ever leader in the same term",
     at_stake: "two nodes have been elected, one after the other",
     complain: |nodes, complain| {
-        let terms: Vec<FxHashSet<Term>> = nodes.iter().map(|node| node.terms().collect()).collect();
+        let terms: Vec<_> = nodes.iter().map(|node| sorted(node.terms())).collect();
         let nodes: Vec<_> = nodes.iter().zip(&terms).collect();
         for ((p, _), (q, of_q)) in pairs(&nodes) {
-            for term in p.terms().filter(|term| of_q.contains(term)) {
+            for term in p.terms().filter(|term| of_q.binary_search(term).is_ok()) {
                 complain(format_args!("{} and {} were both leader in term {term}", p.me, q.me));
             }
         }
@@ -212,7 +213,8 @@ pub const VIEW_ORDER: Property = Property {
         let numbered: Vec<_> = nodes.iter().map(|node| (node, by_number(&node.views))).collect();
         for ((p, _), (q, of_q)) in pairs(&numbered) {
             for view in &p.views {
-                let same_number = of_q.get(&view.number).into_iter().flatten();
+                let first = of_q.partition_point(|other| other.number < view.number);
+                let same_number = of_q[first..].iter().take_while(|it| it.number == view.number);
                 for other in same_number.filter(|other| **other != view) {
                     complain(format_args!("{} installed {view}, and {} {other}", p.me, q.me));
                 }
@@ -308,7 +310,7 @@ pub const VALIDITY: Property = Property {
             for index in 0..node.issued {
                 let sender = node.me.node;
                 let message = Token { sender, index };
-                if !delivered.contains(&message) {
+                if delivered.binary_search(&message).is_err() {
                     complain(format_args!("{} sent {message} and never delivered it", node.me));
                 }
             }
@@ -577,7 +579,7 @@ fn agreement_on_messages(delivered: &[Process<'_>], owing: &[&Profile], complain
                 None => !process.is_over && other.me == process.of.me,
             };
             for (other, messages) in &members {
-                if owes(other) && !messages.contains(&message) {
+                if owes(other) && messages.binary_search(&message).is_err() {
                     let me = other.me;
                     complain(format_args!("{process} delivered {message}, and {me} never did"));
                 }
@@ -590,25 +592,35 @@ fn survivors<'a>(nodes: &[&'a Profile]) -> Vec<&'a Profile> {
     nodes.iter().copied().filter(|node| node.is_up()).collect()
 }
 
-/// The messages that a node delivered, to be looked up: of real nodes there are very many.
-fn messages(node: &Profile) -> FxHashSet<Token> {
-    node.deliveries.iter().map(|delivery| delivery.message).collect()
+/// To be looked up by halving: real nodes deliver very many messages. The few of a world need no allocation.
+fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> SmallVec<[T; 8]> {
+    let mut items: SmallVec<_> = items.collect();
+    items.sort_unstable();
+    items
 }
 
-/// The views of each number.
-fn by_number(views: &[View]) -> FxHashMap<u64, Vec<&View>> {
-    let mut numbered = FxHashMap::<_, Vec<_>>::default();
-    for view in views {
-        numbered.entry(view.number).or_default().push(view);
-    }
-    numbered
+/// The messages that a node delivered.
+fn messages(node: &Profile) -> SmallVec<[Token; 8]> {
+    sorted(node.deliveries.iter().map(|delivery| delivery.message))
+}
+
+/// Views by their numbers; those of one number as they come.
+fn by_number(views: &[View]) -> SmallVec<[&View; 8]> {
+    let mut views: SmallVec<_> = views.iter().collect();
+    views.sort_by_key(|view: &&View| view.number);
+    views
 }
 
 /// What is there twice: once for each two of a list that are equal, in the order of the first of the two.
-fn repeated<T: Copy + Eq + Hash>(list: impl Iterator<Item = T> + Clone) -> impl Iterator<Item = T> {
+fn repeated<T: Copy + Ord + Hash>(
+    list: impl Iterator<Item = T> + Clone,
+) -> impl Iterator<Item = T> {
     let mut left = FxHashMap::<T, usize>::default();
-    for item in list.clone() {
-        *left.entry(item).or_default() += 1;
+    // Almost never.
+    if sorted(list.clone()).windows(2).any(|two| two[0] == two[1]) {
+        for item in list.clone() {
+            *left.entry(item).or_default() += 1;
+        }
     }
     list.flat_map(move |item| {
         let behind = left.get_mut(&item).map_or(0, |left| {
