@@ -11,17 +11,22 @@ use interrex::{
     machine::{Effect, NodeId},
 };
 use interrex_models::{
-    action::{Action, Choice},
-    audit::{Audit, Digests, audit, audit_run},
-    check::Comparison,
-    environment::{Budget, Environment, Start},
-    property,
-    protocol::Protocol,
-    registry::{Known, gms3},
-    scenario::Scenario,
-    search::Limits,
+    claim::property,
+    explore::{
+        audit::{Audit, Digests, audit, audit_run},
+        search::Limits,
+    },
+    model::{
+        action::{Action, Choice},
+        environment::{Budget, Environment, Start},
+        world::Rules,
+    },
+    protocol::{
+        Protocol,
+        registry::{Known, gms3},
+    },
+    verdict::{check::Comparison, scenario::Scenario},
     with_protocol,
-    world::Rules,
 };
 use serde_json::Value;
 use std::{

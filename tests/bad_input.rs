@@ -15,18 +15,26 @@
 
 use assert_cmd::Command;
 use interrex_models::{
-    check::check,
-    coverage::{Coverage, Reason, Unreachable},
-    environment::{Budget, Environment, Start, Timers, UNLIMITED},
-    file,
-    registry::Known,
-    replay::{Mode, Outcome, replay},
-    scenario::{Expected, Scenario, files_below},
-    search::Limits,
-    shrink::shrink,
-    trace::Trace,
+    evidence::{
+        replay::{Mode, Outcome, replay},
+        trace::Trace,
+    },
+    explore::{
+        coverage::{Coverage, Reason, Unreachable},
+        search::Limits,
+        shrink::shrink,
+    },
+    io::file,
+    model::{
+        environment::{Budget, Environment, Start, Timers, UNLIMITED},
+        world::Rules,
+    },
+    protocol::registry::Known,
+    verdict::{
+        check::check,
+        scenario::{Expected, Scenario, files_below},
+    },
     with_protocol,
-    world::Rules,
 };
 use proptest::{
     collection::vec,

@@ -5,12 +5,12 @@ use interrex::{
     machine::{Boot, Effect, EffectOf, EventOf, Machine, NodeId},
 };
 use interrex_models::{
-    environment::Start,
-    parts::Node,
-    profile::Token,
-    property::{self, Property},
-    protocol::{Notion, Protocol, Standing},
-    registry::gms3,
+    claim::{
+        profile::Token,
+        property::{self, Property},
+    },
+    model::{environment::Start, parts::Node},
+    protocol::{Notion, Protocol, Standing, registry::gms3},
 };
 use std::{
     borrow::Cow,

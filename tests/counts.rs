@@ -5,16 +5,20 @@
 mod reference;
 
 use interrex_models::{
-    check::{Verdict, check},
-    environment::{Budget, Environment, Start, Storage, Timers, UNLIMITED},
-    registry::{
+    explore::search::{Limits, search},
+    model::{
+        environment::{Budget, Environment, Start, Storage, Timers, UNLIMITED},
+        world::Rules,
+    },
+    protocol::registry::{
         self,
         Known::{self, GenLeader1_0, GenLeader2007},
     },
-    scenario::{Builder, Expected, Scenario},
-    search::{Limits, search},
+    verdict::{
+        check::{Verdict, check},
+        scenario::{Builder, Expected, Scenario},
+    },
     with_protocol,
-    world::Rules,
 };
 use reference::{
     gen_leader::{self, Findings, PROPERTIES, v1_0::V1_0, v2007::V2007, world},

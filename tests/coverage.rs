@@ -7,16 +7,16 @@ use interrex::{
     machine::NodeId,
 };
 use interrex_models::{
-    action::{Action, Choice},
-    check::Comparison,
-    coverage::{Account, Coverage, Unreachable},
-    environment::{Budget, Environment, Start},
-    profile::Token,
-    property,
-    registry::{Known, gms3},
-    scenario::Scenario,
+    claim::{profile::Token, property},
+    explore::coverage::{Account, Coverage, Unreachable},
+    model::{
+        action::{Action, Choice},
+        environment::{Budget, Environment, Start},
+        world::Rules,
+    },
+    protocol::registry::{Known, gms3},
+    verdict::{check::Comparison, scenario::Scenario},
     with_protocol,
-    world::Rules,
 };
 use serde_json::Value;
 use std::{fs, path::Path};

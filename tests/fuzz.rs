@@ -7,16 +7,22 @@ mod cheat;
 use assert_cmd::Command;
 use cheat::{Cheat, garble};
 use interrex_models::{
-    check::Comparison,
-    coverage::Unreachable,
-    environment::{Budget, Start},
-    fuzz::{Report, Row, Schedules, Shard, Verdict, fuzz},
-    known::KnownTrace,
-    property::{self, Kind},
-    registry::Known,
-    replay::{Mode, Outcome, replay},
-    scenario::{Expected, Scenario},
-    trace::Trace,
+    claim::property::{self, Kind},
+    evidence::{
+        known::KnownTrace,
+        replay::{Mode, Outcome, replay},
+        trace::Trace,
+    },
+    explore::{
+        coverage::Unreachable,
+        sample::{Report, Row, Schedules, Shard, Verdict, fuzz},
+    },
+    model::environment::{Budget, Start},
+    protocol::registry::Known,
+    verdict::{
+        check::Comparison,
+        scenario::{Expected, Scenario},
+    },
     with_protocol,
 };
 use serde_json::{Value, json};

@@ -3,18 +3,24 @@
 
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId};
 use interrex_models::{
-    action::Choice,
-    check::{Report, Verdict, check},
-    diagram,
-    environment::{Budget, Environment, Start, Timers},
-    parts::{Condition, Node},
-    property::{NO_LIVELOCK, Property},
+    claim::property::{NO_LIVELOCK, Property},
+    evidence::{
+        diagram,
+        replay::{Mode, Outcome, Replay, replay},
+        trace::{Trace, TraceStep},
+    },
+    explore::search::Limits,
+    model::{
+        action::Choice,
+        environment::{Budget, Environment, Start, Timers},
+        parts::{Condition, Node},
+        world::{Rules, World},
+    },
     protocol::{Notion, Protocol, Standing},
-    replay::{Mode, Outcome, Replay, replay},
-    scenario::{Expected, Scenario},
-    search::Limits,
-    trace::{Trace, TraceStep},
-    world::{Rules, World},
+    verdict::{
+        check::{Report, Verdict, check},
+        scenario::{Expected, Scenario},
+    },
 };
 use proptest::{collection::vec, prelude::*};
 use std::{borrow::Cow, collections::BTreeMap, num::NonZeroU64, str::FromStr, time::Duration};

@@ -1,13 +1,15 @@
 //! The assumption matrix: all of it is there, and says what is found.
 
 use interrex_models::{
-    check::{Report, Verdict, check},
-    environment::Class,
-    matrix::{Cell, Matrix, class_of},
-    property::Kind,
-    registry::Known,
-    scenario::{Expected, Scenario},
-    search::Limits,
+    claim::property::Kind,
+    explore::search::Limits,
+    model::environment::Class,
+    protocol::registry::Known,
+    verdict::{
+        check::{Report, Verdict, check},
+        matrix::{Cell, Matrix, class_of},
+        scenario::{Expected, Scenario},
+    },
     with_protocol,
 };
 use std::{num::NonZeroU64, path::Path};

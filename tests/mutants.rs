@@ -7,15 +7,24 @@ use interrex::{
     machine::{Boot, Effect, EffectOf, EventOf, Machine, NodeId},
 };
 use interrex_models::{
-    check::{Verdict, check},
-    environment::{Budget, Start},
-    parts::Node,
-    profile::Token,
-    property::{self, Property},
-    protocol::{Notion, Protocol, Standing, gen_leader::Writes},
-    registry::{gen_leader, gms3},
-    scenario::Scenario,
-    search::Limits,
+    claim::{
+        profile::Token,
+        property::{self, Property},
+    },
+    explore::search::Limits,
+    model::{
+        environment::{Budget, Start},
+        parts::Node,
+    },
+    protocol::{
+        Notion, Protocol, Standing,
+        gen_leader::Writes,
+        registry::{gen_leader, gms3},
+    },
+    verdict::{
+        check::{Verdict, check},
+        scenario::Scenario,
+    },
 };
 use std::borrow::Cow;
 

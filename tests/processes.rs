@@ -5,10 +5,12 @@
 
 use interrex::machine::{Address, NodeId};
 use interrex_models::{
-    failover::{Group, How},
-    line::{Line, Said},
-    processes::{Plan, Process},
-    registry::Known,
+    protocol::registry::Known,
+    real::{
+        failover::{Group, How},
+        line::{Line, Said},
+        processes::{Plan, Process},
+    },
 };
 use serde_json::Value;
 use std::{

@@ -3,8 +3,10 @@
 
 use interrex::machine::{Address, NodeId};
 use interrex_models::{
-    profile::{Delivery, Presence, Profile, Term, Token},
-    property::{self, Property},
+    claim::{
+        profile::{Delivery, Presence, Profile, Term, Token},
+        property::{self, Property},
+    },
     protocol::{Standing, View},
 };
 

@@ -1,9 +1,9 @@
 //! Scenario files: what is wrong with one is said with its place, and with what would have been right.
 
 use interrex_models::{
-    environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
-    property,
-    scenario::{Builder, Expected, Scenario},
+    claim::property,
+    model::environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
+    verdict::scenario::{Builder, Expected, Scenario},
 };
 use proptest::prelude::*;
 use std::fs;

@@ -3,18 +3,26 @@
 use assert_cmd::Command;
 use interrex::gms3::Gms3;
 use interrex_models::{
-    action::{ActionOf, Choice},
-    environment::{Budget, Budgets, Environment, Start, Timers, UNLIMITED},
-    profile::Token,
-    property::{Kind, Property},
-    protocol::Protocol,
-    registry::{Known, gms3},
-    replay::{Mode, Outcome, Replay, replay},
-    scenario::files_below,
-    shrink::shrink,
-    trace::{Trace, TraceStep},
+    claim::{
+        profile::Token,
+        property::{Kind, Property},
+    },
+    evidence::{
+        replay::{Mode, Outcome, Replay, replay},
+        trace::{Trace, TraceStep},
+    },
+    explore::shrink::shrink,
+    model::{
+        action::{ActionOf, Choice},
+        environment::{Budget, Budgets, Environment, Start, Timers, UNLIMITED},
+        world::{Rules, World},
+    },
+    protocol::{
+        Protocol,
+        registry::{Known, gms3},
+    },
+    verdict::scenario::files_below,
     with_protocol,
-    world::{Rules, World},
 };
 use proptest::{
     collection::vec,

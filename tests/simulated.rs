@@ -18,11 +18,13 @@ use interrex::{
     runtime::{ClusterKey, Config, Heartbeats, Node, Opened, Storage, StorageError, Transport},
 };
 use interrex_models::{
-    cluster::{self, Multicast, Texts},
-    property::{BOUNDED_IDS, Property},
-    registry::Known,
-    scenario::{Expected, Scenario},
-    validate::{Carry, Validation, Verdict, validate},
+    claim::property::{BOUNDED_IDS, Property},
+    protocol::registry::Known,
+    real::{
+        machines::{self, Multicast, Texts},
+        validate::{Carry, Validation, Verdict, validate},
+    },
+    verdict::scenario::{Expected, Scenario},
     with_machine,
 };
 use std::{
@@ -121,7 +123,7 @@ fn config(node: NodeId, known: Known, stage: &Stage, folder: &Path) -> Config {
     if known == Known::Gms3 {
         config.contact = *stage.contact.lock().unwrap();
     } else {
-        config.configuration = cluster::configuration(Some(&Roster::new(NODES, 0)));
+        config.configuration = machines::configuration(Some(&Roster::new(NODES, 0)));
     }
     config
 }

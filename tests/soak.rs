@@ -12,11 +12,13 @@
 use fastrand::Rng;
 use interrex::machine::NodeId;
 use interrex_models::{
-    failover::Group,
-    line::Said,
-    processes::{Plan, Process},
-    registry::Known,
-    validate::{Carry, Verdict, validate},
+    protocol::registry::Known,
+    real::{
+        failover::Group,
+        line::Said,
+        processes::{Plan, Process},
+        validate::{Carry, Verdict, validate},
+    },
 };
 use std::{
     collections::BTreeMap,

@@ -3,12 +3,14 @@
 
 use interrex::gen_leader::Repair;
 use interrex_models::{
-    diagram,
-    known::KnownTrace,
-    registry::Known,
-    replay::{Mode, Outcome, Replay, replay},
-    scenario::{Expected, Scenario},
-    trace::Trace,
+    evidence::{
+        diagram,
+        known::KnownTrace,
+        replay::{Mode, Outcome, Replay, replay},
+        trace::Trace,
+    },
+    protocol::registry::Known,
+    verdict::scenario::{Expected, Scenario},
     with_protocol,
 };
 use serde_json::json;

@@ -11,14 +11,18 @@ use interrex::{
     runtime::{End, Entry, EntryOf, FORMAT, Start, Step},
 };
 use interrex_models::{
-    cluster::{self, Multicast},
-    registry::Known,
-    replay::{Mode, Outcome, replay},
-    shrink::shrink,
-    trace::Trace,
-    validate::{Carried, Carry, Validation, Verdict, validate},
+    evidence::{
+        replay::{Mode, Outcome, replay},
+        trace::Trace,
+    },
+    explore::shrink::shrink,
+    model::world::Rules,
+    protocol::registry::Known,
+    real::{
+        machines::{self, Multicast},
+        validate::{Carried, Carry, Validation, Verdict, validate},
+    },
     with_protocol,
-    world::Rules,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -319,7 +323,7 @@ type Gms3Nodes = Nodes<gms3::Gms3<Multicast>>;
 
 /// A joined group.
 fn gms3_nodes(size: u16) -> Gms3Nodes {
-    let mut nodes = Nodes::new(cluster::gms3(), "gms3", cluster::configuration(None));
+    let mut nodes = Nodes::new(machines::gms3(), "gms3", machines::configuration(None));
     nodes.start(N0, None);
     for node in 1..size {
         nodes.start(NodeId(node), Some(N0));
@@ -387,7 +391,7 @@ fn carried(validation: &Validation) -> (Trace, Trace) {
 }
 
 fn actions(trace: &Trace) -> String {
-    let action = |step: &interrex_models::trace::TraceStep| {
+    let action = |step: &interrex_models::evidence::trace::TraceStep| {
         step.action::<serde_json::Value>().expect("an action").to_string()
     };
     trace.steps.iter().map(action).collect::<Vec<_>>().join("; ")
@@ -662,12 +666,12 @@ fn what_was_not_sent_cannot_arrive() {
     assert!(contradiction.message.contains("arrived twice"), "{contradiction}");
 }
 
-type Texts = gen_leader::GenLeader<gen_leader::Bully, cluster::Texts>;
+type Texts = gen_leader::GenLeader<gen_leader::Bully, machines::Texts>;
 
 fn gen_leader_nodes(size: u16) -> Nodes<Texts> {
     let roster = Roster::new(size, 0);
-    let configuration = cluster::configuration(Some(&roster));
-    let machine = cluster::gen_leader(gen_leader::Repairs::all(), roster);
+    let configuration = machines::configuration(Some(&roster));
+    let machine = machines::gen_leader(gen_leader::Repairs::all(), roster);
     Nodes::new(machine, "gen_leader", configuration)
 }
 

@@ -2,12 +2,14 @@
 //! counterexamples and the numbers of worlds are the pinned ones.
 
 use interrex_models::{
-    check::{Comparison, Report, Verdict, check},
-    environment::{Budget, Start},
-    property::{self, Kind},
-    registry::{Known, gms3},
-    scenario::{Builder, Expected, Scenario},
-    search::Limits,
+    claim::property::{self, Kind},
+    explore::search::Limits,
+    model::environment::{Budget, Start},
+    protocol::registry::{Known, gms3},
+    verdict::{
+        check::{Comparison, Report, Verdict, check},
+        scenario::{Builder, Expected, Scenario},
+    },
     with_protocol,
 };
 use std::{num::NonZeroU64, path::Path, time::Duration};

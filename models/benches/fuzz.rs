@@ -6,11 +6,11 @@
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use interrex_models::{
-    environment::{Budget, Start},
-    fuzz::{Schedules, fuzz},
-    property,
-    registry::gms3,
-    scenario::Scenario,
+    claim::property,
+    explore::sample::{Schedules, fuzz},
+    model::environment::{Budget, Start},
+    protocol::registry::gms3,
+    verdict::scenario::Scenario,
 };
 
 /// Five members, two crashes, and so many of each other fault.

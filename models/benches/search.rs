@@ -10,11 +10,13 @@ mod reference;
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use interrex_models::{
-    environment::{Budget, Environment, Start, Timers},
-    property::{self, Kind, Property},
-    registry::gms3,
-    search::{Limits, search},
-    world::Rules,
+    claim::property::{self, Kind, Property},
+    explore::search::{Limits, search},
+    model::{
+        environment::{Budget, Environment, Start, Timers},
+        world::Rules,
+    },
+    protocol::registry::gms3,
 };
 use std::sync::Arc;
 

@@ -16,7 +16,11 @@ mod validate;
 use anstyle::{AnsiColor, Style};
 use clap::{Parser, Subcommand, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
-use interrex_models::{audit::Difference, check::Comparison, file::FileError, text::printable};
+use interrex_models::{
+    explore::audit::Difference,
+    io::{file::FileError, text::printable},
+    verdict::check::Comparison,
+};
 use std::{
     fmt, fs,
     io::{self, Write},

@@ -4,26 +4,19 @@
 //! how its scenarios begin, and how its states and observations read in the field's notions. The rest is
 //! written once, for all of them:
 //!
-//! | module | what is there |
+//! | room | what is there |
 //! |---|---|
-//! | [`environment`], [`action`] | what surrounds a run, and what can happen in it |
-//! | [`world`] | the rules by which worlds follow each other (SEMANTICS.md) |
-//! | [`parts`] | what worlds are made of, hash-consed, with remembered steps |
-//! | [`profile`], [`property`] | what properties see of a node, and the properties |
-//! | [`search`] | the exhaustive search, by stateright |
-//! | [`mod@fuzz`] | random schedules, of groups that are too large to be explored |
-//! | [`lasso`] | fair runs that go round for ever |
-//! | [`scenario`], [`check`](mod@check) | what is expected, and how what was found compares with it |
-//! | [`matrix`] | which property of which protocol survives what |
-//! | [`coverage`] | what runs have reached of a protocol |
-//! | [`audit`](mod@audit) | whether machines consult nothing but their input |
-//! | [`trace`], [`mod@replay`], [`diagram`] | runs that are kept, run again, drawn |
-//! | [`mod@shrink`] | runs of which nothing can be left out |
-//! | [`known`] | the counterexamples that are kept |
-//! | [`registry`] | the protocols that can be chosen by name |
-//! | [`cluster`] | the same protocols, as real nodes run them |
-//! | [`line`](mod@line), [`processes`], [`failover`] | real nodes: what they say, a cluster of them on this machine, and how it replaces its leader |
-//! | [`validate`](mod@validate) | logs of real nodes: run again, joined, judged, carried over into a world |
+//! | [`model`] | environments, actions, and the rules by which worlds follow each other |
+//! | [`protocol`] | what the harness asks of a protocol; the protocols that have a name |
+//! | [`claim`] | the properties, and what they see of a node |
+//! | [`explore`] | exhaustive search, random schedules, livelocks, shrinking, coverage, audit |
+//! | [`evidence`] | runs that are kept, replayed, drawn |
+//! | [`verdict`] | scenarios, and how what was found compares with what was expected |
+//! | [`real`] | real nodes: a cluster on this machine, what it prints, and the validation of its logs |
+//! | [`io`] | files and text |
+//!
+//! Two halves stand side by side over one verdict: [`explore`] visits the worlds of a model, [`real`] runs the
+//! same machines in processes.
 //!
 //! # What a verdict means
 //!
@@ -35,7 +28,7 @@
 //! verdict is called `bounded`.
 //!
 //! A *settled* property is judged where the protocol has nothing left to do. That is sound as long as no
-//! fair run goes round for ever. Such a [livelock](lasso) is a failure of its own, the property
+//! fair run goes round for ever. Such a [livelock](explore::livelock) is a failure of its own, the property
 //! `no-livelock`: its `holds` needs a complete search and no witness, its counterexample is a *lasso*, a
 //! stem and a loop. It is looked for only where it is asked for: a `holds` of a settled property in a
 //! scenario that leaves it out says nothing of runs that never settle.
@@ -48,7 +41,7 @@
 //! * **All that belongs to a node is one part:** condition, history, storage, timers, monitors, commands
 //!   issued. So most of what happens is one look-up.
 //! * **An enabled action bears its step.** Whoever asks what is
-//!   [enabled](world::Rules::enabled) gets tokens that only lead where the rules allow; all variants that
+//!   [enabled](model::world::Rules::enabled) gets tokens that only lead where the rules allow; all variants that
 //!   crash within one step share its look-up.
 //! * **Two passes.** The first counts and judges, on any number of threads. The second looks for what is
 //!   violated only, on one thread, where stateright's breadth-first search is exact: so a counterexample
@@ -81,35 +74,11 @@
 //! * **One thread unless asked.** It is fast enough for every day, and everything it prints, the depth
 //!   included, is the same on every machine.
 
-pub mod action;
-pub mod audit;
-pub mod check;
-pub mod cluster;
-pub mod coverage;
-pub mod diagram;
-pub mod digest;
-pub mod environment;
-pub mod failover;
-pub mod file;
-pub mod fuzz;
-pub mod known;
-pub mod lasso;
-pub mod line;
-pub mod matrix;
-mod memo;
-mod memory;
-pub mod parts;
-pub mod processes;
-pub mod profile;
-pub mod property;
+pub mod claim;
+pub mod evidence;
+pub mod explore;
+pub mod io;
+pub mod model;
 pub mod protocol;
-pub mod registry;
-pub mod replay;
-pub mod scenario;
-pub mod search;
-mod shortest;
-pub mod shrink;
-pub mod text;
-pub mod trace;
-pub mod validate;
-pub mod world;
+pub mod real;
+pub mod verdict;

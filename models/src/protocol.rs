@@ -2,15 +2,17 @@
 
 pub mod gen_leader;
 pub mod gms3;
+pub mod registry;
 mod vocabulary;
 
 pub use vocabulary::{Names, Vocabulary};
 
 use crate::{
-    environment::Start,
-    parts::Node,
-    profile::{Term, Token},
-    property::Property,
+    claim::{
+        profile::{Term, Token},
+        property::Property,
+    },
+    model::{environment::Start, parts::Node},
 };
 use interrex::machine::{Address, Machine, NodeId};
 use std::{borrow::Cow, fmt};
@@ -85,7 +87,7 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     fn notion(&self, observation: &Self::Observation) -> Notion;
 
     /// The names of its roles, messages and so on; without them, nothing is known of what is
-    /// [covered](crate::coverage).
+    /// [covered](crate::explore::coverage).
     fn vocabulary(&self) -> Option<Vocabulary<Self>> {
         None
     }

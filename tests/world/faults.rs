@@ -4,12 +4,14 @@
 use crate::scene::{Puppet, Scene, action, begin, items, listed};
 use interrex::machine::NodeId;
 use interrex_models::{
-    action::{Action, ActionOf, Choice, Side},
-    diagram,
-    property::{Kind, LEADER_EXISTS, SINGLE_LEADER},
-    replay::{Mode, Outcome, replay},
-    search::{Limits, search},
-    trace::Trace,
+    claim::property::{Kind, LEADER_EXISTS, SINGLE_LEADER},
+    evidence::{
+        diagram,
+        replay::{Mode, Outcome, replay},
+        trace::Trace,
+    },
+    explore::search::{Limits, search},
+    model::action::{Action, ActionOf, Choice, Side},
 };
 use std::collections::HashSet;
 

@@ -6,12 +6,13 @@ mod scene;
 
 use interrex::machine::NodeId;
 use interrex_models::{
-    action::{ActionOf, Choice},
-    check::check,
-    environment::{Budget, Start},
-    property::SINGLE_LEADER,
-    scenario::Scenario,
-    search::{Limits, search},
+    claim::property::SINGLE_LEADER,
+    explore::search::{Limits, search},
+    model::{
+        action::{ActionOf, Choice},
+        environment::{Budget, Start},
+    },
+    verdict::{check::check, scenario::Scenario},
 };
 use scene::{Puppet, Scene, action, begin, items, listed};
 use std::collections::{BTreeMap, HashSet};

@@ -2,12 +2,14 @@
 
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId};
 use interrex_models::{
-    action::{Action, ActionOf, Choice, Side},
-    environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, Times},
-    parts::{Condition, Node},
-    property::{Kind, Property},
+    claim::property::{Kind, Property},
+    model::{
+        action::{Action, ActionOf, Choice, Side},
+        environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, Times},
+        parts::{Condition, Node},
+        world::{Rules, World},
+    },
     protocol::{Notion, Protocol, Standing},
-    world::{Rules, World},
 };
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
 

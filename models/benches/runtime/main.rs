@@ -9,9 +9,11 @@ mod load;
 mod plot;
 
 use interrex_models::{
-    failover::{Group, How},
-    processes::{Plan, Trouble},
-    registry::Known,
+    protocol::registry::Known,
+    real::{
+        failover::{Group, How},
+        processes::{Plan, Trouble},
+    },
 };
 use load::{Result, VALUE, gen_leader, gms3, ping_pong};
 use std::{

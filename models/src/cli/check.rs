@@ -10,18 +10,23 @@ use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
-    audit::{Audit, audit},
-    check::{Comparison, Report, Row, Verdict, check_with},
-    coverage::Coverage,
-    environment::{Bound, Budget, Start, Storage, Timers, Times},
-    property::Property,
-    protocol::Protocol,
-    registry::Known,
-    scenario::Scenario,
-    search::{Limits, Pass, Progress},
-    trace::Trace,
+    claim::property::Property,
+    evidence::trace::Trace,
+    explore::{
+        audit::{Audit, audit},
+        coverage::Coverage,
+        search::{Limits, Pass, Progress},
+    },
+    model::{
+        environment::{Bound, Budget, Start, Storage, Timers, Times},
+        world::Rules,
+    },
+    protocol::{Protocol, registry::Known},
+    verdict::{
+        check::{Comparison, Report, Row, Verdict, check_with},
+        scenario::Scenario,
+    },
     with_protocol,
-    world::Rules,
 };
 use std::{
     io::{self, Write},

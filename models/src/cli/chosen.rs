@@ -2,9 +2,9 @@
 
 use super::Failure;
 use interrex_models::{
-    environment::{Budget, Times},
-    file,
-    scenario::Scenario,
+    io::file,
+    model::environment::{Budget, Times},
+    verdict::scenario::Scenario,
 };
 use std::collections::BTreeMap;
 

@@ -3,10 +3,9 @@
 use super::{BAD, DOUBTFUL, Failure, Format, GOOD, STRONG, styled, table};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use interrex_models::{
-    check::Comparison,
-    coverage::{Account, Coverage, Entry, Place, Reason, Unreachable},
-    registry::Known,
-    scenario::Scenario,
+    explore::coverage::{Account, Coverage, Entry, Place, Reason, Unreachable},
+    protocol::registry::Known,
+    verdict::{check::Comparison, scenario::Scenario},
     with_protocol,
 };
 use std::{

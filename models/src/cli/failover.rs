@@ -6,9 +6,11 @@ use comfy_table::{Cell, CellAlignment};
 use indicatif::ProgressBar;
 use interrex::machine::NodeId;
 use interrex_models::{
-    failover::{Group, How, Return, Takeover},
-    processes::{Cluster, Plan, Trouble},
-    registry::Known,
+    protocol::registry::Known,
+    real::{
+        failover::{Group, How, Return, Takeover},
+        processes::{Cluster, Plan, Trouble},
+    },
 };
 use serde_json::json;
 use std::{

@@ -9,12 +9,11 @@ use super::{
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
-    check::Comparison,
-    environment::{Budget, Times},
-    fuzz::{Again, Report, Row, Schedules, Shard, Verdict, fuzz},
-    known::KnownTrace,
-    registry::Known,
-    scenario::Scenario,
+    evidence::known::KnownTrace,
+    explore::sample::{Again, Report, Row, Schedules, Shard, Verdict, fuzz},
+    model::environment::{Budget, Times},
+    protocol::registry::Known,
+    verdict::{check::Comparison, scenario::Scenario},
     with_protocol,
 };
 use serde::Serialize;

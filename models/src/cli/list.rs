@@ -2,9 +2,9 @@
 
 use super::{Exit, Failure, Folders, STRONG, styled, table};
 use interrex_models::{
-    property::{self, Kind},
-    registry::Known,
-    scenario::Scenario,
+    claim::property::{self, Kind},
+    protocol::registry::Known,
+    verdict::scenario::Scenario,
 };
 use std::io::{self, Write};
 

@@ -7,12 +7,14 @@ use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
-    check::{Comparison, Report, Verdict, check},
-    environment::{Budget, Class},
-    matrix::{Entry, Matrix, class_of},
-    registry::Known,
-    scenario::Scenario,
-    search::Limits,
+    explore::search::Limits,
+    model::environment::{Budget, Class},
+    protocol::registry::Known,
+    verdict::{
+        check::{Comparison, Report, Verdict, check},
+        matrix::{Entry, Matrix, class_of},
+        scenario::Scenario,
+    },
     with_protocol,
 };
 use std::{

@@ -10,7 +10,11 @@ use interrex::{
     machine::NodeId,
     runtime::{ClusterKey, Config, Ending, Heartbeats},
 };
-use interrex_models::{cluster, line::Said, registry::Known, with_machine};
+use interrex_models::{
+    protocol::registry::Known,
+    real::{line::Said, machines},
+    with_machine,
+};
 use output::Output;
 use serve::{Desk, Serve};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -139,7 +143,7 @@ impl Node {
         let protocol = self.protocol.name();
         let roster = (self.protocol != Known::Gms3).then_some(roster);
         Ok(Config {
-            configuration: cluster::configuration(roster),
+            configuration: machines::configuration(roster),
             contact: self.contact,
             data: self.data_dir.clone(),
             log: self.log.clone(),

@@ -3,13 +3,17 @@
 use super::{BAD, Exit, Failure, GOOD, STRONG, WEAK, styled};
 use clap::ValueEnum;
 use interrex_models::{
-    diagram,
-    file::FileError,
-    property::Property,
-    registry::Known,
-    replay::{Mode, Outcome, Replayed, replay},
-    text::{plain, printable},
-    trace::Trace,
+    claim::property::Property,
+    evidence::{
+        diagram,
+        replay::{Mode, Outcome, Replayed, replay},
+        trace::Trace,
+    },
+    io::{
+        file::FileError,
+        text::{plain, printable},
+    },
+    protocol::registry::Known,
     with_protocol,
 };
 use serde_json::{Value, json};

@@ -2,7 +2,8 @@
 
 use super::{Exit, Failure};
 use interrex_models::{
-    file::FileError, registry::Known, shrink::shrink, trace::Trace, with_protocol, world::Rules,
+    evidence::trace::Trace, explore::shrink::shrink, io::file::FileError, model::world::Rules,
+    protocol::registry::Known, with_protocol,
 };
 use std::{io::Write, path::PathBuf};
 

@@ -3,10 +3,10 @@
 use super::{BAD, DOUBTFUL, Exit, Failure, Format, STRONG, shown, styled, table};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement};
 use interrex_models::{
-    property::Property,
-    text::printable,
-    trace::Trace,
-    validate::{Carried, Carry, NotCarried, Validation, Verdict, validate},
+    claim::property::Property,
+    evidence::trace::Trace,
+    io::text::printable,
+    real::validate::{Carried, Carry, NotCarried, Validation, Verdict, validate},
 };
 use serde_json::json;
 use std::{

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use interrex::{gen_leader::*, machine::NodeId};
-//! use interrex_models::{check::check, environment::*, property::*, protocol::gen_leader::Script, scenario::Scenario, search::Limits};
+//! use interrex_models::{claim::property::*, explore::search::Limits, model::environment::*, protocol::gen_leader::Script, verdict::{check::check, scenario::Scenario}};
 //!
 //! /// Counts how often clients anywhere have asked; the leader tells the others to count on.
 //! struct Counter;
@@ -61,11 +61,13 @@
 
 use super::{Names, Notion, Protocol, Standing, Vocabulary};
 use crate::{
-    cluster::Texts,
-    environment::Start,
+    claim::{
+        profile::{Term, Token},
+        property::{self, Property},
+    },
+    model::environment::Start,
     names,
-    profile::{Term, Token},
-    property::{self, Property},
+    real::machines::Texts,
 };
 use interrex::{
     gen_leader::{

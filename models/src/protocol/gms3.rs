@@ -2,12 +2,16 @@
 
 use super::{Notion, Protocol, Standing, View, Vocabulary};
 use crate::{
-    cluster::Multicast,
-    environment::Start,
+    claim::{
+        profile::Token,
+        property::{self, Property},
+    },
+    model::{
+        environment::Start,
+        parts::{Condition, Node},
+    },
     names,
-    parts::{Condition, Node},
-    profile::Token,
-    property::{self, Property},
+    real::machines::Multicast,
 };
 use im::{OrdSet, Vector, vector};
 use interrex::{

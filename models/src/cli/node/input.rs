@@ -1,7 +1,7 @@
 //! Standard input: commands, one a line.
 
 use interrex::gen_leader::dictionary::Request;
-use interrex_models::file::did_you_mean;
+use interrex_models::io::file::did_you_mean;
 use std::{
     io::{self, BufRead, Read},
     thread,

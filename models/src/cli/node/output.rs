@@ -2,7 +2,7 @@
 //! signs of life.
 
 use super::super::Format;
-use interrex_models::line::{Line, Said};
+use interrex_models::real::line::{Line, Said};
 use std::{
     io::{self, Write},
     thread,

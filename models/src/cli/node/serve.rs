@@ -16,9 +16,11 @@ use interrex::{
     runtime::{CallError, Client, Commands, Config, Ending, Node, RunError, Server, SpawnError},
 };
 use interrex_models::{
-    cluster::{Multicast, Texts},
-    line::Said,
-    registry::Known,
+    protocol::registry::Known,
+    real::{
+        line::Said,
+        machines::{Multicast, Texts},
+    },
 };
 use std::{cell::RefCell, future, time::Duration};
 use tokio::{

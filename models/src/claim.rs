@@ -1,0 +1,4 @@
+//! What is claimed of protocols: the properties, and what they see of a node.
+
+pub mod profile;
+pub mod property;

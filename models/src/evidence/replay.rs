@@ -1,0 +1,271 @@
+//! Replaying a trace: exactly, or its schedule only.
+//!
+//! An exact replay asks whether today's protocol does what was recorded: the first effect that differs
+//! ends it. A replay of the schedule runs today's protocol under yesterday's actions, leaves out what
+//! has become impossible, and asks whether the property holds now.
+
+use crate::{
+    claim::property::{Kind, Property},
+    evidence::trace::{Trace, TraceStep, to_value},
+    explore::livelock::Round,
+    io::text::differences,
+    model::{
+        action::Side,
+        parts::{Condition, Input, Node},
+        world::{Enabled, EnabledOf, Rules, World},
+    },
+    protocol::Protocol,
+};
+use interrex::machine::NodeId;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// What is asked of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Every effect must be as it was recorded.
+    Exact,
+    /// Only the actions count.
+    Schedule,
+}
+
+/// What a replay showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replay {
+    /// For each node, whether it is up at the beginning.
+    pub up: Vec<bool>,
+    /// What happened, one entry for each action that was replayed.
+    pub steps: Vec<Replayed>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// One action, replayed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replayed {
+    /// Its place in the trace, from 1.
+    pub step: usize,
+    /// What happened.
+    pub action: String,
+    /// The node at which it happened, if it happened at one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// The link on which it happened, if it did: from whom, to whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<(NodeId, NodeId)>,
+    /// What the node met: an event, or its start. A crash is nothing it meets. Where something happens
+    /// to a message on its way, that message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub met: Option<Value>,
+    /// The effects that happened, in order.
+    pub effects: Vec<Value>,
+    /// What changed at the node.
+    pub changes: Vec<Change>,
+    /// The nodes that are cut off from the others behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<Side>,
+    /// Why it was left out, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
+    /// With it begins what could go round for ever.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub begins_loop: bool,
+}
+
+/// Something that is different at a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What, as a path.
+    pub what: String,
+    /// As it was.
+    pub before: Value,
+    /// As it is.
+    pub after: Value,
+}
+
+/// How a replay ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The property is violated after this step, for these reasons.
+    Violated {
+        /// The first step after which it is.
+        after: usize,
+        /// A sentence for each violation.
+        complaints: Vec<String>,
+    },
+    /// The property is not violated anywhere on the way.
+    NotViolated,
+    /// The protocol did something else than what was recorded.
+    Diverged {
+        /// The first step that differs.
+        step: usize,
+        /// The effects in the trace.
+        recorded: Vec<Value>,
+        /// The effects now.
+        now: Vec<Value>,
+    },
+    /// An action is not possible.
+    Impossible {
+        /// Which.
+        step: usize,
+        /// Why.
+        reason: String,
+    },
+    /// Only part of the trace was replayed, as was asked for, and nothing was wrong with it.
+    Partial,
+}
+
+/// Replays a trace, up to step `until` if that is given.
+pub fn replay<P: Protocol>(
+    protocol: P,
+    trace: &Trace,
+    property: &Property,
+    mode: Mode,
+    until: Option<usize>,
+) -> Replay {
+    let mut replay = run(protocol, trace, property, mode, until);
+    if let Some(first) = trace.loop_from.and_then(|first| replay.steps.get_mut(first)) {
+        first.begins_loop = true;
+    }
+    replay
+}
+
+fn run<P: Protocol>(
+    protocol: P,
+    trace: &Trace,
+    property: &Property,
+    mode: Mode,
+    until: Option<usize>,
+) -> Replay {
+    let rules = Rules::new(protocol, trace.environment.clone());
+    let mut world = rules.initial();
+    let nodes = (0..trace.environment.size()).map(NodeId);
+    let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
+    let mut violated = violation(&rules, &world, property, 0);
+    let (mut steps, mut round) = (vec![], None);
+    let count = until.unwrap_or(trace.steps.len());
+    for (recorded, step) in trace.steps.iter().zip(1..=count) {
+        let action = recorded.action();
+        let enabled = match action.and_then(|action| rules.find(&world, &action)) {
+            Ok(enabled) => enabled,
+            Err(reason) if mode == Mode::Schedule => {
+                steps.push(left_out(step, recorded, world.cut(), reason));
+                continue;
+            }
+            Err(reason) => {
+                let outcome = Outcome::Impossible { step, reason };
+                return Replay { up, steps, outcome };
+            }
+        };
+        let next = rules.follow(&world, &enabled);
+        let replayed = show(&rules, step, &world, &enabled, &next);
+        let now = replayed.effects.clone();
+        steps.push(replayed);
+        if mode == Mode::Exact && now != recorded.effects {
+            let recorded = recorded.effects.clone();
+            let outcome = Outcome::Diverged { step, recorded, now };
+            return Replay { up, steps, outcome };
+        }
+        if trace.loop_from == Some(step - 1) {
+            round = Some(Round::begin(&rules, &world));
+        }
+        if let Some(round) = &mut round {
+            round.take(&enabled.action.choice, &next);
+        }
+        world = next;
+        violated = violated.or_else(|| violation(&rules, &world, property, step));
+    }
+    let whole = count >= trace.steps.len();
+    if property.kind == Kind::Fair && whole && steps.iter().all(|step| step.left_out.is_none()) {
+        let closed = round.filter(|round| round.closes_in(&world));
+        violated = closed.and(trace.loop_from).map(|first| livelock(first, trace.steps.len()));
+    }
+    let not_violated = if whole { Outcome::NotViolated } else { Outcome::Partial };
+    Replay { up, steps, outcome: violated.unwrap_or(not_violated) }
+}
+
+fn livelock(first: usize, last: usize) -> Outcome {
+    let place = match first {
+        0 => "where it began".into(),
+        first => format!("where it was after step {first}"),
+    };
+    let complaint = format!(
+        "the run comes back to {place}, and would go round for ever: nobody is kept waiting all around"
+    );
+    Outcome::Violated { after: last, complaints: vec![complaint] }
+}
+
+fn violation<P: Protocol>(
+    rules: &Rules<P>,
+    world: &World,
+    property: &Property,
+    after: usize,
+) -> Option<Outcome> {
+    let complaints = rules.complaints(world, property);
+    (!complaints.is_empty()).then_some(Outcome::Violated { after, complaints })
+}
+
+fn show<P: Protocol>(
+    rules: &Rules<P>,
+    step: usize,
+    before: &World,
+    enabled: &EnabledOf<P>,
+    after: &World,
+) -> Replayed {
+    let Enabled { action, .. } = enabled;
+    let node = action.choice.node();
+    let changes = node.map_or(vec![], |node| {
+        let [old, new] = [before, after].map(|world| describe(rules.node(world, node)));
+        differences(&old, &new)
+    });
+    Replayed {
+        step,
+        action: action.to_string(),
+        node,
+        link: action.choice.link(),
+        met: rules.met(before, &action.choice).map(|input| match input {
+            Input::Start(boot) => json!({ "start": boot }),
+            Input::Event(event) => to_value(event),
+        }),
+        effects: rules.effects(enabled).iter().map(to_value).collect(),
+        changes: (changes.into_iter())
+            .map(|(what, before, after)| Change { what, before, after })
+            .collect(),
+        cut_off: after.cut(),
+        left_out: None,
+        begins_loop: false,
+    }
+}
+
+fn left_out(step: usize, recorded: &TraceStep, cut_off: Option<Side>, reason: String) -> Replayed {
+    let action = recorded.action::<Value>().map(|action| action.to_string());
+    Replayed {
+        step,
+        action: action.unwrap_or_default(),
+        node: recorded.action.node(),
+        link: None,
+        met: None,
+        effects: vec![],
+        changes: vec![],
+        cut_off,
+        left_out: Some(reason),
+        begins_loop: false,
+    }
+}
+
+/// A node as a plain value, without its history: what is added to that are effects.
+pub(crate) fn describe<P: Protocol>(node: &Node<P>) -> Value {
+    let condition = match &node.condition {
+        Condition::Idle => json!("idle"),
+        Condition::Up(state) => to_value(state),
+        Condition::Crashed => json!("crashed"),
+        Condition::Stopped => json!("stopped"),
+    };
+    json!({
+        "state": condition,
+        "stable": node.stable,
+        "timers": node.timers,
+        "monitors": node.monitors,
+    })
+}

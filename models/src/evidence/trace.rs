@@ -1,0 +1,244 @@
+//! Traces: runs that are kept.
+//!
+//! A trace is a list of actions with the effects that were seen, and says for which property it was
+//! kept and why the protocol makes it possible. It is JSON that a person can read and diff; effects
+//! and timers are plain values, so that a trace outlives the protocol it was recorded from.
+
+use crate::{
+    io::file::{self, FileError},
+    model::{
+        action::{Action, ActionOf, Choice},
+        environment::Environment,
+        world::Rules,
+    },
+    protocol::Protocol,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    convert::Infallible,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The form of trace files that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// A run that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trace {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The protocol that ran.
+    pub protocol: String,
+    /// The scenario that it was found in.
+    pub scenario: String,
+    /// The environment that it ran in.
+    pub environment: Environment,
+    /// The property that it violates.
+    pub property: String,
+    /// The rule of the protocol that makes it possible, in a line. Written by people.
+    pub cause: String,
+    /// The run comes back to where it was behind this many steps, and could go round from there for
+    /// ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loop_from: Option<usize>,
+    /// What happened.
+    pub steps: Vec<TraceStep>,
+}
+
+/// One action of a trace, and what was seen of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceStep {
+    /// What happened.
+    pub action: Choice<Value>,
+    /// The node crashed behind this many effects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash_after: Option<usize>,
+    /// The effects that happened, in order.
+    pub effects: Vec<Value>,
+}
+
+impl Trace {
+    /// Records a run.
+    ///
+    /// # Panics
+    /// If the run is not possible in this world.
+    pub fn record<P: Protocol>(
+        rules: &Rules<P>,
+        scenario: &str,
+        property: &str,
+        run: &[ActionOf<P>],
+    ) -> Self {
+        let mut world = rules.initial();
+        let mut record = |action: &ActionOf<P>| {
+            let enabled = rules.find(&world, action).expect("an action that is enabled");
+            world = rules.follow(&world, &enabled);
+            TraceStep {
+                action: plain(&action.choice),
+                crash_after: action.crash_after,
+                effects: rules.effects(&enabled).iter().map(to_value).collect(),
+            }
+        };
+        Self {
+            format: FORMAT,
+            protocol: rules.protocol().name().into_owned(),
+            scenario: scenario.into(),
+            environment: rules.environment().clone(),
+            property: property.into(),
+            cause: String::new(),
+            loop_from: None,
+            steps: run.iter().map(&mut record).collect(),
+        }
+    }
+
+    /// Reads a trace.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not a trace that this version understands: the place, and why.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        Self::parse(path, &file::read(path)?)
+    }
+
+    /// The trace that the text of a file is.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        let trace: Self = file::json(path, text)?;
+        if trace.format != FORMAT {
+            let message = format!("format {}: this version reads format {FORMAT}", trace.format);
+            return Err(FileError::new(path, message));
+        }
+        trace.environment.check().map_err(|misfit| FileError::new(path, misfit))?;
+        if let Some(first) = trace.loop_from.filter(|first| *first >= trace.steps.len()) {
+            let message = format!("loop_from {first}: there are {} steps", trace.steps.len());
+            return Err(FileError::new(path, message));
+        }
+        Ok(trace)
+    }
+
+    /// Where it is kept, below the folder of traces: in the folder that its scenario is in, or that of
+    /// the protocol, as `<property>.<scenario>.json`. The scenario, rather than the class of its
+    /// environment: two scenarios may differ in size only.
+    #[must_use]
+    pub fn file_name(&self) -> PathBuf {
+        let alone = (self.protocol.as_str(), self.scenario.as_str());
+        let (folder, scenario) = self.scenario.rsplit_once('/').unwrap_or(alone);
+        Path::new(folder).join(format!("{}.{scenario}.json", self.property))
+    }
+
+    /// Writes it, and the folders above it. A file that holds the same run stays as it is, and so
+    /// does what people wrote in it; the cause of another run is kept, marked as such.
+    ///
+    /// # Errors
+    /// If it cannot be written; what was there stays then.
+    pub fn save(&self, path: &Path) -> Result<(), FileError> {
+        let mut trace = self.clone();
+        // A pipe would be waited for.
+        if path.is_file()
+            && let Ok(known) = Self::read(path)
+        {
+            if known.has_run_of(self) {
+                return Ok(());
+            }
+            if !known.cause.is_empty() {
+                trace.cause = format!("of an earlier run: {}", known.cause);
+            }
+        }
+        let cannot = |error| FileError::new(path, format!("cannot be written: {error}"));
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(cannot)?;
+        }
+        file::write(path, &trace.to_json())
+    }
+
+    /// Whether another trace differs in nothing but its cause.
+    #[must_use]
+    pub fn has_run_of(&self, other: &Self) -> bool {
+        let cause = self.cause.clone();
+        *self == Self { cause, ..other.clone() }
+    }
+
+    /// The trace as its file has it: an effect on a line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = String::new();
+        let mut line = |indent: usize, content: &str| {
+            let _ = writeln!(text, "{:indent$}{content}", "");
+        };
+        line(0, "{");
+        line(2, &format!(r#""format": {},"#, self.format));
+        line(2, &format!(r#""protocol": {},"#, compact(&self.protocol)));
+        line(2, &format!(r#""scenario": {},"#, compact(&self.scenario)));
+        line(2, &format!(r#""environment": {},"#, compact(&self.environment)));
+        line(2, &format!(r#""property": {},"#, compact(&self.property)));
+        line(2, &format!(r#""cause": {},"#, compact(&self.cause)));
+        if let Some(first) = self.loop_from {
+            line(2, &format!(r#""loop_from": {first},"#));
+        }
+        line(2, r#""steps": ["#);
+        for (at, step) in self.steps.iter().enumerate() {
+            line(4, "{");
+            line(6, &format!(r#""action": {},"#, compact(&step.action)));
+            if let Some(k) = step.crash_after {
+                line(6, &format!(r#""crash_after": {k},"#));
+            }
+            if step.effects.is_empty() {
+                line(6, r#""effects": []"#);
+            } else {
+                line(6, r#""effects": ["#);
+                for (at, effect) in step.effects.iter().enumerate() {
+                    line(8, &format!("{}{}", compact(effect), comma(at, step.effects.len())));
+                }
+                line(6, "]");
+            }
+            line(4, &format!("}}{}", comma(at, self.steps.len())));
+        }
+        line(2, "]");
+        line(0, "}");
+        text
+    }
+}
+
+impl TraceStep {
+    /// The action, for a protocol that has these timers.
+    ///
+    /// # Errors
+    /// If it has no such timer.
+    pub fn action<Timer: for<'de> Deserialize<'de>>(&self) -> Result<Action<Timer>, String> {
+        let timer = |timer: Value| {
+            serde_json::from_value(timer)
+                .map_err(|error| format!("the protocol has no such timer: {error}"))
+        };
+        Ok(Action {
+            choice: self.action.clone().try_map_timer(timer)?,
+            crash_after: self.crash_after,
+        })
+    }
+}
+
+/// A choice whose timer is a plain value.
+fn plain<Timer: Clone + Serialize>(choice: &Choice<Timer>) -> Choice<Value> {
+    let plain = choice.clone().try_map_timer(|timer| Ok::<_, Infallible>(to_value(&timer)));
+    plain.unwrap_or_else(|impossible| match impossible {})
+}
+
+fn compact(value: &impl Serialize) -> String {
+    to_value(value).to_string()
+}
+
+fn comma(at: usize, count: usize) -> &'static str {
+    if at + 1 < count { "," } else { "" }
+}
+
+/// A part of a machine as a plain value.
+///
+/// # Panics
+/// If it cannot be written as JSON; the parts of a machine can.
+pub fn to_value(part: &impl Serialize) -> Value {
+    serde_json::to_value(part).expect("a part of a machine is JSON")
+}

@@ -1,0 +1,277 @@
+//! Random search: schedules that are drawn rather than enumerated, of groups that are too large to be
+//! explored.
+//!
+//! A schedule draws its own faults and weights, takes actions by them, and then the faults stop: the
+//! run goes on until it settles, so that settled properties are judged, too. Every world on the way is
+//! one of the scenario's own; what a schedule violates, the scenario's exhaustive search would find if
+//! it could. That nothing is found proves nothing: such a property is *not violated*, and never
+//! *holds*. Runs that go round for ever are not looked for.
+//!
+//! A schedule depends on the seed, its number and the environment, and on nothing else: it is the same
+//! on every machine, whichever shard takes it.
+
+mod again;
+mod mix;
+mod report;
+mod schedules;
+mod walk;
+
+pub use again::Again;
+pub use report::{Report, Row, Verdict};
+pub use schedules::{Schedules, Shard};
+
+use crate::{
+    claim::property::{Kind, Property},
+    evidence::trace::Trace,
+    explore::{
+        coverage::Coverage,
+        search::{Judged, MOST_PROPERTIES},
+        shrink::shrink,
+    },
+    model::{
+        action::ActionOf,
+        environment::{Budgets, Environment},
+        memo::Handle,
+        world::Rules,
+    },
+    protocol::Protocol,
+    verdict::scenario::{Expected, Scenario},
+};
+use derive_where::derive_where;
+use std::time::Instant;
+use walk::{End, Walk};
+
+/// Takes random schedules of a scenario, and judges every property of the protocol on them. `progress`
+/// is told how many have been taken.
+///
+/// # Example
+///
+/// ```
+/// use interrex_models::{claim::property, explore::sample::*, model::environment::*, protocol::registry::gms3, verdict::scenario::Scenario};
+///
+/// let scenario = Scenario::builder()
+///     .nodes(5)
+///     .start(Start::Joined)
+///     .budget(Budget::Commands, 2)
+///     .budget(Budget::Crashes, 2)
+///     .holds(&property::SINGLE_LEADER)
+///     .build()?;
+/// let schedules = Schedules { count: 1_000, ..Schedules::default() };
+/// let report = fuzz(gms3(), &scenario, schedules, &mut |_| {});
+/// let row = |name| report.properties.iter().find(move |row| row.name == name);
+/// assert_eq!(row("single-leader").map(|row| row.verdict), Some(Verdict::NotViolated));
+/// assert_eq!(row("no-lost-message-validity").map(|row| row.verdict), Some(Verdict::Violated));
+/// # Ok::<(), String>(())
+/// ```
+///
+/// # Panics
+/// If the environment does not suit the protocol.
+pub fn fuzz<P: Protocol>(
+    protocol: P,
+    scenario: &Scenario,
+    schedules: Schedules,
+    progress: &mut dyn FnMut(u64),
+) -> Report {
+    if let Err(misfit) = scenario.environment.suits(&protocol) {
+        panic!("{}: {misfit}", scenario.name);
+    }
+    let began = Instant::now();
+    let mut hunt = Hunt::new(protocol, scenario, schedules);
+    for schedule in schedules.numbers() {
+        if schedules.max_time.is_some_and(|most| began.elapsed() > most) {
+            break;
+        }
+        hunt.take(schedule);
+        progress(hunt.tally.done);
+    }
+    // Shrinking takes steps that no schedule has taken.
+    let coverage = hunt.coverage();
+    let properties = (0..hunt.properties.len()).map(|row| hunt.row(row)).collect();
+    let Tally { done, actions, settled, unsettled, beyond } = hunt.tally;
+    let environment = &scenario.environment;
+    Report {
+        scenario: scenario.name.clone(),
+        protocol: hunt.tables.rules.protocol().name().into_owned(),
+        nodes: environment.nodes,
+        workers: environment.workers,
+        environment: environment.into(),
+        seed: schedules.seed,
+        shard: schedules.shard,
+        steps: schedules.steps,
+        schedules: schedules.taken(),
+        done,
+        complete: done == schedules.taken(),
+        actions,
+        settled,
+        unsettled,
+        beyond,
+        seconds: began.elapsed().as_secs_f64(),
+        properties,
+        again: hunt.again,
+        coverage,
+    }
+}
+
+/// Schedules that are being taken.
+struct Hunt<'a, P: Protocol> {
+    scenario: &'a Scenario,
+    schedules: Schedules,
+    properties: &'static [&'static Property],
+    tables: Tables<P>,
+    tally: Tally,
+    found: Vec<Found<P>>,
+    again: Option<Again>,
+    /// What was reached with earlier tables.
+    reached: Option<Coverage>,
+}
+
+/// What is remembered between schedules: it makes them faster, and nothing else.
+struct Tables<P: Protocol> {
+    rules: Rules<P>,
+    judged: Judged,
+    /// How many actions were taken with them.
+    actions: u64,
+    /// About how many profiles there are.
+    profiles: Handle,
+}
+
+/// How the schedules went.
+#[derive(Default)]
+struct Tally {
+    done: u64,
+    actions: u64,
+    settled: u64,
+    unsettled: u64,
+    beyond: u64,
+}
+
+/// What was found of one property.
+#[derive_where(Default)]
+struct Found<P: Protocol> {
+    violations: u64,
+    witnessed: bool,
+    first: Option<First<P>>,
+}
+
+/// The first schedule that violates a property.
+struct First<P: Protocol> {
+    schedule: u64,
+    run: Vec<ActionOf<P>>,
+}
+
+impl<'a, P: Protocol> Hunt<'a, P> {
+    fn new(protocol: P, scenario: &'a Scenario, schedules: Schedules) -> Self {
+        let properties = protocol.properties();
+        assert!(properties.len() <= MOST_PROPERTIES, "too many properties");
+        Self {
+            scenario,
+            schedules,
+            properties,
+            reached: schedules.coverage.then(|| Coverage::none(&protocol)),
+            tables: Tables::of(Rules::new(protocol, scenario.environment.clone())),
+            tally: Tally::default(),
+            found: properties.iter().map(|_| Found::default()).collect(),
+            again: schedules.twice.then(Again::default),
+        }
+    }
+
+    /// Takes one schedule.
+    fn take(&mut self, schedule: u64) {
+        if self.tables.are_full() {
+            self.reached = self.coverage();
+            self.tables = Tables::of(self.tables.rules.anew());
+        }
+        let (mix, rng) = self.schedules.draw(schedule, &self.scenario.environment);
+        self.restrict(mix.budgets);
+        let mut walk = Walk::new(&self.tables.rules, &self.tables.judged, &mix, rng);
+        match walk.take(self.schedules.steps) {
+            End::Settled => self.tally.settled += 1,
+            End::Unsettled => self.tally.unsettled += 1,
+            End::Beyond => self.tally.beyond += 1,
+        }
+        for (row, found) in self.found.iter_mut().enumerate() {
+            let is_set = |rows: u32| rows & (1 << row) != 0;
+            found.witnessed |= is_set(walk.witnessed);
+            let violation = walk.violations.iter().find(|(rows, _)| is_set(*rows));
+            if let Some((_, steps)) = violation {
+                found.violations += 1;
+                found
+                    .first
+                    .get_or_insert_with(|| First { schedule, run: walk.run[..*steps].to_vec() });
+            }
+        }
+        if let Some(again) = &mut self.again {
+            again.take(&self.tables.rules, schedule, &walk.run);
+        }
+        let actions = walk.run.len() as u64;
+        self.tables.actions += actions;
+        self.tables.profiles = self.tables.profiles.max(walk.latest_profile);
+        self.tally.actions += actions;
+        self.tally.done += 1;
+    }
+
+    /// What was reached so far, if that is counted.
+    fn coverage(&mut self) -> Option<Coverage> {
+        let mut reached = self.reached.take()?;
+        reached.merge(Coverage::of(&self.tables.rules));
+        Some(reached)
+    }
+
+    /// The scenario's environment, with the budgets of one schedule.
+    fn restrict(&mut self, budgets: Budgets) {
+        let environment = Environment { budgets, ..self.scenario.environment.clone() };
+        self.tables.rules.set_environment(environment);
+    }
+
+    /// What is reported of a property.
+    fn row(&mut self, row: usize) -> Row {
+        let property = self.properties[row];
+        let Found { violations, witnessed, first } = std::mem::take(&mut self.found[row]);
+        let raw_steps = first.as_ref().map(|first| first.run.len());
+        let schedule = first.as_ref().map(|first| first.schedule);
+        let counterexample = first.map(|first| self.shrunk(property, &first));
+        let named = |(named, _): &&(&Property, _)| named.name == property.name;
+        let expected = self.scenario.properties.iter().find(named);
+        Row {
+            name: property.name,
+            kind: property.kind,
+            verdict: match (property.kind, schedule) {
+                (Kind::Fair, _) => Verdict::NotJudged,
+                (Kind::Safety | Kind::Settled, Some(_)) => Verdict::Violated,
+                (Kind::Safety | Kind::Settled, None) => Verdict::NotViolated,
+            },
+            expected: expected.and_then(|(_, expected)| expected.map(Expected::verdict)),
+            violations,
+            witnessed,
+            schedule,
+            raw_steps,
+            steps: counterexample.as_ref().map(|trace| trace.steps.len()),
+            trace: None,
+            counterexample,
+        }
+    }
+
+    /// The run of a schedule as a trace, shrunk. It is named after what makes it again. Shrinking may use
+    /// all of the scenario's faults: with others than the schedule had, a run may be shorter.
+    fn shrunk(&mut self, property: &'static Property, first: &First<P>) -> Trace {
+        self.restrict(self.scenario.environment.budgets);
+        let (Schedules { seed, steps, .. }, schedule) = (self.schedules, first.schedule);
+        let scenario = &self.scenario.name;
+        let name = format!("{scenario}.seed-{seed}.steps-{steps}.schedule-{schedule}");
+        let trace = Trace::record(&self.tables.rules, &name, property.name, &first.run);
+        shrink(&mut self.tables.rules, &trace, property).unwrap_or(trace)
+    }
+}
+
+impl<P: Protocol> Tables<P> {
+    fn of(rules: Rules<P>) -> Self {
+        let judged = Judged::new(rules.protocol().properties());
+        Self { rules, judged, actions: 0, profiles: 0 }
+    }
+
+    /// The tables only grow. Larger ones help no more: where much is met again, it has been met by
+    /// then, and where little is, they take gigabytes.
+    fn are_full(&self) -> bool {
+        self.actions > 1 << 19 || self.profiles > 1 << 16
+    }
+}

@@ -1,0 +1,58 @@
+//! Schedules that are run again: the machine must do the same.
+
+use crate::{
+    explore::audit::{Difference, Digests, audit_run},
+    model::{action::ActionOf, digest::combine, world::Rules},
+    protocol::Protocol,
+    verdict::check::Comparison,
+};
+use serde::{Serialize, Serializer};
+
+/// What was found by running schedules again.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Again {
+    /// Of all schedules that were compared, their actions, effects and worlds: the same on every machine.
+    #[serde(serialize_with = "in_hex")]
+    pub digest: u64,
+    /// The first schedule in which the machine did something else the second time. None is compared behind it.
+    pub schedule: Option<u64>,
+    /// What it did otherwise.
+    pub difference: Option<Difference>,
+}
+
+impl Again {
+    /// Runs a schedule again, by rules that remember nothing.
+    pub(super) fn take<P: Protocol>(
+        &mut self,
+        rules: &Rules<P>,
+        schedule: u64,
+        run: &[ActionOf<P>],
+    ) {
+        if self.difference.is_some() {
+            return;
+        }
+        let fresh = rules.anew();
+        let [rolled, rolled_again] = [rules, &fresh].map(|rules| Digests::new(rules).run(run));
+        if rolled != rolled_again {
+            self.difference = audit_run(rules, &fresh, run);
+            self.schedule = self.difference.as_ref().map(|_| schedule);
+        } else if let Some(last) = rolled.ok().and_then(|rolled| rolled.last().copied()) {
+            self.digest = combine(&[self.digest, last]);
+        }
+    }
+
+    /// How it compares with what is expected: that nothing differs.
+    #[must_use]
+    pub fn comparison(&self) -> Comparison {
+        match self.difference {
+            Some(_) => Comparison::Differs,
+            None => Comparison::AsExpected,
+        }
+    }
+}
+
+/// As an audit writes its own; many a reader of JSON would round the number.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn in_hex<S: Serializer>(digest: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{digest:016x}"))
+}

@@ -1,0 +1,144 @@
+//! One schedule, walked and judged.
+
+use super::mix::{KINDS, Mix, Weights, kind_of};
+use crate::{
+    explore::search::{Judged, Seen, seen},
+    model::{
+        action::ActionOf,
+        memo::Handle,
+        world::{EnabledOf, Rules, World},
+    },
+    protocol::Protocol,
+};
+use proptest::{prelude::Rng, test_runner::TestRng};
+
+/// How a schedule ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The protocol has nothing left to do.
+    Settled,
+    /// The protocol did not come to rest.
+    Unsettled,
+    /// The next world is beyond the environment's bound.
+    Beyond,
+}
+
+/// A run that is chosen at random, and what was seen on it.
+pub(super) struct Walk<'a, P: Protocol> {
+    rules: &'a Rules<P>,
+    judged: &'a Judged,
+    mix: &'a Mix,
+    rng: TestRng,
+    world: World,
+    enabled: Vec<EnabledOf<P>>,
+    /// What the properties saw of the world that was judged last.
+    seen: Seen,
+    /// What happened.
+    pub(super) run: Vec<ActionOf<P>>,
+    /// Behind how many actions each property was violated first: a bit for each that was, there.
+    pub(super) violations: Vec<(u32, usize)>,
+    /// A bit for each property that was at stake.
+    pub(super) witnessed: u32,
+    /// The largest handle of a profile that was met.
+    pub(super) latest_profile: Handle,
+}
+
+/// A protocol that has not settled behind this many actions without faults is taken to never do.
+const PATIENCE: usize = 4096;
+
+impl<'a, P: Protocol> Walk<'a, P> {
+    pub(super) fn new(rules: &'a Rules<P>, judged: &'a Judged, mix: &'a Mix, rng: TestRng) -> Self {
+        let mut walk = Self {
+            rules,
+            judged,
+            mix,
+            rng,
+            world: rules.initial(),
+            enabled: vec![],
+            seen: [None, None],
+            run: vec![],
+            violations: vec![],
+            witnessed: 0,
+            latest_profile: 0,
+        };
+        walk.judge();
+        walk
+    }
+
+    /// Takes up to so many actions by the weights of a mix; then faults stop.
+    pub(super) fn take(&mut self, steps: usize) -> End {
+        let within = self.go(&self.mix.weights, steps) && self.go(&Weights::calm(), PATIENCE);
+        match within {
+            false => End::Beyond,
+            true if self.rules.is_settled(&self.world) => End::Settled,
+            true => End::Unsettled,
+        }
+    }
+
+    /// Takes up to so many actions, as long as one can be chosen; whether the bound was kept.
+    fn go(&mut self, weights: &Weights, steps: usize) -> bool {
+        for _ in 0..steps {
+            let Some(chosen) = self.choose(weights) else { break };
+            let next = self.rules.follow(&self.world, &chosen);
+            if !self.rules.is_within_bound(&next) {
+                return false;
+            }
+            self.world = next;
+            self.run.push(chosen.action);
+            self.judge();
+        }
+        true
+    }
+
+    /// One of the actions that are enabled: first its kind by the weights, then one of that kind by
+    /// the paces.
+    fn choose(&mut self, weights: &Weights) -> Option<EnabledOf<P>> {
+        self.enabled.clear();
+        self.rules.enabled(&self.world, &mut self.enabled);
+        let mut kinds = [0; KINDS];
+        for enabled in &self.enabled {
+            let kind = kind_of(&enabled.action);
+            kinds[kind] = weights.of(kind);
+        }
+        let kind = draw(&mut self.rng, kinds)?;
+        let of_kind = |enabled: &EnabledOf<P>| kind_of(&enabled.action) == kind;
+        self.enabled.retain(of_kind);
+        let paces = self.enabled.iter().map(|enabled| self.mix.paces.of(&enabled.action));
+        let place = draw(&mut self.rng, paces)?;
+        Some(self.enabled.swap_remove(place))
+    }
+
+    /// Judges the world, unless the properties saw the same in the world before.
+    fn judge(&mut self) {
+        let seen = seen(self.rules, &self.world);
+        if seen == self.seen {
+            return;
+        }
+        let profiles = seen.iter().flatten().flatten().copied();
+        self.latest_profile = profiles.fold(self.latest_profile, Handle::max);
+        let judgement = self.judged.judge(self.rules, &seen);
+        self.seen = seen;
+        self.witnessed |= judgement.witnessed;
+        let before = self.violations.iter().fold(0, |all, (rows, _)| all | rows);
+        let new = judgement.violated & !before;
+        if new != 0 {
+            self.violations.push((new, self.run.len()));
+        }
+    }
+}
+
+/// A place among weights, each as likely as it is heavy; none if there is no weight.
+fn draw(
+    rng: &mut TestRng,
+    weights: impl IntoIterator<Item = u32, IntoIter: Clone>,
+) -> Option<usize> {
+    let weights = weights.into_iter();
+    let total: u32 = weights.clone().sum();
+    // As good as evenly spread below the total, and the same wherever it runs.
+    let scaled = (u64::from(rng.next_u32()) * u64::from(total)) >> u32::BITS;
+    let mut sums = weights.scan(0, |sum, weight| {
+        *sum += u64::from(weight);
+        Some(*sum)
+    });
+    sums.position(|sum| scaled < sum)
+}

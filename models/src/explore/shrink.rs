@@ -1,0 +1,451 @@
+//! Shrinking: from a run that violates a property to one of which nothing can be left out.
+//!
+//! Two ways are taken in turn, until neither gets any further. *Leaving out and weakening*, by delta
+//! debugging: the run without some of its actions, or with a weaker fault, is tried, and what has become
+//! impossible by that is skipped. *Searching*, breadth first, for a shorter run to a violation of the
+//! same property; in small worlds that is a shortest one. Of two runs the one with fewer actions is
+//! smaller, and of two with as many the one with weaker faults. Every step makes the run smaller, none
+//! consults a clock: the end is always the same. A search takes the trace's own environment, then that
+//! which is left, and then that with one thing less: where the first two are too large to be searched, a
+//! run that does with less may still be found.
+//!
+//! # What is left of the environment
+//!
+//! The minimal run is kept in the weakest environment in which it is possible: each budget is what the
+//! run uses. Settled properties are judged in that one from the beginning, since a start or a command
+//! that is left keeps the protocol from being settled. Only time-outs stay as they are where a *settled*
+//! or a *fair* property is at stake: with fewer, a timer that cannot fire any more would make a
+//! violation, for the budget's sake and not the protocol's.
+//!
+//! # Lassos
+//!
+//! Of a run that goes round for ever only the stem is shrunk action by action; the loop is replaced as a
+//! whole, by one that [`livelock`] finds, if that makes a shorter lasso and the world is small enough to
+//! be searched to its end.
+
+use crate::{
+    claim::property::{Kind, Property},
+    evidence::trace::Trace,
+    explore::{
+        breadth::shortest,
+        livelock::{Round, livelock},
+        search::Limits,
+    },
+    model::{
+        action::{Action, ActionOf, Choice, ChoiceOf},
+        environment::{Budget, Budgets, Environment, UNLIMITED},
+        world::{EnabledOf, Rules, World},
+    },
+    protocol::Protocol,
+};
+use std::{iter, num::NonZeroU64};
+
+/// A search for a shorter run meets no more worlds than have so many nodes and links together: 300,000
+/// worlds of four nodes. It is not a time: what is found must not depend on the machine.
+const MOST_PARTS: u64 = 6_000_000;
+
+fn most_worlds(environment: &Environment) -> u64 {
+    let size = u64::from(environment.size());
+    MOST_PARTS / (size + size * size)
+}
+
+/// Shrinks a trace that violates a property to one of which no action can be left out and in which no
+/// fault can be weakened, and which violates the property with its last step. None if the trace's
+/// schedule does not violate it; what is not possible in the schedule, or leads beyond the bound of its
+/// environment, is skipped.
+///
+/// Effects that were recorded do not count. The trace that is returned has those of today, and an
+/// environment without what the run does not need; the cause is kept if the run is still the same. A
+/// trace that was shrunk before is returned as it is.
+///
+/// ```
+/// use interrex_models::{claim::property, evidence::trace::Trace, explore::shrink::shrink, model::world::Rules, protocol::registry};
+///
+/// let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../traces/gms3");
+/// let path = format!("{folder}/no-lost-message-validity.joined-3-busy.json");
+/// let trace = Trace::read(path.as_ref()).expect("a trace");
+/// let mut rules = Rules::new(registry::gms3(), trace.environment.clone());
+/// let shrunk = shrink(&mut rules, &trace, &property::VALIDITY).expect("a violation");
+/// assert_eq!((trace.steps.len(), shrunk.steps.len()), (6, 4));
+/// assert_eq!(shrunk.environment.budgets.to_string(), "commands 1, crashes 2");
+/// ```
+///
+/// # Panics
+/// If the rules are for an environment of another size.
+pub fn shrink<P: Protocol>(
+    rules: &mut Rules<P>,
+    trace: &Trace,
+    property: &'static Property,
+) -> Option<Trace> {
+    let before = rules.environment().clone();
+    let environment = trace.environment.clone();
+    rules.set_environment(environment.clone());
+    let mut shrinking = Shrinking { rules, environment, property };
+    let run = shrinking.first(trace).map(|run| shrinking.minimal(run));
+    let shrunk = run.map(|run| shrinking.record(trace, &run));
+    rules.set_environment(before);
+    shrunk
+}
+
+/// How strong a fault an action is, if of all that its node would have done so many effects are lost.
+fn strength<Timer>(action: &Action<Timer>, lost: usize) -> usize {
+    let is_fault = |budget: Budget| Budget::FAULTS.contains(&budget);
+    match (&action.choice, action.crash_after) {
+        (_, Some(_)) => 1 + lost,
+        (Choice::Cut { side }, None) => side.nodes().count(),
+        (choice, None) => usize::from(choice.budget().is_some_and(is_fault)),
+    }
+}
+
+/// What might do instead of an action, the weakest first.
+fn weaker<Timer: Clone>(action: &Action<Timer>, lost: usize) -> Vec<Action<Timer>> {
+    let Action { choice, crash_after } = action;
+    match (choice, crash_after) {
+        (_, Some(k)) => {
+            let crash = choice.node().map(|node| Choice::Crash { node });
+            let instead = [choice.clone()].into_iter().chain(crash).map(Action::from);
+            let later = (k + 1..k + lost).rev();
+            let later = later.map(|k| Action { choice: choice.clone(), crash_after: Some(k) });
+            instead.chain(later).collect()
+        }
+        // No fault, or one that happens or does not.
+        (
+            Choice::Start { .. }
+            | Choice::Command { .. }
+            | Choice::Deliver { .. }
+            | Choice::Timeout { .. }
+            | Choice::Crash { .. }
+            | Choice::Restart { .. }
+            | Choice::Drop { .. }
+            | Choice::Duplicate { .. }
+            | Choice::Overtake { .. }
+            | Choice::Suspect { .. }
+            | Choice::Heal,
+            None,
+        ) => vec![],
+        (Choice::Cut { side }, None) => {
+            side.smaller().map(|side| Choice::Cut { side }.into()).collect()
+        }
+    }
+}
+
+/// What a protocol does by itself when nothing else happens: what comes first is done first.
+fn turn_to_settle<Timer>(choice: &Choice<Timer>) -> Option<u8> {
+    match choice {
+        Choice::Heal => Some(0),
+        Choice::Deliver { .. } => Some(1),
+        Choice::Timeout { .. } => Some(2),
+        Choice::Start { .. }
+        | Choice::Command { .. }
+        | Choice::Crash { .. }
+        | Choice::Restart { .. }
+        | Choice::Drop { .. }
+        | Choice::Duplicate { .. }
+        | Choice::Overtake { .. }
+        | Choice::Suspect { .. }
+        | Choice::Cut { .. } => None,
+    }
+}
+
+/// A run that violates the property with its last step.
+struct Run<P: Protocol> {
+    actions: Vec<ActionOf<P>>,
+    /// Of each action, how many effects are lost in a crash.
+    lost: Vec<usize>,
+    /// How many actions come before the loop; all of them, if nothing goes round.
+    stem: usize,
+}
+
+impl<P: Protocol> Run<P> {
+    /// What is to become smaller.
+    fn size(&self) -> (usize, usize) {
+        let strengths = self.actions.iter().zip(&self.lost);
+        (self.actions.len(), strengths.map(|(action, lost)| strength(action, *lost)).sum())
+    }
+}
+
+/// Between two of its steps, the rules are those of the trace's own environment.
+struct Shrinking<'a, P: Protocol> {
+    rules: &'a mut Rules<P>,
+    environment: Environment,
+    property: &'static Property,
+}
+
+/// An environment with one thing once less, for each that it allows. Time-outs stay as they are.
+fn with_one_less(environment: &Environment) -> Vec<Environment> {
+    let allowed = |budget: &Budget| environment.budgets[*budget] > 0;
+    let budgets = Budget::ALL.into_iter().filter(|budget| *budget != Budget::Timeouts);
+    let less = |budget: Budget| {
+        let mut weaker = environment.clone();
+        weaker.budgets[budget] -= 1;
+        weaker
+    };
+    budgets.filter(allowed).map(less).collect()
+}
+
+/// A run in two parts: what leads to the loop, and the loop.
+type StemAndLoop<P> = (Vec<ActionOf<P>>, Vec<ActionOf<P>>);
+
+impl<P: Protocol> Shrinking<'_, P> {
+    /// What is possible of a trace, up to the first violation.
+    fn first(&mut self, trace: &Trace) -> Option<Run<P>> {
+        let mut stem: Vec<_> =
+            trace.steps.iter().filter_map(|step| step.action::<P::Timer>().ok()).collect();
+        if self.property.kind != Kind::Fair {
+            return if self.is_violated_by(&stem) { self.attempt(stem, &[], 0) } else { None };
+        }
+        // A loop means nothing if something is missing.
+        let turn = stem.split_off(trace.loop_from?.min(stem.len()));
+        let run = self.attempt(stem, &turn, 0)?;
+        (run.actions.len() == trace.steps.len()).then_some(run)
+    }
+
+    /// Whether a run violates the property somewhere, in the trace's own environment.
+    fn is_violated_by(&self, actions: &[ActionOf<P>]) -> bool {
+        let mut world = self.rules.initial();
+        let mut actions = actions.iter();
+        loop {
+            if self.rules.is_violated(&world, self.property) {
+                return true;
+            }
+            let Some((_, next)) = actions.find_map(|action| self.step(&world, action)) else {
+                return false;
+            };
+            world = next;
+        }
+    }
+
+    /// The smallest run that is reached from one.
+    fn minimal(&mut self, mut run: Run<P>) -> Run<P> {
+        loop {
+            let size = run.size();
+            run = self.leave_out(run);
+            run = self.weaken(run);
+            if run.size() == size {
+                match self.search(&run) {
+                    Some(shorter) => run = shorter,
+                    None => return run,
+                }
+            }
+        }
+    }
+
+    /// Leaves out what it can: first halves, then smaller and smaller chunks, then single actions.
+    fn leave_out(&mut self, mut run: Run<P>) -> Run<P> {
+        let mut size = run.stem.div_ceil(2);
+        while size > 0 {
+            let mut at = 0;
+            while at < run.stem {
+                let end = run.stem.min(at + size);
+                let rest = [&run.actions[..at], &run.actions[end..run.stem]].concat();
+                match self.smaller(&run, rest) {
+                    Some(smaller) => run = smaller,
+                    None => at += size,
+                }
+            }
+            size /= 2;
+        }
+        run
+    }
+
+    /// Weakens the faults that it can, one after the other.
+    fn weaken(&mut self, mut run: Run<P>) -> Run<P> {
+        let mut at = 0;
+        while at < run.stem {
+            let instead = weaker(&run.actions[at], run.lost[at]);
+            let weakened = instead.into_iter().find_map(|action| {
+                let mut stem = run.actions[..run.stem].to_vec();
+                stem[at] = action;
+                self.smaller(&run, stem)
+            });
+            match weakened {
+                Some(weakened) => run = weakened,
+                None => at += 1,
+            }
+        }
+        run
+    }
+
+    /// Looks for a shorter run: in the trace's own environment, then in that which is left, then in that
+    /// with one thing less. The first may be too large to be searched, or never settle where the second
+    /// does; and so it may be with the second.
+    fn search(&mut self, run: &Run<P>) -> Option<Run<P>> {
+        let own = self.environment.clone();
+        let left = self.lowered(&run.actions);
+        let less = with_one_less(&left);
+        let left = (left != own).then_some(left);
+        iter::once(own).chain(left).chain(less).find_map(|environment| {
+            let property = self.property;
+            let look = |rules: &Rules<P>| look(rules, property, run.actions.len());
+            let (stem, turn) = self.within(environment, look)?;
+            self.attempt(stem, &turn, 0).filter(|found| found.size() < run.size())
+        })
+    }
+
+    /// A smaller run that takes these actions instead of the stem.
+    fn smaller(&mut self, run: &Run<P>, stem: Vec<ActionOf<P>>) -> Option<Run<P>> {
+        let attempt = self.attempt(stem, &run.actions[run.stem..], run.actions.len());
+        attempt.filter(|attempt| attempt.size() < run.size())
+    }
+
+    /// The run that takes those of these actions that are possible, and then the loop, up to the first
+    /// violation. Where only settled worlds are judged, it goes on towards one while it has less than
+    /// `most` actions.
+    fn attempt(
+        &mut self,
+        wanted: Vec<ActionOf<P>>,
+        turn: &[ActionOf<P>],
+        most: usize,
+    ) -> Option<Run<P>> {
+        let mut wanted = wanted.into_iter();
+        let mut run = Run { actions: vec![], lost: vec![], stem: 0 };
+        let mut world = self.rules.initial();
+        while !self.is_over(&run, &world) {
+            let next = wanted.by_ref().find_map(|action| self.step(&world, &action));
+            let goes_on = self.property.kind == Kind::Settled && run.actions.len() < most;
+            let next = next.or_else(|| if goes_on { self.settle(&world) } else { None });
+            let Some((enabled, next)) = next else {
+                return self.go_round(run, world, turn);
+            };
+            self.take(&mut run, &world, enabled);
+            world = next;
+        }
+        run.stem = run.actions.len();
+        Some(run)
+    }
+
+    /// Whether a run has come to a violation, in the environment that it needs.
+    fn is_over(&mut self, run: &Run<P>, world: &World) -> bool {
+        match self.property.kind {
+            Kind::Safety => self.rules.is_violated(world, self.property),
+            Kind::Settled => self.is_calm(world) && self.ends_in_violation(&run.actions),
+            Kind::Fair => false,
+        }
+    }
+
+    /// Whether nothing goes on by itself: only in such a world something can be settled.
+    fn is_calm(&self, world: &World) -> bool {
+        let mut enabled = vec![];
+        self.rules.enabled(world, &mut enabled);
+        let goes_on = |choice: &ChoiceOf<P>| {
+            matches!(choice, Choice::Deliver { .. } | Choice::Timeout { .. })
+        };
+        !enabled.iter().any(|enabled| goes_on(&enabled.action.choice))
+    }
+
+    /// Whether the last world of a run violates the property, in the environment that allows what the
+    /// run uses and nothing more.
+    fn ends_in_violation(&mut self, actions: &[ActionOf<P>]) -> bool {
+        let property = self.property;
+        self.within(self.lowered(actions), |rules| {
+            let step = |world: World, action| {
+                rules.find(&world, action).ok().map(|enabled| rules.follow(&world, &enabled))
+            };
+            let last = actions.iter().try_fold(rules.initial(), step);
+            last.is_some_and(|world| rules.is_violated(&world, property))
+        })
+    }
+
+    /// Adds the loop to a run, if it is possible there, comes back, and keeps nobody waiting.
+    fn go_round(&self, mut run: Run<P>, mut world: World, turn: &[ActionOf<P>]) -> Option<Run<P>> {
+        if turn.is_empty() {
+            return None;
+        }
+        run.stem = run.actions.len();
+        let mut round = Round::begin(self.rules, &world);
+        for action in turn {
+            let (enabled, next) = self.step(&world, action)?;
+            round.take(&action.choice, &next);
+            self.take(&mut run, &world, enabled);
+            world = next;
+        }
+        round.closes_in(&world).then_some(run)
+    }
+
+    fn take(&self, run: &mut Run<P>, world: &World, enabled: EnabledOf<P>) {
+        let whole = Action::from(enabled.action.choice.clone());
+        let lost = enabled.action.crash_after.map_or(0, |k| {
+            let whole = self.rules.find(world, &whole);
+            whole.map_or(0, |whole| self.rules.effects(&whole).len() - k)
+        });
+        run.actions.push(enabled.action);
+        run.lost.push(lost);
+    }
+
+    /// Where an action leads, if it is possible and does not lead beyond the bound.
+    fn step(&self, world: &World, action: &ActionOf<P>) -> Option<(EnabledOf<P>, World)> {
+        let enabled = self.rules.find(world, action).ok()?;
+        let next = self.rules.follow(world, &enabled);
+        self.rules.is_within_bound(&next).then_some((enabled, next))
+    }
+
+    /// The next step towards a settled world, if there is one.
+    fn settle(&self, world: &World) -> Option<(EnabledOf<P>, World)> {
+        let mut enabled = vec![];
+        self.rules.enabled(world, &mut enabled);
+        let whole = enabled.iter().filter(|enabled| enabled.action.crash_after.is_none());
+        let steps =
+            whole.filter_map(|enabled| Some((turn_to_settle(&enabled.action.choice)?, enabled)));
+        let (_, first) = steps.min_by_key(|(turn, _)| *turn)?;
+        self.step(world, &first.action)
+    }
+
+    /// The trace's environment with no more budget than a run uses.
+    fn lowered(&self, actions: &[ActionOf<P>]) -> Environment {
+        let mut budgets = Budgets::NONE;
+        for action in actions {
+            let crash = action.crash_after.map(|_| Budget::Crashes);
+            for budget in action.choice.budget().into_iter().chain(crash) {
+                budgets[budget] = budgets[budget].saturating_add(1);
+            }
+        }
+        let timeouts = self.environment.budgets[Budget::Timeouts];
+        if timeouts == UNLIMITED || self.property.kind != Kind::Safety {
+            budgets[Budget::Timeouts] = timeouts;
+        }
+        Environment { budgets, ..self.environment.clone() }
+    }
+
+    /// Looks at the rules as they are in another environment.
+    fn within<T>(&mut self, environment: Environment, look: impl FnOnce(&Rules<P>) -> T) -> T {
+        self.rules.set_environment(environment);
+        let seen = look(self.rules);
+        self.rules.set_environment(self.environment.clone());
+        seen
+    }
+
+    fn record(&mut self, trace: &Trace, run: &Run<P>) -> Trace {
+        let property = self.property.name;
+        let mut shrunk = self.within(self.lowered(&run.actions), |rules| {
+            Trace::record(rules, &trace.scenario, property, &run.actions)
+        });
+        shrunk.loop_from = (run.stem < run.actions.len()).then_some(run.stem);
+        let schedule = |trace: &Trace| {
+            let steps = trace.steps.iter().map(|step| (step.action.clone(), step.crash_after));
+            (trace.loop_from, steps.collect::<Vec<_>>())
+        };
+        if schedule(trace) == schedule(&shrunk) {
+            shrunk.cause.clone_from(&trace.cause);
+        }
+        shrunk
+    }
+}
+
+/// A shortest run with less than `most` actions that violates the property, or a short lasso.
+fn look<P: Protocol>(rules: &Rules<P>, property: &Property, most: usize) -> Option<StemAndLoop<P>> {
+    let most_worlds = most_worlds(rules.environment());
+    if property.kind == Kind::Fair {
+        let limits = Limits { max_states: NonZeroU64::new(most_worlds), ..Limits::default() };
+        let mut lasso = livelock(rules, limits, &mut |_| ()).lasso?;
+        let turn = lasso.run.split_off(lasso.loop_from);
+        return Some((lasso.run, turn));
+    }
+    let run = shortest(
+        rules,
+        &rules.initial(),
+        |reached| (reached.met as u64) < most_worlds && reached.depth + 1 < most,
+        |_, world| rules.is_within_bound(world),
+        |_, world| rules.is_violated(world, property),
+    );
+    run.map(|run| (run.into_iter().map(|(action, _)| action).collect(), vec![]))
+}

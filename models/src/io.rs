@@ -1,0 +1,5 @@
+//! Files, text for people, and the memory that a check takes.
+
+pub mod file;
+pub(crate) mod memory;
+pub mod text;

@@ -1,0 +1,8 @@
+//! The world that a protocol is checked in, as `models/SEMANTICS.md` defines it.
+
+pub mod action;
+pub mod digest;
+pub mod environment;
+pub(crate) mod memo;
+pub mod parts;
+pub mod world;

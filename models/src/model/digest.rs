@@ -1,0 +1,30 @@
+//! Portable digests: 64 bits that stand for a content and are the same on every machine.
+//!
+//! What is digested is the content's JSON, the form that traces have: no pointer, no handle, no size of an
+//! integer and no seed of a hash table gets into it. Two contents are taken for one with a probability of
+//! 2⁻⁶⁴.
+
+use serde::Serialize;
+use twox_hash::XxHash3_64;
+
+/// The digest of a part of a machine, or of several.
+///
+/// ```
+/// use interrex_models::model::digest::digest;
+///
+/// assert_eq!(digest(&["n1", "n2"]), 0x02bd_07cc_df60_6c57);
+/// ```
+///
+/// # Panics
+/// If it cannot be written as JSON; the parts of a machine can.
+pub fn digest(part: &(impl Serialize + ?Sized)) -> u64 {
+    let json = serde_json::to_vec(part).expect("a part of a machine is JSON");
+    XxHash3_64::oneshot(&json)
+}
+
+/// The digest of a sequence of digests.
+#[must_use]
+pub fn combine(digests: &[u64]) -> u64 {
+    let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.to_le_bytes()).collect();
+    XxHash3_64::oneshot(&bytes)
+}

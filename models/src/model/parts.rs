@@ -1,0 +1,532 @@
+//! The hash-consed parts of worlds, and what is remembered about them.
+//!
+//! In millions of worlds only hundreds of different nodes and link contents occur. So each different
+//! one is kept once, in a table, and worlds hold its [`Handle`]; equal handles mean equal parts.
+//! Since machines are pure, what a step does to a node is a function of two handles and is computed
+//! once.
+
+pub use crate::model::memo::Handle;
+
+use crate::{
+    claim::profile::Profile,
+    model::memo::{Memo, Table, Tree, narrow, remember},
+    protocol::Protocol,
+};
+use derive_where::derive_where;
+use im::{OrdSet, Vector};
+use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer};
+use serde::Serialize;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+/// The link with nothing on it.
+pub const EMPTY: Handle = 0;
+
+/// Whether a node runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition<State> {
+    /// Never started.
+    Idle,
+    /// Running; only such a node acts.
+    Up(State),
+    /// Ended by the environment; it may come back.
+    Crashed,
+    /// Ended by itself, for whatever reason.
+    Stopped,
+}
+
+/// All of a world that belongs to one node.
+#[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Serialize)]
+#[serde(bound = "")]
+pub struct Node<M: Machine> {
+    /// Which node this is.
+    pub id: NodeId,
+    /// The number of its life: the present one, or the last (0 for a node that is idle).
+    pub life: u32,
+    /// Whether it runs, and with which state.
+    pub condition: Condition<M::State>,
+    /// What it observed, in all its lives. The properties read it; nothing erases it.
+    pub history: Vector<M::Observation>,
+    /// What stable storage holds.
+    pub stable: Option<M::Stable>,
+    /// How many commands it has issued; nothing erases this either.
+    pub issued: u32,
+    /// The armed timers.
+    pub timers: OrdSet<M::Timer>,
+    /// Whom it monitors.
+    pub monitors: OrdSet<Peer>,
+}
+
+/// What a node is handed in one step.
+#[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", bound = "")]
+pub enum Input<M: Machine> {
+    /// It comes up.
+    Start(Boot<M::Stable>),
+    /// It meets an event.
+    Event(EventOf<M>),
+}
+
+/// What one step does, apart from where the world takes it.
+#[derive_where(Debug)]
+pub struct Step<M: Machine> {
+    /// The node that takes it, as it is before.
+    pub before: Handle,
+    /// What it meets.
+    pub input: Handle,
+    /// What the machine asked for, in order.
+    pub effects: Vec<EffectOf<M>>,
+    /// What of it reaches beyond the node: one entry for each effect.
+    pub reach: Vec<Reach>,
+    /// The node afterwards. Whom it monitors is still to be worked out, in the order of effects.
+    pub node: Handle,
+    /// The node afterwards if it crashes behind its first k effects, at index k − 1: worked out when it does.
+    crashed: Box<[OnceLock<Handle>]>,
+    /// The step ends the node.
+    pub stops: bool,
+    /// 0 for a step that only could be taken; one more than the effects that have happened where most
+    /// of them did.
+    taken: AtomicUsize,
+}
+
+impl<M: Machine> Step<M> {
+    /// Behind how many of its first effects it can be cut short by a crash; each number up to this is one.
+    pub fn crashes(&self) -> usize {
+        self.crashed.len()
+    }
+}
+
+/// A step that was taken.
+#[derive_where(Debug)]
+pub struct Taken<'a, M: Machine> {
+    /// The node, as it was before.
+    pub node: &'a Node<M>,
+    /// What it met.
+    pub input: &'a Input<M>,
+    /// The effects that happened. Where it was taken more than once, and sometimes cut short by a crash: the
+    /// most that did.
+    pub effects: &'a [EffectOf<M>],
+}
+
+/// What an effect does beyond the node that caused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing: a timer, an observation, storage.
+    Nowhere,
+    /// A signal is put on a link.
+    Send {
+        /// Whom it is for.
+        to: Peer,
+        /// The handle of the [`Input`] that it will be.
+        signal: Handle,
+    },
+    /// A monitor is asked for.
+    Monitor(Peer),
+    /// A monitor is given up.
+    Demonitor(Peer),
+}
+
+/// Everything that is known about nodes, links, inputs and steps of one protocol.
+///
+/// Shared by all worlds of a search and by its threads; it only grows.
+pub struct Parts<P: Protocol> {
+    protocol: Arc<P>,
+    nodes: Table<Node<P>, NodeEntry<P>>,
+    links: Table<Vec<Handle>, LinkEntry>,
+    inputs: Table<Input<P>>,
+    profiles: Table<Profile>,
+    steps: boxcar::Vec<Step<P>>,
+    pushed: Memo<(Handle, Handle), Handle>,
+    watching: Memo<(Handle, Peer), Handle>,
+    unwatched: Memo<(Handle, Peer), Handle>,
+}
+
+/// What is asked for in every world is kept together, apart from the node itself.
+struct NodeEntry<P: Machine> {
+    node: Box<Node<P>>,
+    /// The life it is up in.
+    up: Option<u32>,
+    /// What its inputs do to it.
+    steps: Tree<Handle>,
+    /// Many nodes are only on the way to others within a step, and nobody looks at them.
+    profile: OnceLock<Handle>,
+    /// What a bound is on, at a node that is up.
+    measured: u64,
+    crashed: OnceLock<Handle>,
+    command: OnceLock<Option<Handle>>,
+}
+
+#[derive(Default)]
+struct LinkEntry {
+    signals: Vec<Handle>,
+    rest: OnceLock<Handle>,
+    flushed: OnceLock<Handle>,
+    /// If what is at the head are messages.
+    doubled: OnceLock<Option<Handle>>,
+    overtaken: OnceLock<Option<Handle>>,
+}
+
+impl<P: Protocol> Parts<P> {
+    /// Tables that hold no part yet but the empty link.
+    pub fn new(protocol: P) -> Self {
+        Self::of(Arc::new(protocol))
+    }
+
+    /// The same for the same machine: nothing is remembered.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::of(Arc::clone(&self.protocol))
+    }
+
+    fn of(protocol: Arc<P>) -> Self {
+        let parts = Self {
+            protocol,
+            nodes: Table::default(),
+            links: Table::default(),
+            inputs: Table::default(),
+            profiles: Table::default(),
+            steps: boxcar::Vec::new(),
+            pushed: Memo::default(),
+            watching: Memo::default(),
+            unwatched: Memo::default(),
+        };
+        parts.intern_link(vec![]);
+        parts
+    }
+
+    /// The protocol whose parts these are.
+    pub fn protocol(&self) -> &P {
+        &self.protocol
+    }
+
+    /// The node of a handle.
+    pub fn node(&self, node: Handle) -> &Node<P> {
+        &self.nodes.get(node).node
+    }
+
+    /// What the properties see of a node: equal handles for equal profiles.
+    pub fn profile_of(&self, node: Handle) -> Handle {
+        let entry = self.nodes.get(node);
+        let profile = || Profile::of(&*self.protocol, &entry.node);
+        *entry.profile.get_or_init(|| self.profiles.intern(profile(), |profile| profile))
+    }
+
+    /// The profile of a handle.
+    pub fn profile(&self, profile: Handle) -> &Profile {
+        self.profiles.get(profile)
+    }
+
+    /// The handle of a node.
+    pub fn intern_node(&self, node: Node<P>) -> Handle {
+        self.nodes.intern(node, |node| NodeEntry {
+            profile: OnceLock::new(),
+            up: node.is_up().then_some(node.life),
+            measured: match &node.condition {
+                Condition::Up(state) => self.protocol.measured(state),
+                Condition::Idle | Condition::Crashed | Condition::Stopped => 0,
+            },
+            steps: Tree::default(),
+            node: Box::new(node),
+            crashed: OnceLock::new(),
+            command: OnceLock::new(),
+        })
+    }
+
+    /// The life that a node is up in, if it is up.
+    pub fn life(&self, node: Handle) -> Option<u32> {
+        self.nodes.get(node).up
+    }
+
+    /// How large the protocol's measure is at a node; 0 if it is not up.
+    pub fn measured(&self, node: Handle) -> u64 {
+        self.nodes.get(node).measured
+    }
+
+    /// The node, crashed.
+    pub fn crash(&self, node: Handle) -> Handle {
+        let entry = self.nodes.get(node);
+        let crashed = || self.intern_node(entry.node.clone().end(Condition::Crashed));
+        *entry.crashed.get_or_init(crashed)
+    }
+
+    /// The node, with one more monitor.
+    pub fn watch(&self, node: Handle, peer: Peer) -> Handle {
+        remember(&self.watching, (node, peer), || {
+            let mut watching = self.node(node).clone();
+            watching.monitors.insert(peer);
+            self.intern_node(watching)
+        })
+    }
+
+    /// The node, without a monitor.
+    pub fn unwatch(&self, node: Handle, peer: Peer) -> Handle {
+        remember(&self.unwatched, (node, peer), || {
+            let mut unwatched = self.node(node).clone();
+            unwatched.monitors.remove(&peer);
+            self.intern_node(unwatched)
+        })
+    }
+
+    /// The next command of a node that is up, as an input; some machines have none to give.
+    pub fn command(&self, node: Handle) -> Option<Handle> {
+        let entry = self.nodes.get(node);
+        *entry.command.get_or_init(|| {
+            let command = self.protocol.command(entry.node.id, entry.node.issued)?;
+            Some(self.input(Input::Event(Event::Command(command))))
+        })
+    }
+
+    /// The handle of an input.
+    pub fn input(&self, input: Input<P>) -> Handle {
+        self.inputs.intern(input, |input| input)
+    }
+
+    /// The input of a handle.
+    pub fn input_at(&self, input: Handle) -> &Input<P> {
+        self.inputs.get(input)
+    }
+
+    /// What is on a link, its head first.
+    pub fn signals(&self, link: Handle) -> &[Handle] {
+        &self.links.get(link).signals
+    }
+
+    /// The link with a signal at its tail.
+    pub fn push(&self, link: Handle, signal: Handle) -> Handle {
+        remember(&self.pushed, (link, signal), || {
+            let mut signals = self.signals(link).to_vec();
+            signals.push(signal);
+            self.intern_link(signals)
+        })
+    }
+
+    /// The head of a link, and the link without it.
+    pub fn pop(&self, link: Handle) -> Option<(Handle, Handle)> {
+        if link == EMPTY {
+            return None;
+        }
+        let entry = self.links.get(link);
+        let (&head, rest) = entry.signals.split_first()?;
+        let rest = entry.rest.get_or_init(|| self.intern_link(rest.to_vec()));
+        Some((head, *rest))
+    }
+
+    /// The link with a copy of the message at its head at its tail, if that is a message.
+    pub fn double(&self, link: Handle) -> Option<Handle> {
+        let entry = self.links.get(link);
+        *entry.doubled.get_or_init(|| {
+            let head = entry.signals.first().filter(|head| self.is_message(**head))?;
+            Some(self.push(link, *head))
+        })
+    }
+
+    /// The link with its first two signals in the other order, if both are messages.
+    pub fn overtake(&self, link: Handle) -> Option<Handle> {
+        let entry = self.links.get(link);
+        *entry.overtaken.get_or_init(|| {
+            let first_two = entry.signals.first_chunk::<2>()?;
+            first_two.iter().all(|signal| self.is_message(*signal)).then(|| {
+                let mut signals = entry.signals.clone();
+                signals.swap(0, 1);
+                self.intern_link(signals)
+            })
+        })
+    }
+
+    /// The link without any `Down`.
+    pub fn flush(&self, link: Handle) -> Handle {
+        let entry = self.links.get(link);
+        *entry.flushed.get_or_init(|| {
+            let kept = entry.signals.iter().filter(|signal| self.is_message(**signal));
+            self.intern_link(kept.copied().collect())
+        })
+    }
+
+    /// How many of the first two signals on a link are messages, up to the first that is none.
+    pub fn messages_ahead(&self, link: Handle) -> usize {
+        if link == EMPTY {
+            return 0;
+        }
+        let ahead = self.signals(link).iter().take(2);
+        ahead.take_while(|signal| self.is_message(**signal)).count()
+    }
+
+    /// What is on a link and no message is a `Down`.
+    fn is_message(&self, signal: Handle) -> bool {
+        matches!(self.input_at(signal), Input::Event(Event::Message { .. }))
+    }
+
+    fn intern_link(&self, signals: Vec<Handle>) -> Handle {
+        self.links.intern(signals, |signals| LinkEntry { signals, ..LinkEntry::default() })
+    }
+
+    /// What an input does to a node, as a step.
+    ///
+    /// # Panics
+    /// If an event is handed to a node that is not up: the world never does.
+    pub fn step(&self, node: Handle, input: Handle) -> Handle {
+        let entry = self.nodes.get(node);
+        entry.steps.remember(input, || narrow(self.steps.push(self.take_step(node, input))))
+    }
+
+    /// The step of a handle.
+    pub fn step_at(&self, step: Handle) -> &Step<P> {
+        &self.steps[step as usize]
+    }
+
+    /// Marks a step as taken: all of its effects have happened, or the first k.
+    pub fn mark(&self, step: &Step<P>, crash_after: Option<usize>) {
+        let taken = 1 + crash_after.unwrap_or(step.effects.len());
+        // Nearly always it is marked already, and reading is free.
+        if step.taken.load(Relaxed) < taken {
+            step.taken.fetch_max(taken, Relaxed);
+        }
+    }
+
+    /// The steps that were taken, each once; those that only could have been are left out.
+    pub fn taken(&self) -> impl Iterator<Item = Taken<'_, P>> {
+        self.steps.iter().filter_map(|(_, step)| {
+            let happened = step.taken.load(Relaxed).checked_sub(1)?;
+            Some(Taken {
+                node: self.node(step.before),
+                input: self.input_at(step.input),
+                effects: &step.effects[..happened],
+            })
+        })
+    }
+
+    fn take_step(&self, before: Handle, input: Handle) -> Step<P> {
+        let meeting = self.node(before).clone().meet(&*self.protocol, self.input_at(input).clone());
+        let (mut node, mut effects) = meeting;
+        let is_stop = |effect: &EffectOf<P>| matches!(effect, Effect::Stop(_));
+        let stop = effects.iter().position(is_stop);
+        // Nothing behind a stop is carried out, nor counted.
+        effects.truncate(stop.map_or(effects.len(), |stop| stop + 1));
+
+        for effect in &effects {
+            node.note(effect);
+        }
+        // Behind the last effect it is a crash between steps.
+        let crashes = effects.len().saturating_sub(1);
+        if stop.is_some() {
+            node = node.end(Condition::Stopped);
+        }
+        Step {
+            before,
+            input,
+            reach: effects.iter().map(|effect| self.reach(node.address(), effect)).collect(),
+            effects,
+            node: self.intern_node(node),
+            crashed: (0..crashes).map(|_| OnceLock::new()).collect(),
+            stops: stop.is_some(),
+            taken: AtomicUsize::new(0),
+        }
+    }
+
+    /// The node behind a step that ends in a crash behind its first k effects.
+    pub(crate) fn crashed_within(&self, step: &Step<P>, k: usize) -> Handle {
+        *step.crashed[k - 1].get_or_init(|| {
+            let mut node = self.node(step.before).clone();
+            node.prepare(self.input_at(step.input));
+            for effect in &step.effects[..k] {
+                node.note(effect);
+            }
+            self.intern_node(node.end(Condition::Crashed))
+        })
+    }
+
+    fn reach(&self, from: Address, effect: &EffectOf<P>) -> Reach {
+        match effect {
+            Effect::Send { to, message } => {
+                let message = message.clone();
+                let signal = self.input(Input::Event(Event::Message { from, message }));
+                Reach::Send { to: *to, signal }
+            }
+            Effect::Monitor(peer) => Reach::Monitor(*peer),
+            Effect::Demonitor(peer) => Reach::Demonitor(*peer),
+            Effect::SetTimer { .. }
+            | Effect::CancelTimer(_)
+            | Effect::Persist(_)
+            | Effect::Observe(_)
+            | Effect::Stop(_) => Reach::Nowhere,
+        }
+    }
+}
+
+impl<M: Machine> Node<M> {
+    /// A node that was never started.
+    #[must_use]
+    pub fn idle(id: NodeId) -> Self {
+        Self {
+            id,
+            life: 0,
+            condition: Condition::Idle,
+            history: Vector::new(),
+            stable: None,
+            issued: 0,
+            timers: OrdSet::new(),
+            monitors: OrdSet::new(),
+        }
+    }
+
+    /// The node in its present life.
+    pub fn address(&self) -> Address {
+        Address { node: self.id, life: self.life }
+    }
+
+    /// Whether it runs.
+    pub fn is_up(&self) -> bool {
+        matches!(self.condition, Condition::Up(_))
+    }
+
+    /// Hands the machine an input; the effects are still to be carried out.
+    fn meet(mut self, machine: &M, input: Input<M>) -> (Self, Vec<EffectOf<M>>) {
+        self.prepare(&input);
+        let (state, effects) = match (input, self.condition) {
+            (Input::Start(boot), Condition::Idle | Condition::Crashed) => machine.start(boot),
+            (Input::Event(event), Condition::Up(state)) => machine.step(state, event),
+            (input, _) => panic!("{} is not in the condition for {input:?}", self.id),
+        };
+        self.condition = Condition::Up(state);
+        (self, effects)
+    }
+
+    /// What an input does to the node whatever the machine makes of it.
+    fn prepare(&mut self, input: &Input<M>) {
+        match input {
+            Input::Start(boot) => {
+                self.life = boot.me.life;
+                // What a crash has destroyed is gone for good.
+                self.stable.clone_from(&boot.stable);
+            }
+            Input::Event(Event::Timeout(timer)) => drop(self.timers.remove(timer)),
+            Input::Event(Event::Command(_)) => self.issued += 1,
+            Input::Event(Event::Message { .. } | Event::Down(_)) => {}
+        }
+    }
+
+    /// Carries out what an effect does at the node itself.
+    fn note(&mut self, effect: &EffectOf<M>) {
+        match effect {
+            Effect::SetTimer { timer, .. } => drop(self.timers.insert(timer.clone())),
+            Effect::CancelTimer(timer) => drop(self.timers.remove(timer)),
+            Effect::Persist(stable) => self.stable = Some(stable.clone()),
+            Effect::Observe(observation) => self.history.push_back(observation.clone()),
+            // These reach beyond the node, or end it.
+            Effect::Send { .. } | Effect::Monitor(_) | Effect::Demonitor(_) | Effect::Stop(_) => {}
+        }
+    }
+
+    /// The node at the end of a life: its state, its timers and its monitors are gone.
+    fn end(mut self, condition: Condition<M::State>) -> Self {
+        self.condition = condition;
+        self.timers = OrdSet::new();
+        self.monitors = OrdSet::new();
+        self
+    }
+}

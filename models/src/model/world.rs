@@ -1,0 +1,591 @@
+//! The world that a protocol is checked in: SEMANTICS.md, and nothing else.
+//!
+//! All meaning of links, crashes, detectors and timers is here. Whoever explores, drives or replays
+//! only chooses the next [`Action`]. A [`World`] holds handles to hash-consed [`Parts`]; [`Rules`]
+//! say what can happen next and what follows.
+
+mod consequence;
+mod refusal;
+
+use crate::{
+    claim::{
+        profile::Profile,
+        property::{Kind, Property},
+    },
+    model::{
+        action::{Action, Choice, ChoiceOf, Side},
+        environment::{Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
+        parts::{Condition, EMPTY, Handle, Input, Node, Parts, Taken},
+    },
+    protocol::Protocol,
+};
+use interrex::machine::{Address, Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
+use smallvec::SmallVec;
+
+/// A state of the whole system: one handle for each node, one for each link, and what is left.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    /// The nodes, then the links, by sender and then by receiver.
+    parts: SmallVec<[Handle; 20]>,
+    /// One side of the cut, while one is open.
+    cut: Option<Side>,
+    budgets: Budgets,
+}
+
+/// An action that is enabled in a world, with the step that it makes its node take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enabled<Timer> {
+    /// The action.
+    pub action: Action<Timer>,
+    /// The step, if a node takes one.
+    step: Option<Handle>,
+}
+
+/// An enabled action of a machine.
+pub type EnabledOf<M> = Enabled<<M as Machine>::Timer>;
+
+/// Profiles of nodes, by their handles.
+pub type Profiles = SmallVec<[Handle; 8]>;
+
+/// How worlds of one protocol in one environment follow each other.
+pub struct Rules<P: Protocol> {
+    parts: Parts<P>,
+    environment: Environment,
+}
+
+impl<P: Protocol> Rules<P> {
+    /// The rules for a protocol in an environment.
+    pub fn new(protocol: P, environment: Environment) -> Self {
+        Self { parts: Parts::new(protocol), environment }
+    }
+
+    /// The same for the same machine, with nothing remembered: it will be asked for every step again.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { parts: self.parts.anew(), environment: self.environment.clone() }
+    }
+
+    /// The steps of all runs so far, each once: those that were [followed](Self::follow), or that begin
+    /// every run.
+    pub fn taken(&self) -> impl Iterator<Item = Taken<'_, P>> {
+        self.parts.taken()
+    }
+
+    /// What worlds are made of.
+    pub fn parts(&self) -> &Parts<P> {
+        &self.parts
+    }
+
+    /// The environment that they are for.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Makes them the rules for another environment of the same size. What is remembered of steps is
+    /// the same in both.
+    ///
+    /// # Panics
+    /// If it is of another size: the protocol may have been told that.
+    pub fn set_environment(&mut self, environment: Environment) {
+        let of_size = |environment: &Environment| (environment.nodes, environment.workers);
+        assert_eq!(of_size(&self.environment), of_size(&environment), "another size");
+        self.environment = environment;
+    }
+
+    /// The protocol that they are for.
+    pub fn protocol(&self) -> &P {
+        self.parts.protocol()
+    }
+
+    /// The world in which every run begins.
+    pub fn initial(&self) -> World {
+        let idle = self.nodes().map(Node::idle).collect();
+        match self.environment.start {
+            Start::Idle => self.begin(idle),
+            Start::Joining => {
+                let mut world = self.begin(idle);
+                self.found(&mut world, NodeId(0));
+                world
+            }
+            Start::Joined => match self.protocol().joined(self.environment.size()) {
+                Some(nodes) => self.begin(nodes),
+                None => self.form(self.begin(idle)),
+            },
+        }
+    }
+
+    /// The world with these nodes in which nothing has happened yet.
+    fn begin(&self, nodes: Vec<Node<P>>) -> World {
+        let size = usize::from(self.environment.size());
+        let handles = nodes.into_iter().map(|node| self.parts.intern_node(node));
+        let links = std::iter::repeat_n(EMPTY, size * size);
+        World {
+            parts: handles.chain(links).collect(),
+            cut: None,
+            budgets: self.environment.budgets,
+        }
+    }
+
+    /// A node comes up without a contact, and that costs nothing.
+    fn found(&self, world: &mut World, node: NodeId) {
+        let step = self.parts.step(world.node(node), self.boot(world, node, None));
+        let step = self.parts.step_at(step);
+        self.parts.mark(step, None);
+        self.carry_out(world, node, step, None);
+    }
+
+    /// A group that forms by itself: one node after the other comes up, each when the others have nothing
+    /// left to do. Of what they can do, the first comes first.
+    ///
+    /// # Panics
+    /// If that does not end: such a protocol has no joined group.
+    fn form(&self, mut world: World) -> World {
+        world.budgets = Budgets::NONE;
+        world.budgets[Budget::Timeouts] = UNLIMITED;
+        let mut actions = vec![];
+        for node in self.nodes() {
+            self.found(&mut world, node);
+            for turn in 0.. {
+                actions.clear();
+                self.enabled(&world, &mut actions);
+                let Some(first) = actions.first() else {
+                    break;
+                };
+                assert!(
+                    turn < 10_000,
+                    "a group that does not settle when its nodes come up in turn"
+                );
+                world = self.follow(&world, first);
+            }
+        }
+        World { budgets: self.environment.budgets, ..world }
+    }
+
+    /// The node, in a world.
+    pub fn node(&self, world: &World, node: NodeId) -> &Node<P> {
+        self.parts.node(world.node(node))
+    }
+
+    /// What is on a link in a world, its head first.
+    pub fn signals(&self, world: &World, from: NodeId, to: NodeId) -> Vec<&EventOf<P>> {
+        let link = world.parts[self.link(from, to)];
+        let signals = self.parts.signals(link).iter();
+        let event = |signal: &Handle| match self.parts.input_at(*signal) {
+            Input::Event(event) => Some(event),
+            Input::Start(_) => None,
+        };
+        signals.filter_map(event).collect()
+    }
+
+    /// The nodes that a property of this kind is judged on in a world, by the handles of their profiles;
+    /// none if it is not judged there. A safety property is judged on all nodes. So is a settled one in a
+    /// settled world; and where nothing but an open cut keeps the world from being settled, the side
+    /// that holds the majority is judged by itself.
+    pub fn judged(&self, world: &World, kind: Kind) -> Option<Profiles> {
+        let all = || self.nodes().map(|node| self.parts.profile_of(world.node(node))).collect();
+        match (kind, world.cut) {
+            (Kind::Settled, _) if !self.is_quiet(world) => None,
+            (Kind::Safety, _) | (Kind::Settled, None) => Some(all()),
+            (Kind::Settled, Some(side)) => {
+                let majority = self.majority(side)?;
+                let judged = self.nodes().filter(|node| side.contains(*node) == majority);
+                Some(judged.map(|node| self.parts.profile_of(world.node(node))).collect())
+            }
+            // On no world, but on runs.
+            (Kind::Fair, _) => None,
+        }
+    }
+
+    /// Whether it is this side of a cut that holds more than half of those that may lead; none if
+    /// neither does.
+    fn majority(&self, side: Side) -> Option<bool> {
+        let candidates = usize::from(self.environment.nodes);
+        let inside = side.nodes().filter(|node| node.0 < self.environment.nodes).count();
+        let [inside, outside] = [inside, candidates - inside].map(|count| 2 * count > candidates);
+        (inside || outside).then_some(inside)
+    }
+
+    /// The profile of a handle.
+    pub fn profile(&self, profile: Handle) -> &Profile {
+        self.parts.profile(profile)
+    }
+
+    /// What is wrong in a world with what a property claims, a sentence for each violation.
+    pub fn complaints(&self, world: &World, property: &Property) -> Vec<String> {
+        property.complaints(&self.judged_profiles(world, property.kind))
+    }
+
+    /// Whether a property is violated in a world.
+    pub fn is_violated(&self, world: &World, property: &Property) -> bool {
+        property.is_violated(&self.judged_profiles(world, property.kind))
+    }
+
+    /// Of no nodes there is nothing to complain.
+    fn judged_profiles(&self, world: &World, kind: Kind) -> Vec<&Profile> {
+        let judged = self.judged(world, kind).unwrap_or_default();
+        judged.into_iter().map(|profile| self.profile(profile)).collect()
+    }
+
+    /// Whether a world is one of those that are looked at: the environment's bound, if it has one, is
+    /// exceeded at no node that is up.
+    pub fn is_within_bound(&self, world: &World) -> bool {
+        self.environment.bound.as_ref().is_none_or(|bound| {
+            self.nodes().all(|node| self.parts.measured(world.node(node)) <= bound.most)
+        })
+    }
+
+    /// Whether the protocol has nothing left to do, with everybody in reach: no start, command, delivery
+    /// or time-out is enabled, and no cut is open.
+    pub fn is_settled(&self, world: &World) -> bool {
+        world.cut.is_none() && self.is_quiet(world)
+    }
+
+    /// Whether no start, command, delivery or time-out is enabled.
+    fn is_quiet(&self, world: &World) -> bool {
+        if self.is_anything_on_a_link(world) {
+            return false;
+        }
+        let left = |budget| world.budgets[budget] > 0;
+        let (mut somebody_up, mut somebody_idle) = (false, false);
+        for id in self.nodes() {
+            let handle = world.node(id);
+            let node = self.parts.node(handle);
+            somebody_idle |= node.condition == Condition::Idle;
+            somebody_up |= node.is_up();
+            let fires = || node.timers.iter().any(|timer| self.may_fire(world, id, timer));
+            let asks = || left(Budget::Commands) && self.parts.command(handle).is_some();
+            if node.is_up() && ((left(Budget::Timeouts) && fires()) || asks()) {
+                return false;
+            }
+        }
+        let somebody_to_ask = somebody_up || !self.protocol().joins_through_contact();
+        !(left(Budget::Starts) && somebody_idle && somebody_to_ask)
+    }
+
+    /// Whether an armed timer, whose time has come, may fire. If that costs nothing it must change
+    /// something.
+    fn may_fire(&self, world: &World, node: NodeId, timer: &P::Timer) -> bool {
+        if world.budgets[Budget::Timeouts] != UNLIMITED {
+            return true;
+        }
+        let step = self.parts.step(world.node(node), self.timeout_input(timer));
+        let mut next = world.clone();
+        self.carry_out(&mut next, node, self.parts.step_at(step), None);
+        next != *world
+    }
+
+    /// Only nodes that are up have signals on the links to them: an end empties these links, and
+    /// nothing is put on them behind it.
+    fn is_anything_on_a_link(&self, world: &World) -> bool {
+        let links = &world.parts[usize::from(self.environment.size())..];
+        links.iter().any(|link| *link != EMPTY)
+    }
+
+    /// Adds every action that is enabled in a world, in a fixed order.
+    pub fn enabled(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        let left = |budget| world.budgets[budget] > 0;
+        if left(Budget::Starts) {
+            self.offer_starts(world, actions);
+        }
+        if left(Budget::Commands) {
+            for node in self.nodes().filter(|node| self.is_up(world, *node)) {
+                if let Some(input) = self.parts.command(world.node(node)) {
+                    self.offer(world, node, &Choice::Command { node }, input, actions);
+                }
+            }
+        }
+        for from in self.nodes() {
+            for to in self.nodes() {
+                if let Some((head, _)) = self.parts.pop(world.parts[self.link(from, to)]) {
+                    self.offer(world, to, &Choice::Deliver { from, to }, head, actions);
+                }
+            }
+        }
+        let is_time = match self.environment.timers {
+            Timers::Late => !self.is_anything_on_a_link(world),
+            Timers::Any => true,
+        };
+        if left(Budget::Timeouts) && is_time {
+            self.offer_timeouts(world, actions);
+        }
+        if left(Budget::Crashes) {
+            for node in self.nodes().filter(|node| self.is_up(world, *node)) {
+                actions.push(Enabled { action: Choice::Crash { node }.into(), step: None });
+            }
+        }
+        if left(Budget::Restarts) {
+            self.offer_restarts(world, actions);
+        }
+        self.offer_disturbances(world, actions);
+        if left(Budget::Suspicions) {
+            self.offer_suspicions(world, actions);
+        }
+        let stepless = |choice: ChoiceOf<P>| Enabled { action: choice.into(), step: None };
+        if world.cut.is_some() {
+            actions.push(stepless(Choice::Heal));
+        } else if left(Budget::Cuts) {
+            let sides = Side::all(self.environment.size());
+            actions.extend(sides.map(|side| stepless(Choice::Cut { side })));
+        }
+    }
+
+    /// What can happen to the messages on links.
+    fn offer_disturbances(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        let [drops, duplicates, overtakes] = [Budget::Drops, Budget::Duplicates, Budget::Overtakes]
+            .map(|budget| world.budgets[budget] > 0);
+        if !(drops || duplicates || overtakes) {
+            return;
+        }
+        for from in self.nodes() {
+            for to in self.nodes() {
+                let messages = self.parts.messages_ahead(world.parts[self.link(from, to)]);
+                let disturbances = [
+                    (drops && messages > 0, Choice::Drop { from, to }),
+                    (duplicates && messages > 0, Choice::Duplicate { from, to }),
+                    (overtakes && messages > 1, Choice::Overtake { from, to }),
+                ];
+                let possible = disturbances.into_iter().filter(|(possible, _)| *possible);
+                actions.extend(
+                    possible.map(|(_, choice)| Enabled { action: choice.into(), step: None }),
+                );
+            }
+        }
+    }
+
+    /// Only who is up is monitored: whoever ends, or is cut off, uses the monitors up.
+    fn offer_suspicions(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        for watcher in self.nodes() {
+            for target in &self.node(world, watcher).monitors {
+                let choice = Choice::Suspect { watcher, target: *target };
+                let step = self.suspicion(world, watcher, *target);
+                actions.push(Enabled { action: choice.into(), step: Some(step) });
+            }
+        }
+    }
+
+    /// The step of a watcher that is told that what it monitored is down, and does not monitor it any more.
+    fn suspicion(&self, world: &World, watcher: NodeId, target: Peer) -> Handle {
+        let told = self.parts.unwatch(world.node(watcher), target);
+        self.parts.step(told, self.down_input(target))
+    }
+
+    fn offer_starts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        for node in self.nodes().filter(|node| self.is_idle(world, *node)) {
+            for contact in self.contacts(world) {
+                let input = self.boot(world, node, contact);
+                self.offer(world, node, &Choice::Start { node, contact }, input, actions);
+            }
+        }
+    }
+
+    /// A restart is not cut short by a crash.
+    fn offer_restarts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        for node in self.nodes().filter(|node| self.is_crashed(world, *node)) {
+            for contact in self.contacts(world) {
+                let step = self.parts.step(world.node(node), self.boot(world, node, contact));
+                let action = Choice::Restart { node, contact }.into();
+                actions.push(Enabled { action, step: Some(step) });
+            }
+        }
+    }
+
+    /// Through whom a node can come up: anybody who is up, or just so where nobody is needed.
+    fn contacts(&self, world: &World) -> impl Iterator<Item = Option<NodeId>> {
+        let through_contact = self.protocol().joins_through_contact();
+        let up = self.nodes().filter(move |node| through_contact && self.is_up(world, *node));
+        up.map(Some).chain((!through_contact).then_some(None))
+    }
+
+    fn offer_timeouts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        for node in self.nodes() {
+            // The timers of a node that is not up are gone.
+            let timers = self.node(world, node).timers.iter();
+            for timer in timers.filter(|timer| self.may_fire(world, node, timer)) {
+                let input = self.timeout_input(timer);
+                let timer = timer.clone();
+                self.offer(world, node, &Choice::Timeout { node, timer }, input, actions);
+            }
+        }
+    }
+
+    /// An action of a node, and the same with a crash behind each effect but the last.
+    fn offer(
+        &self,
+        world: &World,
+        node: NodeId,
+        choice: &ChoiceOf<P>,
+        input: Handle,
+        actions: &mut Vec<EnabledOf<P>>,
+    ) {
+        let step = self.parts.step(world.node(node), input);
+        let offer = |crash_after| Enabled {
+            action: Action { choice: choice.clone(), crash_after },
+            step: Some(step),
+        };
+        // First without the crash: of two runs of one length, the search finds the simpler.
+        actions.push(offer(None));
+        if world.budgets[Budget::Crashes] > 0 {
+            let crashes = 1..=self.parts.step_at(step).crashes();
+            actions.extend(crashes.map(|k| offer(Some(k))));
+        }
+    }
+
+    /// The world that follows.
+    ///
+    /// # Panics
+    /// If the action is not enabled in this world.
+    pub fn follow(&self, world: &World, Enabled { action, step }: &EnabledOf<P>) -> World {
+        let mut next = world.clone();
+        if let Some(budget) = action.choice.budget() {
+            next.budgets.spend(budget);
+        }
+        if action.crash_after.is_some() {
+            next.budgets.spend(Budget::Crashes);
+        }
+        match &action.choice {
+            Choice::Deliver { from, to } | Choice::Drop { from, to } => {
+                let rest = |link| self.parts.pop(link).map(|(_, rest)| rest);
+                self.change_link(&mut next, *from, *to, rest);
+            }
+            Choice::Duplicate { from, to } => {
+                self.change_link(&mut next, *from, *to, |link| self.parts.double(link));
+            }
+            Choice::Overtake { from, to } => {
+                self.change_link(&mut next, *from, *to, |link| self.parts.overtake(link));
+            }
+            Choice::Crash { node } => {
+                let crashed = self.parts.crash(next.node(*node));
+                self.end(&mut next, *node, crashed);
+            }
+            Choice::Cut { side } => self.cut(&mut next, *side),
+            Choice::Heal => next.cut = None,
+            // All that these do is their step.
+            Choice::Start { .. }
+            | Choice::Command { .. }
+            | Choice::Timeout { .. }
+            | Choice::Restart { .. }
+            | Choice::Suspect { .. } => {}
+        }
+        if let (Some(node), Some(step)) = (action.choice.node(), step) {
+            let step = self.parts.step_at(*step);
+            self.parts.mark(step, action.crash_after);
+            self.carry_out(&mut next, node, step, action.crash_after);
+        }
+        next
+    }
+
+    /// The effects of an enabled action that happen: all that the machine asks for, or the first k.
+    pub fn effects(&self, Enabled { action, step }: &EnabledOf<P>) -> &[EffectOf<P>] {
+        let effects = step.map_or(&[][..], |step| &self.parts.step_at(step).effects);
+        &effects[..action.crash_after.unwrap_or(effects.len())]
+    }
+
+    /// What an enabled choice hands to its node, if it hands it anything; where it happens to a message on
+    /// its way, that message.
+    pub fn met(&self, world: &World, choice: &ChoiceOf<P>) -> Option<&Input<P>> {
+        let input = match choice {
+            Choice::Start { node, contact } | Choice::Restart { node, contact } => {
+                Some(self.boot(world, *node, *contact))
+            }
+            Choice::Command { node } => self.parts.command(world.node(*node)),
+            Choice::Deliver { from, to }
+            | Choice::Drop { from, to }
+            | Choice::Duplicate { from, to } => {
+                self.parts.signals(world.parts[self.link(*from, *to)]).first().copied()
+            }
+            Choice::Overtake { from, to } => {
+                self.parts.signals(world.parts[self.link(*from, *to)]).get(1).copied()
+            }
+            Choice::Timeout { timer, .. } => Some(self.timeout_input(timer)),
+            Choice::Suspect { target, .. } => Some(self.down_input(*target)),
+            Choice::Crash { .. } | Choice::Cut { .. } | Choice::Heal => None,
+        };
+        input.map(|input| self.parts.input_at(input))
+    }
+
+    /// What a node is told when it comes up, for the first time or in a new life.
+    fn boot(&self, world: &World, node: NodeId, contact: Option<NodeId>) -> Handle {
+        let before = self.node(world, node);
+        let lives_before = match before.condition {
+            Condition::Idle => 0,
+            Condition::Up(_) | Condition::Crashed | Condition::Stopped => before.life + 1,
+        };
+        let stable = match self.environment.storage {
+            Storage::Kept => before.stable.clone(),
+            Storage::Lost => None,
+        };
+        self.parts.input(Input::Start(Boot {
+            me: Address { node, life: lives_before },
+            stable,
+            contact: contact.map(|contact| self.node(world, contact).address()),
+        }))
+    }
+
+    fn timeout_input(&self, timer: &P::Timer) -> Handle {
+        self.parts.input(Input::Event(Event::Timeout(timer.clone())))
+    }
+
+    fn down_input(&self, gone: Peer) -> Handle {
+        self.parts.input(Input::Event(Event::Down(gone)))
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
+        (0..self.environment.size()).map(NodeId)
+    }
+
+    fn is_up(&self, world: &World, node: NodeId) -> bool {
+        self.parts.life(world.node(node)).is_some()
+    }
+
+    fn is_idle(&self, world: &World, node: NodeId) -> bool {
+        self.node(world, node).condition == Condition::Idle
+    }
+
+    fn is_crashed(&self, world: &World, node: NodeId) -> bool {
+        self.node(world, node).condition == Condition::Crashed
+    }
+
+    /// The place of a link among the parts of a world.
+    fn link(&self, from: NodeId, to: NodeId) -> usize {
+        let size = usize::from(self.environment.size());
+        size + usize::from(from.0) * size + usize::from(to.0)
+    }
+}
+
+impl<Timer> Enabled<Timer> {
+    /// The step that its node takes.
+    pub(crate) fn step(&self) -> Option<Handle> {
+        self.step
+    }
+}
+
+impl World {
+    /// What can still happen.
+    #[must_use]
+    pub fn budgets(&self) -> Budgets {
+        self.budgets
+    }
+
+    /// One side of the cut, while one is open.
+    #[must_use]
+    pub fn cut(&self) -> Option<Side> {
+        self.cut
+    }
+
+    /// All of it, in a system of this size: nodes, links, the cut, and what is left.
+    pub(crate) fn content(&self, size: u16) -> (&[Handle], &[Handle], Option<Side>, Budgets) {
+        // Whatever else a world will hold breaks the build here: it must be digested, too.
+        let Self { parts, cut, budgets } = self;
+        let (nodes, links) = parts.split_at(size.into());
+        (nodes, links, *cut, *budgets)
+    }
+
+    fn node(&self, node: NodeId) -> Handle {
+        self.parts[usize::from(node.0)]
+    }
+
+    /// Whether two nodes are on different sides of an open cut.
+    fn parts_from(&self, one: NodeId, other: NodeId) -> bool {
+        self.cut.is_some_and(|side| side.contains(one) != side.contains(other))
+    }
+}

@@ -1,0 +1,129 @@
+//! What follows: effects are carried out in order, lives end, the nodes fall apart.
+
+use super::{Rules, World};
+use crate::{
+    model::{
+        action::Side,
+        parts::{EMPTY, Handle, Reach, Step},
+    },
+    protocol::Protocol,
+};
+use interrex::machine::{Address, NodeId, Peer};
+
+impl<P: Protocol> Rules<P> {
+    /// Carries out the effects of a step in order: all of them, or the first k before a crash.
+    pub(super) fn carry_out(
+        &self,
+        world: &mut World,
+        me: NodeId,
+        step: &Step<P>,
+        crash_after: Option<usize>,
+    ) {
+        let happening = &step.reach[..crash_after.unwrap_or(step.reach.len())];
+        world.parts[usize::from(me.0)] = step.node;
+        for reach in happening {
+            match *reach {
+                Reach::Nowhere => {}
+                Reach::Send { to, signal } => {
+                    if self.reaches(world, me, to) {
+                        self.push(world, me, to.node(), signal);
+                    }
+                }
+                Reach::Monitor(peer) => self.monitor(world, me, peer),
+                Reach::Demonitor(peer) => self.demonitor(world, me, peer),
+            }
+        }
+        if step.stops || crash_after.is_some() {
+            let node = crash_after.map_or(step.node, |k| self.parts.crashed_within(step, k));
+            self.end(world, me, node);
+        }
+    }
+
+    fn monitor(&self, world: &mut World, me: NodeId, peer: Peer) {
+        if self.reaches(world, me, peer) {
+            let node = &mut world.parts[usize::from(me.0)];
+            *node = self.parts.watch(*node, peer);
+        } else {
+            self.push_down(world, peer, me);
+        }
+    }
+
+    fn demonitor(&self, world: &mut World, me: NodeId, peer: Peer) {
+        let node = &mut world.parts[usize::from(me.0)];
+        *node = self.parts.unwatch(*node, peer);
+        let link = &mut world.parts[self.link(peer.node(), me)];
+        *link = self.parts.flush(*link);
+    }
+
+    /// A node's life ends: what is on its way to it is lost, and those who monitor it are told,
+    /// behind all that it had sent.
+    pub(super) fn end(&self, world: &mut World, me: NodeId, ended: Handle) {
+        let gone = self.node(world, me).address();
+        world.parts[usize::from(me.0)] = ended;
+        for other in self.nodes() {
+            world.parts[self.link(other, me)] = EMPTY;
+        }
+        for watcher in self.nodes() {
+            self.report(world, watcher, gone);
+        }
+    }
+
+    /// The nodes fall apart: what is on its way from one side to the other is lost, and who monitors
+    /// somebody over there is told as if that one had crashed.
+    pub(super) fn cut(&self, world: &mut World, side: Side) {
+        world.cut = Some(side);
+        for from in self.nodes() {
+            for to in self.nodes().filter(|to| side.contains(*to) != side.contains(from)) {
+                world.parts[self.link(from, to)] = EMPTY;
+                self.report(world, to, self.node(world, from).address());
+            }
+        }
+    }
+
+    /// Tells a watcher, if it monitors this process, that it is down, and uses the monitor up.
+    fn report(&self, world: &mut World, watcher: NodeId, gone: Address) {
+        for peer in [Peer::Name(gone.node), Peer::Process(gone)] {
+            let node = world.node(watcher);
+            if self.parts.node(node).monitors.contains(&peer) {
+                world.parts[usize::from(watcher.0)] = self.parts.unwatch(node, peer);
+                self.push_down(world, peer, watcher);
+            }
+        }
+    }
+
+    fn push_down(&self, world: &mut World, gone: Peer, watcher: NodeId) {
+        self.push(world, gone.node(), watcher, self.down_input(gone));
+    }
+
+    fn push(&self, world: &mut World, from: NodeId, to: NodeId, signal: Handle) {
+        let link = &mut world.parts[self.link(from, to)];
+        *link = self.parts.push(*link, signal);
+    }
+
+    /// Makes another link of one.
+    ///
+    /// # Panics
+    /// If that cannot be made of it: the action was not enabled.
+    pub(super) fn change_link(
+        &self,
+        world: &mut World,
+        from: NodeId,
+        to: NodeId,
+        change: impl FnOnce(Handle) -> Option<Handle>,
+    ) {
+        let link = &mut world.parts[self.link(from, to)];
+        *link = change(*link).expect("an action that is enabled");
+    }
+
+    /// Whether somebody lives where a peer points to, on the same side of a cut.
+    fn reaches(&self, world: &World, me: NodeId, peer: Peer) -> bool {
+        if world.parts_from(me, peer.node()) {
+            return false;
+        }
+        let life = self.parts.life(world.node(peer.node()));
+        match peer {
+            Peer::Name(_) => life.is_some(),
+            Peer::Process(address) => life == Some(address.life),
+        }
+    }
+}

@@ -1,0 +1,568 @@
+//! Carries a run of real nodes over into the world of the harness, as a trace.
+//!
+//! The same protocol runs there, asked for what scenarios ask for: the i-th command of a node becomes its i-th scripted
+//! command. What happens to each node, in the order of the joined run, becomes actions; after each step what the node
+//! sends and whom it watches is compared with the log. So what comes of it is the same run, or a place where it is not.
+//!
+//! Left out are what stays between a process and its local clients (calls that it answers itself, clients who wait no
+//! longer) and time-outs that change nothing.
+
+use super::{
+    NotCarried,
+    join::{Cluster, Demands},
+    judge,
+    life::{DeedKind, Fate, Met, Place},
+    real::{Asked, Real},
+};
+use crate::{
+    claim::property::{Kind, Property},
+    evidence::{
+        replay::{Mode, Outcome, replay},
+        trace::Trace,
+    },
+    model::{
+        action::{Action, ActionOf, Choice, ChoiceOf},
+        environment::{Budget, Budgets, Environment, Start, Storage, Timers},
+        world::{Rules, World},
+    },
+    protocol::Protocol,
+};
+use interrex::machine::{Address, Effect, EffectOf, Event, NodeId, Peer};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// More than this no budget may be.
+const MOST: u8 = u8::MAX - 1;
+
+/// What a step asks of others: who sends to whom, who watches whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Send(Peer),
+    Monitor(Peer),
+    Demonitor(Peer),
+}
+
+/// What was carried over, and what was left out.
+pub(super) type Carried = (Trace, Vec<String>);
+
+/// A message that was sent: which life sent it, and as which of its deeds.
+type Sent = (usize, usize);
+
+/// Carries over the first moments of a run, and checks that they violate a property there, too.
+///
+/// # Errors
+/// Where they cannot be carried over, and why.
+pub(super) fn carry<R: Real>(
+    cluster: &Cluster<'_, R>,
+    property: &'static Property,
+    moments: usize,
+) -> Result<Carried, NotCarried> {
+    let (environment, order) = prepare(cluster, moments)?;
+    let rules = Rules::new(cluster.machine.model(&environment), environment.clone());
+    let mut passage = Passage {
+        cluster,
+        property,
+        world: rules.initial(),
+        rules,
+        links: FxHashMap::default(),
+        receipts: receipts(cluster),
+        actions: vec![],
+        left_out: BTreeMap::new(),
+        arrived: false,
+    };
+    for place in order {
+        if passage.arrived {
+            break;
+        }
+        passage.take(place)?;
+    }
+    if property.kind == Kind::Settled {
+        passage.settle()?;
+    }
+    passage.record()
+}
+
+/// The environment, in which everything can happen very often, and the run in the order in which it happens there.
+fn prepare<R: Real>(
+    cluster: &Cluster<'_, R>,
+    moments: usize,
+) -> Result<(Environment, Vec<Place>), NotCarried> {
+    let demands = demands(cluster, moments);
+    let order = cluster.merge(&demands).map_err(|stuck| {
+        let reason = "in the harness nobody waits for a node that is not up yet, and here two waited for each other";
+        not(cluster, stuck[0], reason)
+    })?;
+    let last = cluster.nodes().keys().next_back().map_or(0, |node| node.0);
+    let roster = cluster.machine.roster();
+    let (nodes, workers) = match roster.map(|roster| judge::size(roster).ok_or(roster)) {
+        None => (last.saturating_add(1), 0),
+        Some(Ok(size)) => size,
+        Some(Err(_)) => {
+            let reason = "the harness lists candidates from n0 on and workers behind them, and this roster does not";
+            return Err(NotCarried { place: None, reason: reason.into() });
+        }
+    };
+    let start = if cluster.machine.joins_through_contact() { Start::Joining } else { Start::Idle };
+    let mut budgets = Budgets::NONE;
+    let happens = Budget::ALL
+        .into_iter()
+        .filter(|budget| !matches!(budget, Budget::Duplicates | Budget::Overtakes | Budget::Cuts));
+    happens.for_each(|budget| budgets[budget] = MOST);
+    let forgets = cluster.nodes().values().any(|lives| {
+        lives
+            .windows(2)
+            .any(|pair| cluster.lives[pair[0]].persisted && !cluster.lives[pair[1]].has_stable)
+    });
+    let storage = if forgets { Storage::Lost } else { Storage::Kept };
+    let environment =
+        Environment { nodes, workers, start, timers: Timers::Any, storage, budgets, bound: None };
+    let suits = environment.suits(cluster.machine);
+    suits.map_err(|misfit| NotCarried { place: None, reason: misfit.message })?;
+    Ok((environment, order))
+}
+
+/// The first moments of the run; and who must have come up before what, since in the harness nobody waits for a node
+/// that is not up yet.
+fn demands<R: Real>(cluster: &Cluster<'_, R>, moments: usize) -> Demands {
+    let mut limits = vec![0; cluster.lives.len()];
+    let mut begun = FxHashMap::<Place, Vec<usize>>::default();
+    let mut up = FxHashMap::<NodeId, usize>::default();
+    // Who watches a node that is not up, and since when.
+    let mut watching = FxHashMap::<(usize, NodeId), Place>::default();
+    for place in &cluster.order[..moments] {
+        limits[place.life] += 1;
+        let life = &cluster.lives[place.life];
+        if cluster.is_end(*place) {
+            up.remove(&life.me.node);
+            watching.retain(|(watcher, _), _| *watcher != place.life);
+            continue;
+        }
+        match life.steps[place.step].met {
+            Met::Start => {
+                up.insert(life.me.node, place.life);
+            }
+            Met::Down(peer) => drop(watching.remove(&(place.life, peer.node()))),
+            Met::Message { from, .. } => {
+                if let Some(since) = watching.remove(&(place.life, from.node)) {
+                    begun.entry(since).or_default().extend(cluster.life(from));
+                }
+            }
+            Met::Timeout(_) | Met::Command(_) => {}
+        }
+        for deed in &life.deeds[life.deeds_of(place.step)] {
+            match deed.kind {
+                DeedKind::Send { fate: Fate::Received(Place { life: receiver, .. }), .. }
+                    if receiver != place.life =>
+                {
+                    begun.entry(*place).or_default().push(receiver);
+                }
+                // Who is there stays there, whoever else has to come up earlier.
+                DeedKind::Monitor(Peer::Name(node)) => match up.get(&node) {
+                    Some(there) if *there == place.life => {}
+                    Some(there) => begun.entry(*place).or_default().push(*there),
+                    None => drop(watching.insert((place.life, node), *place)),
+                },
+                DeedKind::Demonitor(peer) => drop(watching.remove(&(place.life, peer.node()))),
+                _ => {}
+            }
+        }
+    }
+    // Nobody was told that they are not there: so they were waited for.
+    let mut waited: Vec<_> = watching.into_iter().collect();
+    waited.sort_unstable();
+    for ((_, node), since) in waited {
+        begun.entry(since).or_default().extend(up.get(&node));
+    }
+    for life in begun.values().flatten() {
+        limits[*life] = limits[*life].max(1);
+    }
+    Demands { limits, begun }
+}
+
+/// Which message each step met.
+fn receipts<R: Real>(cluster: &Cluster<'_, R>) -> FxHashMap<Place, Sent> {
+    let lives = cluster.lives.iter().enumerate();
+    let received = lives.flat_map(|(sender, life)| {
+        life.deeds.iter().enumerate().filter_map(move |(at, deed)| match deed.kind {
+            DeedKind::Send { fate: Fate::Received(place), .. } => Some((place, (sender, at))),
+            _ => None,
+        })
+    });
+    received.collect()
+}
+
+fn not<R: Real>(cluster: &Cluster<'_, R>, place: Place, reason: impl Into<String>) -> NotCarried {
+    NotCarried { place: Some(cluster.line(place)), reason: reason.into() }
+}
+
+struct Passage<'a, R: Real> {
+    cluster: &'a Cluster<'a, R>,
+    property: &'static Property,
+    rules: Rules<R::Model>,
+    world: World,
+    /// The messages on each link of the world: which they are in the logs.
+    links: FxHashMap<(NodeId, NodeId), VecDeque<Sent>>,
+    receipts: FxHashMap<Place, Sent>,
+    actions: Vec<ActionOf<R::Model>>,
+    /// What was left out, and how often.
+    left_out: BTreeMap<&'static str, usize>,
+    /// The property is violated.
+    arrived: bool,
+}
+
+impl<R: Real> Passage<'_, R> {
+    fn take(&mut self, place: Place) -> Result<(), NotCarried> {
+        let life = &self.cluster.lives[place.life];
+        let node = life.me.node;
+        if self.cluster.is_end(place) {
+            return self.end(place, node);
+        }
+        match life.steps[place.step].met.clone() {
+            Met::Start => self.start(place),
+            Met::Message { from, .. } => self.deliver(place, from),
+            Met::Down(peer) => self.down(place, peer),
+            Met::Timeout(timer) if self.cluster.machine.is_of_client(&timer) => {
+                self.leave_out("time-outs of local clients");
+                Ok(())
+            }
+            Met::Timeout(timer) => self.step(place, Choice::Timeout { node, timer }),
+            Met::Command(Asked::Scripted(_)) => self.step(place, Choice::Command { node }),
+            Met::Command(Asked::Local) => {
+                self.leave_out("what stays between an application and its process");
+                Ok(())
+            }
+            Met::Command(Asked::End) => self.end(place, node),
+            Met::Command(Asked::Unknown) => {
+                Err(not(self.cluster, place, "the harness has no command like this one"))
+            }
+        }
+    }
+
+    fn leave_out(&mut self, what: &'static str) {
+        *self.left_out.entry(what).or_default() += 1;
+    }
+
+    fn peer(&self, peer: Peer) -> Peer {
+        match peer {
+            Peer::Name(_) => peer,
+            Peer::Process(process) => Peer::Process(self.cluster.numbered(process)),
+        }
+    }
+
+    fn is_up(&self, node: NodeId) -> bool {
+        self.rules.node(&self.world, node).is_up()
+    }
+
+    fn is_there(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Name(node) => self.is_up(node),
+            Peer::Process(process) => {
+                let node = self.rules.node(&self.world, process.node);
+                node.is_up() && node.address() == process
+            }
+        }
+    }
+
+    /// A life is over, if it is not already.
+    fn end(&mut self, place: Place, node: NodeId) -> Result<(), NotCarried> {
+        if !self.is_up(node) {
+            return Ok(());
+        }
+        self.act(place, Choice::Crash { node }.into())?;
+        self.forget_links_to(node);
+        Ok(())
+    }
+
+    fn forget_links_to(&mut self, node: NodeId) {
+        self.links.retain(|(_, to), _| *to != node);
+    }
+
+    fn start(&mut self, place: Place) -> Result<(), NotCarried> {
+        let life = &self.cluster.lives[place.life];
+        let node = life.me.node;
+        let is_first = self.cluster.number(place.life) == 0;
+        let joins = self.cluster.machine.joins_through_contact();
+        if joins && life.contact.is_none() {
+            // It is up from the beginning.
+            return if is_first && node == NodeId(0) {
+                Ok(())
+            } else {
+                let reason =
+                    "in the harness n0 founds the group, in its first life, and nobody else";
+                Err(not(self.cluster, place, reason))
+            };
+        }
+        let contact = life.contact.filter(|_| joins);
+        if let Some(contact) = contact {
+            let known = self.cluster.numbered(contact);
+            let there = self.rules.node(&self.world, contact.node);
+            if !there.is_up() || there.address() != known {
+                let reason = format!("in the harness {known}, its contact, is not up at this time");
+                return Err(not(self.cluster, place, reason));
+            }
+        }
+        let contact = contact.map(|contact| contact.node);
+        self.step(
+            place,
+            if is_first {
+                Choice::Start { node, contact }
+            } else {
+                Choice::Restart { node, contact }
+            },
+        )
+    }
+
+    fn deliver(&mut self, place: Place, from: Address) -> Result<(), NotCarried> {
+        let (from, to) = (from.node, self.cluster.lives[place.life].me.node);
+        let Some(wanted) = self.receipts.get(&place).copied() else {
+            return Err(not(self.cluster, place, "no log tells of the sending of this message"));
+        };
+        while self.drop_lost(place, from, to)? {}
+        let signals = self.rules.signals(&self.world, from, to);
+        let head = self.links.get(&(from, to)).and_then(VecDeque::front);
+        match signals.first() {
+            Some(Event::Message { .. }) if head == Some(&wanted) => {}
+            Some(Event::Message { .. }) => {
+                let reason = format!("in the harness another message from {from} arrives first");
+                return Err(not(self.cluster, place, reason));
+            }
+            Some(_) => {
+                let reason = format!("in the harness {to} is told first that {from} is down");
+                return Err(not(self.cluster, place, reason));
+            }
+            None => {
+                let reason = format!(
+                    "in the harness this message from {from} is not on its way: {to} was not up when it was sent"
+                );
+                return Err(not(self.cluster, place, reason));
+            }
+        }
+        self.step(place, Choice::Deliver { from, to })
+    }
+
+    /// Drops the message at the head of a link if it never arrived.
+    fn drop_lost(&mut self, place: Place, from: NodeId, to: NodeId) -> Result<bool, NotCarried> {
+        let is_message = |event: &&_| matches!(event, Event::Message { .. });
+        if !self.rules.signals(&self.world, from, to).first().is_some_and(is_message) {
+            return Ok(false);
+        }
+        let head = self.links.get(&(from, to)).and_then(|link| link.front()).copied();
+        let Some((sender, deed)) = head else { return Ok(false) };
+        let DeedKind::Send { fate, .. } = self.cluster.lives[sender].deeds[deed].kind else {
+            return Ok(false);
+        };
+        if let Fate::Received(_) = fate {
+            return Ok(false);
+        }
+        self.act(place, Choice::Drop { from, to }.into())?;
+        self.links.entry((from, to)).or_default().pop_front();
+        Ok(true)
+    }
+
+    fn down(&mut self, place: Place, peer: Peer) -> Result<(), NotCarried> {
+        let watcher = self.cluster.lives[place.life].me.node;
+        let (from, target) = (peer.node(), self.peer(peer));
+        let told = |event: &&_| matches!(event, Event::Down(gone) if *gone == target);
+        if self.rules.signals(&self.world, from, watcher).iter().any(told) {
+            while self.drop_lost(place, from, watcher)? {}
+            if self.rules.signals(&self.world, from, watcher).first().is_some_and(told) {
+                return self.step(place, Choice::Deliver { from, to: watcher });
+            }
+            let reason = format!("in the harness a message of {from} arrives before this");
+            return Err(not(self.cluster, place, reason));
+        }
+        self.step(place, Choice::Suspect { watcher, target })
+    }
+
+    /// Takes a step, and compares what it asks of others with the log.
+    fn step(&mut self, place: Place, choice: ChoiceOf<R::Model>) -> Result<(), NotCarried> {
+        let whole = Action::from(choice.clone());
+        let enabled = self
+            .rules
+            .find(&self.world, &whole)
+            .map_err(|reason| self.refusal(place, &whole, &reason))?;
+        let effects: Vec<_> = self.rules.effects(&enabled).to_vec();
+        let crash_after = self.compare(place, &effects)?;
+        if let Choice::Timeout { .. } = choice
+            && crash_after.is_none()
+        {
+            let size = self.rules.environment().size();
+            let next = self.rules.follow(&self.world, &enabled);
+            let ((nodes, links, ..), (now_nodes, now_links, ..)) =
+                (self.world.content(size), next.content(size));
+            if nodes == now_nodes && links == now_links {
+                self.leave_out("time-outs that change nothing");
+                return Ok(());
+            }
+        }
+        let node = self.cluster.lives[place.life].me.node;
+        let comes_up = matches!(choice, Choice::Start { .. } | Choice::Restart { .. });
+        if crash_after == Some(0) && !comes_up {
+            // The first thing that it did was not done any more: nor was what it met.
+            return self.end(place, node);
+        }
+        // Some steps cannot be cut short there: what did not arrive is dropped.
+        let can_be_cut = !matches!(choice, Choice::Restart { .. } | Choice::Suspect { .. });
+        let cut_short = crash_after.filter(|k| *k > 0 && can_be_cut);
+        if let Choice::Deliver { from, to } = choice
+            && let Some(Event::Message { .. }) = self.rules.signals(&self.world, from, to).first()
+        {
+            self.links.entry((from, to)).or_default().pop_front();
+        }
+        self.act(place, Action { choice, crash_after: cut_short })?;
+        self.note_sent(place)?;
+        if !self.is_up(node) {
+            self.forget_links_to(node);
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, place: Place, action: &ActionOf<R::Model>, reason: &str) -> NotCarried {
+        not(self.cluster, place, format!("in the harness this is not possible: {action}: {reason}"))
+    }
+
+    /// Compares what a step asks of others; if not all of it has happened, how many of its effects there did.
+    fn compare(
+        &self,
+        place: Place,
+        effects: &[EffectOf<R::Model>],
+    ) -> Result<Option<usize>, NotCarried> {
+        let life = &self.cluster.lives[place.life];
+        let deeds = life.deeds_of(place.step);
+        let logged = deeds.clone().filter_map(|at| {
+            let reach = match life.deeds[at].kind {
+                DeedKind::Send { to, .. } => Reach::Send(self.peer(to)),
+                DeedKind::Monitor(peer) => Reach::Monitor(self.peer(peer)),
+                DeedKind::Demonitor(peer) => Reach::Demonitor(self.peer(peer)),
+                DeedKind::Delivered { .. } | DeedKind::Told(_) => return None,
+            };
+            Some((at, reach))
+        });
+        let logged: Vec<_> = logged.collect();
+        let here: Vec<_> = effects
+            .iter()
+            .enumerate()
+            .filter_map(|(k, effect)| Some((k, reach::<R::Model>(effect)?)))
+            .collect();
+        if !logged.iter().map(|(_, reach)| reach).eq(here.iter().map(|(_, reach)| reach)) {
+            let reason = "in the harness the machine asks for something else in this step, since it was asked for \
+                          something else before";
+            return Err(not(self.cluster, place, reason));
+        }
+        let cut = self.cluster.cuts[place.life].filter(|cut| cut.step == place.step);
+        let cut = cut.and_then(|cut| logged.iter().position(|(at, _)| *at == cut.deed));
+        Ok(cut.map(|cut| here[cut].0))
+    }
+
+    /// Which messages the step has put on links.
+    fn note_sent(&mut self, place: Place) -> Result<(), NotCarried> {
+        let life = &self.cluster.lives[place.life];
+        let from = life.me.node;
+        let mut sent = BTreeMap::<NodeId, Vec<Sent>>::new();
+        for at in life.deeds_of(place.step) {
+            if let DeedKind::Send { to, .. } = life.deeds[at].kind
+                && self.is_there(self.peer(to))
+            {
+                sent.entry(to.node()).or_default().push((place.life, at));
+            }
+        }
+        for (to, sent) in sent {
+            let signals = self.rules.signals(&self.world, from, to);
+            let count =
+                signals.iter().filter(|event| matches!(event, Event::Message { .. })).count();
+            let link = self.links.entry((from, to)).or_default();
+            // Fewer than were sent, if it was cut short by a crash: the last are lost.
+            let arrived = count.saturating_sub(link.len());
+            if arrived > sent.len() {
+                return Err(not(self.cluster, place, "in the harness this step sends more"));
+            }
+            link.extend(&sent[..arrived]);
+        }
+        Ok(())
+    }
+
+    /// Does something in the world.
+    fn act(&mut self, place: Place, action: ActionOf<R::Model>) -> Result<(), NotCarried> {
+        if self.arrived {
+            return Ok(());
+        }
+        let enabled = self
+            .rules
+            .find(&self.world, &action)
+            .map_err(|reason| self.refusal(place, &action, &reason))?;
+        self.world = self.rules.follow(&self.world, &enabled);
+        self.actions.push(action);
+        self.arrived = self.property.kind == Kind::Safety
+            && self.rules.is_violated(&self.world, self.property);
+        Ok(())
+    }
+
+    /// What never arrived is dropped, so that nothing is under way.
+    fn settle(&mut self) -> Result<(), NotCarried> {
+        let Some(last) = self.cluster.order.last().copied() else { return Ok(()) };
+        let mut links: Vec<_> = self.links.keys().copied().collect();
+        links.sort_unstable();
+        for (from, to) in links {
+            while self.drop_lost(last, from, to)? {}
+        }
+        Ok(())
+    }
+
+    /// The trace, in an environment with the budgets that it needs.
+    fn record(self) -> Result<Carried, NotCarried> {
+        let nowhere = |reason: String| NotCarried { place: None, reason };
+        let mut environment = self.rules.environment().clone();
+        environment.budgets = spent(&self.actions);
+        if environment.budgets[Budget::Timeouts] == 0 {
+            environment.timers = Timers::Late;
+        }
+        let model = || self.cluster.machine.model(&environment);
+        let rules = Rules::new(model(), environment.clone());
+        let mut world = rules.initial();
+        for action in &self.actions {
+            let found = rules.find(&world, action);
+            let enabled = found.map_err(|reason| {
+                nowhere(format!("in the harness this is not possible: {action}: {reason}"))
+            })?;
+            world = rules.follow(&world, &enabled);
+        }
+        let name = rules.protocol().name();
+        let trace =
+            Trace::record(&rules, &format!("{name}/logs"), self.property.name, &self.actions);
+        match replay(model(), &trace, self.property, Mode::Exact, None).outcome {
+            Outcome::Violated { .. } => {
+                let count = |(what, times): (&&str, &usize)| format!("{what} ({times})");
+                Ok((trace, self.left_out.iter().map(count).collect()))
+            }
+            _ => Err(nowhere(format!(
+                "the whole run could be carried over, and in the harness it does not violate {}",
+                self.property.name
+            ))),
+        }
+    }
+}
+
+fn reach<M: interrex::machine::Machine>(effect: &EffectOf<M>) -> Option<Reach> {
+    match effect {
+        Effect::Send { to, .. } => Some(Reach::Send(*to)),
+        Effect::Monitor(peer) => Some(Reach::Monitor(*peer)),
+        Effect::Demonitor(peer) => Some(Reach::Demonitor(*peer)),
+        Effect::SetTimer { .. }
+        | Effect::CancelTimer(_)
+        | Effect::Persist(_)
+        | Effect::Observe(_)
+        | Effect::Stop(_) => None,
+    }
+}
+
+/// What a run costs.
+fn spent<Timer>(actions: &[Action<Timer>]) -> Budgets {
+    let mut budgets = Budgets::NONE;
+    for action in actions {
+        let crash = action.crash_after.map(|_| Budget::Crashes);
+        for budget in action.choice.budget().into_iter().chain(crash) {
+            budgets[budget] = budgets[budget].saturating_add(1).min(MOST);
+        }
+    }
+    budgets
+}

@@ -1,0 +1,317 @@
+//! Reads logs, and runs the machine over them.
+
+use super::{
+    Difference, Where,
+    life::{self, Life, Met},
+    real::Real,
+};
+use crate::{
+    evidence::trace::to_value,
+    io::file::{FileError, without_place},
+};
+use interrex::{
+    machine::{Address, Boot, EffectOf, EventOf},
+    runtime::{End, Entry, EntryOf, FORMAT, Start, Step},
+};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Value, error::Category};
+use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+/// More than any line has, in bytes: a message has 16 MiB at most.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// A log, line by line.
+pub(super) struct Lines {
+    path: PathBuf,
+    reader: BufReader<File>,
+    line: Vec<u8>,
+    number: usize,
+}
+
+/// What a line is.
+pub(super) enum Line<T> {
+    /// An entry.
+    Entry(T),
+    /// The first part of one: the node was killed while it was written.
+    Torn,
+}
+
+/// What all nodes of a cluster have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Common {
+    pub protocol: String,
+    pub configuration: String,
+}
+
+/// What a log tells.
+pub(super) struct Told<R: Real> {
+    pub lives: Vec<Life<R>>,
+    pub difference: Option<Difference>,
+}
+
+impl Lines {
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+        let cannot = |error| FileError::new(path, format!("cannot be read: {error}"));
+        let reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(cannot)?);
+        Ok(Self { path: path.into(), reader, line: vec![], number: 0 })
+    }
+
+    /// The next line.
+    pub(super) fn next<T: for<'de> Deserialize<'de>>(
+        &mut self,
+    ) -> Result<Option<Line<T>>, FileError> {
+        self.line.clear();
+        let mut limited = (&mut self.reader).take(MOST_BYTES);
+        let length = limited.read_until(b'\n', &mut self.line);
+        let length = length
+            .map_err(|error| FileError::new(&self.path, format!("cannot be read: {error}")))?;
+        if length == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        if length as u64 == MOST_BYTES && self.line.last() != Some(&b'\n') {
+            return Err(self.error("longer than 256 MiB, which no line of a log is"));
+        }
+        // Behind a line that was cut short, the next life has put the end of the line.
+        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        match serde_json::from_slice(line) {
+            Ok(entry) => Ok(Some(Line::Entry(entry))),
+            Err(error) if error.classify() == Category::Eof => Ok(Some(Line::Torn)),
+            Err(error) => {
+                let message = format!("not a line of a log: {}", without_place(&error));
+                Err(FileError::in_line(&self.path, self.number, error.column().max(1), message))
+            }
+        }
+    }
+
+    /// Whether this version understands the life that begins with the line that was read last.
+    fn check_format(&self, format: u32) -> Result<(), FileError> {
+        if format == FORMAT {
+            return Ok(());
+        }
+        Err(self.error(format_args!("format {format}: this version reads format {FORMAT}")))
+    }
+
+    /// Something is wrong with the line that was read last.
+    fn error(&self, message: impl Display) -> FileError {
+        self.error_at(self.number.max(1), message)
+    }
+
+    /// Something is wrong with a line.
+    fn error_at(&self, line: usize, message: impl Display) -> FileError {
+        FileError::in_line(&self.path, line, 1, message)
+    }
+}
+
+/// What the first life of a log says of the cluster; nothing if there is none.
+pub(super) fn common(path: &Path) -> Result<Option<Common>, FileError> {
+    type Plain = Entry<IgnoredAny, IgnoredAny, IgnoredAny>;
+    let mut lines = Lines::open(path)?;
+    while let Some(line) = lines.next::<Plain>()? {
+        match line {
+            // A node that was killed while it came up.
+            Line::Torn => {}
+            Line::Entry(Entry::Start(Start { format, protocol, configuration, .. })) => {
+                lines.check_format(format)?;
+                return Ok(Some(Common { protocol, configuration }));
+            }
+            Line::Entry(Entry::Step(_) | Entry::End(_)) => return Err(lines.error(NO_START)),
+        }
+    }
+    Ok(None)
+}
+
+const NO_START: &str = "no life has begun: expected a line `{\"start\":…}`";
+
+/// Runs a machine over a log.
+pub(super) fn run<R: Real>(
+    machine: &R,
+    common: &Common,
+    (file, path): (usize, &Path),
+) -> Result<Told<R>, FileError> {
+    let lines = Lines::open(path)?;
+    let told = Told { lives: vec![], difference: None };
+    let mut run = Run { machine, common, file, lines, told, running: None };
+    while let Some(line) = run.lines.next()? {
+        match line {
+            Line::Torn => run.tear()?,
+            Line::Entry(entry) => run.take(entry)?,
+        }
+        if run.told.difference.is_some() {
+            // What the machine would have made of the rest is not known.
+            break;
+        }
+    }
+    run.conclude();
+    Ok(run.told)
+}
+
+struct Run<'a, R: Real> {
+    machine: &'a R,
+    common: &'a Common,
+    file: usize,
+    lines: Lines,
+    told: Told<R>,
+    /// The life that the next line belongs to.
+    running: Option<Life<R>>,
+}
+
+impl<R: Real> Run<'_, R> {
+    fn take(&mut self, entry: EntryOf<R>) -> Result<(), FileError> {
+        match entry {
+            Entry::Start(start) => self.start(start),
+            Entry::Step(step) => self.step(step),
+            Entry::End(end) => self.end(&end),
+        }
+    }
+
+    /// The life, if there is one, has ended somehow.
+    fn conclude(&mut self) {
+        self.told.lives.extend(self.running.take());
+    }
+
+    /// A line that is cut short is the last of a life.
+    fn tear(&mut self) -> Result<(), FileError> {
+        match &mut self.running {
+            Some(Life { torn: Some(line), .. }) => Err(self.lines.error_at(*line, TORN)),
+            Some(life) => {
+                life.torn = Some(self.lines.number);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn start(&mut self, start: Start<Boot<R::Stable>, EffectOf<R>>) -> Result<(), FileError> {
+        let Start { format, at, protocol, configuration, boot, effects } = start;
+        self.lines.check_format(format)?;
+        let this = Common { protocol, configuration };
+        if this != *self.common {
+            return Err(self.lines.error(differing(self.common, &this)));
+        }
+        self.conclude();
+        let me = boot.me;
+        self.check_life(me)?;
+        let (contact, has_stable) = (boot.contact, boot.stable.is_some());
+        let (state, expected) = self.machine.start(boot);
+        self.compare(&effects, &expected);
+        let mut life = Life {
+            file: self.file,
+            me,
+            contact,
+            has_stable,
+            persisted: false,
+            steps: vec![],
+            deeds: vec![],
+            end: None,
+            stopped: None,
+            state,
+            armed: BTreeSet::new(),
+            torn: None,
+        };
+        life.add(self.machine, (at, self.lines.number), Met::Start, &effects);
+        self.running = Some(life);
+        Ok(())
+    }
+
+    /// A log is of one node, and its lives count up.
+    fn check_life(&self, me: Address) -> Result<(), FileError> {
+        let Some(before) = self.told.lives.last().map(|life| life.me) else { return Ok(()) };
+        if before.node != me.node {
+            let message = format!("a life of {}, in the log of {}", me.node, before.node);
+            return Err(self.lines.error(message));
+        }
+        if before.life >= me.life {
+            let message = format!(
+                "life {} follows life {}: lives count up, so this log was put together wrongly",
+                me.life, before.life
+            );
+            return Err(self.lines.error(message));
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: Step<EventOf<R>, EffectOf<R>>) -> Result<(), FileError> {
+        let Step { at, event, sent, effects } = step;
+        let mut life = self.continued()?;
+        if life.stopped.is_some() {
+            self.differ(None, Some(to_value(&event)), None);
+            self.running = Some(life);
+            return Ok(());
+        }
+        let met = life::met(self.machine, &event, sent);
+        if let (Met::Message { .. }, None) = (&met, sent) {
+            return Err(self.lines.error("a message without `sent`, the step of its sender"));
+        }
+        let (state, expected) = self.machine.step(life.state, event);
+        life.state = state;
+        self.compare(&effects, &expected);
+        life.add(self.machine, (at, self.lines.number), met, &effects);
+        self.running = Some(life);
+        Ok(())
+    }
+
+    fn end(&mut self, end: &End) -> Result<(), FileError> {
+        let mut life = self.continued()?;
+        if life.stopped != end.stopped {
+            let reason = |stopped: &Option<String>| stopped.clone().map(Value::from);
+            self.differ(None, reason(&end.stopped), reason(&life.stopped));
+        }
+        life.end = Some(end.at);
+        self.told.lives.push(life);
+        Ok(())
+    }
+
+    /// The life that this line belongs to, which is neither over nor torn.
+    fn continued(&mut self) -> Result<Life<R>, FileError> {
+        match self.running.take() {
+            Some(Life { torn: Some(line), .. }) => Err(self.lines.error_at(line, TORN)),
+            Some(life) => Ok(life),
+            None => Err(self.lines.error(NO_START)),
+        }
+    }
+
+    /// Notes the first effect that differs.
+    fn compare(&mut self, logged: &[EffectOf<R>], expected: &[EffectOf<R>]) {
+        let most = logged.len().max(expected.len());
+        let as_value = |effect: Option<&EffectOf<R>>| effect.map(to_value);
+        let differing = (0..most).find_map(|place| {
+            let (logged, expected) = (logged.get(place), expected.get(place));
+            if logged == expected {
+                return None;
+            }
+            // A duration is written in milliseconds, and may be more precise in the machine.
+            let (logged, machine) = (as_value(logged), as_value(expected));
+            (logged != machine).then_some((place, logged, machine))
+        });
+        if let Some((effect, logged, machine)) = differing {
+            self.differ(Some(effect), logged, machine);
+        }
+    }
+
+    fn differ(&mut self, effect: Option<usize>, logged: Option<Value>, machine: Option<Value>) {
+        let place = Where { path: self.lines.path.clone(), line: self.lines.number };
+        self.told.difference = Some(Difference { place, effect, logged, machine });
+    }
+}
+
+const TORN: &str = "the line is cut short, and the life goes on behind it: only the last line of a life can be cut short";
+
+/// What another life or log says otherwise.
+pub(super) fn differing(common: &Common, other: &Common) -> String {
+    if common.protocol == other.protocol {
+        let (one, other) = (&common.configuration, &other.configuration);
+        format!(
+            "the configuration is `{other}`, and `{one}` elsewhere: expected the logs of one cluster"
+        )
+    } else {
+        let (one, other) = (&common.protocol, &other.protocol);
+        format!("the protocol is {other}, and {one} elsewhere: expected the logs of one cluster")
+    }
+}

@@ -1,0 +1,5 @@
+//! What is expected of a protocol, and how what was found compares with it.
+
+pub mod check;
+pub mod matrix;
+pub mod scenario;

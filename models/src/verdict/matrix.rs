@@ -1,0 +1,239 @@
+//! The assumption matrix: which property of which protocol survives what.
+//!
+//! Each column is a [`Class`] of environments that breaks one assumption, and the last breaks all of
+//! them. A cell comes from the scenario `<protocol>/<class>`: from what it pins, or from what a search
+//! has found.
+
+use crate::{
+    claim::property,
+    model::environment::{Class, Environment},
+    protocol::registry::Known,
+    verdict::{
+        check::{Report, Verdict},
+        scenario::{Expected, Scenario},
+    },
+};
+use indicatif::HumanCount;
+use serde::Serialize;
+use std::fmt::{self, Write};
+
+/// Protocols, properties and environments, and a verdict for each three of them.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    columns: Vec<Column>,
+}
+
+/// One protocol in one class of environments.
+#[derive(Clone, Debug)]
+struct Column {
+    protocol: String,
+    class: Class,
+    environment: Environment,
+    cells: Vec<Cell>,
+}
+
+/// What is known of one property there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cell {
+    /// The protocol.
+    pub protocol: String,
+    /// The class of environments.
+    pub environment: Class,
+    /// The property.
+    pub property: &'static str,
+    /// What was found out.
+    pub verdict: Verdict,
+    /// Worlds beyond a bound were left out.
+    pub bounded: bool,
+    /// How many distinct worlds were met.
+    pub states: u64,
+    /// The actions in a shortest counterexample.
+    pub steps: Option<usize>,
+    /// Where that is kept, below the folder of traces, if it is.
+    pub trace: Option<String>,
+}
+
+/// Whether a scenario is a part of the matrix, and of which class it is then: it is named after the class
+/// of its environment, in the folder of its protocol.
+#[must_use]
+pub fn class_of(scenario: &Scenario) -> Option<Class> {
+    let class = scenario.environment.class()?;
+    (scenario.name == format!("{}/{}", scenario.protocol, class.name())).then_some(class)
+}
+
+impl Matrix {
+    /// The matrix that scenarios pin; those that are no part of it are passed over.
+    #[must_use]
+    pub fn pinned(scenarios: &[Scenario]) -> Self {
+        let column = |scenario: &Scenario| {
+            let rows = scenario.properties.iter().map(|(property, expected)| {
+                let verdict = expected.map_or(Verdict::Unknown, Expected::verdict);
+                let steps = expected.and_then(Expected::steps);
+                (property.name, verdict, steps, steps.is_some())
+            });
+            Column::new(scenario, scenario.states.unwrap_or_default(), rows)
+        };
+        Self { columns: scenarios.iter().filter_map(column).collect() }
+    }
+
+    /// The matrix that searches of scenarios have found; those that are no part of it are passed over.
+    #[must_use]
+    pub fn found<'a>(searches: impl IntoIterator<Item = (&'a Scenario, &'a Report)>) -> Self {
+        let column = |(scenario, report): (&Scenario, &Report)| {
+            let rows = report
+                .properties
+                .iter()
+                .map(|row| (row.name, row.verdict, row.steps, row.trace.is_some()));
+            Column::new(scenario, report.states, rows)
+        };
+        Self { columns: searches.into_iter().filter_map(column).collect() }
+    }
+
+    /// Every cell there is, protocol by protocol and property by property.
+    pub fn cells(&self) -> impl Iterator<Item = &Cell> {
+        let rows = self.protocols().into_iter().flat_map(move |protocol| {
+            property::ALL.iter().map(move |property| (protocol, property.name))
+        });
+        rows.flat_map(|(protocol, property)| self.row(protocol, property).into_iter().flatten())
+    }
+
+    /// Which protocols there are, in the order of the registry.
+    fn protocols(&self) -> Vec<&str> {
+        let here = |known: &Known| {
+            let name = known.name();
+            let column = self.columns.iter().find(|column| column.protocol == name);
+            column.map(|column| column.protocol.as_str())
+        };
+        Known::ALL.iter().filter_map(here).collect()
+    }
+
+    fn column(&self, protocol: &str, class: Class) -> Option<&Column> {
+        self.columns.iter().find(|column| column.protocol == protocol && column.class == class)
+    }
+
+    /// The cells of a property, one for each class; none where the property has no meaning.
+    fn row(&self, protocol: &str, property: &str) -> [Option<&Cell>; Class::ALL.len()] {
+        Class::ALL.map(|class| {
+            let cells = &self.column(protocol, class)?.cells;
+            cells.iter().find(|cell| cell.property == property)
+        })
+    }
+
+    /// The rows of the table as text: of each protocol what surrounds it, then its properties.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        let mut rows = vec![];
+        for protocol in self.protocols() {
+            let environment = |class| {
+                let column = self.column(protocol, class);
+                column.map_or(String::new(), |column| surroundings(&column.environment))
+            };
+            let head = Class::ALL.map(environment).map(Entry::Environment).to_vec();
+            rows.push(Row { name: protocol.into(), entries: head });
+            for property in property::ALL {
+                let cells = self.row(protocol, property.name);
+                if cells.iter().any(Option::is_some) {
+                    let entries = cells.map(|cell| Entry::Verdict(cell.cloned())).to_vec();
+                    rows.push(Row { name: property.name.into(), entries });
+                }
+            }
+        }
+        rows
+    }
+
+    /// The table as Markdown, with links to the traces below `traces`.
+    #[must_use]
+    pub fn to_markdown(&self, traces: &str) -> String {
+        let names: Vec<_> = Class::ALL.iter().map(|class| format!("`{}`", class.name())).collect();
+        let mut text =
+            format!("| | {} |\n|---|{}\n", names.join(" | "), ":-:|".repeat(names.len()));
+        for Row { name, entries } in self.rows() {
+            let is_protocol = entries.iter().any(|entry| matches!(entry, Entry::Environment(_)));
+            let name = if is_protocol { format!("**{name}**") } else { format!("`{name}`") };
+            let entry = |entry: &Entry| match entry {
+                Entry::Environment(text) => format!("*{text}*"),
+                Entry::Verdict(Some(Cell { trace: Some(trace), .. })) => {
+                    format!("[{entry}]({traces}/{trace})")
+                }
+                Entry::Verdict(_) => entry.to_string(),
+            };
+            let entries: Vec<_> = entries.iter().map(entry).collect();
+            let _ = writeln!(text, "| {name} | {} |", entries.join(" | "));
+        }
+        text
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The protocol, or the property.
+    pub name: String,
+    /// One for each class.
+    pub entries: Vec<Entry>,
+}
+
+/// What stands in the table.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// What surrounds the protocol in this column.
+    Environment(String),
+    /// What is known of the property; nothing where it has no meaning.
+    Verdict(Option<Cell>),
+}
+
+/// `✓ 4,335`, `✗ 6`, `–`, `?`; `✓ ≤ 4,335` where worlds beyond a bound were left out.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cell = match self {
+            Self::Environment(text) => return f.write_str(text),
+            Self::Verdict(None) => return f.write_str("–"),
+            Self::Verdict(Some(cell)) => cell,
+        };
+        match (cell.verdict, cell.steps) {
+            (Verdict::Holds, _) => {
+                let bounded = if cell.bounded { "≤ " } else { "" };
+                write!(f, "✓ {bounded}{}", HumanCount(cell.states))
+            }
+            (Verdict::Violated, Some(steps)) => write!(f, "✗ {steps}"),
+            (Verdict::Unwitnessed, _) => f.write_str("–"),
+            // A violation whose shortest run was not found before the limit, too.
+            (Verdict::Violated | Verdict::Unknown, _) => f.write_str("?"),
+        }
+    }
+}
+
+impl Column {
+    fn new(
+        scenario: &Scenario,
+        states: u64,
+        rows: impl Iterator<Item = (&'static str, Verdict, Option<usize>, bool)>,
+    ) -> Option<Self> {
+        let class = class_of(scenario)?;
+        let cell = |(property, verdict, steps, is_kept): (&'static str, _, _, bool)| Cell {
+            protocol: scenario.protocol.clone(),
+            environment: class,
+            property,
+            verdict,
+            bounded: scenario.environment.bound.is_some(),
+            states,
+            steps,
+            trace: is_kept
+                .then(|| format!("{}/{property}.{}.json", scenario.protocol, class.name())),
+        };
+        Some(Self {
+            protocol: scenario.protocol.clone(),
+            class,
+            environment: scenario.environment.clone(),
+            cells: rows.map(cell).collect(),
+        })
+    }
+}
+
+/// What tells the columns of a protocol apart: `joined; commands 2, crashes 2`.
+fn surroundings(environment: &Environment) -> String {
+    let bound = environment.bound.as_ref();
+    let bound =
+        bound.map_or(String::new(), |bound| format!("; {} ≤ {}", bound.measure, bound.most));
+    format!("{}; {}{bound}", environment.start.name(), environment.budgets)
+}

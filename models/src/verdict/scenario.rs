@@ -1,0 +1,428 @@
+//! Scenarios: a protocol, an environment, and what is expected of them.
+//!
+//! Those that the project pins are TOML files, one for each, named after their place:
+//!
+//! ```toml
+//! summary = "three members; two multicasts and two crashes"
+//! protocol = "gms3"
+//! nodes = 3
+//! workers = 0                               # nodes on top that never lead
+//! start = "joined"                          # or "joining", "idle"
+//! timers = "late"                           # or "any"; late if left out
+//! storage = "kept"                          # or "lost": a restarted node has no disk
+//! budgets = { commands = 2, crashes = 2 }   # and starts, timeouts (or "unlimited"), restarts, drops,
+//!                                           # duplicates, overtakes, suspicions, cuts
+//! # bound = { elections = 2 }               # leave out worlds beyond this value of a measure
+//! nightly = false                           # true: too long for every day
+//!
+//! [expect]
+//! states = 4335                             # distinct worlds
+//!
+//! [expect.properties]                       # those that are not named are not checked
+//! single-leader = "holds"
+//! nobody-stopped = { violated = 6 }         # the steps of a shortest counterexample
+//! no-livelock = "holds"                     # what settled properties depend on
+//! ```
+//!
+//! A test writes the same with a [builder](Scenario::builder).
+
+use crate::{
+    claim::property::Property,
+    explore::coverage::Unreachable,
+    io::file::{self, FileError},
+    model::environment::{
+        Bound, Budget, Environment, Key, Misfit, Start, Storage, Timers, Times, UNLIMITED,
+    },
+    protocol::registry::Known,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+use toml::Spanned;
+
+/// A protocol in an environment, and what is expected of it.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name: for a file, its place below the folder of scenarios.
+    pub name: String,
+    /// The name of the protocol. Empty in a test: there the machine that it is checked with decides.
+    pub protocol: String,
+    /// What it is, in a line.
+    pub summary: String,
+    /// It takes too long for every day.
+    pub nightly: bool,
+    /// What the environment is like.
+    pub environment: Environment,
+    /// How many distinct worlds there should be, if that is known.
+    pub states: Option<u64>,
+    /// The properties that are checked, and what is expected of each.
+    pub properties: Vec<(&'static Property, Option<Expected>)>,
+}
+
+/// What is expected of a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expected {
+    /// It holds in every world, and was at stake in one.
+    Holds,
+    /// It holds in every world, but was never at stake.
+    Unwitnessed,
+    /// A shortest run that violates it has this many steps.
+    Violated(usize),
+}
+
+/// A scenario as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    summary: String,
+    protocol: Spanned<String>,
+    nodes: Spanned<u16>,
+    workers: Option<Spanned<u16>>,
+    start: Spanned<Start>,
+    #[serde(default)]
+    timers: Timers,
+    #[serde(default)]
+    storage: Storage,
+    #[serde(default)]
+    nightly: bool,
+    budgets: Spanned<BTreeMap<Budget, Times>>,
+    bound: Option<Spanned<Bound>>,
+    expect: WrittenExpectation,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenExpectation {
+    states: u64,
+    properties: Spanned<BTreeMap<Spanned<String>, Expected>>,
+}
+
+impl Scenario {
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    /// If it cannot be read, or says something that is not understood: the place, and what would have
+    /// been right.
+    pub fn read(path: &Path, name: &str) -> Result<Self, FileError> {
+        Self::parse(path, name, &file::read(path)?)
+    }
+
+    /// The scenario that the text of a file is.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(path: &Path, name: &str, text: &str) -> Result<Self, FileError> {
+        let written: Written = toml::from_str(text).map_err(|error| {
+            FileError::at(path, text, error.span().unwrap_or_default(), error.message())
+        })?;
+        let wrong = |span, message: String| FileError::at(path, text, span, message);
+
+        let known: Known = (written.protocol.get_ref().parse())
+            .map_err(|message| wrong(written.protocol.span(), message))?;
+        let mut expected = vec![];
+        for (name, expectation) in written.expect.properties.get_ref() {
+            let property =
+                known.property(name.get_ref()).map_err(|message| wrong(name.span(), message))?;
+            expected.push((property, *expectation));
+        }
+        let place =
+            |property: &Property| known.properties().iter().position(|p| p.name == property.name);
+        expected.sort_by_key(|(property, _)| place(property));
+        let builder = written.builder(name, &expected);
+        builder.try_build().map_err(|Misfit { key, message }| wrong(written.span(key), message))
+    }
+
+    /// Reads every scenario below a folder, in the order of their names.
+    ///
+    /// # Errors
+    /// If the folder or one of them cannot be read, or there is none.
+    pub fn read_all(folder: &Path) -> Result<Vec<Self>, FileError> {
+        let mut paths = vec![];
+        files_below(folder, "toml", &mut paths)?;
+        paths.retain(|path| path.file_name().is_none_or(|name| name != Unreachable::FILE));
+        if paths.is_empty() {
+            return Err(FileError::new(folder, "there are no scenarios here"));
+        }
+        let name = |path: &Path| {
+            let place = path.strip_prefix(folder).unwrap_or(path).with_extension("");
+            place.to_string_lossy().replace('\\', "/")
+        };
+        let mut named: Vec<_> = paths.iter().map(|path| (name(path), path)).collect();
+        named.sort();
+        named.iter().map(|(name, path)| Self::read(path, name)).collect()
+    }
+
+    /// The same with another number of nodes that may lead and with these budgets. Budgets that are
+    /// not given stay as they are, except where the scenario leaves them to the size of the group. If its
+    /// environment is another by that, its name says which.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn resized(mut self, nodes: u16, given: &BTreeMap<Budget, u8>) -> Result<Self, Misfit> {
+        let environment = self.environment;
+        let by_size = environment.clone().with_budgets(&BTreeMap::new())?.budgets;
+        let own = Budget::ALL.map(|budget| (budget, environment.budgets[budget]));
+        let mut budgets: BTreeMap<_, _> =
+            own.into_iter().filter(|(budget, times)| *times != by_size[*budget]).collect();
+        budgets.extend(given);
+        let other = Environment { nodes, ..environment.clone() }.with_budgets(&budgets)?;
+        if other != environment {
+            self.name = format!("{}.{}", self.name, other.slug());
+        }
+        self.environment = other;
+        Ok(self)
+    }
+}
+
+impl Written {
+    fn builder(&self, name: &str, expected: &[(&'static Property, Expected)]) -> Builder {
+        let mut builder = Scenario::builder()
+            .name(name)
+            .protocol(self.protocol.get_ref())
+            .summary(&self.summary)
+            .nodes(*self.nodes.get_ref())
+            .workers(self.workers.as_ref().map_or(0, |workers| *workers.get_ref()))
+            .start(*self.start.get_ref())
+            .timers(self.timers)
+            .storage(self.storage)
+            .states(self.expect.states);
+        builder.scenario.nightly = self.nightly;
+        for (budget, times) in self.budgets.get_ref() {
+            builder = builder.budget(*budget, times.0);
+        }
+        if let Some(bound) = &self.bound {
+            let Bound { measure, most } = bound.get_ref();
+            builder = builder.bound(measure, *most);
+        }
+        for (property, expected) in expected {
+            builder = builder.expect(property, *expected);
+        }
+        builder
+    }
+
+    /// Where it says this.
+    fn span(&self, key: Key) -> Range<usize> {
+        let nodes = self.nodes.span();
+        match key {
+            Key::Protocol => self.protocol.span(),
+            Key::Nodes => nodes,
+            Key::Workers => self.workers.as_ref().map_or(nodes, Spanned::span),
+            Key::Start => self.start.span(),
+            Key::Budgets => self.budgets.span(),
+            Key::Bound => self.bound.as_ref().map_or(nodes, Spanned::span),
+            Key::Properties => self.expect.properties.span(),
+        }
+    }
+}
+
+/// A scenario that is still being written.
+///
+/// # Example
+///
+/// ```
+/// use interrex_models::{claim::property, model::environment::*, verdict::scenario::Scenario};
+///
+/// let scenario = Scenario::builder()
+///     .protocol("gms3")
+///     .nodes(3)
+///     .start(Start::Joined)
+///     .budget(Budget::Commands, 2)
+///     .budget(Budget::Crashes, 2)
+///     .states(4335)
+///     .holds(&property::SINGLE_LEADER)
+///     .violated(&property::NOBODY_STOPPED, 6)
+///     .build()?;
+/// assert_eq!(scenario.name, "joined-3-commands-2-crashes-2");
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    scenario: Scenario,
+    start: Option<Start>,
+    budgets: BTreeMap<Budget, u8>,
+}
+
+impl Scenario {
+    /// Begins to write a scenario. It needs a number of nodes, a start and a property.
+    pub fn builder() -> Builder {
+        let environment = Environment { nodes: 0, ..Environment::SOME };
+        let scenario = Self {
+            name: String::new(),
+            protocol: String::new(),
+            summary: String::new(),
+            nightly: false,
+            environment,
+            states: None,
+            properties: vec![],
+        };
+        Builder { scenario, start: None, budgets: BTreeMap::new() }
+    }
+}
+
+impl Builder {
+    /// Its name; without one, it is named after its environment.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.scenario.name = name.into();
+        self
+    }
+
+    /// The name of a known protocol, which it must suit. Without one, [`check`](crate::verdict::check::check)
+    /// sees whether it suits the machine.
+    pub fn protocol(mut self, name: impl Into<String>) -> Self {
+        self.scenario.protocol = name.into();
+        self
+    }
+
+    /// What it is, in a line.
+    pub fn summary(mut self, summary: impl Into<String>) -> Self {
+        self.scenario.summary = summary.into();
+        self
+    }
+
+    /// How many nodes there are that may lead.
+    pub fn nodes(mut self, nodes: u16) -> Self {
+        self.scenario.environment.nodes = nodes;
+        self
+    }
+
+    /// How many come on top that never do.
+    pub fn workers(mut self, workers: u16) -> Self {
+        self.scenario.environment.workers = workers;
+        self
+    }
+
+    /// How the group begins.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = Some(start);
+        self
+    }
+
+    /// When timers may fire; late, if this is not said.
+    pub fn timers(mut self, timers: Timers) -> Self {
+        self.scenario.environment.timers = timers;
+        self
+    }
+
+    /// What a crash leaves of stable storage; all of it, if this is not said.
+    pub fn storage(mut self, storage: Storage) -> Self {
+        self.scenario.environment.storage = storage;
+        self
+    }
+
+    /// How often something can happen.
+    pub fn budget(mut self, budget: Budget, times: u8) -> Self {
+        self.budgets.insert(budget, times);
+        self
+    }
+
+    /// Timers fire as long as that changes anything.
+    pub fn unlimited_timeouts(self) -> Self {
+        self.budget(Budget::Timeouts, UNLIMITED)
+    }
+
+    /// Leaves out the worlds in which a measure of the protocol is larger than this.
+    pub fn bound(mut self, measure: impl Into<String>, most: u64) -> Self {
+        self.scenario.environment.bound = Some(Bound { measure: measure.into(), most });
+        self
+    }
+
+    /// How many distinct worlds there should be.
+    pub fn states(mut self, states: u64) -> Self {
+        self.scenario.states = Some(states);
+        self
+    }
+
+    /// Expects a property to hold.
+    pub fn holds(self, property: &'static Property) -> Self {
+        self.expect(property, Expected::Holds)
+    }
+
+    /// Expects a shortest run of so many steps that violates a property.
+    pub fn violated(self, property: &'static Property, steps: usize) -> Self {
+        self.expect(property, Expected::Violated(steps))
+    }
+
+    /// Expects something of a property.
+    pub fn expect(mut self, property: &'static Property, expected: Expected) -> Self {
+        self.scenario.properties.push((property, Some(expected)));
+        self
+    }
+
+    /// Looks at a property of which nothing is expected.
+    pub fn property(mut self, property: &'static Property) -> Self {
+        self.scenario.properties.push((property, None));
+        self
+    }
+
+    /// The scenario.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub fn build(self) -> Result<Scenario, String> {
+        self.try_build().map_err(|misfit| misfit.message)
+    }
+
+    fn try_build(self) -> Result<Scenario, Misfit> {
+        let Self { mut scenario, start, budgets } = self;
+        let Some(start) = start else {
+            return Err(Misfit::new(Key::Start, "it is not said how the group begins: `start`"));
+        };
+        scenario.environment.start = start;
+        scenario.environment = scenario.environment.with_budgets(&budgets)?;
+        if scenario.properties.is_empty() {
+            return Err(Misfit::new(Key::Properties, "no properties: nothing would be checked"));
+        }
+        if !scenario.protocol.is_empty() {
+            let protocol = |message: String| Misfit::new(Key::Protocol, message);
+            let known: Known = scenario.protocol.parse().map_err(protocol)?;
+            known.suits(&scenario.environment)?;
+            for (property, _) in &scenario.properties {
+                let property = known.property(property.name);
+                property.map_err(|message| Misfit::new(Key::Properties, message))?;
+            }
+        }
+        if scenario.name.is_empty() {
+            scenario.name = scenario.environment.slug();
+        }
+        Ok(scenario)
+    }
+}
+
+/// Adds the files below a folder that have this extension.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn files_below(
+    folder: &Path,
+    extension: &str,
+    paths: &mut Vec<PathBuf>,
+) -> Result<(), FileError> {
+    let cannot = |error| FileError::new(folder, format!("cannot be read: {error}"));
+    for entry in std::fs::read_dir(folder).map_err(cannot)? {
+        let entry = entry.map_err(cannot)?;
+        let path = entry.path();
+        // Links are not followed: they may lead back here.
+        if entry.file_type().map_err(cannot)?.is_dir() {
+            files_below(&path, extension, paths)?;
+        } else if path.extension().is_some_and(|found| found == extension) {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Holds => f.write_str("holds"),
+            Self::Unwitnessed => f.write_str("unwitnessed"),
+            Self::Violated(steps) => write!(f, "violated in {steps} steps"),
+        }
+    }
+}
