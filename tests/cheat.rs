@@ -6,10 +6,10 @@ use interrex::{
 };
 use interrex_models::{
     claim::{
-        profile::Token,
+        notion::Token,
         property::{self, Property},
     },
-    model::{environment::Start, parts::Node},
+    model::{environment::Start, node::Node},
     protocol::{Notion, Protocol, Standing, registry::gms3},
 };
 use std::{

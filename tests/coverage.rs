@@ -7,7 +7,7 @@ use interrex::{
     machine::NodeId,
 };
 use interrex_models::{
-    claim::{profile::Token, property},
+    claim::{notion::Token, property},
     explore::coverage::{Account, Coverage, Unreachable},
     model::{
         action::{Action, Choice},

@@ -13,7 +13,7 @@ use interrex_models::{
     model::{
         action::Choice,
         environment::{Budget, Environment, Start, Timers},
-        parts::{Condition, Node},
+        node::{Condition, Node},
         world::{Rules, World},
     },
     protocol::{Notion, Protocol, Standing},

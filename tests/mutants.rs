@@ -8,13 +8,13 @@ use interrex::{
 };
 use interrex_models::{
     claim::{
-        profile::Token,
+        notion::Token,
         property::{self, Property},
     },
     explore::search::Limits,
     model::{
         environment::{Budget, Start},
-        parts::Node,
+        node::Node,
     },
     protocol::{
         Notion, Protocol, Standing,

@@ -4,7 +4,8 @@
 use interrex::machine::{Address, NodeId};
 use interrex_models::{
     claim::{
-        profile::{Delivery, Presence, Profile, Term, Token},
+        notion::{Term, Token},
+        profile::{Delivery, Presence, Profile},
         property::{self, Property},
     },
     protocol::{Standing, View},

@@ -4,7 +4,7 @@ use assert_cmd::Command;
 use interrex::gms3::Gms3;
 use interrex_models::{
     claim::{
-        profile::Token,
+        notion::Token,
         property::{Kind, Property},
     },
     evidence::{

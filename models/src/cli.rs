@@ -1,6 +1,7 @@
 //! What can be said on the command line, and what the answers look like.
 
 mod check;
+mod choice;
 mod chosen;
 mod coverage;
 mod failover;

@@ -4,5 +4,6 @@ pub mod action;
 pub mod digest;
 pub mod environment;
 pub(crate) mod memo;
+pub mod node;
 pub mod parts;
 pub mod world;

@@ -5,17 +5,20 @@ pub mod gms3;
 pub mod registry;
 mod vocabulary;
 
+#[doc(no_inline)]
+pub use crate::claim::notion::{Notion, Standing, Term, Token, View};
 pub use vocabulary::{Names, Vocabulary};
 
+use crate::claim::profile::Presence;
 use crate::{
-    claim::{
-        profile::{Term, Token},
-        property::Property,
+    claim::{profile::Profile, property::Property},
+    model::{
+        environment::{Environment, Key, Misfit, Start},
+        node::{Condition, Node},
     },
-    model::{environment::Start, parts::Node},
 };
-use interrex::machine::{Address, Machine, NodeId};
-use std::{borrow::Cow, fmt};
+use interrex::machine::{Machine, NodeId};
+use std::borrow::Cow;
 
 /// A machine that can be checked: how its scenarios begin, what its users ask for, and how its states
 /// and observations read in the field's notions.
@@ -86,6 +89,45 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     /// What an observation says.
     fn notion(&self, observation: &Self::Observation) -> Notion;
 
+    /// Whether an environment is one for it: one of its starts, workers only where it has them, and a
+    /// bound only on what it measures.
+    ///
+    /// # Errors
+    /// The part of the environment that does not fit, and what would.
+    fn suits(&self, environment: &Environment) -> Result<(), Misfit> {
+        environment.check()?;
+        let name = self.name();
+        let Environment { start, workers, bound, .. } = environment;
+        let starts = self.starts();
+        if !starts.contains(start) {
+            let can: Vec<_> = starts.iter().map(|start| start.name()).collect();
+            let (start_name, can) = (start.name(), can.join(" or "));
+            let reason = if *start == Start::Idle && self.joins_through_contact() {
+                ": its nodes join through one that is up, and nobody could be the first contact"
+            } else {
+                ""
+            };
+            let message = format!("{name} cannot start {start_name}{reason} (it can start {can})");
+            return Err(Misfit::new(Key::Start, message));
+        }
+        if *workers > 0 && !self.has_workers() {
+            let message = format!("{name} has no workers: leave out `workers`");
+            return Err(Misfit::new(Key::Workers, message));
+        }
+        match (bound, self.measure()) {
+            (Some(bound), None) => {
+                let message = format!("{name} names no measure: leave out the bound `{bound}`");
+                Err(Misfit::new(Key::Bound, message))
+            }
+            (Some(bound), Some(measure)) if bound.measure != measure => {
+                let given = &bound.measure;
+                let message = format!("{name} does not measure `{given}`, only `{measure}`");
+                Err(Misfit::new(Key::Bound, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The names of its roles, messages and so on; without them, nothing is known of what is
     /// [covered](crate::explore::coverage).
     fn vocabulary(&self) -> Option<Vocabulary<Self>> {
@@ -93,70 +135,32 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     }
 }
 
-/// Where a process stands in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// It is no member yet.
-    Outsider,
-    /// It is a member and acts as leader.
-    Leading,
-    /// It is a member and takes this process for its leader.
-    Following(Address),
-    /// It is a member and knows no leader.
-    Seeking,
-}
-
-/// What an observation says, in the notions of the properties.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Notion {
-    /// The process has joined a group: what it installs next is its first view.
-    Joined,
-    /// A view is in force.
-    Installed(View),
-    /// A message was handed to the application.
-    Delivered {
-        /// Its place in the order of views and messages.
-        number: u64,
-        /// Which message.
-        message: Token,
-    },
-    /// The process was elected.
-    Elected(Term),
-    /// The process takes this one for its leader.
-    Surrendered(Address),
-    /// The process carries out what this one has broadcast.
-    Served(Address),
-    /// A call was answered, or has failed.
-    Answered(u64),
-    /// The process gives up, and says so.
-    Failed,
-    /// Nothing that a property reads.
-    Unremarked,
-}
-
-/// A group, as one of its members knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct View {
-    /// Its number; also the term of its leader.
-    pub number: u64,
-    /// Who leads it.
-    pub leader: Address,
-    /// The others, in the protocol's order.
-    pub followers: Vec<Address>,
-}
-
-impl View {
-    /// Whether a process is named in it, as leader or as follower.
-    #[must_use]
-    pub fn names(&self, process: Address) -> bool {
-        self.leader == process || self.followers.contains(&process)
+/// What the properties see of a node.
+pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
+    let mut profile = Profile {
+        presence: match &node.condition {
+            Condition::Idle => Presence::Idle,
+            Condition::Up(state) => Presence::Up(protocol.standing(state)),
+            Condition::Crashed => Presence::Crashed,
+            Condition::Stopped => Presence::Stopped,
+        },
+        may_lead: protocol.may_lead(node.id),
+        issued: node.issued,
+        ..Profile::idle(node.address())
+    };
+    for observation in &node.history {
+        profile.read(protocol.notion(observation));
     }
-}
-
-impl fmt::Display for View {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, leader, .. } = self;
-        let followers: Vec<_> = self.followers.iter().map(Address::to_string).collect();
-        write!(f, "view {number} ({leader}, [{}])", followers.join(", "))
+    if let Condition::Up(state) = &node.condition {
+        // In its first life a node owes an answer to every call that it has issued. In a later one the
+        // world does not tell which calls its earlier lives issued, so the process is asked.
+        profile.waiting = match node.life {
+            0 => protocol.calls(node.id, node.issued),
+            _ => protocol.waiting(state),
+        };
+        profile.waiting.retain(|tag| !profile.answers.contains(tag));
+        profile.ids = protocol.measured(state);
+        profile.replica = protocol.replica(state);
     }
+    profile
 }

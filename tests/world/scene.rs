@@ -6,7 +6,7 @@ use interrex_models::{
     model::{
         action::{Action, ActionOf, Choice, Side},
         environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, Times},
-        parts::{Condition, Node},
+        node::{Condition, Node},
         world::{Rules, World},
     },
     protocol::{Notion, Protocol, Standing},

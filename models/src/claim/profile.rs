@@ -1,12 +1,8 @@
 //! A node, as the properties see it.
 
-use crate::{
-    model::parts::{Condition, Node},
-    protocol::{Notion, Protocol, Standing, View},
-};
-use interrex::machine::{Address, NodeId};
-use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use super::notion::{Notion, Standing, Term, Token, View};
+use interrex::machine::Address;
+use std::fmt;
 
 /// What the properties see of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,18 +54,6 @@ pub enum Presence {
     Stopped,
 }
 
-/// What tells the times of leaders apart: a view's number, or what else the protocol counts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Term(pub Vec<u64>);
-
-/// `3`, or `1.0.2`.
-impl fmt::Display for Term {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let numbers: Vec<_> = self.0.iter().map(u64::to_string).collect();
-        f.write_str(&numbers.join("."))
-    }
-}
-
 /// A message handed to the application.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Delivery {
@@ -82,35 +66,6 @@ pub struct Delivery {
 }
 
 impl Profile {
-    /// What the properties see of a node.
-    pub fn of<P: Protocol>(protocol: &P, node: &Node<P>) -> Self {
-        let mut profile = Self {
-            presence: match &node.condition {
-                Condition::Idle => Presence::Idle,
-                Condition::Up(state) => Presence::Up(protocol.standing(state)),
-                Condition::Crashed => Presence::Crashed,
-                Condition::Stopped => Presence::Stopped,
-            },
-            may_lead: protocol.may_lead(node.id),
-            issued: node.issued,
-            ..Self::idle(node.address())
-        };
-        for observation in &node.history {
-            profile.read(protocol.notion(observation));
-        }
-        if let Condition::Up(state) = &node.condition {
-            // In its first life a node is not asked which calls it has forgotten.
-            profile.waiting = match node.life {
-                0 => protocol.calls(node.id, node.issued),
-                _ => protocol.waiting(state),
-            };
-            profile.waiting.retain(|tag| !profile.answers.contains(tag));
-            profile.ids = protocol.measured(state);
-            profile.replica = protocol.replica(state);
-        }
-        profile
-    }
-
     /// A candidate that was never started.
     #[must_use]
     pub fn idle(me: Address) -> Self {
@@ -238,47 +193,5 @@ impl fmt::Display for Process<'_> {
         } else {
             self.of.me.fmt(f)
         }
-    }
-}
-
-/// A message of a scenario: the i-th that a node sends. Nothing else tells messages apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token {
-    /// Who sends it.
-    pub sender: NodeId,
-    /// How many it had sent before.
-    pub index: u32,
-}
-
-/// `n1.0`: the first message of node 1.
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.sender, self.index)
-    }
-}
-
-impl FromStr for Token {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('.').and_then(|(sender, index)| {
-            let sender = sender.parse().ok()?;
-            Some((sender, index.parse().ok()?))
-        });
-        let (sender, index) =
-            parts.ok_or_else(|| format!("`{text}` is not a message: expected `n1.0`"))?;
-        Ok(Self { sender, index })
-    }
-}
-
-impl Serialize for Token {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Token {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }

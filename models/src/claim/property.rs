@@ -5,9 +5,9 @@
 //! violation. Beside each stands its *witness*, a world in which it was at stake: a property that was
 //! never at stake holds for no reason.
 
-use crate::{
-    claim::profile::{Delivery, Presence, Process, Profile, Token},
-    protocol::{Standing, View},
+use super::{
+    notion::{Standing, Token, View},
+    profile::{Delivery, Presence, Process, Profile},
 };
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};

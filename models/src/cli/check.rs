@@ -2,6 +2,7 @@
 
 use super::{
     BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG,
+    choice::choice,
     chosen::{Chosen, budgets, parse_budget},
     coverage::Covered,
     show_difference, shown, styled, table,
@@ -104,13 +105,13 @@ struct Made {
     #[arg(long, value_name = "W", requires = "protocol", default_value_t = 0)]
     workers: u16,
     /// How the group begins
-    #[arg(long, value_enum, requires = "protocol")]
+    #[arg(long, value_parser = choice::<Start>(), requires = "protocol")]
     start: Option<Start>,
     /// When timers may fire
-    #[arg(long, value_enum, requires = "protocol", default_value_t)]
+    #[arg(long, value_parser = choice::<Timers>(), requires = "protocol", default_value_t)]
     timers: Timers,
     /// What a node finds in its stable storage when it is restarted
-    #[arg(long, value_enum, requires = "protocol", default_value_t)]
+    #[arg(long, value_parser = choice::<Storage>(), requires = "protocol", default_value_t)]
     storage: Storage,
     /// What can happen how often: starts, commands, timeouts (a number or unlimited), crashes, restarts,
     /// drops, duplicates, overtakes, suspicions, cuts

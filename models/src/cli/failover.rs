@@ -1,7 +1,6 @@
 //! `interrex failover`.
 
-use super::{BAD, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, styled, table};
-use clap::ValueEnum;
+use super::{BAD, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, choice::choice, styled, table};
 use comfy_table::{Cell, CellAlignment};
 use indicatif::ProgressBar;
 use interrex::machine::NodeId;
@@ -41,7 +40,7 @@ pub(super) struct Failover {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// What becomes of the leader
-    #[arg(long, value_enum, default_value_t = How::Kill)]
+    #[arg(long, value_parser = choice::<How>(), default_value_t = How::Kill)]
     how: How,
     /// How long a node may be silent, in milliseconds, before it is taken for dead
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
@@ -157,7 +156,7 @@ impl Failover {
             "round": number,
             "protocol": self.protocol.name(),
             "nodes": self.nodes,
-            "how": self.how.to_possible_value().map(|how| how.get_name().to_owned()),
+            "how": self.how.to_string(),
             "victim": takeover.victim,
             "leader": takeover.leader(),
             "took_us": takeover.took(),

@@ -11,7 +11,7 @@ use crate::{
     io::text::differences,
     model::{
         action::Side,
-        parts::{Condition, Input, Node},
+        node::{Condition, Input, Node},
         world::{Enabled, EnabledOf, Rules, World},
     },
     protocol::Protocol,

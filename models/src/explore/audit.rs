@@ -15,7 +15,7 @@
 //!
 //! ```
 //! use interrex::machine::*;
-//! use interrex_models::{claim::property::{NO_LIVELOCK, Property}, explore::{audit::audit, search::Limits}, model::{environment::*, parts::Node, world::Rules}, protocol::*, verdict::scenario::Scenario};
+//! use interrex_models::{claim::property::{NO_LIVELOCK, Property}, explore::{audit::audit, search::Limits}, model::{environment::*, node::Node, world::Rules}, protocol::*, verdict::scenario::Scenario};
 //! use std::{borrow::Cow, sync::atomic::{AtomicU32, Ordering::Relaxed}};
 //!
 //! #[derive(Default)]
@@ -69,7 +69,8 @@ use crate::{
         digest::{combine, digest},
         environment::Budgets,
         memo::narrow,
-        parts::{Handle, Node},
+        node::Node,
+        parts::Handle,
         world::{EnabledOf, Rules, World},
     },
     protocol::Protocol,

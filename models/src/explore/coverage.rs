@@ -49,7 +49,8 @@ use crate::{
     io::file::{self, FileError},
     model::{
         digest::digest,
-        parts::{Condition, Input, Taken},
+        node::{Condition, Input},
+        parts::Taken,
         world::Rules,
     },
     protocol::{Protocol, Vocabulary},

@@ -72,7 +72,7 @@ pub fn fuzz<P: Protocol>(
     schedules: Schedules,
     progress: &mut dyn FnMut(u64),
 ) -> Report {
-    if let Err(misfit) = scenario.environment.suits(&protocol) {
+    if let Err(misfit) = protocol.suits(&scenario.environment) {
         panic!("{}: {misfit}", scenario.name);
     }
     let began = Instant::now();

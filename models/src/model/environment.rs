@@ -1,14 +1,18 @@
 //! The environment of a run: how large the group is, how it begins, and how much can happen.
 
-use crate::protocol::Protocol;
-use clap::ValueEnum;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+mod budget;
+mod class;
+
+pub use budget::{Budget, Budgets, Times, UNLIMITED};
+pub use class::Class;
+
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},
-    ops,
     str::FromStr,
 };
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// What the environment of a run is like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +38,22 @@ pub struct Environment {
 }
 
 /// How the group begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Start {
     /// The group is formed and has nothing under way.
     Joined,
@@ -46,8 +64,23 @@ pub enum Start {
 }
 
 /// When timers may fire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Timers {
     /// Only when there is nothing to deliver: time-outs are long.
     #[default]
@@ -57,8 +90,23 @@ pub enum Timers {
 }
 
 /// What a node finds in its stable storage when it is restarted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Storage {
     /// What it had stored.
     #[default]
@@ -78,150 +126,11 @@ pub struct Bound {
     pub most: u64,
 }
 
-/// What can happen only so many times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Budget {
-    /// First starts of nodes.
-    Starts,
-    /// Commands of applications.
-    Commands,
-    /// Timers that fire.
-    Timeouts,
-    /// Crashes, between steps and within one.
-    Crashes,
-    /// Restarts of crashed nodes.
-    Restarts,
-    /// Messages that vanish.
-    Drops,
-    /// Messages that arrive once more, later.
-    Duplicates,
-    /// Messages that overtake the one before them.
-    Overtakes,
-    /// Detectors that report somebody who is up.
-    Suspicions,
-    /// Partitions of the nodes into two sides.
-    Cuts,
-}
-
-/// What goes wrong in an environment: which of its faults can happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Class {
-    /// Nodes crash, and stay down.
-    CrashStop,
-    /// Nodes crash, and come back.
-    CrashRecovery,
-    /// Messages are lost.
-    Lossy,
-    /// Messages arrive twice.
-    Duplicating,
-    /// Messages overtake each other.
-    Reordering,
-    /// Detectors err.
-    Suspicious,
-    /// The nodes fall apart into sides that cannot reach each other.
-    Partition,
-    /// All of these.
-    Everything,
-}
-
-impl Class {
-    /// All there are, each breaking one more assumption, and the last all of them.
-    pub const ALL: [Self; 8] = [
-        Self::CrashStop,
-        Self::CrashRecovery,
-        Self::Lossy,
-        Self::Duplicating,
-        Self::Reordering,
-        Self::Suspicious,
-        Self::Partition,
-        Self::Everything,
-    ];
-
-    /// Its name: `crash-stop`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CrashStop => "crash-stop",
-            Self::CrashRecovery => "crash-recovery",
-            Self::Lossy => "lossy",
-            Self::Duplicating => "duplicating",
-            Self::Reordering => "reordering",
-            Self::Suspicious => "suspicious",
-            Self::Partition => "partition",
-            Self::Everything => "everything",
-        }
-    }
-
-    /// The faults that can happen, and no others.
-    #[must_use]
-    pub fn faults(self) -> &'static [Budget] {
-        match self {
-            Self::CrashStop => &[Budget::Crashes],
-            Self::CrashRecovery => &[Budget::Crashes, Budget::Restarts],
-            Self::Lossy => &[Budget::Drops],
-            Self::Duplicating => &[Budget::Duplicates],
-            Self::Reordering => &[Budget::Overtakes],
-            Self::Suspicious => &[Budget::Suspicions],
-            Self::Partition => &[Budget::Cuts],
-            Self::Everything => Budget::FAULTS,
-        }
-    }
-}
-
-/// How many times time-outs can happen if that costs nothing. No other budget may be unlimited.
-pub const UNLIMITED: u8 = u8::MAX;
-
-/// How many times something can happen, as files and the command line say it: a number, or
-/// `unlimited`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times(pub u8);
-
-/// How often each can still happen; what is not named cannot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<Budget, Times>", into = "BTreeMap<Budget, Times>")]
-pub struct Budgets([u8; Budget::ALL.len()]);
-
-impl ops::Index<Budget> for Budgets {
-    type Output = u8;
-    fn index(&self, budget: Budget) -> &u8 {
-        &self.0[budget as usize]
-    }
-}
-
-impl ops::IndexMut<Budget> for Budgets {
-    fn index_mut(&mut self, budget: Budget) -> &mut u8 {
-        &mut self.0[budget as usize]
-    }
-}
-
-impl Budgets {
-    /// Nothing can happen but deliveries.
-    pub const NONE: Self = Self([0; Budget::ALL.len()]);
-
-    pub(crate) fn spend(&mut self, budget: Budget) {
-        if self[budget] != UNLIMITED {
-            self[budget] = self[budget].checked_sub(1).expect("an action that is paid for");
-        }
-    }
-
-    /// Those that are above 0.
-    fn above_0(self) -> impl Iterator<Item = (Budget, Times)> {
-        let all = Budget::ALL.into_iter().map(move |budget| (budget, Times(self[budget])));
-        all.filter(|(_, times)| times.0 > 0)
-    }
-}
-
 impl Start {
     /// Its name in scenarios.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Joined => "joined",
-            Self::Joining => "joining",
-            Self::Idle => "idle",
-        }
+        self.into()
     }
 }
 
@@ -235,130 +144,6 @@ impl Storage {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(count: &u16) -> bool {
     *count == 0
-}
-
-impl From<BTreeMap<Budget, u8>> for Budgets {
-    fn from(named: BTreeMap<Budget, u8>) -> Self {
-        let mut budgets = Self::default();
-        for (budget, times) in named {
-            budgets[budget] = times;
-        }
-        budgets
-    }
-}
-
-impl From<BTreeMap<Budget, Times>> for Budgets {
-    fn from(named: BTreeMap<Budget, Times>) -> Self {
-        let numbers = named.into_iter().map(|(budget, times)| (budget, times.0));
-        numbers.collect::<BTreeMap<_, _>>().into()
-    }
-}
-
-impl From<Budgets> for BTreeMap<Budget, Times> {
-    fn from(budgets: Budgets) -> Self {
-        budgets.above_0().collect()
-    }
-}
-
-impl Budget {
-    /// All there are.
-    pub const ALL: [Self; 10] = [
-        Self::Starts,
-        Self::Commands,
-        Self::Timeouts,
-        Self::Crashes,
-        Self::Restarts,
-        Self::Drops,
-        Self::Duplicates,
-        Self::Overtakes,
-        Self::Suspicions,
-        Self::Cuts,
-    ];
-
-    /// Those of what goes wrong: all but the first three, which are what protocols are there for.
-    pub const FAULTS: &[Self] = Self::ALL.split_at(3).1;
-}
-
-impl fmt::Display for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Starts => "starts",
-            Self::Commands => "commands",
-            Self::Timeouts => "timeouts",
-            Self::Crashes => "crashes",
-            Self::Restarts => "restarts",
-            Self::Drops => "drops",
-            Self::Duplicates => "duplicates",
-            Self::Overtakes => "overtakes",
-            Self::Suspicions => "suspicions",
-            Self::Cuts => "cuts",
-        })
-    }
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            UNLIMITED => f.write_str("unlimited"),
-            times => write!(f, "{times}"),
-        }
-    }
-}
-
-impl FromStr for Times {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = || text.parse().ok().filter(|times| *times < UNLIMITED);
-        let times = if text == "unlimited" { Some(UNLIMITED) } else { number() };
-        times.map(Self).ok_or_else(|| format!("`{text}` is not {TIMES}"))
-    }
-}
-
-const TIMES: &str = "a number from 0 to 254, or (for timeouts) `unlimited`";
-
-impl Serialize for Times {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            UNLIMITED => serializer.collect_str(self),
-            times => serializer.serialize_u8(times),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Times {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TimesVisitor)
-    }
-}
-
-struct TimesVisitor;
-
-impl de::Visitor<'_> for TimesVisitor {
-    type Value = Times;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(TIMES)
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Times, E> {
-        let times = u8::try_from(number).ok().filter(|times| *times < UNLIMITED);
-        times.map(Times).ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Times, E> {
-        match u64::try_from(number) {
-            Ok(number) => self.visit_u64(number),
-            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
-        }
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Times, E> {
-        // A number is not a text here.
-        if text == "unlimited" {
-            return Ok(Times(UNLIMITED));
-        }
-        Err(E::invalid_value(de::Unexpected::Str(text), &self))
-    }
 }
 
 impl TryFrom<BTreeMap<String, u64>> for Bound {
@@ -391,15 +176,6 @@ impl FromStr for Bound {
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.measure, self.most)
-    }
-}
-
-/// Those that are above 0: `commands 2, crashes 1`.
-impl fmt::Display for Budgets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let texts: Vec<_> =
-            self.above_0().map(|(budget, times)| format!("{budget} {times}")).collect();
-        f.pad(&if texts.is_empty() { "nothing happens".into() } else { texts.join(", ") })
     }
 }
 
@@ -564,43 +340,6 @@ impl Environment {
             return Err(Misfit::new(Key::Budgets, message));
         }
         Ok(())
-    }
-
-    /// Whether it is one for this protocol.
-    ///
-    /// # Errors
-    /// What does not fit.
-    pub fn suits<P: Protocol>(&self, protocol: &P) -> Result<(), Misfit> {
-        self.check()?;
-        let name = protocol.name();
-        let starts = protocol.starts();
-        if !starts.contains(&self.start) {
-            let can: Vec<_> = starts.iter().map(|start| start.name()).collect();
-            let (start, can) = (self.start.name(), can.join(" or "));
-            let reason = if self.start == Start::Idle && protocol.joins_through_contact() {
-                ": its nodes join through one that is up, and nobody could be the first contact"
-            } else {
-                ""
-            };
-            let message = format!("{name} cannot start {start}{reason} (it can start {can})");
-            return Err(Misfit::new(Key::Start, message));
-        }
-        if self.workers > 0 && !protocol.has_workers() {
-            let message = format!("{name} has no workers: leave out `workers`");
-            return Err(Misfit::new(Key::Workers, message));
-        }
-        match (&self.bound, protocol.measure()) {
-            (Some(bound), None) => {
-                let message = format!("{name} names no measure: leave out the bound `{bound}`");
-                Err(Misfit::new(Key::Bound, message))
-            }
-            (Some(bound), Some(measure)) if bound.measure != measure => {
-                let given = &bound.measure;
-                let message = format!("{name} does not measure `{given}`, only `{measure}`");
-                Err(Misfit::new(Key::Bound, message))
-            }
-            _ => Ok(()),
-        }
     }
 }
 

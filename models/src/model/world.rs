@@ -15,7 +15,8 @@ use crate::{
     model::{
         action::{Action, Choice, ChoiceOf, Side},
         environment::{Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
-        parts::{Condition, EMPTY, Handle, Input, Node, Parts, Taken},
+        node::{Condition, Input, Node},
+        parts::{EMPTY, Handle, Parts, Taken},
     },
     protocol::Protocol,
 };

@@ -62,7 +62,7 @@
 use super::{Names, Notion, Protocol, Standing, Vocabulary};
 use crate::{
     claim::{
-        profile::{Term, Token},
+        notion::{Term, Token},
         property::{self, Property},
     },
     model::environment::Start,

@@ -3,12 +3,12 @@
 use super::{Notion, Protocol, Standing, View, Vocabulary};
 use crate::{
     claim::{
-        profile::Token,
+        notion::Token,
         property::{self, Property},
     },
     model::{
         environment::Start,
-        parts::{Condition, Node},
+        node::{Condition, Node},
     },
     names,
     real::machines::Multicast,

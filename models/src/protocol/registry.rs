@@ -1,7 +1,7 @@
 //! The protocols that can be chosen by name. Nothing else needs to know which there are.
 
 use crate::{
-    claim::{profile::Token, property::Property},
+    claim::{notion::Token, property::Property},
     evidence::trace::Trace,
     io::file,
     model::environment::{Environment, Misfit},
@@ -119,7 +119,7 @@ impl Known {
     /// What does not fit.
     pub fn suits(self, environment: &Environment) -> Result<(), Misfit> {
         environment.check()?;
-        with_protocol!(self, environment, protocol => environment.suits(&protocol))
+        with_protocol!(self, environment, protocol => protocol.suits(environment))
     }
 
     /// The protocol that a trace is of, and the property that it violates.

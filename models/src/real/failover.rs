@@ -17,13 +17,17 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// What becomes of a leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Display, EnumMessage, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum How {
-    /// It is killed, with -9
+    /// It is killed: SIGKILL.
     Kill,
-    /// It is stopped, and later goes on as if nothing had happened: SIGSTOP, SIGCONT
+    /// It is stopped, and later goes on as if nothing had happened: SIGSTOP, SIGCONT.
     Stop,
 }
 

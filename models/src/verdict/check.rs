@@ -167,7 +167,7 @@ pub fn check_with<P: Protocol>(
     progress: &mut dyn FnMut(Progress),
 ) -> Report {
     assert!(!scenario.properties.is_empty(), "a scenario without properties checks nothing");
-    if let Err(misfit) = rules.environment().suits(rules.protocol()) {
+    if let Err(misfit) = rules.protocol().suits(rules.environment()) {
         panic!("{}: {misfit}", scenario.name);
     }
     let properties: Vec<_> = scenario.properties.iter().map(|(property, _)| *property).collect();

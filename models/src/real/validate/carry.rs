@@ -116,7 +116,7 @@ fn prepare<R: Real>(
     let storage = if forgets { Storage::Lost } else { Storage::Kept };
     let environment =
         Environment { nodes, workers, start, timers: Timers::Any, storage, budgets, bound: None };
-    let suits = environment.suits(cluster.machine);
+    let suits = cluster.machine.suits(&environment);
     suits.map_err(|misfit| NotCarried { place: None, reason: misfit.message })?;
     Ok((environment, order))
 }

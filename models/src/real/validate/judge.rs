@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     claim::{
-        profile::{Presence, Profile, Token},
+        notion::Token,
+        profile::{Presence, Profile},
         property::{
             BOUNDED_IDS, Kind, NOBODY_STOPPED, Property, SINGLE_LEADER, TOTAL_ORDER_SURVIVORS,
         },

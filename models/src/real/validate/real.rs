@@ -1,7 +1,7 @@
 //! What validation asks of a machine of real nodes, beyond what the harness asks of every protocol.
 
 use crate::{
-    claim::profile::Token,
+    claim::notion::Token,
     model::environment::Environment,
     protocol::{
         Protocol,

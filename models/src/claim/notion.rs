@@ -1,0 +1,127 @@
+//! The notions in which properties are worded: standings, views, terms, messages, and what observations say.
+
+use interrex::machine::{Address, NodeId};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Where a process stands in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It is no member yet.
+    Outsider,
+    /// It is a member and acts as leader.
+    Leading,
+    /// It is a member and takes this process for its leader.
+    Following(Address),
+    /// It is a member and knows no leader.
+    Seeking,
+}
+
+/// What an observation says, in the notions of the properties.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Notion {
+    /// The process has joined a group: what it installs next is its first view.
+    Joined,
+    /// A view is in force.
+    Installed(View),
+    /// A message was handed to the application.
+    Delivered {
+        /// Its place in the order of views and messages.
+        number: u64,
+        /// Which message.
+        message: Token,
+    },
+    /// The process was elected.
+    Elected(Term),
+    /// The process takes this one for its leader.
+    Surrendered(Address),
+    /// The process carries out what this one has broadcast.
+    Served(Address),
+    /// A call was answered, or has failed.
+    Answered(u64),
+    /// The process gives up, and says so.
+    Failed,
+    /// Nothing that a property reads.
+    Unremarked,
+}
+
+/// A group, as one of its members knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    /// Its number; also the term of its leader.
+    pub number: u64,
+    /// Who leads it.
+    pub leader: Address,
+    /// The others, in the protocol's order.
+    pub followers: Vec<Address>,
+}
+
+impl View {
+    /// Whether a process is named in it, as leader or as follower.
+    #[must_use]
+    pub fn names(&self, process: Address) -> bool {
+        self.leader == process || self.followers.contains(&process)
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, leader, .. } = self;
+        let followers: Vec<_> = self.followers.iter().map(Address::to_string).collect();
+        write!(f, "view {number} ({leader}, [{}])", followers.join(", "))
+    }
+}
+
+/// What tells the times of leaders apart: a view's number, or what else the protocol counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term(pub Vec<u64>);
+
+/// `3`, or `1.0.2`.
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<_> = self.0.iter().map(u64::to_string).collect();
+        f.write_str(&numbers.join("."))
+    }
+}
+
+/// A message of a scenario: the i-th that a node sends. Nothing else tells messages apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token {
+    /// Who sends it.
+    pub sender: NodeId,
+    /// How many it had sent before.
+    pub index: u32,
+}
+
+/// `n1.0`: the first message of node 1.
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.sender, self.index)
+    }
+}
+
+impl FromStr for Token {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('.').and_then(|(sender, index)| {
+            let sender = sender.parse().ok()?;
+            Some((sender, index.parse().ok()?))
+        });
+        let (sender, index) =
+            parts.ok_or_else(|| format!("`{text}` is not a message: expected `n1.0`"))?;
+        Ok(Self { sender, index })
+    }
+}
+
+impl Serialize for Token {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

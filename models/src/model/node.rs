@@ -1,0 +1,127 @@
+//! A node as a world has it: all that belongs to it, and what inputs and effects do to it.
+
+use derive_where::derive_where;
+use im::{OrdSet, Vector};
+use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer};
+use serde::Serialize;
+
+/// Whether a node runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition<State> {
+    /// Never started.
+    Idle,
+    /// Running; only such a node acts.
+    Up(State),
+    /// Ended by the environment; it may come back.
+    Crashed,
+    /// Ended by itself, for whatever reason.
+    Stopped,
+}
+
+/// All of a world that belongs to one node.
+#[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Serialize)]
+#[serde(bound = "")]
+pub struct Node<M: Machine> {
+    /// Which node this is.
+    pub id: NodeId,
+    /// The number of its life: the present one, or the last (0 for a node that is idle).
+    pub life: u32,
+    /// Whether it runs, and with which state.
+    pub condition: Condition<M::State>,
+    /// What it observed, in all its lives. The properties read it; nothing erases it.
+    pub history: Vector<M::Observation>,
+    /// What stable storage holds.
+    pub stable: Option<M::Stable>,
+    /// How many commands it has issued; nothing erases this either.
+    pub issued: u32,
+    /// The armed timers.
+    pub timers: OrdSet<M::Timer>,
+    /// Whom it monitors.
+    pub monitors: OrdSet<Peer>,
+}
+
+/// What a node is handed in one step.
+#[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", bound = "")]
+pub enum Input<M: Machine> {
+    /// It comes up.
+    Start(Boot<M::Stable>),
+    /// It meets an event.
+    Event(EventOf<M>),
+}
+
+impl<M: Machine> Node<M> {
+    /// A node that was never started.
+    #[must_use]
+    pub fn idle(id: NodeId) -> Self {
+        Self {
+            id,
+            life: 0,
+            condition: Condition::Idle,
+            history: Vector::new(),
+            stable: None,
+            issued: 0,
+            timers: OrdSet::new(),
+            monitors: OrdSet::new(),
+        }
+    }
+
+    /// The node in its present life.
+    pub fn address(&self) -> Address {
+        Address { node: self.id, life: self.life }
+    }
+
+    /// Whether it runs.
+    pub fn is_up(&self) -> bool {
+        matches!(self.condition, Condition::Up(_))
+    }
+
+    /// Hands the machine an input; the effects are still to be carried out.
+    pub(super) fn take(mut self, machine: &M, input: Input<M>) -> (Self, Vec<EffectOf<M>>) {
+        self.prepare(&input);
+        let (state, effects) = match (input, self.condition) {
+            (Input::Start(boot), Condition::Idle | Condition::Crashed) => machine.start(boot),
+            (Input::Event(event), Condition::Up(state)) => machine.step(state, event),
+            (input, _) => panic!("{} is not in the condition for {input:?}", self.id),
+        };
+        self.condition = Condition::Up(state);
+        (self, effects)
+    }
+
+    /// What an input does to the node whatever the machine makes of it.
+    pub(super) fn prepare(&mut self, input: &Input<M>) {
+        match input {
+            Input::Start(boot) => {
+                self.life = boot.me.life;
+                // What a crash has destroyed is gone for good.
+                self.stable.clone_from(&boot.stable);
+            }
+            Input::Event(Event::Timeout(timer)) => drop(self.timers.remove(timer)),
+            Input::Event(Event::Command(_)) => self.issued += 1,
+            Input::Event(Event::Message { .. } | Event::Down(_)) => {}
+        }
+    }
+
+    /// Carries out what an effect does at the node itself.
+    pub(super) fn note(&mut self, effect: &EffectOf<M>) {
+        match effect {
+            Effect::SetTimer { timer, .. } => drop(self.timers.insert(timer.clone())),
+            Effect::CancelTimer(timer) => drop(self.timers.remove(timer)),
+            Effect::Persist(stable) => self.stable = Some(stable.clone()),
+            Effect::Observe(observation) => self.history.push_back(observation.clone()),
+            // These reach beyond the node, or end it.
+            Effect::Send { .. } | Effect::Monitor(_) | Effect::Demonitor(_) | Effect::Stop(_) => {}
+        }
+    }
+
+    /// The node at the end of a life: its state, its timers and its monitors are gone.
+    pub(super) fn end(mut self, condition: Condition<M::State>) -> Self {
+        self.condition = condition;
+        self.timers = OrdSet::new();
+        self.monitors = OrdSet::new();
+        self
+    }
+}
