@@ -1,6 +1,6 @@
 //! A plain explicit-state model of gms3, written from SEMANTICS.md and PROTOCOLS.md section 1 by
 //! somebody who had not seen the one in `src/` and `models/`, and kept apart from it on purpose: its
-//! counts check ours, and its speed is what hash-consing is measured against.
+//! counts check ours, and its speed is what hash-consing is measured against. gms2 is a variant of it.
 //!
 //! The world is one ordinary struct. It is cloned whole for each transition.
 //!
@@ -43,6 +43,8 @@
 pub mod machine;
 pub mod world;
 
+pub use machine::Version;
+
 use machine::{Address, Follower, Message, Node, Observation, Process, View};
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -62,6 +64,7 @@ pub enum Timers {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
+    pub version: Version,
     pub nodes: usize,
     pub start: Start,
     pub timers: Timers,
@@ -101,6 +104,7 @@ pub const PROPERTIES: [&str; 2] = ["single-leader", "leader-exists"];
 impl Group {
     pub fn joined(nodes: usize, commands: u8, crashes: u8) -> Group {
         Group {
+            version: Version::Gms3,
             nodes,
             start: Start::Joined,
             timers: Timers::Late,
@@ -184,6 +188,7 @@ impl Group {
 
     fn idle_world(&self) -> World {
         World {
+            version: self.version,
             conditions: vec![Condition::Idle; self.nodes],
             histories: vec![Vec::new(); self.nodes],
             lives: vec![0; self.nodes],
@@ -212,16 +217,18 @@ impl Group {
         let first_life = |node| Address { node, life: 0 };
         let leader = first_life(0);
         let others: Vec<Address> = (1..self.nodes as Node).map(first_life).collect();
-        let view = View { number: 1, leader, followers: others.clone() };
+        let number = self.version.first();
+        let next = self.version.next(number);
+        let view = View { number, leader, followers: others.clone() };
         let mut world = self.idle_world();
         world.lives.fill(1);
         world.conditions.fill(Condition::Up(Process::Follower(Follower {
             leader,
             followers: others.clone(),
-            next: 2,
-            last: Message::View(view.clone()),
+            next,
+            last: self.version.last(Message::View(view.clone())),
         })));
-        world.conditions[0] = Condition::Up(Process::Leader { followers: others.clone(), next: 2 });
+        world.conditions[0] = Condition::Up(Process::Leader { followers: others.clone(), next });
         world.histories.fill(vec![Observation::Installed(view)]);
         world.monitors = others.into_iter().map(|other| (other.node, leader)).collect();
         world
@@ -231,7 +238,8 @@ impl Group {
     fn joining_world(&self) -> World {
         let mut world = self.idle_world();
         world.lives[0] = 1;
-        world.conditions[0] = Condition::Up(Process::Leader { followers: Vec::new(), next: 1 });
+        let next = self.version.first();
+        world.conditions[0] = Condition::Up(Process::Leader { followers: Vec::new(), next });
         world
     }
 

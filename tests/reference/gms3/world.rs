@@ -2,7 +2,7 @@
 //! one command).
 
 use super::machine::{
-    Address, Effect, Event, Message, Node, Observation, Payload, Process, Stepped, Timer,
+    Address, Effect, Event, Message, Node, Observation, Payload, Process, Stepped, Timer, Version,
 };
 use super::machine::{start, step};
 use std::collections::{BTreeSet, VecDeque};
@@ -49,6 +49,8 @@ pub type Side = u8;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
+    /// The same in every world of a group.
+    pub version: Version,
     pub conditions: Vec<Condition>,
     pub histories: Vec<Vec<Observation>>,
     /// How many lives each node has begun.
@@ -191,7 +193,7 @@ impl World {
 
     fn react(&self, node: Node, event: Event) -> Stepped {
         let process = self.process(node).expect("only Up nodes act").clone();
-        step(self.address(node), process, event)
+        step(self.version, self.address(node), process, event)
     }
 
     /// Uses up what the step is caused by: budget, signal, armed timer.
