@@ -35,9 +35,9 @@
 //! # Deviations
 //!
 //! References are counters of the process that forwards a call, and clients name their calls by tags; Erlang makes
-//! unique terms. In Erlang the client keeps its time-out, here its process does. What the application is told, and
-//! what properties read, is observed. An end that the application asks for is observed before it happens; an end over
-//! a message without a clause is not.
+//! unique terms. In Erlang the client keeps its time-out, here its process does. Everything that the application
+//! learns or a property reads is observed. An end that the application asks for is observed before it happens; an end
+//! over a message without a clause is not.
 //!
 //! # Example
 //!

@@ -205,7 +205,7 @@ pub struct Context<'a, E: Election, B: Behaviour<E>> {
 pub(super) enum Wrapping {
     /// As the variant has it.
     Usual,
-    /// By the application: the seed's `{leader, reply, Reply}`.
+    /// Wrapped by the application: the seed's `{leader, reply, Reply}`.
     Leader,
 }
 

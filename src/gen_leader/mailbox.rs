@@ -1,6 +1,6 @@
-//! How a process handles events: those of the election at once, all others when there is a leader.
+//! Events of the election are handled at once. All others wait in the mailbox until there is a leader.
 //!
-//! Until there is one, an event of the others waits in the mailbox. [`GenLeader`](super::GenLeader) takes it out.
+//! [`GenLeader`](super::GenLeader) keeps the mailbox.
 
 use super::{
     Buffered, CallFailure, Command, Event, LeaderCast, Message, Observation, Patience, Phase,
@@ -47,10 +47,10 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
     /// Handles an event. If there is no clause for it, the event has no effect but the end of the process.
     fn or_die(&mut self, handle: impl FnOnce(&mut Self) -> Result<(), Died>) {
         if let Err(Died(reason)) = handle(self) {
-            self.effects.truncate(self.settled);
+            self.effects.truncate(self.kept);
             self.effects.push(machine::Effect::Stop(reason));
         }
-        self.settled = self.effects.len();
+        self.kept = self.effects.len();
     }
 
     fn on_message(

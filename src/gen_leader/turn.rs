@@ -14,14 +14,14 @@ pub struct Turn<'a, E: Election, B: Behaviour<E>> {
     pub(super) machine: &'a GenLeader<E, B>,
     pub(super) server: ServerState<B::State>,
     pub(super) effects: Vec<Effect<E, B>>,
-    /// How many of the effects stay if the process dies now: those of the events before, in the same step.
-    pub(super) settled: usize,
+    /// The number of effects that stay if the process dies now: those of earlier events of the same step.
+    pub(super) kept: usize,
 }
 
 /// For the elections.
 impl<'a, E: Election, B: Behaviour<E>> Turn<'a, E, B> {
     pub(super) fn new(machine: &'a GenLeader<E, B>, server: ServerState<B::State>) -> Self {
-        Self { machine, server, effects: vec![], settled: 0 }
+        Self { machine, server, effects: vec![], kept: 0 }
     }
 
     pub(super) fn send(&mut self, to: impl Into<Peer>, message: E::Message<B::Synch>) {

@@ -21,7 +21,7 @@ pub(super) struct Watch {
     watched: OrdSet<Peer>,
 }
 
-/// What a `Down` reports.
+/// The meaning of a `Down`.
 pub(super) enum End {
     /// Nothing: that process is not watched any more.
     Unwatched,
