@@ -12,9 +12,6 @@
 //! **Assumptions.** Links are reliable and FIFO. A `Down` is true and arrives after everything that the dead
 //! process had sent. Stable storage survives a crash.
 //!
-//! A worker that goes down stays in the list of monitored nodes, as in the original. So the end of its second
-//! life is not noticed, unless lives are kept apart.
-//!
 //! **Deviations.** None without repairs. The effect of a [`Repair`] of the election is marked `turn.has(…)`;
 //! nothing else differs. At the sizes that were searched, three suspicions were not confirmed. A stale `halt`
 //! that overwrites a newer allegiance does no lasting harm once leaders ask everybody that has not confirmed. A
@@ -445,23 +442,18 @@ impl Bully {
         };
         self.watch.forget(node);
         self.down.push_front(node);
-        let was_leader = self.status == Status::Wait && is_leader;
         let higher = self.higher();
-        if place < higher.len() {
-            if was_leader {
-                self.stage1(turn);
-            } else if self.status == Status::Elec1
-                && higher.iter().all(|node| self.down.contains(node))
+        match self.status {
+            // Of any priority. It may be an earlier life of this node, which with LivesApart is an `End::OfALife`.
+            Status::Wait if is_leader => self.stage1(turn),
+            Status::Elec1
+                if place < higher.len() && higher.iter().all(|node| self.down.contains(node)) =>
             {
                 self.down = higher.into_iter().collect();
                 self.stage2(turn);
             }
-        } else if place > higher.len() {
-            if self.status == Status::Elec2 && self.pendack == Some(node) {
-                self.proceed(turn);
-            } else if was_leader {
-                self.stage1(turn);
-            }
+            Status::Elec2 if self.pendack == Some(node) => self.proceed(turn),
+            Status::None | Status::Elec1 | Status::Elec2 | Status::Wait | Status::Norm => {}
         }
         self.become_leader(turn);
         Ok(())
@@ -554,13 +546,13 @@ impl Bully {
         is_leader: bool,
         turn: &mut Turn<'_, Self, B>,
     ) {
+        self.watch.forget(node);
         if self.roster.place(node).is_none() {
             if !self.work_down.contains(&node) {
                 self.work_down.push_front(node);
             }
             return;
         }
-        self.watch.forget(node);
         if !(turn.has(Repair::AskEverybody) && self.down.contains(&node)) {
             self.down.push_front(node);
         }

@@ -181,7 +181,9 @@ pub enum Broadcasts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Died(pub Cow<'static, str>);
 
-/// Takes a node out of a list.
+/// Takes the first occurrence of a node out of a list, as the seeds do. A second one stays.
 pub(super) fn delist(list: &mut Vector<NodeId>, node: NodeId) {
-    list.retain(|other| *other != node);
+    if let Some(place) = list.index_of(&node) {
+        list.remove(place);
+    }
 }

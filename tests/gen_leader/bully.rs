@@ -331,12 +331,23 @@ fn those_who_acknowledged_an_earlier_election_do_not_count() {
     assert_eq!(step(before, down(N0)).0, stage2());
 }
 
-/// Neither higher nor lower: the `Down` of an earlier life of its own.
+/// `x` is this node itself: the `Down` of an earlier life.
 #[test]
-fn a_candidate_that_hears_that_it_is_down_itself_does_no_more_than_note_it() {
-    let before = elect(waits(), json!({ "leadernode": N1.node }));
-    let next = elect(before.clone(), json!({ "down": [N1.node] }));
-    assert_eq!(step(before, down(N1)), (next, vec![]));
+fn a_candidate_that_waits_for_its_own_earlier_life_begins_anew_when_that_is_down() {
+    let before = elect(waits(), json!({ "leadernode": N1.node, "monitored": nodes([N1]) }));
+    let next = json!({
+        "status": "elec1", "elid": id(2, 1), "nextel": 2, "down": [], "monitored": [N0.node],
+    });
+    let next = elect(before.clone(), next);
+    assert_eq!(step(before, down(N1)), (next, vec![monitor_name(N0)]));
+}
+
+#[test]
+fn a_candidate_that_waits_for_another_only_notes_that_its_own_earlier_life_is_down() {
+    for before in [stage1(), waits()] {
+        let next = elect(before.clone(), json!({ "down": [N1.node] }));
+        assert_eq!(step(before, down(N1)), (next, vec![]));
+    }
 }
 
 /// The first Down waits for the other; the last of the list has nobody to halt.
@@ -484,11 +495,38 @@ fn another_candidate_that_is_down_is_noted() {
 }
 
 #[test]
-fn a_worker_that_is_down_is_noted_once_and_monitored_still() {
+fn a_worker_that_is_down_is_noted_once_and_no_longer_monitored() {
     let before = elect(leader(), json!({ "work_down": [], "monitored": nodes([N3, N1]) }));
-    let next = elect(before.clone(), json!({ "work_down": [N3.node] }));
+    let next = json!({ "work_down": [N3.node], "monitored": [N1.node] });
+    let next = elect(before.clone(), next);
     assert_eq!(step(before, down(N3)), (next.clone(), vec![]));
     ignores(&next, down(N3));
+}
+
+/// So that the end of its second life is noticed, too.
+#[test]
+fn a_worker_that_has_been_down_is_monitored_again_when_it_answers() {
+    let before = elect(leader(), json!({ "work_down": [], "monitored": nodes([N3, N1]) }));
+    let (state, _) = step(before, down(N3));
+    let restarted = Address { life: 1, ..N3 };
+    let (_, effects) = step(state, message(restarted, Message::WorkerIsAlive(T)));
+    assert_eq!(effects, [monitor(restarted), elected(T), send(restarted, activate(T))]);
+}
+
+/// `down −= x` takes the first occurrence.
+#[test]
+fn a_candidate_that_was_down_twice_is_still_down_after_it_is_taken_out_once() {
+    let twice = json!({ "down": nodes([N0, N2, N0]) });
+    let once = json!({ "down": nodes([N2, N0]) });
+    for event in [Message::Halt(T), Message::NormQ(T), has_leader(N0, T)] {
+        let (next, _) = step(elect(waits(), twice.clone()), message(N0, event));
+        assert_eq!(next, elect(waits(), once.clone()));
+    }
+    let twice = json!({ "down": nodes([N2, N1, N2]) });
+    for event in [Message::IsLeader(T), Message::NotNorm(T)] {
+        let (next, _) = step(elect(leader(), twice.clone()), message(N2, event));
+        assert_eq!(next, elect(next.clone(), json!({ "down": nodes([N1, N2]) })));
+    }
 }
 
 // The repairs: with all of them, and with all but one.
@@ -665,15 +703,13 @@ fn tell_who_acked_and_not_whoever_lives_there_now() {
 }
 
 #[test]
-fn lives_apart_so_that_whoever_waits_for_its_own_earlier_life_begins_anew() {
-    let [with, without] = with_and_without(Repair::LivesApart);
+fn lives_apart_and_whoever_waits_for_its_own_earlier_life_still_begins_anew() {
+    let [with, _] = with_and_without(Repair::LivesApart);
     let back = Address { life: 1, ..N1 };
     let waits = json!({
         "status": "wait", "elid": T, "leadernode": N1.node, "monitored": [N1.node],
     });
     let before = elect(servers().start(boot(back, Some(1))).0, waits);
-    let (next, _) = without.step(before.clone(), Event::Down(N1.into()));
-    assert_eq!(next.election.term(), T);
     let before = elect(before, json!({ "leaderlife": 0, "watched": ["n1"] }));
     let (next, _) = with.step(before, Event::Down(N1.into()));
     assert_ne!(next.election.term(), T);
