@@ -1,4 +1,4 @@
-//! Schedules on which the original Erlang of gen_leader 2007 was run. The machine does the same.
+//! Schedules on which the original Erlang of `gen_leader` 2007 was run. The machine does the same.
 //!
 //! They are no counterexamples: their rows of the protocol are easy to get wrong, and their last steps tell.
 

@@ -12,7 +12,7 @@ use super::{
 use crate::machine::{self, Address};
 
 impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
-    /// Handles an event of the election. Returns any other event, which goes into the mailbox.
+    /// Handles an event of the election, or a time-out. Returns any other event, which waits for a leader.
     pub(super) fn receive(&mut self, election: &mut E, event: Event<E, B>) -> Option<Event<E, B>> {
         match event {
             machine::Event::Message { from, message: Message::Election(message) } => {
