@@ -500,7 +500,7 @@ async fn a_slow_disk_is_silence_from_which_a_node_comes_back() {
 mod calls {
     use super::{Duration, configs, timeout};
     use interrex::{
-        gen_leader::{Bully, Dictionary, GenLeader, Repairs, Roster, dictionary::Request},
+        gen_leader::{Bully, Dictionary, GenLeader, Roster, dictionary::Request},
         runtime::{CallError, Server},
     };
 
@@ -509,8 +509,7 @@ mod calls {
     async fn a_call_during_an_election_ends_in_time() {
         let [_, config] = configs(Duration::from_secs(1)).await;
         let dictionary = Dictionary::<String, u32>::default();
-        let machine: GenLeader<Bully, _> =
-            GenLeader::repaired(dictionary, Roster::new(1, 1), Repairs::all());
+        let machine: GenLeader<Bully, _> = GenLeader::new(dictionary, Roster::new(1, 1));
         let server = Server::spawn(machine, config).await.unwrap();
         let client = server.client();
         let patience = Some(Duration::from_millis(200));
@@ -539,8 +538,7 @@ mod calls {
         let [mut config, _] = configs(Duration::from_secs(1)).await;
         config.peers.clear();
         let dictionary = Dictionary::<String, u32>::default();
-        let machine: GenLeader<Bully, _> =
-            GenLeader::repaired(dictionary, Roster::new(1, 0), Repairs::all());
+        let machine: GenLeader<Bully, _> = GenLeader::new(dictionary, Roster::new(1, 0));
         let client = Server::spawn(machine, config).await.unwrap();
         assert!(client.client().call(Request::Dump, Some(Duration::MAX)).await.is_ok());
     }

@@ -1,42 +1,42 @@
-//! The behaviour: what an application implements, with pure callbacks.
+//! The behaviour: the callbacks that an application implements. They are pure.
 
 use super::election::{Census, Election, Newcomer};
 use crate::machine::{Address, NodeId, Value};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// Why a process ends.
+/// The reason that a process ends.
 pub type Reason = Cow<'static, str>;
 
-/// An application over an election: a server that is one of many and knows who leads.
+/// An application over an election: one of several servers, of which one leads.
 ///
-/// Callbacks change the state they are given and consult nothing else but their arguments; they must not
-/// panic. What they are called for, and when, is the seeds' (`gen_leader`, 2003 and 2007).
+/// Callbacks change the state they are given and use nothing but their arguments. They must not panic. They are
+/// called when the seeds call them (`gen_leader`, 2003 and 2007).
 ///
-/// Every callback but `init` and `code_change` gets a [`Context`], through which it asks about the election
-/// and may [`reply`](Context::reply) to a caller that it kept.
+/// Every callback but `init` and `code_change` gets a [`Context`]. Through it the callback asks about the election,
+/// and may [`reply`](Context::reply) to a caller that it has kept.
 pub trait Behaviour<E: Election>: Sized + Send + Sync + 'static {
-    /// What the application keeps.
+    /// The state of the application.
     type State: Value + Default;
-    /// What its clients say, in calls, casts and messages.
+    /// A request of a client, in calls, casts and messages.
     type Request: Value;
-    /// What it answers.
+    /// A reply to a call.
     type Reply: Value;
-    /// What a leader tells the others.
+    /// A broadcast of the leader to the others.
     type Broadcast: Value;
-    /// What a leader hands to those who surrender, to bring them up to date.
+    /// The data that brings a process up to date when it surrenders to a leader.
     type Synch: Value;
 
-    /// The process comes up; with the default state unless implemented.
+    /// The process starts. By default it takes part, with the default state.
     fn init(&self, _me: Address) -> Init<Self::State> {
         Init::Ok(Self::State::default())
     }
 
-    /// On the leader: when it is elected, and each time another process surrenders to it later. What it
-    /// returns goes to those who surrender.
+    /// At the leader: it is elected, or another process surrenders to it later. The result goes to those that
+    /// surrender.
     fn elected(&self, state: &mut Self::State, context: &mut Context<'_, E, Self>) -> Self::Synch;
 
-    /// On the others: whenever a leader is recognised.
+    /// At the others: they surrender to a leader.
     fn surrendered(
         &self,
         state: &mut Self::State,
@@ -44,7 +44,7 @@ pub trait Behaviour<E: Election>: Sized + Send + Sync + 'static {
         context: &mut Context<'_, E, Self>,
     );
 
-    /// On the leader: a client anywhere asks for something.
+    /// At the leader: a `leader_call` of a client at any node.
     fn handle_leader_call(
         &self,
         state: &mut Self::State,
@@ -53,7 +53,7 @@ pub trait Behaviour<E: Election>: Sized + Send + Sync + 'static {
         context: &mut Context<'_, E, Self>,
     ) -> Answer<Self::Reply, Self::Broadcast>;
 
-    /// On the others: the leader has broadcast something.
+    /// At the others: a broadcast of the leader.
     #[expect(clippy::wrong_self_convention, reason = "the seeds' name")]
     fn from_leader(
         &self,
@@ -62,7 +62,7 @@ pub trait Behaviour<E: Election>: Sized + Send + Sync + 'static {
         context: &mut Context<'_, E, Self>,
     ) -> Next<Self::Broadcast>;
 
-    /// On the leader: a client anywhere says something. Ignored unless implemented.
+    /// At the leader: a `leader_cast` of a client at any node. Ignored by default.
     fn handle_leader_cast(
         &self,
         _: &mut Self::State,
@@ -72,7 +72,7 @@ pub trait Behaviour<E: Election>: Sized + Send + Sync + 'static {
         Next::Continue
     }
 
-    /// Anywhere: a local client asks for something. Never answered unless implemented.
+    /// At any node: a `call` of a local client. Never answered by default.
     fn handle_call(
         &self,
         _: &mut Self::State,
@@ -83,7 +83,7 @@ pub trait Behaviour<E: Election>: Sized + Send + Sync + 'static {
         Answer::NoReply
     }
 
-    /// Anywhere: a local client says something. Ignored unless implemented.
+    /// At any node: a `cast` of a local client. Ignored by default.
     fn handle_cast(
         &self,
         _: &mut Self::State,
@@ -93,7 +93,7 @@ pub trait Behaviour<E: Election>: Sized + Send + Sync + 'static {
         Next::Continue
     }
 
-    /// Anywhere: any other message. Ignored unless implemented.
+    /// At any node: any other message. Ignored by default.
     fn handle_info(
         &self,
         _: &mut Self::State,
@@ -103,8 +103,7 @@ pub trait Behaviour<E: Election>: Sized + Send + Sync + 'static {
         Next::Continue
     }
 
-    /// On the leader, in version 1.0 only: a node that it had known as alive is down. Ignored unless
-    /// implemented.
+    /// At the leader, in version 1.0 only: a node that it had known as alive is down. Ignored by default.
     fn handle_down(
         &self,
         _: &mut Self::State,
@@ -114,80 +113,78 @@ pub trait Behaviour<E: Election>: Sized + Send + Sync + 'static {
         Next::Continue
     }
 
-    /// Before the process ends because a callback asked for it. It may still reply to callers.
+    /// The process is about to end because a callback asked for it. It may still reply to callers.
     fn terminate(&self, _: &mut Self::State, _: &Reason, _: &mut Context<'_, E, Self>) {}
 
-    /// The code is replaced: the state may change, and newcomers be added to the election in service. All
-    /// nodes need the same lists, so it must happen at each of them; and a node that restarts has those of its
-    /// configuration.
+    /// The code is replaced: the state may change, and newcomers may be added to the election in service. All nodes
+    /// need the same lists, so it must happen at each of them. A restarted node has the lists of its configuration.
     fn code_change(&self, _: &mut Self::State, _: Self::Request) -> Vec<Newcomer> {
         vec![]
     }
 }
 
-/// How a process comes up.
+/// The result of `init`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Init<State> {
-    /// It takes part, with this state.
+    /// The process takes part, with this state.
     Ok(State),
-    /// It ends, for this reason.
+    /// The process ends, for this reason.
     Stop(Reason),
-    /// It ends without a reason of its own ("ignore").
+    /// The process ends without a reason of its own ("ignore").
     Ignore,
 }
 
-/// What becomes of a call.
+/// The result of a callback that answers a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<Reply, Broadcast> {
-    /// This is the reply.
+    /// The reply.
     Reply(Reply),
-    /// This is the reply, and this goes to the others before it.
+    /// The reply, and a broadcast that goes out before it.
     ReplyAndBroadcast(Reply, Broadcast),
-    /// No reply now; perhaps later, by [`Context::reply`].
+    /// No reply now. It may come later, by [`Context::reply`].
     NoReply,
     /// The process ends.
     Stop(Reason),
-    /// The process ends, and this is the reply to a `call`. A client of a `leader_call` does not take it
-    /// for its answer.
+    /// The process ends, after this reply to a `call`. The client of a `leader_call` does not take it for its answer.
     StopAndReply(Reason, Reply),
 }
 
-/// What becomes of anything that needs no reply.
+/// The result of a callback that answers no call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next<Broadcast> {
-    /// Nothing more.
+    /// The process goes on.
     Continue,
-    /// This goes to the others.
+    /// The process goes on, after this broadcast.
     Broadcast(Broadcast),
     /// The process ends.
     Stop(Reason),
 }
 
-/// Any other message.
+/// A message that is neither a call, a cast nor a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Info<Request, Reply> {
-    /// From a local client.
+    /// A request of a local client.
     Request(Request),
-    /// Version 1.0: a worker that started after the election says that it is there.
+    /// Version 1.0: the announcement of a worker that started after the election.
     Worker(Address),
-    /// A `leader_cast`, where the variant does not hand it to `handle_leader_cast`.
+    /// A `leader_cast` that the variant does not hand to `handle_leader_cast`.
     LeaderCast(Request),
     /// A reply to a `leader_call` that was not wrapped as one.
     Reply(Reply),
 }
 
-/// Who waits for a reply.
+/// A caller, which waits for a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Caller {
-    /// The process that the call came from.
+    /// The process from which the call came.
     pub process: Address,
-    /// What the call is called there.
+    /// The name of the call there.
     pub tag: u64,
-    /// Whether the client waits for the answer of the leader, or of its own process.
+    /// The kind of the call.
     pub of: Call,
 }
 
-/// The two kinds of calls.
+/// The kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
@@ -197,18 +194,18 @@ pub enum Call {
     Leader,
 }
 
-/// What a callback may ask about the election, and the replies that it gives.
+/// The election as a callback sees it, and the replies of the callback.
 pub struct Context<'a, E: Election, B: Behaviour<E>> {
     election: &'a E,
     pub(super) replies: Vec<(Caller, B::Reply, Wrapping)>,
 }
 
-/// Whether a reply to a `leader_call` says so.
+/// The wrapping of a reply to a `leader_call`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrapping {
-    /// As the machine's variant has it.
+    /// As the variant has it.
     Usual,
-    /// By the application, which knows the seed's `{leader, reply, Reply}`.
+    /// Wrapped by the application: the seed's `{leader, reply, Reply}`.
     Leader,
 }
 
@@ -217,35 +214,35 @@ impl<'a, E: Election, B: Behaviour<E>> Context<'a, E, B> {
         Self { election, replies: vec![] }
     }
 
-    /// This process.
+    /// The address of this process.
     #[must_use]
     pub fn me(&self) -> Address {
         self.election.me()
     }
 
-    /// The leader, if one is recognised.
+    /// The leader, if there is one.
     #[must_use]
     pub fn leader(&self) -> Option<Address> {
-        match self.election.standing() {
-            super::Standing::Electing => None,
-            super::Standing::Leading => Some(self.election.me()),
-            super::Standing::Following(leader) => Some(leader),
+        match self.election.phase() {
+            super::Phase::Electing => None,
+            super::Phase::Leading => Some(self.election.me()),
+            super::Phase::Following(leader) => Some(leader),
         }
     }
 
-    /// The candidates that are known, by priority.
+    /// The candidates, by priority.
     #[must_use]
     pub fn candidates(&self) -> Vec<NodeId> {
         self.election.roster().candidates.iter().copied().collect()
     }
 
-    /// The workers that are known.
+    /// The workers.
     #[must_use]
     pub fn workers(&self) -> Vec<NodeId> {
         self.election.roster().workers.iter().copied().collect()
     }
 
-    /// Replies to a caller, before what the callback returns is done.
+    /// Replies to a caller. The reply is sent before the result of the callback is carried out.
     ///
     /// In the seeds' own variant ([`LateReply::AsGiven`](super::LateReply)) such a reply does not reach the
     /// client of a `leader_call`.
@@ -253,21 +250,21 @@ impl<'a, E: Election, B: Behaviour<E>> Context<'a, E, B> {
         self.replies.push((to, reply, Wrapping::Usual));
     }
 
-    /// The same, wrapped as the answer of a leader: the seed's `reply(From, {leader, reply, Reply})`. Whoever
-    /// waits for its own process only gets it plain.
+    /// The same, wrapped as the answer of a leader: the seed's `reply(From, {leader, reply, Reply})`. The client of a
+    /// local call gets it unwrapped.
     pub fn leader_reply(&mut self, to: Caller, reply: B::Reply) {
         self.replies.push((to, reply, Wrapping::Leader));
     }
 }
 
 impl<E: Census, B: Behaviour<E>> Context<'_, E, B> {
-    /// Nodes where an instance is running, as far as is known (1.0 only).
+    /// The nodes on which a process runs, as far as this process knows (1.0 only).
     #[must_use]
     pub fn alive(&self) -> Vec<NodeId> {
         self.election.alive()
     }
 
-    /// Nodes that are down, as far as is known (1.0 only).
+    /// The nodes that are down, as far as this process knows (1.0 only).
     #[must_use]
     pub fn down(&self) -> Vec<NodeId> {
         self.election.down()

@@ -1,105 +1,99 @@
-//! The election of 2007, after Stoller's bully algorithm with election ids, and what repairs it.
+//! The election of 2007, after Stoller's bully algorithm with election ids, and its repairs.
 //!
 //! **Source.** `gen_leader` of 2007, seed 002, as PROTOCOLS.md section 3 has it: each arm of a `match` here
 //! is a row of its table. S. D. Stoller, *Leader Election in Asynchronous Distributed Systems*, 2000.
 //!
-//! **Protocol.** Candidates have a rank, their place in the list. In *stage 1* a candidate waits until all
-//! of higher priority are down. In *stage 2* it *halts* those of lower priority, one after the other; each
-//! acknowledges, or says who already leads, or is down. Then it leads, and tells those who acknowledged.
-//! A leader never steps down; who follows it and learns that it is down begins anew. Now and then a leader
-//! asks those whom it believes down (timer tau).
+//! **Protocol.** The rank of a candidate is its place in the list. In *stage 1* a candidate waits until all
+//! candidates of higher priority are down. In *stage 2* it *halts* those of lower priority, one after the other.
+//! Each of them acknowledges, or names the leader that it has, or is down. Then the candidate leads, and says so
+//! to those that acknowledged. A leader never steps down. A process that follows it and learns that it is down
+//! begins anew. At intervals (timer tau) a leader asks the nodes that it believes down.
 //!
-//! **Assumptions.** Links are reliable and FIFO, a `Down` is true and comes behind what the dead process
-//! had sent; stable storage survives a crash.
+//! **Assumptions.** Links are reliable and FIFO. A `Down` is true and arrives after everything that the dead
+//! process had sent. Stable storage survives a crash.
 //!
-//! A worker that goes down is still listed as monitored, as the original has it: so the end of its second life
-//! goes unnoticed, unless lives are kept apart.
-//!
-//! **Deviations.** None without repairs. With a [`Repair`] in force, what it changes is marked
-//! `turn.has(…)`; nothing else differs. What was suspected and not confirmed, at the sizes that were
-//! searched: a stale `halt` that overwrites a newer allegiance does no lasting harm once leaders ask everybody
-//! who has not confirmed; a broadcast need not carry an election id, since a process leads in one term only;
-//! and a worker finds its next leader as the version of 2007 has it.
+//! **Deviations.** None without repairs. The effect of a [`Repair`] of the election is marked `turn.has(…)`;
+//! nothing else differs. At the sizes that were searched, three suspicions were not confirmed. A stale `halt`
+//! that overwrites a newer allegiance does no lasting harm once leaders ask everybody that has not confirmed. A
+//! broadcast needs no election id, since a process leads in one term only. A worker finds its next leader as the
+//! version of 2007 has it.
 
 mod message;
+mod watch;
 
 pub use message::{ElectionId, Message};
 
 use super::{
     behaviour::Behaviour,
-    election::{Broadcasts, Died, Election, Newcomer, Roster, Standing, delist},
+    election::{Broadcasts, Died, Election, Newcomer, Phase, Roster, delist},
     repair::{Repair, Repairs},
     turn::Turn,
 };
 use crate::machine::{Address, NodeId, Peer, Value};
-use im::{OrdSet, Vector};
+use im::Vector;
 use serde::{Deserialize, Serialize};
+use watch::{End, Watch};
 
-/// What a process knows of the election.
+/// The state of a process in the election.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Bully {
     me: Address,
     roster: Roster,
     role: Role,
     status: Status,
-    /// How often this node had started before.
+    /// The number of earlier starts of this node.
     incarnation: u64,
     /// The counter of its next election; it stays 0 with [`Repair::OneId`].
     nextel: u64,
     elid: Option<ElectionId>,
     leader: Option<Address>,
-    leadernode: Option<NodeId>,
     down: Vector<NodeId>,
-    monitored: Vector<NodeId>,
-    /// Most recent first. Named by node; by process with [`Repair::TellWhoAcked`].
+    /// The candidates that acknowledged, most recent first. By node; by process with [`Repair::TellWhoAcked`].
     acks: Vector<Peer>,
     pendack: Option<NodeId>,
     work_down: Vector<NodeId>,
-    /// In which life the leader's node leads, and what is monitored; kept only by [`Repair::LivesApart`].
-    leaderlife: Option<u32>,
-    watched: OrdSet<Peer>,
+    /// The seed's `leadernode` and `monitored`.
+    watch: Watch,
 }
 
-/// What a process is in the election. The first two are in the safe loop.
+/// The role of a process. The first three are in the safe loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// It takes part in an election.
     Candidate,
-    /// A worker that has no leader.
+    /// A worker that has had no leader (the seed's waiting worker of status none).
+    NewWorker,
+    /// A worker whose leader is down.
     WaitingWorker,
-    /// It has a leader.
+    /// It follows a leader.
     Surrendered,
     /// It leads.
     Elected,
-    /// A worker that has a leader.
+    /// A worker that follows a leader.
     Worker,
 }
 
-/// How far the election has come.
+/// The progress of a candidate's election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
-    /// A worker that has just started.
+    /// A worker holds no election. Its role says everything.
     None,
     /// Stage 1: it waits for those of higher priority to be down.
     Elec1,
     /// Stage 2: it halts those of lower priority, one after the other.
     Elec2,
-    /// It was halted, and waits for the leader to be.
+    /// It was halted, and waits for the leader.
     Wait,
     /// There is a leader.
     Norm,
-    /// A worker that has a leader.
-    Worker,
-    /// A worker whose leader is down.
-    WaitingWorker,
 }
 
 impl Election for Bully {
     type Message<S: Value> = Message<S>;
     type Term = ElectionId;
-    /// The incarnation that the next life gets.
+    /// The incarnation of the next life.
     type Stable = u64;
     type Variant = Repairs;
 
@@ -108,7 +102,7 @@ impl Election for Bully {
     fn new(me: Address, roster: Roster) -> Self {
         let (role, status) = match roster.place(me.node) {
             Some(_) => (Role::Candidate, Status::Elec1),
-            None => (Role::WaitingWorker, Status::None),
+            None => (Role::NewWorker, Status::None),
         };
         Self {
             me,
@@ -119,14 +113,11 @@ impl Election for Bully {
             nextel: 0,
             elid: None,
             leader: None,
-            leadernode: None,
             down: Vector::new(),
-            monitored: Vector::new(),
             acks: Vector::new(),
             pendack: None,
             work_down: Vector::new(),
-            leaderlife: None,
-            watched: OrdSet::new(),
+            watch: Watch::default(),
         }
     }
 
@@ -148,7 +139,7 @@ impl Election for Bully {
         turn: &mut Turn<'_, Self, B>,
     ) -> Result<(), Died> {
         match self.role {
-            Role::Candidate | Role::WaitingWorker => {
+            Role::Candidate | Role::NewWorker | Role::WaitingWorker => {
                 self.on_message_in_safe_loop(from, message, turn);
             }
             Role::Surrendered | Role::Elected | Role::Worker => {
@@ -163,21 +154,18 @@ impl Election for Bully {
         peer: Peer,
         turn: &mut Turn<'_, Self, B>,
     ) -> Result<(), Died> {
-        let is_leader = self.is_leader(peer);
-        if turn.has(Repair::LivesApart) {
-            if self.watched.remove(&peer).is_none() {
-                return Ok(());
-            }
-            if self.is_watched(peer.node()) || peer.node() == self.me.node {
-                self.on_end_of_a_life(peer.node(), is_leader, turn);
-                return Ok(());
-            }
-        }
-        match self.role {
-            Role::Candidate => return self.on_down_in_safe_loop(peer.node(), is_leader, turn),
-            Role::WaitingWorker | Role::Worker if is_leader => self.lose_leader(turn),
-            Role::WaitingWorker | Role::Worker => {}
-            Role::Surrendered | Role::Elected => self.on_down_in_loop(peer.node(), is_leader, turn),
+        let (node, is_leader) = (peer.node(), self.watch.is_leader(peer));
+        match self.watch.on_down(peer, self.me, turn) {
+            End::Unwatched => {}
+            End::OfALife => self.on_end_of_a_life(node, is_leader, turn),
+            End::OfANode => match self.role {
+                Role::Candidate => return self.on_down_in_safe_loop(node, is_leader, turn),
+                Role::NewWorker | Role::WaitingWorker | Role::Worker if is_leader => {
+                    self.lose_leader(turn);
+                }
+                Role::NewWorker | Role::WaitingWorker | Role::Worker => {}
+                Role::Surrendered | Role::Elected => self.on_down_in_loop(node, is_leader, turn),
+            },
         }
         Ok(())
     }
@@ -196,12 +184,12 @@ impl Election for Bully {
         turn.set_tau();
     }
 
-    fn standing(&self) -> Standing {
+    fn phase(&self) -> Phase {
         match (self.role, self.leader) {
-            (Role::Elected, _) => Standing::Leading,
-            (Role::Surrendered | Role::Worker, Some(leader)) => Standing::Following(leader),
+            (Role::Elected, _) => Phase::Leading,
+            (Role::Surrendered | Role::Worker, Some(leader)) => Phase::Following(leader),
             (Role::Surrendered | Role::Worker, None)
-            | (Role::Candidate | Role::WaitingWorker, _) => Standing::Electing,
+            | (Role::Candidate | Role::NewWorker | Role::WaitingWorker, _) => Phase::Electing,
         }
     }
 
@@ -214,14 +202,14 @@ impl Election for Bully {
     }
 
     fn monitored(&self) -> &Vector<NodeId> {
-        &self.monitored
+        self.watch.monitored()
     }
 
     fn roster(&self) -> &Roster {
         &self.roster
     }
 
-    /// A leader asks the newcomer with its next check.
+    /// A leader asks the newcomer at its next check.
     fn admit(&mut self, newcomer: Newcomer) {
         if self.roster.admit(newcomer) {
             match newcomer {
@@ -230,29 +218,32 @@ impl Election for Bully {
             }
         }
     }
-
-    fn has(repairs: &Repairs, repair: Repair) -> bool {
-        repairs.has(repair)
-    }
 }
 
 impl Bully {
-    /// How many elections it has begun in this life, under ids of their own.
+    /// The number of elections that the process has begun in this life, under ids of their own.
     #[must_use]
     pub fn elections(&self) -> u64 {
         self.nextel
     }
 
-    /// What the process is in the election.
+    /// The role of the process.
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
     }
 }
 
+impl<B: Behaviour<Bully>> Turn<'_, Bully, B> {
+    /// True if a repair is in force.
+    fn has(&self, repair: Repair) -> bool {
+        self.machine.variant.has(repair)
+    }
+}
+
 /// The stages of an election.
 impl Bully {
-    /// This candidate begins an election, and waits for those of higher priority to be down.
+    /// This candidate begins an election, and waits for all of higher priority to be down.
     fn stage1<B: Behaviour<Self>>(&mut self, turn: &mut Turn<'_, Self, B>) {
         self.role = Role::Candidate;
         let place = self.place(self.me.node);
@@ -270,11 +261,11 @@ impl Bully {
             return self.stage2(turn);
         }
         for node in self.higher() {
-            self.monitor(Peer::Name(node), turn);
+            self.watch.monitor(Peer::Name(node), turn);
         }
     }
 
-    /// Nobody of higher priority is left: it halts the others, one after the other.
+    /// All of higher priority are down: it halts the others, one after the other.
     fn stage2<B: Behaviour<Self>>(&mut self, turn: &mut Turn<'_, Self, B>) {
         self.status = Status::Elec2;
         self.acks.clear();
@@ -282,23 +273,23 @@ impl Bully {
         self.proceed(turn);
     }
 
-    /// ("continue", which is a word of Rust's own.)
+    /// The seed's "continue": it halts the next candidate, or leads if there is none.
     fn proceed<B: Behaviour<Self>>(&mut self, turn: &mut Turn<'_, Self, B>) {
         let place = self.pendack.map_or(0, |node| self.place(node));
         if let (Some(next), Some(elid)) =
             (self.roster.candidates.get(place + 1).copied(), self.elid)
         {
             self.pendack = Some(next);
-            self.monitor(Peer::Name(next), turn);
+            self.watch.monitor(Peer::Name(next), turn);
             turn.send(Peer::Name(next), Message::Halt(elid));
         } else {
             self.leader = Some(self.me);
-            self.look_to(self.me, turn);
+            self.watch.look_to(self.me, turn);
             self.status = Status::Norm;
         }
     }
 
-    /// Everybody has answered or is down: it leads.
+    /// The seed's "become": all have answered or are down, so it leads.
     fn become_leader<B: Behaviour<Self>>(&mut self, turn: &mut Turn<'_, Self, B>) {
         if self.status != Status::Norm || self.leader != Some(self.me) {
             return;
@@ -324,58 +315,14 @@ impl Bully {
         from: Address,
         turn: &mut Turn<'_, Self, B>,
     ) {
-        self.monitor(from, turn);
+        self.watch.monitor(from, turn);
         self.elid = Some(elid);
         self.status = Status::Wait;
-        self.look_to(from, turn);
+        self.watch.look_to(from, turn);
         delist(&mut self.down, from.node);
     }
 
-    /// This is the leader, or will be.
-    fn look_to<B: Behaviour<Self>>(&mut self, process: Address, turn: &mut Turn<'_, Self, B>) {
-        self.leadernode = Some(process.node);
-        self.leaderlife = turn.has(Repair::LivesApart).then_some(process.life);
-    }
-
-    /// Whether it is the leader that a name or an address means.
-    fn is_leader(&self, peer: Peer) -> bool {
-        let is_life = match (self.leaderlife, peer) {
-            (None, _) => true,
-            (Some(life), Peer::Process(address)) => address.life == life,
-            // The process is monitored, too.
-            (Some(_), Peer::Name(_)) => false,
-        };
-        is_life && self.leadernode == Some(peer.node())
-    }
-
-    /// A node that is monitored is not monitored again, whichever life was meant; unless lives are kept
-    /// apart.
-    fn monitor<B: Behaviour<Self>>(&mut self, peer: impl Into<Peer>, turn: &mut Turn<'_, Self, B>) {
-        let peer = peer.into();
-        let node = peer.node();
-        let is_listed = self.monitored.contains(&node);
-        let is_watched = match peer {
-            _ if !turn.has(Repair::LivesApart) => is_listed,
-            Peer::Name(node) => self.is_watched(node),
-            Peer::Process(_) => self.watched.contains(&peer),
-        };
-        if !is_listed {
-            self.monitored.push_front(node);
-        }
-        if !is_watched {
-            if turn.has(Repair::LivesApart) {
-                self.watched.insert(peer);
-            }
-            turn.monitor(peer);
-        }
-    }
-
-    /// Whether any life of a node is monitored.
-    fn is_watched(&self, node: NodeId) -> bool {
-        self.watched.iter().any(|peer| peer.node() == node)
-    }
-
-    /// The place of a candidate in the list; behind all of them for anybody else.
+    /// The place of a candidate in the list. A worker comes after all candidates.
     fn place(&self, node: NodeId) -> usize {
         self.roster.place(node).unwrap_or(self.roster.candidates.len())
     }
@@ -385,7 +332,7 @@ impl Bully {
     }
 }
 
-/// Until there is a leader.
+/// The safe loop: there is no leader.
 impl Bully {
     fn on_message_in_safe_loop<B: Behaviour<Self>>(
         &mut self,
@@ -406,9 +353,9 @@ impl Bully {
             }
             Message::AckLeader(elid) => self.on_ack(from, elid, turn),
             Message::Ldr { synch, elid } if waits_for(elid) => {
-                self.monitor(from, turn);
+                self.watch.monitor(from, turn);
                 self.leader = Some(from);
-                self.look_to(from, turn);
+                self.watch.look_to(from, turn);
                 self.status = Status::Norm;
                 self.role = Role::Surrendered;
                 turn.surrendered(self, from, synch);
@@ -424,21 +371,20 @@ impl Bully {
                 self.halting(elid, from, turn);
                 turn.send(from, Message::NotNorm(elid));
             }
-            Message::WorkerAlive(elid) if self.leadernode.is_none() => {
-                self.monitor(from, turn);
-                self.look_to(from, turn);
+            Message::WorkerAlive(elid) if self.watch.has_no_leader() => {
+                self.watch.monitor(from, turn);
+                self.watch.look_to(from, turn);
                 self.elid = Some(elid);
                 turn.send(from, Message::WorkerIsAlive(elid));
             }
             Message::ActivateWorker { elid, synch }
-                if self.elid == Some(elid) && self.is_leader(from.into()) =>
+                if self.elid == Some(elid) && self.watch.is_leader(from.into()) =>
             {
                 self.leader = Some(from);
-                self.status = Status::Worker;
                 self.role = Role::Worker;
                 turn.surrendered(self, from, synch);
             }
-            // Of another election, or too late.
+            // They belong to another election, or come too late.
             Message::NotLeader(_)
             | Message::Ldr { .. }
             | Message::NormQ(_)
@@ -449,14 +395,14 @@ impl Bully {
         }
     }
 
-    /// Somebody knows a leader: ask that one, and tell those who wait for this election.
+    /// The sender has a leader. Ask that leader, and pass the news on to those that wait for this election.
     fn on_has_leader<B: Behaviour<Self>>(
         &mut self,
         leader: Address,
         elid: ElectionId,
         turn: &mut Turn<'_, Self, B>,
     ) {
-        self.monitor(leader, turn);
+        self.watch.monitor(leader, turn);
         if self.status == Status::Elec2 {
             for peer in &self.acks {
                 turn.send(*peer, Message::HasLeader { leader, elid });
@@ -464,7 +410,7 @@ impl Bully {
         }
         self.elid = Some(elid);
         self.status = Status::Wait;
-        self.look_to(leader, turn);
+        self.watch.look_to(leader, turn);
         delist(&mut self.down, leader.node);
         self.acks.clear();
         turn.send(leader, Message::IsLeader(elid));
@@ -494,31 +440,26 @@ impl Bully {
         let Some(place) = self.roster.place(node) else {
             return Err(Died("candidate: DOWN of a worker".into()));
         };
-        delist(&mut self.monitored, node);
+        self.watch.forget(node);
         self.down.push_front(node);
-        let was_leader = self.status == Status::Wait && is_leader;
         let higher = self.higher();
-        if place < higher.len() {
-            if was_leader {
-                self.stage1(turn);
-            } else if self.status == Status::Elec1
-                && higher.iter().all(|node| self.down.contains(node))
+        match self.status {
+            // Of any priority. It may be an earlier life of this node, which with LivesApart is an `End::OfALife`.
+            Status::Wait if is_leader => self.stage1(turn),
+            Status::Elec1
+                if place < higher.len() && higher.iter().all(|node| self.down.contains(node)) =>
             {
                 self.down = higher.into_iter().collect();
                 self.stage2(turn);
             }
-        } else if place > higher.len() {
-            if self.status == Status::Elec2 && self.pendack == Some(node) {
-                self.proceed(turn);
-            } else if was_leader {
-                self.stage1(turn);
-            }
+            Status::Elec2 if self.pendack == Some(node) => self.proceed(turn),
+            Status::None | Status::Elec1 | Status::Elec2 | Status::Wait | Status::Norm => {}
         }
         self.become_leader(turn);
         Ok(())
     }
 
-    /// A process is down whose node lives on: only those who wait for that very process care.
+    /// A process is down, but its node lives on. It matters only to those that wait for that process.
     fn on_end_of_a_life<B: Behaviour<Self>>(
         &mut self,
         node: NodeId,
@@ -527,15 +468,18 @@ impl Bully {
     ) {
         match self.role {
             Role::Candidate if self.status == Status::Wait && is_leader => self.stage1(turn),
-            // The halt may have been for that life.
+            // Perhaps that life got the halt, and will not answer.
             Role::Candidate if self.status == Status::Elec2 && self.pendack == Some(node) => {
                 self.proceed(turn);
                 self.become_leader(turn);
             }
-            Role::WaitingWorker | Role::Worker | Role::Surrendered if is_leader => {
+            Role::NewWorker | Role::WaitingWorker | Role::Worker | Role::Surrendered
+                if is_leader =>
+            {
                 self.lose_leader(turn);
             }
             Role::Candidate
+            | Role::NewWorker
             | Role::WaitingWorker
             | Role::Worker
             | Role::Surrendered
@@ -544,7 +488,7 @@ impl Bully {
     }
 }
 
-/// While there is a leader.
+/// The loop: there is a leader.
 impl Bully {
     #[expect(clippy::needless_pass_by_value, reason = "as in the safe loop")]
     fn on_message_in_loop<B: Behaviour<Self>>(
@@ -565,7 +509,7 @@ impl Bully {
             Message::IsLeader(elid) => turn.send(from, Message::NotLeader(elid)),
             Message::NotNorm(elid) if leads_in(elid) => self.synchronise(from, turn),
             Message::WorkerIsAlive(elid) if leads_in(elid) => {
-                self.monitor(from, turn);
+                self.watch.monitor(from, turn);
                 delist(&mut self.work_down, from.node);
                 let synch = turn.elected(self);
                 turn.send(from, Message::ActivateWorker { elid, synch });
@@ -573,7 +517,7 @@ impl Bully {
             Message::HasLeader { elid, .. } if leads_in(elid) && turn.has(Repair::AskEverybody) => {
                 delist(&mut self.down, from.node);
             }
-            // Of another election, or too late.
+            // They belong to another election, or come too late.
             Message::NotNorm(_)
             | Message::WorkerIsAlive(_)
             | Message::HasLeader { .. }
@@ -588,7 +532,7 @@ impl Bully {
 
     /// A candidate surrenders late.
     fn synchronise<B: Behaviour<Self>>(&mut self, to: Address, turn: &mut Turn<'_, Self, B>) {
-        self.monitor(to, turn);
+        self.watch.monitor(to, turn);
         if !turn.has(Repair::AskEverybody) {
             delist(&mut self.down, to.node);
         }
@@ -602,13 +546,13 @@ impl Bully {
         is_leader: bool,
         turn: &mut Turn<'_, Self, B>,
     ) {
+        self.watch.forget(node);
         if self.roster.place(node).is_none() {
             if !self.work_down.contains(&node) {
                 self.work_down.push_front(node);
             }
             return;
         }
-        delist(&mut self.monitored, node);
         if !(turn.has(Repair::AskEverybody) && self.down.contains(&node)) {
             self.down.push_front(node);
         }
@@ -617,18 +561,14 @@ impl Bully {
         }
     }
 
-    /// The leader is down: a candidate begins anew, a worker waits for the next one.
+    /// The leader is down: a candidate begins anew, a worker waits for the next leader.
     fn lose_leader<B: Behaviour<Self>>(&mut self, turn: &mut Turn<'_, Self, B>) {
-        if turn.has(Repair::CallsFail) {
-            turn.leader_died(self);
-        }
+        turn.leader_died(self);
         match self.role {
             Role::Candidate | Role::Surrendered | Role::Elected => self.stage1(turn),
-            Role::WaitingWorker | Role::Worker => {
-                (self.leader, self.leadernode, self.leaderlife) = (None, None, None);
-                self.monitored.clear();
-                self.watched.clear();
-                self.status = Status::WaitingWorker;
+            Role::NewWorker | Role::WaitingWorker | Role::Worker => {
+                self.leader = None;
+                self.watch = Watch::default();
                 self.role = Role::WaitingWorker;
             }
         }

@@ -3,21 +3,20 @@
 //! **Source.** `gen_leader` 1.0, seed 001, as PROTOCOLS.md section 2 has it: each function here is a row
 //! of its table.
 //!
-//! **Protocol.** Every candidate tries to *capture* all others. Whoever is captured by a stronger one
-//! *accepts*; whoever holds more than half of the candidates, or all that are not down, is *elected* and
-//! says so to everybody, who then surrender. Strength is the number of those captured, then the place in
-//! the list.
+//! **Protocol.** Every candidate tries to *capture* all others. A candidate that is captured by a stronger one
+//! *accepts*. A candidate that has captured more than half of all, or all that are not down, is *elected*. It says
+//! so to all, who then surrender. Strength is the number of captured candidates, then the place in the list.
 //!
-//! **Assumptions.** Links are reliable and FIFO, and a `Down` is true. It has no terms.
+//! **Assumptions.** Links are reliable and FIFO, and a `Down` is true. The election has no terms.
 //!
-//! **Its faults.** A `Down` that was queued before the other came up counts: so one candidate is elected with
-//! all that are not down, and one of those that it takes to be down with a majority. A captured candidate ends
-//! itself over any `Down`. Captures that vanish are not repeated. A worker that starts late is never told who
-//! leads. The traces show each: `traces/gen_leader_1_0/`.
+//! **Faults.** A `Down` that was queued before the other process came up still counts. So one candidate can be
+//! elected with all that are not down, and one that it believes down with a majority. A captured candidate ends
+//! itself over any `Down`. A capture that vanishes is not repeated. A worker that starts late never learns the
+//! leader. There is a trace of each in `traces/gen_leader_1_0/`.
 
 use super::{
     behaviour::{Behaviour, Info},
-    election::{Broadcasts, Census, Died, Election, Newcomer, Roster, Standing, delist},
+    election::{Broadcasts, Census, Died, Election, Newcomer, Phase, Roster, delist},
     turn::Turn,
 };
 use crate::machine::{Address, NodeId, Peer};
@@ -25,13 +24,13 @@ use im::{OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// What a process knows of the election.
+/// The state of a process in the election.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Capture {
     me: Address,
     roster: Roster,
     role: Role,
-    /// None at a worker.
+    /// A worker has none.
     iteration: Option<Iteration>,
     leader: Option<Address>,
     leadernode: Option<NodeId>,
@@ -41,30 +40,30 @@ pub struct Capture {
     monitored: Vector<NodeId>,
 }
 
-/// What a process is in the election. The first three are in the safe loop.
+/// The role of a process. The first three are in the safe loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// It tries to capture the others.
     Candidate,
-    /// It has accepted a stronger one.
+    /// It has accepted a stronger candidate.
     Captured,
     /// A worker that has no leader yet.
     WaitingWorker,
-    /// It has a leader.
+    /// It follows a leader.
     Surrendered,
     /// It leads.
     Elected,
-    /// A worker that has a leader.
+    /// A worker that follows a leader.
     Worker,
 }
 
-/// How strong a candidate is.
+/// The strength of a candidate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Iteration {
-    /// Those it has captured, and those they had.
+    /// The candidates that it has captured, and those that they had captured.
     pub captured: OrdSet<NodeId>,
-    /// How many candidates stand behind it in the list.
+    /// The number of candidates after it in the list.
     pub position: usize,
 }
 
@@ -75,27 +74,28 @@ impl Iteration {
     }
 }
 
-/// What processes send each other. Each names its originator: one that was passed on, too.
+/// A message between processes. Each names its originator, also if it was passed on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message<S> {
-    /// From a candidate to everybody it monitors: accept me, if I am stronger.
+    /// From a candidate to every node that it monitors. A weaker candidate accepts.
     Capture {
         /// The candidate.
         from: Address,
         /// Its strength.
         iteration: Iteration,
     },
-    /// From a captured candidate to whom it was captured by; passed on to whoever captured that one.
+    /// From a captured candidate to the one that captured it. A receiver that is captured itself passes it on to its
+    /// own.
     Accept {
         /// The captured candidate.
         from: Address,
-        /// What it brings along.
+        /// Its strength.
         iteration: Iteration,
     },
-    /// From a worker to every candidate, when it comes up.
+    /// From a worker to every candidate, when it starts. The receiver monitors it.
     AddWorker(Address),
-    /// From the leader to everybody it monitors, or to one that comes late: surrender.
+    /// From the leader to every node that it monitors, or to a process that comes late. The receiver surrenders.
     Elect {
         /// The leader.
         leader: Address,
@@ -105,7 +105,7 @@ pub enum Message<S> {
 }
 
 impl Capture {
-    /// What the process is in the election.
+    /// The role of the process.
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
@@ -122,12 +122,12 @@ impl Election for Capture {
 
     fn new(me: Address, roster: Roster) -> Self {
         let place = roster.place(me.node);
-        let behind = place.map(|place| roster.candidates.len() - place - 1);
+        let after = place.map(|place| roster.candidates.len() - place - 1);
         Self {
             me,
             roster,
             role: if place.is_some() { Role::Candidate } else { Role::WaitingWorker },
-            iteration: behind.map(|position| Iteration { captured: OrdSet::new(), position }),
+            iteration: after.map(|position| Iteration { captured: OrdSet::new(), position }),
             leader: None,
             leadernode: None,
             alive: OrdSet::new(),
@@ -181,7 +181,7 @@ impl Election for Capture {
         self.gone(node)?;
         match self.role {
             Role::Candidate => self.check(turn),
-            // There is a clause for "no leader", but a captured one has a leader for ever.
+            // There is a clause for "no leader", but a captured candidate has a leader for ever.
             Role::Captured => return Err(Died("captured: DOWN".into())),
             Role::Surrendered | Role::Elected if self.leader.is_none() => {
                 turn.leader_died(self);
@@ -201,12 +201,12 @@ impl Election for Capture {
         // This version has no periodic check.
     }
 
-    fn standing(&self) -> Standing {
+    fn phase(&self) -> Phase {
         match (self.role, self.leader) {
-            (Role::Elected, _) => Standing::Leading,
-            (Role::Surrendered | Role::Worker, Some(leader)) => Standing::Following(leader),
+            (Role::Elected, _) => Phase::Leading,
+            (Role::Surrendered | Role::Worker, Some(leader)) => Phase::Following(leader),
             (Role::Surrendered | Role::Worker, None)
-            | (Role::Candidate | Role::Captured | Role::WaitingWorker, _) => Standing::Electing,
+            | (Role::Candidate | Role::Captured | Role::WaitingWorker, _) => Phase::Electing,
         }
     }
 
@@ -224,8 +224,8 @@ impl Election for Capture {
         &self.roster
     }
 
-    /// A newcomer is known from now on. It is neither monitored nor told anything: a candidate makes
-    /// contact itself when it starts, and a worker that starts while somebody leads is heard by nobody.
+    /// The newcomer is listed. It is neither monitored nor sent anything: a candidate makes contact itself when it
+    /// starts, and a worker that starts while there is a leader never learns the leader.
     fn admit(&mut self, newcomer: Newcomer) {
         if self.roster.admit(newcomer)
             && let (Newcomer::Candidate(_), Some(iteration)) = (newcomer, &mut self.iteration)
@@ -318,7 +318,7 @@ impl Capture {
                 self.nodeup(worker, turn);
                 Ok(())
             }
-            // Not an election message here: the worker never learns who leads.
+            // Not a message of the election here: the worker never learns the leader.
             Role::Surrendered | Role::Elected | Role::Worker => {
                 turn.handle_info(self, Info::Worker(worker))
             }
@@ -346,7 +346,7 @@ impl Capture {
         Ok(())
     }
 
-    /// A node is there.
+    /// The seed's "nodeup": a process runs on the node.
     fn nodeup<B: Behaviour<Self>>(&mut self, process: Address, turn: &mut Turn<'_, Self, B>) {
         let node = process.node;
         if !self.monitored.contains(&node) {
@@ -357,7 +357,7 @@ impl Capture {
         self.alive.insert(node);
     }
 
-    /// A node is gone. A worker has no iteration to take it out of, and dies.
+    /// The seed's "gone": a node is down. A worker has no iteration to take it out of, and dies.
     fn gone(&mut self, node: NodeId) -> Result<(), Died> {
         let Some(iteration) = &mut self.iteration else {
             return Err(Died("worker: DOWN".into()));
@@ -375,7 +375,7 @@ impl Capture {
         Ok(())
     }
 
-    /// Elected with more than half of the candidates, or with all that are not down.
+    /// The seed's "check": it is elected with more than half of the candidates, or with all that are not down.
     fn check<B: Behaviour<Self>>(&mut self, turn: &mut Turn<'_, Self, B>) {
         let candidates = self.roster.candidates.len();
         let captured = self.iteration.as_ref().map_or(0, |iteration| iteration.captured.len());
@@ -393,7 +393,7 @@ impl Capture {
         }
     }
 
-    /// Somebody surrenders late.
+    /// A process surrenders late.
     fn synchronise<B: Behaviour<Self>>(&mut self, to: Address, turn: &mut Turn<'_, Self, B>) {
         let synch = turn.elected(self);
         turn.send(to, Message::Elect { leader: self.me, synch });

@@ -1,4 +1,4 @@
-//! The example of both seeds (`test_cb`): a dictionary that every node has a copy of.
+//! The example of both seeds (`test_cb`): a dictionary with a copy at every node.
 
 use super::{
     behaviour::{Answer, Behaviour, Caller, Context, Next},
@@ -9,8 +9,8 @@ use im::OrdMap;
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 
-/// A replicated dictionary. Writes go to the leader, who tells the others; whoever surrenders gets a copy of
-/// the whole. Look-ups are answered by the copy at hand.
+/// A replicated dictionary. Writes go to the leader, which broadcasts them. A process that surrenders gets a copy of
+/// the whole dictionary. Look-ups are answered from the local copy.
 /// (See the example of [`gen_leader`](super).)
 #[derive(Clone, Copy, Debug)]
 pub struct Dictionary<K, V>(PhantomData<(K, V)>);
@@ -21,7 +21,7 @@ impl<K, V> Default for Dictionary<K, V> {
     }
 }
 
-/// What its clients ask for.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request<K, V> {
@@ -29,21 +29,21 @@ pub enum Request<K, V> {
     Store(K, V),
     /// Delete a key; by `leader_call`.
     Delete(K),
-    /// The value under a key; by `call`.
+    /// Look up the value under a key; by `call`.
     Lookup(K),
-    /// Everything, in the order of keys; by `call`.
+    /// List all entries, in the order of keys; by `call`.
     Dump,
 }
 
-/// What it answers.
+/// A reply to a client.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply<K, V> {
-    /// It is done.
+    /// The write is done.
     Ok,
-    /// What was looked up, if it is there.
+    /// The value that was looked up, if there is one.
     Found(Option<V>),
-    /// Everything, in the order of keys.
+    /// All entries, in the order of keys.
     Dumped(Vec<(K, V)>),
 }
 
@@ -99,7 +99,7 @@ impl<K: Value, V: Value, E: Election> Behaviour<E> for Dictionary<K, V> {
         _: &mut Context<'_, E, Self>,
     ) -> Answer<Reply<K, V>, Request<K, V>> {
         match request {
-            // A local write would be seen nowhere else.
+            // A local write would reach no other copy.
             Request::Store(..) | Request::Delete(_) => Answer::NoReply,
             Request::Lookup(_) | Request::Dump => Answer::Reply(apply(dict, request)),
         }

@@ -1,4 +1,4 @@
-//! The interface of the elections: so the behaviour above does not know which one it has.
+//! The interface between the behaviour and its election. The behaviour does not know which election it has.
 
 use super::{behaviour::Behaviour, turn::Turn};
 use crate::machine::{Address, NodeId, Peer, Value};
@@ -6,30 +6,29 @@ use im::Vector;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// What one process knows of an election, and how it takes part.
+/// The state of one process in an election, and its part in it.
 ///
-/// The elections of this crate implement it, and no others can: what a [`Turn`] offers is theirs.
+/// The trait is sealed: only the elections of this crate implement it.
 ///
-/// Transitions change it in place and put their effects into the [`Turn`], in order. One that fails
-/// with [`Died`] has found no clause for what it met: then nothing of the step happens, and the process
-/// ends.
-pub trait Election: Value {
-    /// What processes send each other; `elect` and its like carry a `Synch` of the application.
+/// Transitions change the state in place and put their effects into the [`Turn`], in order. A transition that
+/// fails with [`Died`] has found no clause for its event. Then nothing of the step happens, and the process ends.
+pub trait Election: Value + sealed::Sealed {
+    /// The messages of the election. Some carry a `Synch` of the application.
     type Message<Synch: Value>: Value;
-    /// What tells the terms of leaders apart.
+    /// Tells the terms of leaders apart.
     type Term: Value;
-    /// What survives a crash.
+    /// The part of the state that survives a crash.
     type Stable: Value;
-    /// What differs between variants of this election.
+    /// The variant of this election.
     type Variant: Clone + Send + Sync + 'static;
 
-    /// Which callbacks may return a broadcast. Any other attempt ends the process.
+    /// The callbacks that may return a broadcast. Any other attempt ends the process.
     const BROADCASTS: Broadcasts;
 
-    /// A process that has not begun yet.
+    /// The state of a process that has not started yet.
     fn new(me: Address, roster: Roster) -> Self;
 
-    /// It comes up, and takes part.
+    /// The process starts, and takes part in the election.
     fn start<B: Behaviour<Self>>(
         &mut self,
         stable: Option<Self::Stable>,
@@ -47,7 +46,7 @@ pub trait Election: Value {
         turn: &mut Turn<'_, Self, B>,
     ) -> Result<(), Died>;
 
-    /// What was monitored under this name is down.
+    /// A monitored peer is down. It was monitored under this name or address.
     ///
     /// # Errors
     /// If there is no clause for it.
@@ -57,61 +56,64 @@ pub trait Election: Value {
         turn: &mut Turn<'_, Self, B>,
     ) -> Result<(), Died>;
 
-    /// The periodic timer of a leader has fired.
+    /// The periodic timer of a leader fires.
     fn on_tau<B: Behaviour<Self>>(&mut self, turn: &mut Turn<'_, Self, B>);
 
-    /// Where the process stands.
-    fn standing(&self) -> Standing;
+    /// The phase that the process is in.
+    fn phase(&self) -> Phase;
 
-    /// The process itself.
+    /// The address of the process.
     fn me(&self) -> Address;
 
-    /// The term of the leader that it has or is.
+    /// The term of the leader that the process follows, or its own term as leader.
     fn term(&self) -> Self::Term;
 
-    /// Those to whom a broadcast goes, most recently monitored first.
+    /// The destinations of a broadcast, most recently monitored first.
     fn monitored(&self) -> &Vector<NodeId>;
 
-    /// The candidates and workers that are known.
+    /// The candidates and workers.
     fn roster(&self) -> &Roster;
 
-    /// Adds a candidate of the lowest priority, or a worker, in service. Who is listed already stays what
-    /// it is.
+    /// Adds a candidate of the lowest priority, or a worker, in service. A node that is listed already keeps its
+    /// place.
     fn admit(&mut self, newcomer: Newcomer);
-
-    /// Whether this variant has a repair.
-    #[must_use]
-    fn has(_: &Self::Variant, _: super::Repair) -> bool {
-        false
-    }
 }
 
-/// An election that can say which nodes run. (The 2007 version cannot.)
+/// Makes [`Election`] impossible to implement elsewhere.
+mod sealed {
+    use crate::gen_leader::{Bully, Capture};
+
+    pub trait Sealed {}
+    impl Sealed for Bully {}
+    impl Sealed for Capture {}
+}
+
+/// An election that knows which nodes run. (That of 2007 does not.)
 pub trait Census: Election {
-    /// Nodes where an instance is running, as far as is known.
+    /// The nodes on which a process runs, as far as this process knows.
     fn alive(&self) -> Vec<NodeId>;
-    /// Candidates that are down, as far as is known.
+    /// The nodes that are down, as far as this process knows.
     fn down(&self) -> Vec<NodeId>;
 }
 
-/// Who takes part: the same lists everywhere, each node in one of them and once.
+/// The participants. All nodes have the same lists; a node is in one of them, and once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Roster {
-    /// Those who may lead, by priority.
+    /// The nodes that may lead, by priority.
     pub(super) candidates: Vector<NodeId>,
-    /// Those who only follow.
+    /// The nodes that only follow.
     pub(super) workers: Vector<NodeId>,
 }
 
 impl Roster {
-    /// The first nodes as candidates, by priority, and the next ones as workers.
+    /// The first nodes are the candidates, by priority; the next ones are the workers.
     #[must_use]
     pub fn new(candidates: u16, workers: u16) -> Self {
         let last = candidates.saturating_add(workers);
         Self::of((0..candidates).map(NodeId), (candidates..last).map(NodeId))
     }
 
-    /// These candidates, by priority, and these workers. Who is named again stays what it is.
+    /// These candidates, by priority, and these workers. Of a node that is named twice, the first mention counts.
     #[must_use]
     pub fn of(
         candidates: impl IntoIterator<Item = NodeId>,
@@ -125,7 +127,7 @@ impl Roster {
         roster
     }
 
-    /// Adds a newcomer at the end of its list; false if it is listed already.
+    /// Adds a newcomer at the end of its list. False if the node is listed already.
     pub(super) fn admit(&mut self, newcomer: Newcomer) -> bool {
         let (Newcomer::Candidate(node) | Newcomer::Worker(node)) = newcomer;
         if self.candidates.contains(&node) || self.workers.contains(&node) {
@@ -138,7 +140,7 @@ impl Roster {
         true
     }
 
-    /// The place of a candidate in the list, from 0, where the highest priority is.
+    /// The place of a candidate in the list. Place 0 has the highest priority.
     #[must_use]
     pub fn place(&self, node: NodeId) -> Option<usize> {
         self.candidates.index_of(&node)
@@ -149,16 +151,16 @@ impl Roster {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Newcomer {
-    /// It may lead, if nobody else can.
+    /// It may lead, with the lowest priority.
     Candidate(NodeId),
-    /// It follows.
+    /// It only follows.
     Worker(NodeId),
 }
 
-/// Where a process stands.
+/// The phase of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Standing {
-    /// In the election ("safe loop"): only the election's own messages and `Down` are taken.
+pub enum Phase {
+    /// It has no leader (the seeds' "safe loop"). It takes only messages of the election, `Down`s and timers.
     Electing,
     /// It leads.
     Leading,
@@ -166,20 +168,22 @@ pub enum Standing {
     Following(Address),
 }
 
-/// Which callbacks may return a broadcast.
+/// The callbacks that may return a broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broadcasts {
-    /// Any, on any node.
+    /// Every callback, on every node.
     Anywhere,
-    /// `handle_leader_call` only, with a reply.
+    /// Only `handle_leader_call`, with a reply.
     WithLeaderReply,
 }
 
-/// There was no clause: the process ends, and nothing else of its step happens.
+/// There was no clause for the event: the process ends, and nothing else of its step happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Died(pub Cow<'static, str>);
 
-/// Takes a node out of a list.
+/// Takes the first occurrence of a node out of a list, as the seeds do. A second one stays.
 pub(super) fn delist(list: &mut Vector<NodeId>, node: NodeId) {
-    list.retain(|other| *other != node);
+    if let Some(place) = list.index_of(&node) {
+        list.remove(place);
+    }
 }

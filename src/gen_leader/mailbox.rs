@@ -1,29 +1,30 @@
-//! What a process meets: the election's own messages at once, everything else when the election is over.
+//! Events of the election are handled at once. All others wait in the mailbox until there is a leader.
+//!
+//! [`GenLeader`](super::GenLeader) keeps the mailbox.
 
 use super::{
-    Buffered, CallError, Client, Command, Event, LeaderCast, Message, Observation, Patience,
-    Repair, Timer,
+    Buffered, CallFailure, Command, Event, LeaderCast, Message, Observation, Patience, Phase,
+    Timer, Waiter,
     behaviour::{Behaviour, Call, Caller, Info},
-    election::{Died, Election, Standing},
+    election::{Died, Election},
     turn::Turn,
 };
 use crate::machine::{self, Address};
 
 impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
-    /// Meets an event, and gives it back if it has to wait.
-    pub(super) fn meet(&mut self, election: &mut E, event: Event<E, B>) -> Option<Event<E, B>> {
+    /// Handles an event of the election, or a time-out. Returns any other event, which waits for a leader.
+    pub(super) fn receive(&mut self, election: &mut E, event: Event<E, B>) -> Option<Event<E, B>> {
         match event {
             machine::Event::Message { from, message: Message::Election(message) } => {
-                self.attempt(|turn| election.on_message(from, message, turn));
+                self.or_die(|turn| election.on_message(from, message, turn));
             }
             machine::Event::Down(peer) => {
-                self.attempt(|turn| election.on_down(peer, turn));
+                self.or_die(|turn| election.on_down(peer, turn));
             }
             machine::Event::Timeout(Timer::Tau) => election.on_tau(self),
             machine::Event::Timeout(Timer::Call(tag)) => self.give_up(election.me(), tag),
             machine::Event::Message { from, message: Message::FromLeader(_) }
-                if self.has(Repair::OwnLeader)
-                    && election.standing() != Standing::Following(from) => {}
+                if self.machine.own_leader_only && election.phase() != Phase::Following(from) => {}
             machine::Event::Command(command) => {
                 self.expect_client(&command);
                 return Some(machine::Event::Command(command));
@@ -33,23 +34,23 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
         None
     }
 
-    /// Takes what had to wait.
-    pub(super) fn take(&mut self, election: &mut E, event: Event<E, B>) {
-        self.attempt(|turn| match event {
+    /// Handles an event from the mailbox, while there is a leader.
+    pub(super) fn dispatch(&mut self, election: &mut E, event: Event<E, B>) {
+        self.or_die(|turn| match event {
             machine::Event::Message { from, message } => turn.on_message(election, from, message),
             machine::Event::Command(command) => turn.on_command(election, command),
-            // Neither has to wait.
+            // Neither is ever in the mailbox.
             machine::Event::Down(_) | machine::Event::Timeout(_) => Ok(()),
         });
     }
 
-    /// Of what finds no clause, nothing happens but the end.
-    fn attempt(&mut self, take: impl FnOnce(&mut Self) -> Result<(), Died>) {
-        if let Err(Died(reason)) = take(self) {
-            self.effects.truncate(self.taken);
+    /// Handles an event. If there is no clause for it, the event has no effect but the end of the process.
+    fn or_die(&mut self, handle: impl FnOnce(&mut Self) -> Result<(), Died>) {
+        if let Err(Died(reason)) = handle(self) {
+            self.effects.truncate(self.kept);
             self.effects.push(machine::Effect::Stop(reason));
         }
-        self.taken = self.effects.len();
+        self.kept = self.effects.len();
     }
 
     fn on_message(
@@ -73,7 +74,7 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
                 });
                 self.proceed(election, next)
             }
-            // The election's own do not wait.
+            // Never in the mailbox.
             Message::Election(_) => Ok(()),
         }
     }
@@ -108,46 +109,47 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
         }
     }
 
-    /// The leader answers; elsewhere the call is sent on, under a reference of this process.
+    /// The leader answers the call. Any other process forwards it, under a reference of its own.
     fn leader_call(
         &mut self,
         election: &E,
         caller: Caller,
         request: B::Request,
     ) -> Result<(), Died> {
-        match election.standing() {
-            Standing::Leading => {
+        match election.phase() {
+            Phase::Leading => {
                 let answer = self.call_back(election, |behaviour, state, context| {
                     behaviour.handle_leader_call(state, request, caller, context)
                 });
                 self.conclude(election, caller, answer)
             }
-            Standing::Following(leader) => {
+            Phase::Following(leader) => {
                 let reference = self.server.references;
                 self.server.references = reference.saturating_add(1);
                 self.server.buffered.push_front(Buffered { reference, caller });
                 self.put(leader, Message::LeaderCall { reference, request });
                 Ok(())
             }
-            Standing::Electing => Ok(()),
+            // Unreachable: only `dispatch` comes here, and `GenLeader::step` calls it only while there is a leader.
+            Phase::Electing => Ok(()),
         }
     }
 
-    /// The leader's answer, for whoever called.
+    /// Passes the leader's answer on to the caller.
     fn pass_on(
         &mut self,
         election: &E,
         reference: u64,
-        answer: Result<B::Reply, CallError>,
+        answer: Result<B::Reply, CallFailure>,
     ) -> Result<(), Died> {
-        let shortened = self.has(Repair::AnsweredLeaves);
+        let leaves = self.machine.answered_leave;
         let place = self.server.buffered.iter().position(|entry| entry.reference == reference);
         let Some(place) = place else {
-            // Where answered calls leave, this one has had its answer.
-            return if shortened { Ok(()) } else { Err(Died("no such call".into())) };
+            // Where answered calls leave the buffer, this one has had its answer.
+            return if leaves { Ok(()) } else { Err(Died("no such call".into())) };
         };
         let Buffered { caller, .. } = self.server.buffered[place];
-        if shortened {
+        if leaves {
             self.server.buffered.remove(place);
         }
         self.answer(election.me(), caller, answer);
@@ -155,24 +157,25 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
     }
 
     fn leader_cast(&mut self, election: &E, request: B::Request) -> Result<(), Died> {
-        match (self.machine.leader_cast, election.standing()) {
-            (LeaderCast::Forwarded | LeaderCast::AtLeaderOnly, Standing::Leading) => {
+        match (self.machine.leader_cast, election.phase()) {
+            (LeaderCast::Forwarded | LeaderCast::AtLeaderOnly, Phase::Leading) => {
                 let next = self.call_back(election, |behaviour, state, context| {
                     behaviour.handle_leader_cast(state, request, context)
                 });
                 self.proceed(election, next)
             }
-            (LeaderCast::Forwarded, Standing::Following(leader)) => {
+            (LeaderCast::Forwarded, Phase::Following(leader)) => {
                 self.put(leader, Message::LeaderCast(request));
                 Ok(())
             }
-            (LeaderCast::Forwarded, Standing::Electing)
-            | (LeaderCast::AtLeaderOnly, Standing::Following(_) | Standing::Electing)
+            // Unreachable in phase Electing, like a leader call.
+            (LeaderCast::Forwarded, Phase::Electing)
+            | (LeaderCast::AtLeaderOnly, Phase::Following(_) | Phase::Electing)
             | (LeaderCast::NeverCalled, _) => self.handle_info(election, Info::LeaderCast(request)),
         }
     }
 
-    /// A local client waits for an answer from now on, for ever or not.
+    /// If the command is a call, its client waits for an answer from now on.
     fn expect_client(&mut self, command: &Command<B::Request>) {
         let (tag, of, timeout) = match command {
             Command::Call { tag, timeout, .. } => (*tag, Call::Local, *timeout),
@@ -183,22 +186,21 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
             | Command::CodeChange(_) => return,
         };
         let patience = timeout.map_or(Patience::Endless, |_| Patience::Limited);
-        self.server.clients.insert(tag, Client { of, patience });
+        self.server.clients.insert(tag, Waiter { of, patience });
         if let Some(timeout) = timeout {
             self.set_timer(Timer::Call(tag), timeout);
         }
     }
 
-    /// A local client has waited long enough.
+    /// The time-out of a local client's call.
     fn give_up(&mut self, me: Address, tag: u64) {
-        let shortened = self.has(Repair::AnsweredLeaves);
-        let Some(client) = self.server.clients.get_mut(&tag) else { return };
-        client.patience = Patience::Exhausted;
-        if shortened {
+        let Some(waiter) = self.server.clients.get_mut(&tag) else { return };
+        waiter.patience = Patience::Exhausted;
+        if self.machine.answered_leave {
             self.server.clients.remove(&tag);
             let its = |caller: &Caller| caller.process == me && caller.tag == tag;
             self.server.buffered.retain(|entry| !its(&entry.caller));
         }
-        self.observe(Observation::Failed { tag, error: CallError::TimedOut });
+        self.observe(Observation::Failed { tag, error: CallFailure::TimedOut });
     }
 }

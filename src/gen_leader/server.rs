@@ -1,9 +1,9 @@
 //! The machine that runs a behaviour over an election.
 
 use super::{
-    Bully, Capture, Repairs,
+    Bully, Capture, Repair, Repairs,
     behaviour::{Behaviour, Call, Caller, Init, Reason},
-    election::{Election, Roster, Standing},
+    election::{Election, Phase, Roster},
     turn::Turn,
 };
 use crate::machine::{self, Boot, Machine, Value};
@@ -22,52 +22,77 @@ pub struct GenLeader<E: Election, B> {
     pub(super) variant: E::Variant,
     pub(super) leader_cast: LeaderCast,
     pub(super) late_reply: LateReply,
+    /// [`Repair::CallsFail`]; version 1.0 has it of its own.
+    pub(super) calls_fail: bool,
+    /// [`Repair::AnsweredLeaves`].
+    pub(super) answered_leave: bool,
+    /// [`Repair::OwnLeader`].
+    pub(super) own_leader_only: bool,
 }
 
-/// What becomes of a `leader_cast`: the seeds describe one thing, and their code does others.
+/// The handling of a `leader_cast`. The seeds describe one way, and their code has two others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaderCast {
     /// It is forwarded to the leader, as the seeds describe it.
     Forwarded,
-    /// `handle_leader_cast` is called if the local process leads, `handle_info` elsewhere (the code of
-    /// 1.0).
+    /// `handle_leader_cast` is called if the local process leads, and `handle_info` elsewhere (the code of 1.0).
     AtLeaderOnly,
-    /// `handle_leader_cast` is never called, `handle_info` is (seed 001: "BUG"; the code of 2007).
+    /// `handle_leader_cast` is never called, but `handle_info` (seed 001: "BUG"; the code of 2007).
     NeverCalled,
 }
 
-/// Whether a reply that comes later reaches the client of a `leader_call`.
+/// The handling of a reply to a `leader_call` that the application gives later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LateReply {
-    /// It does: the server wraps it.
+    /// It reaches the client: the behaviour wraps it.
     Wrapped,
-    /// Only if the application wraps it itself (seed 001).
+    /// It reaches the client only if the application wraps it itself (seed 001).
     AsGiven,
 }
 
 impl<B: Behaviour<Capture>> GenLeader<Capture, B> {
-    /// Over the election of version 1.0 (2003).
-    pub fn v1_0(behaviour: B, roster: Roster) -> Self {
-        Self::new(behaviour, roster, ())
+    /// The historical version 1.0, of 2003. Its election is faulty.
+    pub fn v2003(behaviour: B, roster: Roster) -> Self {
+        Self { calls_fail: true, ..Self::over(behaviour, roster, ()) }
     }
 }
 
 impl<B: Behaviour<Bully>> GenLeader<Bully, B> {
-    /// Over the election of 2007.
-    pub fn v2007(behaviour: B, roster: Roster) -> Self {
-        Self::new(behaviour, roster, Repairs::none())
+    /// The version of 2007 with all repairs. This is the one to use.
+    pub fn new(behaviour: B, roster: Roster) -> Self {
+        Self::v2007(behaviour, roster).with_repairs(Repairs::all())
     }
 
-    /// Over the election of 2007 with repairs.
-    pub fn repaired(behaviour: B, roster: Roster, repairs: Repairs) -> Self {
-        Self::new(behaviour, roster, repairs)
+    /// The historical version of 2007, without repairs.
+    pub fn v2007(behaviour: B, roster: Roster) -> Self {
+        Self::over(behaviour, roster, Repairs::none())
+    }
+
+    /// The same with exactly these repairs.
+    #[must_use]
+    pub fn with_repairs(self, repairs: Repairs) -> Self {
+        Self {
+            calls_fail: repairs.has(Repair::CallsFail),
+            answered_leave: repairs.has(Repair::AnsweredLeaves),
+            own_leader_only: repairs.has(Repair::OwnLeader),
+            variant: repairs,
+            ..self
+        }
     }
 }
 
 impl<E: Election, B: Behaviour<E>> GenLeader<E, B> {
-    fn new(behaviour: B, roster: Roster, variant: E::Variant) -> Self {
-        let (leader_cast, late_reply) = (LeaderCast::Forwarded, LateReply::Wrapped);
-        Self { behaviour, roster, variant, leader_cast, late_reply }
+    fn over(behaviour: B, roster: Roster, variant: E::Variant) -> Self {
+        Self {
+            behaviour,
+            roster,
+            variant,
+            leader_cast: LeaderCast::Forwarded,
+            late_reply: LateReply::Wrapped,
+            calls_fail: false,
+            answered_leave: false,
+            own_leader_only: false,
+        }
     }
 
     /// The application.
@@ -75,83 +100,83 @@ impl<E: Election, B: Behaviour<E>> GenLeader<E, B> {
         &self.behaviour
     }
 
-    /// Who takes part.
+    /// The participants.
     pub fn roster(&self) -> &Roster {
         &self.roster
     }
 
-    /// Which variant of the election it is.
+    /// The variant of the election.
     pub fn variant(&self) -> &E::Variant {
         &self.variant
     }
 
-    /// The same, with another fate of leader casts.
+    /// The same with another handling of leader casts.
     #[must_use]
     pub fn with_leader_cast(self, leader_cast: LeaderCast) -> Self {
         Self { leader_cast, ..self }
     }
 
-    /// The same, with another fate of late replies.
+    /// The same with another handling of late replies.
     #[must_use]
     pub fn with_late_reply(self, late_reply: LateReply) -> Self {
         Self { late_reply, ..self }
     }
 }
 
-/// What processes send each other. `M`: messages of the election; `R`, `A`, `B`: requests,
-/// answers and broadcasts of the application.
+/// A message between processes. `M`: messages of the election; `R`, `A`, `B`: requests, replies and broadcasts of
+/// the application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message<M, R, A, B> {
-    /// Of the election.
+    /// From any process: a message of the election, which handles it.
     Election(M),
-    /// From a process whose client calls, to the leader.
+    /// From a process whose client calls, to the leader. The leader answers under the same reference.
     LeaderCall {
-        /// What the call is called at the sender.
+        /// The name of the call at the sender.
         reference: u64,
-        /// What is asked for.
+        /// The request.
         request: R,
     },
-    /// From the leader, back to the process that sent it the call.
+    /// From the leader, back to the process that forwarded the call. That process hands it to the client.
     LeaderReply {
-        /// What the call is called at the receiver.
+        /// The name of the call at the receiver.
         reference: u64,
         /// The answer, for the client.
-        answer: Result<A, CallError>,
+        answer: Result<A, CallFailure>,
     },
-    /// A reply that is not wrapped as a leader's: at the receiver it is a message like any other.
+    /// From the leader: a reply that is not wrapped as a leader's. The receiver hands it to `handle_info`.
     Reply(A),
-    /// From a process whose client casts, to the leader.
+    /// From a process whose client casts, to the leader. The leader calls `handle_leader_cast`.
     LeaderCast(R),
-    /// From the leader to every node that it monitors.
+    /// A broadcast: from the leader to every node that it monitors. The receiver calls `from_leader`.
     FromLeader(B),
 }
 
-/// What the local clients may ask for. A tag names a call at its node; clients choose it, each time another.
+/// A request of a local client. A tag names a call at its node; clients choose it, and never the same one twice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command<R> {
-    /// `call/2,3`: the local process answers.
+    /// `call/2,3`: a call to the local process.
     Call {
-        /// What the call is called.
+        /// The name of the call.
         tag: u64,
-        /// What is asked for.
+        /// The request.
         request: R,
-        /// How long the client waits; for ever if it does not say.
+        /// The time that the client waits. Without one it waits for ever.
         timeout: Option<Duration>,
     },
-    /// `cast/2`: said to the local process.
+    /// `cast/2`: a request to the local process that needs no answer.
     Cast(R),
-    /// `leader_call/2,3`: the leader answers.
+    /// `leader_call/2,3`: a call to the leader.
     LeaderCall {
-        /// What the call is called.
+        /// The name of the call.
         tag: u64,
-        /// What is asked for.
+        /// The request.
         request: R,
-        /// How long the client waits; for ever if it does not say.
+        /// The time that the client waits. Without one it waits for ever.
         timeout: Option<Duration>,
     },
-    /// `leader_cast/2`: said to the leader.
+    /// `leader_cast/2`: a request to the leader that needs no answer.
     LeaderCast(R),
     /// Any other message.
     Info(R),
@@ -159,17 +184,17 @@ pub enum Command<R> {
     CodeChange(R),
 }
 
-/// The timers.
+/// A timer of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timer {
     /// A leader's periodic check.
     Tau,
-    /// How long a local client waits for the call with this tag.
+    /// The time-out of the local call with this tag.
     Call(u64),
 }
 
-/// What the local application and its clients are told.
+/// An observation of the local application and its clients.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observation<T, A> {
@@ -180,89 +205,90 @@ pub enum Observation<T, A> {
     },
     /// `surrendered` was called.
     Surrendered {
-        /// To whom.
+        /// The leader.
         leader: machine::Address,
-        /// In which term.
+        /// Its term.
         term: T,
     },
     /// `from_leader` was called.
     Followed {
-        /// Who had broadcast.
+        /// The sender of the broadcast.
         leader: machine::Address,
     },
-    /// The answer to a client's call.
+    /// A client's call has its reply.
     Replied {
-        /// Which call.
+        /// The tag of the call.
         tag: u64,
         /// The reply.
         reply: A,
     },
     /// A client's call has failed.
     Failed {
-        /// Which call.
+        /// The tag of the call.
         tag: u64,
-        /// Why.
-        error: CallError,
+        /// The reason.
+        error: CallFailure,
     },
-    /// The process ends because the application wants it.
+    /// The application ends the process.
     Terminated(Reason),
 }
 
-/// Why a call has no reply.
+/// The reason that a call has no reply.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CallError {
-    /// The leader died while the call was out. It may have been carried out.
+pub enum CallFailure {
+    /// The leader died while the call was out. The call may have been carried out.
     LeaderDied,
-    /// The client has waited long enough. It may still be carried out.
+    /// The client's time-out is over. The call may still be carried out.
     TimedOut,
 }
 
-/// What a process knows. `E`: of the election; `S`: the application's state; `V`: events.
+/// The state of a process. `E`: that of the election; `S`: that of the application; `V`: events.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(bound = "E: Value, S: Value, V: Value")]
 pub struct State<E, S, V> {
-    /// The election.
+    /// The state of the election.
     pub election: E,
-    /// What is above it.
-    pub server: Server<S>,
-    /// What waits until the election is over, as it arrived.
+    /// The state of the behaviour and its application.
+    pub server: ServerState<S>,
+    /// The events that wait for a leader, in order of arrival.
     pub mailbox: Vector<V>,
 }
 
-/// What a process keeps above the election.
+/// The state of a process above the election.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(bound = "S: Value")]
-pub struct Server<S> {
+pub struct ServerState<S> {
     /// The application's state.
     pub application: S,
-    /// Calls that are out at the leader, the latest first.
+    /// The calls that were forwarded to a leader, the latest first.
     pub buffered: Vector<Buffered>,
-    /// How many calls were sent to a leader: the next one's reference.
+    /// The number of calls forwarded so far, which is the reference of the next one.
     pub references: u64,
     /// The local clients, by the tags of their calls.
-    pub clients: OrdMap<u64, Client>,
+    pub clients: OrdMap<u64, Waiter>,
 }
 
-/// A call that was sent to the leader.
+/// A call that was forwarded to a leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Buffered {
-    /// What the leader will answer it under.
+    /// The name of the call at this process, under which the leader answers.
     pub reference: u64,
-    /// Who waits for the answer.
+    /// The caller, who waits for the answer.
     pub caller: Caller,
 }
 
-/// A local client who waits, or has waited long enough.
+/// A local client that waits for an answer, or has given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Client {
-    /// For whose answer.
+pub struct Waiter {
+    /// The kind of its call.
     pub of: Call,
-    /// For how long.
+    /// The time that it waits.
     pub patience: Patience,
 }
 
-/// How long a client waits.
+/// The time that a client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Patience {
@@ -270,29 +296,29 @@ pub enum Patience {
     Endless,
     /// Until its timer fires.
     Limited,
-    /// No longer: answers that come now go nowhere. Such a client is remembered for ever, as answered calls
-    /// are; with [`Repair::AnsweredLeaves`](super::Repair) both are forgotten.
+    /// It has given up: an answer that comes now is dropped. Such a client is remembered for ever, as answered calls
+    /// are. With [`Repair::AnsweredLeaves`] both are forgotten.
     Exhausted,
 }
 
-/// A message between processes.
+/// A message between processes of a behaviour over an election.
 pub type MessageOf<E, B> = Message<
     <E as Election>::Message<<B as Behaviour<E>>::Synch>,
     <B as Behaviour<E>>::Request,
     <B as Behaviour<E>>::Reply,
     <B as Behaviour<E>>::Broadcast,
 >;
-/// An event of a process.
+/// An event of a process of a behaviour over an election.
 pub type Event<E, B> =
     machine::Event<MessageOf<E, B>, Command<<B as Behaviour<E>>::Request>, Timer>;
-/// An effect of a step.
+/// An effect of a step of a behaviour over an election.
 pub type Effect<E, B> = machine::Effect<
     MessageOf<E, B>,
     Timer,
     <E as Election>::Stable,
     Observation<<E as Election>::Term, <B as Behaviour<E>>::Reply>,
 >;
-/// The state of a process.
+/// The state of a process of a behaviour over an election.
 pub type StateOf<E, B> = State<E, <B as Behaviour<E>>::State, Event<E, B>>;
 type Step<E, B> = (StateOf<E, B>, Vec<Effect<E, B>>);
 
@@ -310,7 +336,7 @@ impl<E: Election, B: Behaviour<E>> Machine for GenLeader<E, B> {
             Init::Stop(reason) => (B::State::default(), Some(reason)),
             Init::Ignore => (B::State::default(), Some("ignore".into())),
         };
-        let server = Server { application, ..Server::default() };
+        let server = ServerState { application, ..ServerState::default() };
         let mut turn = Turn::new(self, server);
         let mut election = E::new(boot.me, self.roster.clone());
         match end {
@@ -324,14 +350,14 @@ impl<E: Election, B: Behaviour<E>> Machine for GenLeader<E, B> {
     fn step(&self, state: StateOf<E, B>, event: Event<E, B>) -> Step<E, B> {
         let State { mut election, server, mut mailbox } = state;
         let mut turn = Turn::new(self, server);
-        if let Some(event) = turn.meet(&mut election, event) {
+        if let Some(event) = turn.receive(&mut election, event) {
             mailbox.push_back(event);
         }
-        // What waited is taken before anything new, once the election is over: in the same step, in one
-        // list of effects. An end of the process takes back nothing of what was taken before.
-        while election.standing() != Standing::Electing && !turn.is_over() {
+        // As soon as there is a leader, the mailbox is emptied before any new event: in the same step, in one list of
+        // effects. If the process ends over one of its events, the effects of those before stay.
+        while election.phase() != Phase::Electing && !turn.is_over() {
             let Some(event) = mailbox.pop_front() else { break };
-            turn.take(&mut election, event);
+            turn.dispatch(&mut election, event);
         }
         let Turn { server, effects, .. } = turn;
         (State { election, server, mailbox }, effects)

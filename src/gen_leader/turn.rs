@@ -1,32 +1,27 @@
-//! One step of a process: what its election and its application ask for, in order.
+//! One step of a process, and the effects that its election and its application ask for, in order.
 
 use super::{
-    Buffered, CallError, Effect, GenLeader, LateReply, Message, MessageOf, Newcomer, Observation,
-    Patience, Repair, Server, TAU, Timer,
+    Buffered, CallFailure, Effect, GenLeader, LateReply, Message, MessageOf, Newcomer, Observation,
+    Patience, ServerState, TAU, Timer,
     behaviour::{Answer, Behaviour, Call, Caller, Context, Info, Next, Reason, Wrapping},
     election::{Broadcasts, Died, Election},
 };
 use crate::machine::{Address, NodeId, Peer};
 use std::time::Duration;
 
-/// A step in progress: everything above the election, and the effects so far.
+/// A step in progress: the state above the election, and the effects so far.
 pub struct Turn<'a, E: Election, B: Behaviour<E>> {
     pub(super) machine: &'a GenLeader<E, B>,
-    pub(super) server: Server<B::State>,
+    pub(super) server: ServerState<B::State>,
     pub(super) effects: Vec<Effect<E, B>>,
-    /// How many of the effects are of what was taken before in this step.
-    pub(super) taken: usize,
+    /// The number of effects that stay if the process dies now: those of earlier events of the same step.
+    pub(super) kept: usize,
 }
 
-/// What only the election may do.
+/// For the elections.
 impl<'a, E: Election, B: Behaviour<E>> Turn<'a, E, B> {
-    pub(super) fn new(machine: &'a GenLeader<E, B>, server: Server<B::State>) -> Self {
-        Self { machine, server, effects: vec![], taken: 0 }
-    }
-
-    /// Whether a repair is in force.
-    pub(super) fn has(&self, repair: Repair) -> bool {
-        E::has(&self.machine.variant, repair)
+    pub(super) fn new(machine: &'a GenLeader<E, B>, server: ServerState<B::State>) -> Self {
+        Self { machine, server, effects: vec![], kept: 0 }
     }
 
     pub(super) fn send(&mut self, to: impl Into<Peer>, message: E::Message<B::Synch>) {
@@ -79,17 +74,20 @@ impl<'a, E: Election, B: Behaviour<E>> Turn<'a, E, B> {
         self.proceed(election, next)
     }
 
-    /// Every call that is out at the leader ends with an error.
+    /// The election has lost its leader. Where calls fail, every call that is out ends with an error.
     pub(super) fn leader_died(&mut self, election: &E) {
+        if !self.machine.calls_fail {
+            return;
+        }
         for Buffered { caller, .. } in std::mem::take(&mut self.server.buffered) {
-            self.answer(election.me(), caller, Err(CallError::LeaderDied));
+            self.answer(election.me(), caller, Err(CallFailure::LeaderDied));
         }
     }
 }
 
-/// What the server does for its application.
+/// For the behaviour.
 impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
-    /// The process has ended itself in this step.
+    /// True if the process has ended itself in this step.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.effects.last(), Some(Effect::<E, B>::Stop(_)))
     }
@@ -106,7 +104,7 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
         self.effects.push(Effect::<E, B>::Observe(observation));
     }
 
-    /// Runs a callback, and gives the replies that it has left.
+    /// Runs a callback, and sends the replies that the callback has left in its context.
     pub(super) fn call_back<R>(
         &mut self,
         election: &E,
@@ -122,7 +120,7 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
         result
     }
 
-    /// What a callback wants done that answers a call.
+    /// Carries out the result of a callback that answers a call.
     pub(super) fn conclude(
         &mut self,
         election: &E,
@@ -153,7 +151,7 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
         Ok(())
     }
 
-    /// What a callback wants done that answers nobody.
+    /// Carries out the result of a callback that answers no call.
     pub(super) fn proceed(&mut self, election: &E, next: Next<B::Broadcast>) -> Result<(), Died> {
         match next {
             Next::Continue => {}
@@ -171,7 +169,7 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
         Ok(())
     }
 
-    /// To every monitored node, by name.
+    /// Sends a broadcast to every monitored node, by name.
     fn broadcast(&mut self, election: &E, broadcast: &B::Broadcast) {
         for node in election.monitored() {
             self.put(Peer::Name(*node), Message::FromLeader(broadcast.clone()));
@@ -188,7 +186,7 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
         });
     }
 
-    /// The application has asked for the end.
+    /// The application ends the process.
     pub(super) fn end(&mut self, reason: Reason) {
         self.observe(Observation::Terminated(reason.clone()));
         self.effects.push(Effect::<E, B>::Stop(reason));
@@ -200,27 +198,27 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
         } else if caller.process != me {
             self.put(caller.process, Message::Reply(reply));
         }
-        // Otherwise a local client of a leader_call, which does not take this for its answer.
+        // Otherwise the client is local. It waits for a leader's reply, and does not take this one for it.
     }
 
-    /// To the process that the call came from, or to the local client.
+    /// Sends an answer to the process that the call came from, or hands it to the local client.
     pub(super) fn answer(
         &mut self,
         me: Address,
         caller: Caller,
-        answer: Result<B::Reply, CallError>,
+        answer: Result<B::Reply, CallFailure>,
     ) {
         let Caller { process, tag, .. } = caller;
         if process != me {
             return self.put(process, Message::LeaderReply { reference: tag, answer });
         }
-        match self.server.clients.get(&tag).map(|client| client.patience) {
+        match self.server.clients.get(&tag).map(|waiter| waiter.patience) {
             Some(Patience::Exhausted) => return,
             Some(Patience::Limited) => {
                 self.effects.push(Effect::<E, B>::CancelTimer(Timer::Call(tag)));
             }
-            None if self.has(Repair::AnsweredLeaves) => return,
-            // A second answer is told, too: the client may wonder.
+            None if self.machine.answered_leave => return,
+            // A second answer reaches the client, too.
             Some(Patience::Endless) | None => {}
         }
         self.server.clients.remove(&tag);
@@ -231,5 +229,5 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
     }
 }
 
-/// What the seed's behaviour says of a return value that it does not know.
+/// The reason that the seed's behaviour gives for a return value it does not know.
 const BAD_BROADCAST: Reason = Reason::Borrowed("bad return value: a broadcast");

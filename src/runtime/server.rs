@@ -34,14 +34,14 @@ use tokio::sync::{oneshot, watch};
 ///
 /// ```
 /// use interrex::{
-///     gen_leader::{Bully, Dictionary, GenLeader, Repairs, Roster, dictionary::{Reply, Request}},
+///     gen_leader::{Bully, Dictionary, GenLeader, Roster, dictionary::{Reply, Request}},
 ///     machine::NodeId,
 ///     runtime::{ClusterKey, Config, Server},
 /// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let dictionary = Dictionary::<String, u32>::default();
-/// let machine: GenLeader<Bully, _> = GenLeader::repaired(dictionary, Roster::new(1, 0), Repairs::all());
+/// let machine: GenLeader<Bully, _> = GenLeader::new(dictionary, Roster::new(1, 0));
 /// let config = Config::new(NodeId(0), "127.0.0.1:0", [], ClusterKey::generate()?, "gen_leader");
 /// let server = Server::spawn(machine, config).await?;
 ///
@@ -291,11 +291,11 @@ impl<R> Drop for Desk<R> {
     }
 }
 
-impl From<gen_leader::CallError> for CallError {
-    fn from(error: gen_leader::CallError) -> Self {
+impl From<gen_leader::CallFailure> for CallError {
+    fn from(error: gen_leader::CallFailure) -> Self {
         match error {
-            gen_leader::CallError::LeaderDied => Self::LeaderDied,
-            gen_leader::CallError::TimedOut => Self::TimedOut,
+            gen_leader::CallFailure::LeaderDied => Self::LeaderDied,
+            gen_leader::CallFailure::TimedOut => Self::TimedOut,
         }
     }
 }

@@ -28,7 +28,7 @@ trait Version: Election {
 
 impl Version for Capture {
     fn over(probe: Probe) -> GenLeader<Self, Probe> {
-        GenLeader::v1_0(probe, Roster::new(3, 0))
+        GenLeader::v2003(probe, Roster::new(3, 0))
     }
     fn first_term() {}
     fn leads() -> State<Self> {
@@ -119,7 +119,7 @@ fn buffered<E: Election>(
 }
 
 fn client<E: Election>(mut state: State<E>, tag: u64, of: Call, patience: Patience) -> State<E> {
-    state.server.clients.insert(tag, Client { of, patience });
+    state.server.clients.insert(tag, Waiter { of, patience });
     state
 }
 
@@ -171,7 +171,7 @@ fn replied<M, S, T>(tag: u64, reply: char) -> Told<M, S, T> {
     Effect::Observe(Observation::Replied { tag, reply })
 }
 
-fn failed<M, S, T>(tag: u64, error: CallError) -> Told<M, S, T> {
+fn failed<M, S, T>(tag: u64, error: CallFailure) -> Told<M, S, T> {
     Effect::Observe(Observation::Failed { tag, error })
 }
 
@@ -289,10 +289,10 @@ fn in_1_0_every_call_ever_sent_to_the_leader_fails_when_it_is_down() {
     let calls = [(2, caller(N1, 8)), (1, caller(N2, 4)), (0, caller(N1, 7))];
     let before = buffered(Capture::follows(), 3, &calls);
     let before = client(before, 8, Call::Leader, Patience::Endless);
-    let dead = Sent::LeaderReply { reference: 4, answer: Err(CallError::LeaderDied) };
+    let dead = Sent::LeaderReply { reference: 4, answer: Err(CallFailure::LeaderDied) };
     let (next, effects) = step(before, down(N0));
     let errors =
-        [failed(8, CallError::LeaderDied), put(N2, dead), failed(7, CallError::LeaderDied)];
+        [failed(8, CallFailure::LeaderDied), put(N2, dead), failed(7, CallFailure::LeaderDied)];
     assert_eq!(effects[..3], errors);
     assert_eq!(next.server, buffered(Capture::follows(), 3, &[]).server);
     // What it captures then comes behind, and after its next election a late answer has no entry.
@@ -411,7 +411,7 @@ over_both! {
         let calls = buffered(E::follows(), 1, &[(0, caller(N1, 7))]);
         let before = client(calls.clone(), 7, Call::Leader, Patience::Limited);
         let late = client(calls, 7, Call::Leader, Patience::Exhausted);
-        let effects = vec![failed(7, CallError::TimedOut)];
+        let effects = vec![failed(7, CallFailure::TimedOut)];
         assert_eq!(step(before, Event::Timeout(Timer::Call(7))), (late.clone(), effects));
         assert_eq!(step(late, message(N0, wrapped(0, 'x'))).1, []);
     }
@@ -421,7 +421,7 @@ over_both! {
         let mut waits = client(E::waits(), 7, Call::Local, Patience::Limited);
         waits.mailbox.push_back(event);
         let (state, effects) = step(waits, Event::Timeout(Timer::Call(7)));
-        assert_eq!(effects, [failed(7, CallError::TimedOut)]);
+        assert_eq!(effects, [failed(7, CallFailure::TimedOut)]);
         let (next, effects) = step(state, E::decided());
         assert_eq!(log_of(&next), ["surrendered s n0", "call"]);
         assert_eq!(effects, [surrendered(N0, E::first_term())]);
@@ -439,20 +439,20 @@ over_both! {
 #[test]
 fn once_repaired_a_call_that_takes_too_long_is_forgotten() {
     let (probe, roster) = (Probe::default(), Roster::new(3, 0));
-    let servers = GenLeader::repaired(probe, roster, Repairs::all());
+    let servers = GenLeader::new(probe, roster);
     let another = (1, caller(N2, 7));
     let before = buffered(Bully::follows(), 2, &[another, (0, caller(N1, 7))]);
     let before = client(before, 7, Call::Leader, Patience::Limited);
     let next = buffered(Bully::follows(), 2, &[another]);
     let timeout = Event::Timeout(Timer::Call(7));
-    let effects = vec![failed(7, CallError::TimedOut)];
+    let effects = vec![failed(7, CallFailure::TimedOut)];
     assert_eq!(servers.step(before, timeout), (next.clone(), effects));
     assert_eq!(servers.step(next.clone(), message(N0, wrapped(0, 'x'))), (next, vec![]));
 }
 
 #[test]
 fn once_repaired_a_late_reply_to_a_call_that_is_forgotten_goes_nowhere() {
-    let servers = GenLeader::repaired(Probe::default(), Roster::new(3, 0), Repairs::all());
+    let servers = GenLeader::new(Probe::default(), Roster::new(3, 0));
     let events = [
         command(Command::Call { tag: 7, request: Ask::Keep, timeout: Some(PATIENCE) }),
         Event::Timeout(Timer::Call(7)),
@@ -708,9 +708,9 @@ fn in_1_0_a_newcomer_counts_for_the_majority() {
     let admit = command(Command::CodeChange(Ask::Admit(Newcomer::Candidate(N3.node))));
     let (state, _) = step(Capture::follows(), admit);
     let (state, _) = steps(&Capture::servers(), state, [down(N0), down(N2)]);
-    assert_eq!(state.election.standing(), Standing::Electing);
+    assert_eq!(state.election.phase(), Phase::Electing);
     let (state, _) = step(state, down(N3));
-    assert_eq!(state.election.standing(), Standing::Leading);
+    assert_eq!(state.election.phase(), Phase::Leading);
 }
 
 #[test]
@@ -757,7 +757,7 @@ impl Behaviour<Capture> for Asker {
 
 #[test]
 fn in_1_0_an_application_may_ask_who_is_alive_and_who_is_down() {
-    let servers = GenLeader::v1_0(Asker, Roster::new(3, 1));
+    let servers = GenLeader::v2003(Asker, Roster::new(3, 1));
     let accept = server::capture::Message::Accept { from: N1, iteration: nobody_captured(1) };
     let accept = server::Message::Election(accept);
     let (state, _) = servers.start(boot(N0, None));

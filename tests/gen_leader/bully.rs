@@ -12,7 +12,7 @@ fn servers() -> GenLeader<Bully, Probe> {
 }
 
 fn repaired(repairs: Repairs) -> GenLeader<Bully, Probe> {
-    GenLeader::repaired(Probe::default(), Roster::new(3, 1), repairs)
+    GenLeader::new(Probe::default(), Roster::new(3, 1)).with_repairs(repairs)
 }
 
 fn step(state: State, event: Event) -> Step<Bully> {
@@ -84,7 +84,7 @@ fn leader() -> State {
 }
 
 fn worker() -> State {
-    elect(asked_worker(), json!({ "role": "worker", "status": "worker", "leader": N0 }))
+    elect(asked_worker(), json!({ "role": "worker", "leader": N0 }))
 }
 
 fn peer(process: Address) -> Peer {
@@ -153,7 +153,7 @@ fn a_candidate_that_comes_back_is_in_the_incarnation_that_was_stored() {
 fn a_worker_stores_nothing_and_waits() {
     let (state, effects) = servers().start(boot(N3, None));
     assert_eq!(effects, []);
-    let waits = json!({ "role": "waiting_worker", "status": "none", "elid": null });
+    let waits = json!({ "role": "new_worker", "status": "none", "elid": null });
     assert_eq!(state, elect(state.clone(), waits));
 }
 
@@ -162,7 +162,7 @@ fn a_single_candidate_stays_in_the_safe_loop() {
     let alone = GenLeader::v2007(Probe::default(), Roster::new(1, 0));
     let (state, effects) = alone.start(boot(N0, None));
     assert_eq!(effects, [Effect::Persist(1)]);
-    assert_eq!(state.election.standing(), Standing::Electing);
+    assert_eq!(state.election.phase(), Phase::Electing);
     assert_eq!(state, elect(state.clone(), json!({ "status": "norm", "leader": N0 })));
 }
 
@@ -308,8 +308,7 @@ fn a_worker_follows_the_leader_that_activates_it() {
 #[test]
 fn a_worker_whose_leader_is_down_waits_for_another() {
     let next = json!({
-        "role": "waiting_worker", "status": "waiting_worker", "leader": null,
-        "leadernode": null, "monitored": [],
+        "role": "waiting_worker", "leader": null, "leadernode": null, "monitored": [],
     });
     for before in [asked_worker(), worker()] {
         let next = elect(before.clone(), next.clone());
@@ -332,12 +331,23 @@ fn those_who_acknowledged_an_earlier_election_do_not_count() {
     assert_eq!(step(before, down(N0)).0, stage2());
 }
 
-/// Neither higher nor lower: the `Down` of an earlier life of its own.
+/// `x` is this node itself: the `Down` of an earlier life.
 #[test]
-fn a_candidate_that_hears_that_it_is_down_itself_does_no_more_than_note_it() {
-    let before = elect(waits(), json!({ "leadernode": N1.node }));
-    let next = elect(before.clone(), json!({ "down": [N1.node] }));
-    assert_eq!(step(before, down(N1)), (next, vec![]));
+fn a_candidate_that_waits_for_its_own_earlier_life_begins_anew_when_that_is_down() {
+    let before = elect(waits(), json!({ "leadernode": N1.node, "monitored": nodes([N1]) }));
+    let next = json!({
+        "status": "elec1", "elid": id(2, 1), "nextel": 2, "down": [], "monitored": [N0.node],
+    });
+    let next = elect(before.clone(), next);
+    assert_eq!(step(before, down(N1)), (next, vec![monitor_name(N0)]));
+}
+
+#[test]
+fn a_candidate_that_waits_for_another_only_notes_that_its_own_earlier_life_is_down() {
+    for before in [stage1(), waits()] {
+        let next = elect(before.clone(), json!({ "down": [N1.node] }));
+        assert_eq!(step(before, down(N1)), (next, vec![]));
+    }
 }
 
 /// The first Down waits for the other; the last of the list has nobody to halt.
@@ -485,11 +495,38 @@ fn another_candidate_that_is_down_is_noted() {
 }
 
 #[test]
-fn a_worker_that_is_down_is_noted_once_and_monitored_still() {
+fn a_worker_that_is_down_is_noted_once_and_no_longer_monitored() {
     let before = elect(leader(), json!({ "work_down": [], "monitored": nodes([N3, N1]) }));
-    let next = elect(before.clone(), json!({ "work_down": [N3.node] }));
+    let next = json!({ "work_down": [N3.node], "monitored": [N1.node] });
+    let next = elect(before.clone(), next);
     assert_eq!(step(before, down(N3)), (next.clone(), vec![]));
     ignores(&next, down(N3));
+}
+
+/// So that the end of its second life is noticed, too.
+#[test]
+fn a_worker_that_has_been_down_is_monitored_again_when_it_answers() {
+    let before = elect(leader(), json!({ "work_down": [], "monitored": nodes([N3, N1]) }));
+    let (state, _) = step(before, down(N3));
+    let restarted = Address { life: 1, ..N3 };
+    let (_, effects) = step(state, message(restarted, Message::WorkerIsAlive(T)));
+    assert_eq!(effects, [monitor(restarted), elected(T), send(restarted, activate(T))]);
+}
+
+/// `down −= x` takes the first occurrence.
+#[test]
+fn a_candidate_that_was_down_twice_is_still_down_after_it_is_taken_out_once() {
+    let twice = json!({ "down": nodes([N0, N2, N0]) });
+    let once = json!({ "down": nodes([N2, N0]) });
+    for event in [Message::Halt(T), Message::NormQ(T), has_leader(N0, T)] {
+        let (next, _) = step(elect(waits(), twice.clone()), message(N0, event));
+        assert_eq!(next, elect(waits(), once.clone()));
+    }
+    let twice = json!({ "down": nodes([N2, N1, N2]) });
+    for event in [Message::IsLeader(T), Message::NotNorm(T)] {
+        let (next, _) = step(elect(leader(), twice.clone()), message(N2, event));
+        assert_eq!(next, elect(next.clone(), json!({ "down": nodes([N1, N2]) })));
+    }
 }
 
 // The repairs: with all of them, and with all but one.
@@ -591,9 +628,9 @@ fn lives_apart_so_that_the_down_of_another_life_says_nothing() {
     let (next, effects) = with.step(before.clone(), Event::Down(N0.into()));
     assert_eq!((next, effects), (elect(before.clone(), json!({ "watched": ["n0#1"] })), vec![]));
     let (next, _) = with.step(before.clone(), Event::Down(back.into()));
-    assert_eq!(next.election.standing(), Standing::Electing);
+    assert_eq!(next.election.phase(), Phase::Electing);
     let (next, _) = without.step(surrendered_state(), Event::Down(N0.into()));
-    assert_eq!(next.election.standing(), Standing::Electing);
+    assert_eq!(next.election.phase(), Phase::Electing);
 }
 
 /// A name that is not watched any more is one of another life.
@@ -613,7 +650,7 @@ fn lives_apart_and_whoever_waits_for_the_life_that_is_over_begins_anew() {
     for before in [waits(), surrendered_state(), worker()] {
         let before = elect(before, watched.clone());
         let (next, _) = with.step(before, Event::Down(N0.into()));
-        assert_eq!(next.election.standing(), Standing::Electing);
+        assert_eq!(next.election.phase(), Phase::Electing);
         assert_ne!(next, elect(next.clone(), json!({ "status": "wait" })));
     }
     let halts = elect(halts(), json!({ "watched": ["n1", "n1#1"] }));
@@ -666,15 +703,13 @@ fn tell_who_acked_and_not_whoever_lives_there_now() {
 }
 
 #[test]
-fn lives_apart_so_that_whoever_waits_for_its_own_earlier_life_begins_anew() {
-    let [with, without] = with_and_without(Repair::LivesApart);
+fn lives_apart_and_whoever_waits_for_its_own_earlier_life_still_begins_anew() {
+    let [with, _] = with_and_without(Repair::LivesApart);
     let back = Address { life: 1, ..N1 };
     let waits = json!({
         "status": "wait", "elid": T, "leadernode": N1.node, "monitored": [N1.node],
     });
     let before = elect(servers().start(boot(back, Some(1))).0, waits);
-    let (next, _) = without.step(before.clone(), Event::Down(N1.into()));
-    assert_eq!(next.election.term(), T);
     let before = elect(before, json!({ "leaderlife": 0, "watched": ["n1"] }));
     let (next, _) = with.step(before, Event::Down(N1.into()));
     assert_ne!(next.election.term(), T);
@@ -687,7 +722,7 @@ fn lives_apart_so_that_a_leader_does_not_take_itself_to_be_down() {
     let earlier = json!({ "monitored": nodes([N0, N1]) });
     let before = elect(leader(), earlier);
     let (next, _) = without.step(before.clone(), Event::Down(N0.into()));
-    assert_eq!(next.election.standing(), Standing::Electing);
+    assert_eq!(next.election.phase(), Phase::Electing);
     let before = elect(before, json!({ "leaderlife": 1, "watched": ["n0"] }));
     let next = elect(before.clone(), json!({ "watched": [] }));
     assert_eq!(with.step(before, Event::Down(N0.into())), (next, vec![]));
@@ -708,13 +743,13 @@ fn one_id_for_all_elections_of_a_life() {
 
 #[test]
 fn lone_leads() {
-    let alone = |repairs| GenLeader::repaired(Probe::default(), Roster::new(1, 0), repairs);
+    let alone = |repairs| GenLeader::new(Probe::default(), Roster::new(1, 0)).with_repairs(repairs);
     let (state, effects) = alone(Repairs::all()).start(boot(N0, None));
-    assert_eq!(state.election.standing(), Standing::Leading);
+    assert_eq!(state.election.phase(), Phase::Leading);
     assert_eq!(effects, [Effect::Persist(1), elected(T), set_tau()]);
     let without = alone(Repairs::all().without(Repair::LoneLeads));
     let (state, effects) = without.start(boot(N0, None));
-    assert_eq!(state.election.standing(), Standing::Electing);
+    assert_eq!(state.election.phase(), Phase::Electing);
     assert_eq!(effects, [Effect::Persist(1)]);
 }
 
@@ -742,7 +777,7 @@ fn calls_fail_when_the_leader_is_down() {
     for before in [surrendered_state(), worker()] {
         let before = elect(before, json!({ "watched": ["@n0"] }));
         let (state, _) = with.step(before, command(call.clone()));
-        let failed = Observation::Failed { tag: 7, error: CallError::LeaderDied };
+        let failed = Observation::Failed { tag: 7, error: CallFailure::LeaderDied };
         let (next, effects) = with.step(state.clone(), down(N0));
         assert_eq!(effects[0], Effect::Observe(failed.clone()));
         assert_eq!((next.server.buffered.len(), next.server.clients.len()), (0, 0));

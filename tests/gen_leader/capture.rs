@@ -8,7 +8,7 @@ type Effect = server::Effect<Capture, Probe>;
 type State = super::State<Capture>;
 
 fn servers() -> GenLeader<Capture, Probe> {
-    GenLeader::v1_0(Probe::default(), Roster::new(3, 1))
+    GenLeader::v2003(Probe::default(), Roster::new(3, 1))
 }
 
 fn step(state: State, event: Event) -> Step<Capture> {
@@ -97,7 +97,7 @@ fn a_candidate_monitors_everybody_else_and_then_captures_them_workers_first() {
     let monitors = others.map(monitor_name);
     let captures = others.map(|node| send_name(node, capture(N1, &[], 1)));
     assert_eq!(effects, [monitors, captures].concat());
-    assert_eq!(state.election.standing(), Standing::Electing);
+    assert_eq!(state.election.phase(), Phase::Electing);
     let expected = json!({ "role": "candidate", "monitored": [N2.node, N0.node, N3.node],
         "iteration": { "captured": [], "position": 1 } });
     assert_eq!(state, elect(state.clone(), expected));
@@ -203,7 +203,7 @@ fn a_candidate_that_more_than_half_accept_is_elected_and_says_so_to_all_it_monit
 }
 
 fn five() -> GenLeader<Capture, Probe> {
-    GenLeader::v1_0(Probe::default(), Roster::new(5, 0))
+    GenLeader::v2003(Probe::default(), Roster::new(5, 0))
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn whoever_accepts_brings_along_all_whom_it_has_captured() {
 
 #[test]
 fn half_are_enough_only_when_the_others_are_down() {
-    let four = GenLeader::v1_0(Probe::default(), Roster::new(4, 0));
+    let four = GenLeader::v2003(Probe::default(), Roster::new(4, 0));
     let (state, _) = four.start(boot(N0, None));
     let (state, effects) = four.step(state, message(N1, accept(N1, &[], 2)));
     assert_eq!(effects, []);
@@ -236,7 +236,7 @@ fn half_are_enough_only_when_the_others_are_down() {
     assert_eq!(effects, []);
     let (state, effects) = four.step(state, down(N3));
     assert_eq!(effects, [elected(()), send_name(N1, Message::Elect { leader: N0, synch: 's' })]);
-    assert_eq!(state.election.standing(), Standing::Leading);
+    assert_eq!(state.election.phase(), Phase::Leading);
 }
 
 #[test]
@@ -425,7 +425,7 @@ fn the_elected_tells_the_application_of_nodes_that_were_alive_and_are_down() {
 #[test]
 fn what_handle_down_broadcasts_goes_to_those_that_are_left() {
     let tells =
-        GenLeader::v1_0(Probe { on_down: Ask::Tell, ..Probe::default() }, Roster::new(3, 1));
+        GenLeader::v2003(Probe { on_down: Ask::Tell, ..Probe::default() }, Roster::new(3, 1));
     let message = Sent::FromLeader(Ask::Nothing);
     let effects: Vec<Effect> = vec![Effect::Send { to: Peer::Name(N3.node), message }];
     assert_eq!(tells.step(leader(), down(N0)).1, effects);

@@ -10,9 +10,9 @@ mod capture;
 mod dictionary;
 
 use interrex::gen_leader::{
-    Answer, Behaviour, Buffered, Bully, Call, CallError, Caller, Capture, Client, Command, Context,
+    Answer, Behaviour, Buffered, Bully, Call, CallFailure, Caller, Capture, Command, Context,
     Election, ElectionId, GenLeader, Info, Init, LateReply, LeaderCast, Newcomer, Next,
-    Observation, Patience, Reason, Repair, Repairs, Roster, Standing, StateOf, TAU, Timer,
+    Observation, Patience, Phase, Reason, Repair, Repairs, Roster, StateOf, TAU, Timer, Waiter,
     {self as server},
 };
 use interrex::machine::{Address, Boot, Effect, Event, Machine, NodeId, Peer};
@@ -224,14 +224,22 @@ impl<E: Election> Behaviour<E> for Probe {
 type State<E> = StateOf<E, Probe>;
 type Step<E> = (State<E>, Vec<server::Effect<E, Probe>>);
 
-/// The same value, but for these fields.
+/// The same value, but for these fields of it or of its parts.
 fn but<T: Serialize + DeserializeOwned>(value: &T, changes: Value) -> T {
     let Value::Object(changes) = changes else { panic!("fields: {changes}") };
     let mut written = serde_json::to_value(value).expect("states can be written");
     for (field, change) in changes {
-        *written.get_mut(&field).expect("a field of that name") = change;
+        *field_of(&mut written, &field).expect("a field of that name") = change;
     }
     serde_json::from_value(written).expect("states can be read")
+}
+
+fn field_of<'a>(value: &'a mut Value, field: &str) -> Option<&'a mut Value> {
+    let parts = value.as_object_mut()?;
+    if parts.contains_key(field) {
+        return parts.get_mut(field);
+    }
+    parts.values_mut().find_map(|part| field_of(part, field))
 }
 
 /// The same process, but for these fields of its election.

@@ -2,7 +2,7 @@
 
 use interrex::{
     gen_leader::{
-        Bully, Dictionary, GenLeader, Repairs, Roster,
+        Bully, Dictionary, GenLeader, Roster,
         dictionary::{Reply, Request},
     },
     gms3::{Command, Gms3, Observation},
@@ -144,7 +144,7 @@ pub(crate) fn gen_leader(callers: u64, calls: u64, write: bool) -> Result<(f64, 
         };
         move || async move {
             let roster = Roster::new(NODES, 0);
-            let machine = GenLeader::repaired(Store::default(), roster, Repairs::all());
+            let machine = GenLeader::new(Store::default(), roster);
             let server = Server::<Bully, Store>::spawn(machine, config).await.expect("a node");
             let mut leader = server.leader();
             while leader.borrow_and_update().is_none() {

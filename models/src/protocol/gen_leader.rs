@@ -54,7 +54,7 @@
 //!     .holds(&NO_LOST_CALL)
 //!     .holds(&NO_LIVELOCK)
 //!     .build()?;
-//! let counter = GenLeader::repaired(Counter, Roster::new(2, 1), Repairs::all());
+//! let counter = GenLeader::new(Counter, Roster::new(2, 1));
 //! check(counter, &scenario, Limits::default(), &mut |_| {}).assert_as_expected();
 //! # Ok::<(), String>(())
 //! ```
@@ -198,7 +198,7 @@ impl Checked for Bully {
         use bully::Role;
         names!(
             Role::Candidate => "candidate",
-            Role::WaitingWorker => "waiting_worker",
+            Role::NewWorker | Role::WaitingWorker => "waiting_worker",
             Role::Surrendered => "surrendered",
             Role::Elected => "elected",
             Role::Worker => "worker",
@@ -269,10 +269,10 @@ impl<E: Checked, B: Script<E>> Protocol for GenLeader<E, B> {
     }
 
     fn standing(&self, state: &StateOf<E, B>) -> Standing {
-        match state.election.standing() {
-            gen_leader::Standing::Electing => Standing::Seeking,
-            gen_leader::Standing::Leading => Standing::Leading,
-            gen_leader::Standing::Following(leader) => Standing::Following(leader),
+        match state.election.phase() {
+            gen_leader::Phase::Electing => Standing::Seeking,
+            gen_leader::Phase::Leading => Standing::Leading,
+            gen_leader::Phase::Following(leader) => Standing::Following(leader),
         }
     }
 

@@ -67,13 +67,13 @@ pub fn gms3() -> Gms3<Token> {
 /// The dictionary over the election of 2003.
 #[must_use]
 pub fn gen_leader_1_0(environment: &Environment) -> GenLeader<Capture, Writes> {
-    GenLeader::v1_0(Writes::default(), roster(environment))
+    GenLeader::v2003(Writes::default(), roster(environment))
 }
 
 /// The dictionary over the election of 2007, with repairs.
 #[must_use]
 pub fn gen_leader(repairs: Repairs, environment: &Environment) -> GenLeader<Bully, Writes> {
-    GenLeader::repaired(Writes::default(), roster(environment), repairs)
+    GenLeader::new(Writes::default(), roster(environment)).with_repairs(repairs)
 }
 
 fn roster(environment: &Environment) -> Roster {

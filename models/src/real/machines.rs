@@ -33,13 +33,13 @@ pub fn gms3() -> Gms3<Multicast> {
 /// The dictionary over the election of 2003.
 #[must_use]
 pub fn gen_leader_1_0(roster: Roster) -> GenLeader<Capture, Texts> {
-    GenLeader::v1_0(Texts::default(), roster)
+    GenLeader::v2003(Texts::default(), roster)
 }
 
 /// The dictionary over the election of 2007, with repairs.
 #[must_use]
 pub fn gen_leader(repairs: Repairs, roster: Roster) -> GenLeader<Bully, Texts> {
-    GenLeader::repaired(Texts::default(), roster, repairs)
+    GenLeader::new(Texts::default(), roster).with_repairs(repairs)
 }
 
 /// What must be the same at all nodes beside the protocol, as their configuration and their logs say it: of

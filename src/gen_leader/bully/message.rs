@@ -1,10 +1,10 @@
-//! What processes of this election send each other, and what they call an election.
+//! The messages of this election, and its election ids.
 
 use crate::machine::Address;
 use serde::{Deserialize, Serialize};
 
-/// What an election is called. No two that a node begins are called the same, as long as it keeps its stable
-/// storage; with `Repair::OneId`, no two that it begins in different lives.
+/// The id of an election. A node never begins two elections under the same id, as long as it keeps its stable
+/// storage. With `Repair::OneId` that is so only for elections of different lives.
 ///
 /// Written as three numbers: `[rank, incarnation, counter]`.
 #[derive(
@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct ElectionId {
     /// The place in the list of the candidate that began it; 1 is the highest priority.
     pub rank: u64,
-    /// How often that node had started before.
+    /// The number of earlier starts of that node.
     pub incarnation: u64,
-    /// How many elections it had begun before, in that life; 0 with `Repair::OneId`.
+    /// The number of elections that it had begun before in that life; 0 with `Repair::OneId`.
     pub counter: u64,
 }
 
@@ -32,43 +32,45 @@ impl From<ElectionId> for [u64; 3] {
     }
 }
 
-/// What processes send each other.
+/// A message between processes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message<S> {
-    /// From a candidate in stage 2, to the next of lower priority: wait for me.
+    /// From a candidate in stage 2, to the next of lower priority. The receiver waits for the sender to lead and
+    /// acknowledges, or names its leader.
     Halt(ElectionId),
-    /// The answer of one that was halted.
+    /// The answer of a candidate that was halted. The receiver halts the next one, or leads.
     AckLeader(ElectionId),
-    /// The answer of one that has a leader; passed on to those who were halted before. With
-    /// `Repair::AskEverybody` also from whoever surrenders, to its leader, as a confirmation.
+    /// The answer to a `Halt` of a process that has a leader. The receiver passes it on to those that it has halted,
+    /// and asks that leader. With `Repair::AskEverybody` it is also sent to the leader by a candidate that
+    /// surrenders, as a confirmation.
     HasLeader {
         /// The leader.
         leader: Address,
         /// Its election.
         elid: ElectionId,
     },
-    /// To the leader that `HasLeader` names: are you?
+    /// To the leader that `HasLeader` names: do you lead? The receiver answers with `Ldr` or `NotLeader`.
     IsLeader(ElectionId),
-    /// The answer of one that is not.
+    /// The answer of a process that does not lead. The receiver begins a new election.
     NotLeader(ElectionId),
-    /// From the leader to those who wait for it.
+    /// From the leader to the candidates that wait for it. The receiver surrenders.
     Ldr {
         /// Brings the application up to date.
         synch: S,
         /// Its election.
         elid: ElectionId,
     },
-    /// From the leader to those whom it believes down (with `Repair::AskEverybody`, to those who have not
-    /// confirmed), now and then: are you without a leader?
+    /// From the leader, at intervals, to the candidates that it believes down: are you without a leader? With
+    /// `Repair::AskEverybody` it goes to those that have not confirmed.
     NormQ(ElectionId),
-    /// The answer of one that is.
+    /// The answer of a candidate that has no leader. The receiver answers with `Ldr`.
     NotNorm(ElectionId),
-    /// From the leader to workers that it believes down, now and then: are you there?
+    /// From the leader, at intervals, to the workers that it believes down: do you run?
     WorkerAlive(ElectionId),
-    /// The answer of one that is.
+    /// The answer of a worker that has no leader. The receiver activates it.
     WorkerIsAlive(ElectionId),
-    /// From the leader to a worker that has answered.
+    /// From the leader to a worker that has answered. The receiver follows it.
     ActivateWorker {
         /// Its election.
         elid: ElectionId,
