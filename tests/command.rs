@@ -167,7 +167,7 @@ fn a_restart_is_replayed_and_drawn() {
         trace["steps"].as_array_mut().expect("steps").insert(1, step);
     });
     let (_, out, _) = replay(&path, &["--schedule-only"]);
-    assert!(out.contains("restart n0, through n1\n     n0 meets start(me: n0#1"), "{out}");
+    assert!(out.contains("restart n0, through n1\n     n0 takes start(me: n0#1"), "{out}");
     let (_, drawn, _) = replay(&path, &["--schedule-only", "--format", "diagram"]);
     assert!(drawn.contains("start(me: n0#1"), "{drawn}");
 }

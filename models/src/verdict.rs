@@ -2,4 +2,7 @@
 
 pub mod check;
 pub mod matrix;
+pub mod outcome;
+pub mod report;
+pub mod row;
 pub mod scenario;

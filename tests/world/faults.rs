@@ -6,7 +6,7 @@ use interrex::machine::NodeId;
 use interrex_models::{
     claim::property::{Kind, LEADER_EXISTS, SINGLE_LEADER},
     evidence::{
-        diagram,
+        draw::{chart::Chart, text},
         replay::{Mode, Outcome, replay},
         trace::Trace,
     },
@@ -663,6 +663,6 @@ fn a_run_with_everything_is_recorded_replayed_and_drawn() {
         run.len()
     );
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "../snapshots" }, {
-        insta::assert_snapshot!("faults", diagram::draw(&replayed.up, &replayed.steps));
+        insta::assert_snapshot!("faults", text::draw(&Chart::of(&replayed)));
     });
 }

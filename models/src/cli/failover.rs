@@ -50,7 +50,7 @@ pub(super) struct Failover {
     keep: Option<PathBuf>,
     /// How to answer: for people, what happens, or for many rounds how long it took; for programs, an
     /// object a round
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
 }
 

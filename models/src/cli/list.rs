@@ -17,7 +17,7 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let scenarios = Scenario::read_all(&self.folders.scenarios)?;
+        let scenarios = self.folders.scenarios()?;
         let mut out = anstream::stdout().lock();
 
         let protocols =

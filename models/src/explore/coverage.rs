@@ -54,7 +54,7 @@ use crate::{
         world::Rules,
     },
     protocol::{Protocol, Vocabulary},
-    verdict::check::Comparison,
+    verdict::outcome::Comparison,
 };
 use interrex::machine::{Effect, EffectOf, Event};
 use serde::{Deserialize, Serialize, Serializer};
@@ -287,15 +287,12 @@ enum Named {
 }
 
 impl Unreachable {
-    /// The name of the file, beside the scenarios of its protocol.
-    pub const FILE: &str = "unreachable.toml";
-
     /// Reads what is named for a protocol, in the folder of scenarios; nothing is, if there is no such file.
     ///
     /// # Errors
     /// If the file cannot be read, something in it means nothing to the protocol, or a reason is missing.
     pub fn read(folder: &Path, coverage: &Coverage) -> Result<Self, FileError> {
-        let path = folder.join(&coverage.protocol).join(Self::FILE);
+        let path = folder.join(&coverage.protocol).join(file::UNREACHABLE);
         if !path.exists() {
             return Ok(Self::default());
         }

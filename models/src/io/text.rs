@@ -1,6 +1,15 @@
 //! Values, as people read them.
 
+use num_format::{Buffer, Locale};
 use serde_json::Value;
+
+/// `4,335`.
+#[must_use]
+pub fn grouped(count: u64) -> String {
+    let mut text = Buffer::new();
+    text.write_formatted(&count, &Locale::en);
+    text.as_str().into()
+}
 
 /// `send(to: n1, message: msg(number: 2, message: n0.0))`: JSON without its quotes and braces.
 #[must_use]

@@ -6,14 +6,15 @@
 
 use crate::{
     claim::property,
+    io::text::grouped,
     model::environment::{Class, Environment},
     protocol::registry::Known,
     verdict::{
-        check::{Report, Verdict},
-        scenario::{Expected, Scenario},
+        check::Report,
+        outcome::{Expected, Verdict},
+        scenario::Scenario,
     },
 };
-use indicatif::HumanCount;
 use serde::Serialize;
 use std::fmt::{self, Write};
 
@@ -193,7 +194,7 @@ impl fmt::Display for Entry {
         match (cell.verdict, cell.steps) {
             (Verdict::Holds, _) => {
                 let bounded = if cell.bounded { "≤ " } else { "" };
-                write!(f, "✓ {bounded}{}", HumanCount(cell.states))
+                write!(f, "✓ {bounded}{}", grouped(cell.states))
             }
             (Verdict::Violated, Some(steps)) => write!(f, "✗ {steps}"),
             (Verdict::Unwitnessed, _) => f.write_str("–"),

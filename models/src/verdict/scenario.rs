@@ -28,17 +28,16 @@
 
 use crate::{
     claim::property::Property,
-    explore::coverage::Unreachable,
     io::file::{self, FileError},
     model::environment::{
         Bound, Budget, Environment, Key, Misfit, Start, Storage, Timers, Times, UNLIMITED,
     },
     protocol::registry::Known,
+    verdict::{outcome::Expected, report::Place},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    fmt,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -61,18 +60,19 @@ pub struct Scenario {
     pub states: Option<u64>,
     /// The properties that are checked, and what is expected of each.
     pub properties: Vec<(&'static Property, Option<Expected>)>,
+    /// The file that it was read from.
+    pub source: Option<Source>,
 }
 
-/// What is expected of a property.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Expected {
-    /// It holds in every world, and was at stake in one.
-    Holds,
-    /// It holds in every world, but was never at stake.
-    Unwitnessed,
-    /// A shortest run that violates it has this many steps.
-    Violated(usize),
+/// The file of a scenario, and the lines of its expectations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file.
+    pub file: PathBuf,
+    /// The line of the number of worlds.
+    pub states: usize,
+    /// The line of each property, by its name.
+    pub properties: BTreeMap<String, usize>,
 }
 
 /// A scenario as it is written.
@@ -98,7 +98,7 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenExpectation {
-    states: u64,
+    states: Spanned<u64>,
     properties: Spanned<BTreeMap<Spanned<String>, Expected>>,
 }
 
@@ -133,7 +133,8 @@ impl Scenario {
         let place =
             |property: &Property| known.properties().iter().position(|p| p.name == property.name);
         expected.sort_by_key(|(property, _)| place(property));
-        let builder = written.builder(name, &expected);
+        let mut builder = written.builder(name, &expected);
+        builder.scenario.source = Some(written.expect.source(path, text));
         builder.try_build().map_err(|Misfit { key, message }| wrong(written.span(key), message))
     }
 
@@ -142,19 +143,36 @@ impl Scenario {
     /// # Errors
     /// If the folder or one of them cannot be read, or there is none.
     pub fn read_all(folder: &Path) -> Result<Vec<Self>, FileError> {
-        let mut paths = vec![];
-        files_below(folder, "toml", &mut paths)?;
-        paths.retain(|path| path.file_name().is_none_or(|name| name != Unreachable::FILE));
+        let mut paths = file::files_below(folder, "toml")?;
+        paths.retain(|path| path.file_name().is_none_or(|name| name != file::UNREACHABLE));
         if paths.is_empty() {
             return Err(FileError::new(folder, "there are no scenarios here"));
         }
-        let name = |path: &Path| {
-            let place = path.strip_prefix(folder).unwrap_or(path).with_extension("");
-            place.to_string_lossy().replace('\\', "/")
-        };
+        let name = |path: &Path| file::name_below(folder, &path.with_extension(""));
         let mut named: Vec<_> = paths.iter().map(|path| (name(path), path)).collect();
         named.sort();
         named.iter().map(|(name, path)| Self::read(path, name)).collect()
+    }
+
+    /// What is expected of a property, if anything is.
+    #[must_use]
+    pub fn expected(&self, property: &Property) -> Option<Expected> {
+        let row = self.properties.iter().find(|(named, _)| named.name == property.name);
+        row.and_then(|(_, expected)| *expected)
+    }
+
+    /// The line that says what is expected of a property.
+    #[must_use]
+    pub fn place(&self, property: &Property) -> Option<Place> {
+        let source = self.source.as_ref()?;
+        Some(Place::new(&source.file, *source.properties.get(property.name)?))
+    }
+
+    /// The line that says how many worlds are expected.
+    #[must_use]
+    pub fn place_of_states(&self) -> Option<Place> {
+        let source = self.source.as_ref()?;
+        Some(Place::new(&source.file, source.states))
     }
 
     /// The same with another number of nodes that may lead and with these budgets. Budgets that are
@@ -190,7 +208,7 @@ impl Written {
             .start(*self.start.get_ref())
             .timers(self.timers)
             .storage(self.storage)
-            .states(self.expect.states);
+            .states(*self.expect.states.get_ref());
         builder.scenario.nightly = self.nightly;
         for (budget, times) in self.budgets.get_ref() {
             builder = builder.budget(*budget, times.0);
@@ -216,6 +234,18 @@ impl Written {
             Key::Budgets => self.budgets.span(),
             Key::Bound => self.bound.as_ref().map_or(nodes, Spanned::span),
             Key::Properties => self.expect.properties.span(),
+        }
+    }
+}
+
+impl WrittenExpectation {
+    fn source(&self, path: &Path, text: &str) -> Source {
+        let line = |span: Range<usize>| file::line_of(text, span.start);
+        let property = |name: &Spanned<String>| (name.get_ref().clone(), line(name.span()));
+        Source {
+            file: path.into(),
+            states: line(self.states.span()),
+            properties: self.properties.get_ref().keys().map(property).collect(),
         }
     }
 }
@@ -260,6 +290,7 @@ impl Scenario {
             environment,
             states: None,
             properties: vec![],
+            source: None,
         };
         Builder { scenario, start: None, budgets: BTreeMap::new() }
     }
@@ -391,38 +422,5 @@ impl Builder {
             scenario.name = scenario.environment.slug();
         }
         Ok(scenario)
-    }
-}
-
-/// Adds the files below a folder that have this extension.
-///
-/// # Errors
-/// If a folder cannot be read.
-pub fn files_below(
-    folder: &Path,
-    extension: &str,
-    paths: &mut Vec<PathBuf>,
-) -> Result<(), FileError> {
-    let cannot = |error| FileError::new(folder, format!("cannot be read: {error}"));
-    for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        let path = entry.path();
-        // Links are not followed: they may lead back here.
-        if entry.file_type().map_err(cannot)?.is_dir() {
-            files_below(&path, extension, paths)?;
-        } else if path.extension().is_some_and(|found| found == extension) {
-            paths.push(path);
-        }
-    }
-    Ok(())
-}
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Holds => f.write_str("holds"),
-            Self::Unwitnessed => f.write_str("unwitnessed"),
-            Self::Violated(steps) => write!(f, "violated in {steps} steps"),
-        }
     }
 }
