@@ -124,7 +124,7 @@ fn exists(folder: &Path, option: &str) -> Result<(), Failure> {
     )))
 }
 
-/// How the command ends; the numbers are part of its interface.
+/// Exit codes of the command. They are part of its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     AsExpected = 0,
@@ -151,7 +151,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The arguments are wrong.
@@ -215,7 +215,7 @@ fn table() -> Table {
     table
 }
 
-/// How the second run of a machine differs from the first.
+/// The first step in which the second run of a machine differs from the first.
 fn show_difference(out: &mut dyn Write, difference: &Difference) -> io::Result<()> {
     let said = styled(BAD, "the machine depends on something other than its input");
     writeln!(out, "  {said}. The last of these steps differs in the second run:")?;

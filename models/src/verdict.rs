@@ -1,4 +1,4 @@
-//! What is expected of a protocol, and how what was found compares with it.
+//! Expectations of a protocol, results, and the comparison of the two.
 
 pub mod check;
 pub mod matrix;

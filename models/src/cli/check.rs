@@ -58,7 +58,7 @@ use std::{
 pub(super) struct Check {
     #[command(flatten)]
     chosen: Chosen,
-    /// What explores the worlds
+    /// The engine that explores the worlds
     #[arg(long, value_enum, default_value_t = Engine::Stateright)]
     engine: Engine,
     /// The number of threads that explore; the depth is known with one thread only
@@ -109,13 +109,13 @@ struct Made {
     /// The number of workers: further nodes, which follow and never lead
     #[arg(long, value_name = "W", requires = "protocol", default_value_t = 0)]
     workers: u16,
-    /// How the group begins
+    /// The beginning of the group
     #[arg(long, value_parser = choice::<Start>(), requires = "protocol")]
     start: Option<Start>,
     /// When timers may fire
     #[arg(long, value_parser = choice::<Timers>(), requires = "protocol", default_value_t)]
     timers: Timers,
-    /// What a node finds in its stable storage when it is restarted
+    /// The stable storage of a restarted node
     #[arg(long, value_parser = choice::<Storage>(), requires = "protocol", default_value_t)]
     storage: Storage,
     /// How often each of these can happen: starts, commands, timeouts (a number or unlimited), crashes, restarts,

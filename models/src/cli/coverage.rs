@@ -57,7 +57,7 @@ impl Covered {
     }
 }
 
-/// What was reached of one protocol, beside what is listed as unreachable.
+/// The coverage of one protocol, beside the list of unreachable places.
 struct Accounted(Account);
 
 impl Section for Accounted {

@@ -8,7 +8,7 @@ use interrex_models::{
 };
 use std::io::{self, Write};
 
-/// Show the protocols, scenarios and properties there are
+/// Show all protocols, scenarios and properties
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]

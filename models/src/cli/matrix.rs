@@ -70,7 +70,7 @@ pub(super) struct Show {
     folders: Folders,
 }
 
-/// How else the table can be written.
+/// Another way to write the table.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, EnumMessage, EnumString, IntoStaticStr, VariantArray,
 )]

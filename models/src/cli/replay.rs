@@ -55,7 +55,7 @@ pub(super) struct Replay {
     format: FormatOr<Drawing>,
 }
 
-/// What replays show to people in place of a text.
+/// Another way to show a replay to people.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, EnumMessage, EnumString, IntoStaticStr, VariantArray,
 )]

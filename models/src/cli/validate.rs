@@ -97,7 +97,7 @@ impl Validate {
     }
 }
 
-/// What logs have shown.
+/// The result of a validation.
 struct Validated<'a> {
     validation: &'a Validation,
     /// The names of the properties that may be violated.

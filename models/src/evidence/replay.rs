@@ -1,8 +1,8 @@
 //! Replaying a trace: exactly, or its schedule only.
 //!
-//! An exact replay asks whether today's protocol does what was recorded: the first effect that differs
-//! ends it. A replay of the schedule runs today's protocol under yesterday's actions, leaves out what
-//! has become impossible, and asks whether the property holds now.
+//! An exact replay finds out whether today's protocol does what was recorded: the first effect that differs
+//! ends it. A replay of the schedule runs today's protocol with the recorded actions, leaves out those that
+//! are no longer possible, and finds out whether the property is still violated.
 
 mod origins;
 
@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use strum::Display;
 
-/// What is asked of a replay.
+/// The mode of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Every effect must be as it was recorded.
@@ -33,14 +33,14 @@ pub enum Mode {
     Schedule,
 }
 
-/// What a replay showed.
+/// The result of a replay.
 #[derive(Clone, Debug, Serialize)]
 pub struct Replay {
     /// For each node, whether it is up at the beginning.
     pub up: Vec<bool>,
-    /// What happened, one entry for each action that was replayed.
+    /// The steps, one for each action that was replayed.
     pub steps: Vec<Replayed>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
@@ -49,7 +49,7 @@ pub struct Replay {
 pub struct Replayed {
     /// Its place in the trace, from 1.
     pub step: usize,
-    /// What happened.
+    /// The action.
     pub action: String,
     /// The node that took a step or crashed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,23 +66,23 @@ pub struct Replayed {
     pub met: Option<Value>,
     /// The effects that happened, in order.
     pub effects: Vec<Value>,
-    /// What changed at the node.
+    /// The changes of the node.
     pub changes: Vec<Change>,
-    /// How the life of the node ended in it.
+    /// The end of the life of the node, if it ended in this step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<End>,
     /// The nodes that are cut off from the others after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_off: Option<Side>,
-    /// Why it was left out, if it was.
+    /// The reason why it was left out, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
-    /// With it begins what could go round for ever.
+    /// The loop of a livelock begins with this step.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub begins_loop: bool,
 }
 
-/// How a life ended.
+/// The end of a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -104,7 +104,7 @@ pub struct Change {
     pub after: Value,
 }
 
-/// How a replay ended.
+/// The outcome of a replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -117,7 +117,7 @@ pub enum Outcome {
     },
     /// The property is not violated anywhere on the way.
     NotViolated,
-    /// The protocol did something else than what was recorded.
+    /// The protocol did not do what was recorded.
     Diverged {
         /// The first step that differs.
         step: usize,
@@ -133,7 +133,7 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
-    /// Only part of the trace was replayed, as was asked for, and nothing was wrong with it.
+    /// Only the first steps were replayed, as was asked for, and nothing was wrong with them.
     Partial,
 }
 

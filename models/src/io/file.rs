@@ -1,4 +1,4 @@
-//! Files that people write: what is wrong with one, and where.
+//! Files: reading, replacing, listing, and errors that name the place in a file.
 
 use crate::io::text::printable;
 use serde::{
@@ -17,7 +17,7 @@ use walkdir::WalkDir;
 /// Beside the scenarios of a protocol: what its runs cannot reach, and why.
 pub const UNREACHABLE: &str = "unreachable.toml";
 
-/// What is wrong with a file. Nothing was written, and nothing of the file was used.
+/// A fault of a file. Nothing was written, and nothing of the file was used.
 #[derive(Debug)]
 pub struct FileError {
     path: PathBuf,
@@ -27,12 +27,12 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// Something is wrong with the whole file. What the message repeats of it does not steer a terminal.
+    /// A fault of the whole file. Control characters in the message are replaced: they could steer a terminal.
     pub fn new(path: &Path, message: impl fmt::Display) -> Self {
         Self { path: path.into(), place: None, message: printable(&message.to_string()) }
     }
 
-    /// Something is wrong at a place in the text.
+    /// A fault at a place in the text.
     pub fn at(path: &Path, text: &str, span: Range<usize>, message: impl fmt::Display) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -41,7 +41,7 @@ impl FileError {
         Self::in_line(path, line, column, message)
     }
 
-    /// Something is wrong with a line; lines and columns are counted from 1.
+    /// A fault in a line; lines and columns are counted from 1.
     pub fn in_line(path: &Path, line: usize, column: usize, message: impl fmt::Display) -> Self {
         Self { place: Some((line, column)), ..Self::new(path, message) }
     }
@@ -61,7 +61,7 @@ pub(crate) fn line_of(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }
 
-/// What an error of JSON says, without its place: that is said in front.
+/// The message of an error of JSON, without its place, which stands before the message already.
 pub(crate) fn without_place(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -107,7 +107,7 @@ pub fn text(path: &Path, bytes: Vec<u8>) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|_| FileError::new(path, "not a text: it is not UTF-8"))
 }
 
-/// What the text of a file says in JSON.
+/// The value that a text in JSON describes.
 ///
 /// # Errors
 /// If it is something else, has a key twice, or is not written as it would be here: serde takes the last of
@@ -125,8 +125,8 @@ pub fn json<T: DeserializeOwned + Serialize>(path: &Path, text: &str) -> Result<
     }
 }
 
-/// Where a value is not written as it is here, and how it is. It may say more: that nothing is lost of that, it
-/// is for the type to see to.
+/// The first place where a value is not written as it would be here, and how it would be written. What the value
+/// says on top is not compared: its type must refuse what it does not know.
 fn differently<'a>(said: &Value, here: &'a Value) -> Option<(String, &'a Value)> {
     match (said, here) {
         (Value::Object(said), Value::Object(here)) => here.iter().find_map(|(key, here)| {
@@ -143,7 +143,7 @@ fn differently<'a>(said: &Value, here: &'a Value) -> Option<(String, &'a Value)>
     }
 }
 
-/// A value in which no key is there twice.
+/// A value that has no key twice.
 struct Distinct(Value);
 
 impl<'de> Deserialize<'de> for Distinct {

@@ -1,4 +1,4 @@
-//! Values, as people read them.
+//! Values as text for people.
 
 use num_format::{Buffer, Locale};
 use serde_json::Value;
@@ -52,7 +52,7 @@ fn inside(value: &Value) -> String {
     }
 }
 
-/// Where two values differ: the path, what was there, and what is there now.
+/// The differences between two values: path, old value, new value.
 #[must_use]
 pub fn differences(before: &Value, after: &Value) -> Vec<(String, Value, Value)> {
     let mut found = vec![];

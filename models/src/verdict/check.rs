@@ -1,4 +1,4 @@
-//! Checking a scenario: what the search found, as verdicts, beside what was expected.
+//! Checking a scenario: an exhaustive search, and a verdict on each property beside the expected one.
 
 use crate::{
     evidence::trace::Trace,
@@ -16,15 +16,15 @@ use crate::{
 use serde::Serialize;
 use std::{fmt, sync::Arc, time::Instant};
 
-/// What a check found out about a scenario.
+/// The result of a check of a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What the verdicts are about.
+    /// The protocol and the environment that the verdicts are about.
     #[serde(flatten)]
     pub subject: Subject,
-    /// What explored the worlds.
+    /// The engine that explored the worlds.
     pub engine: &'static str,
-    /// On how many threads.
+    /// The number of threads that explored.
     pub threads: usize,
     /// Every reachable world was visited, of those within the bound if there is one.
     pub complete: bool,
@@ -41,9 +41,9 @@ pub struct Report {
     pub transitions: u64,
     /// Actions on the way to the farthest world; known on one thread only.
     pub depth: Option<usize>,
-    /// How many worlds were settled.
+    /// The number of settled worlds.
     pub settled: u64,
-    /// How long it took.
+    /// The time that the search took, in seconds.
     pub seconds: f64,
     /// The most memory the process held meanwhile; null where the system does not tell.
     pub peak_rss_bytes: Option<u64>,
@@ -59,7 +59,7 @@ pub type Row = row::Row<Verdict, Exact>;
 pub struct Exact {
     /// The number of steps that a shortest counterexample is expected to have.
     pub expected_steps: Option<usize>,
-    /// What a world has to show that exercises the property.
+    /// The condition under which a world exercises the property.
     #[serde(skip)]
     pub exercise: &'static str,
 }
@@ -97,8 +97,8 @@ pub fn check<P: Protocol>(
     check_with(&rules, scenario, limits, progress)
 }
 
-/// The same by rules that are there already, and that remember afterwards which steps were taken. The rules,
-/// not the scenario, say what the environment is.
+/// The same with given rules, which remember the steps that were taken. The environment is that of the rules,
+/// not that of the scenario.
 ///
 /// # Panics
 /// As [`check`].
@@ -161,7 +161,7 @@ fn verdict<P: Protocol>(finding: &Finding<P>) -> Verdict {
 }
 
 impl Report {
-    /// How it compares with what was expected.
+    /// Comparison with the expectation: the worst of all rows and of the number of worlds.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         let rows = self.properties.iter().map(Row::comparison);
@@ -192,7 +192,7 @@ impl Report {
         }
     }
 
-    /// How the number of worlds compares with what was expected.
+    /// Comparison of the number of worlds with the expected one.
     #[must_use]
     pub fn states_comparison(&self) -> Comparison {
         match self.expected_states {
@@ -216,7 +216,7 @@ impl Report {
 }
 
 impl Row {
-    /// How it compares with what was expected.
+    /// Comparison with the expectation: the worst of all rows and of the number of worlds.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         match (self.verdict, self.expected) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use strum::{Display, IntoStaticStr};
 
-/// What was found out about a property.
+/// The verdict of an exhaustive search on a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -12,15 +12,15 @@ pub enum Verdict {
     /// The search was complete, no world violates the property, and some world exercised it, if it is
     /// of a kind that needs that.
     Holds,
-    /// A world violates it, or a run that goes round for ever.
+    /// A world violates it, or a run that never ends.
     Violated,
     /// The search was complete, but no world exercised the property.
     Unwitnessed,
-    /// A limit cut the search before anything was found.
+    /// A limit cut the search short before a violation was found.
     Unknown,
 }
 
-/// What is expected of a property.
+/// The expected verdict on a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expected {
@@ -32,7 +32,7 @@ pub enum Expected {
     Violated(usize),
 }
 
-/// How a result compares with what was expected.
+/// Comparison of a result with the expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Comparison {

@@ -23,18 +23,18 @@ use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 /// One thing that was judged.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Case {
-    /// What it was judged in: the name of a scenario or of a trace, or a protocol.
+    /// Its context: the name of a scenario, of a trace or of a protocol.
     pub suite: String,
-    /// What was judged: a property, or something else that can be right or wrong.
+    /// The name of the property, or of something else that can be right or wrong.
     pub name: String,
-    /// How it compares with what was expected.
+    /// Comparison of the result with the expectation.
     pub status: Comparison,
-    /// What was found, and what was expected if that is something else.
+    /// The result in words, and the expectation if it differs.
     pub message: String,
-    /// The line of a file that it is about.
+    /// The line of a file that states the expectation, or that shows the fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
-    /// How long it took, where that is known of it alone.
+    /// The time that it took, in seconds, if that is known of it alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
 }
@@ -50,7 +50,7 @@ pub struct Place {
 
 /// A part of the answer of a command.
 pub trait Section {
-    /// What was judged.
+    /// All that was judged.
     fn cases(&self) -> Vec<Case>;
 
     /// All that was found, as JSON objects.
@@ -94,7 +94,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What writes this format.
+    /// The renderer of this format.
     #[must_use]
     pub fn renderer(self) -> Box<dyn Renderer> {
         match self {

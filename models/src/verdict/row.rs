@@ -1,4 +1,4 @@
-//! What the reports of exhaustive and of random search have in common.
+//! The common part of the reports of exhaustive and of random search.
 
 use super::{outcome::Verdict, report::Place, scenario::Scenario};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 use serde::Serialize;
 
-/// What a report is about.
+/// The subject of a report: a protocol in an environment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Subject {
     /// The scenario's name.
@@ -35,14 +35,14 @@ pub struct ReportedEnvironment {
     budgets: Budgets,
 }
 
-/// The verdict on one property, with what only one kind of search says of it.
+/// The verdict on one property, with the columns that only one kind of search has.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row<Verdict, More> {
     /// The property's name.
     pub name: &'static str,
     /// When it is judged.
     pub kind: Kind,
-    /// What was found out.
+    /// The verdict.
     pub verdict: Verdict,
     /// The verdict that an exhaustive search is expected to give.
     pub expected: Option<self::Verdict>,
@@ -56,7 +56,7 @@ pub struct Row<Verdict, More> {
     /// The counterexample.
     #[serde(skip)]
     pub counterexample: Option<Trace>,
-    /// What only this kind of search says.
+    /// The columns that only this kind of search has.
     #[serde(flatten)]
     pub more: More,
 }

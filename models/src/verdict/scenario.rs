@@ -1,4 +1,4 @@
-//! Scenarios: a protocol, an environment, and what is expected of them.
+//! Scenarios: a protocol, an environment, and the expected verdicts.
 //!
 //! Those that the project pins are TOML files, one for each, named after their place:
 //!
@@ -48,17 +48,17 @@ use toml::Spanned;
 pub struct Scenario {
     /// Its name: for a file, its place below the folder of scenarios.
     pub name: String,
-    /// The name of the protocol. Empty in a test: there the machine that it is checked with decides.
+    /// The name of the protocol; empty in a test, which gives the machine itself.
     pub protocol: String,
-    /// What it is, in a line.
+    /// A description, in a line.
     pub summary: String,
-    /// It takes too long for every day.
+    /// It takes too long to be checked every day.
     pub nightly: bool,
-    /// What the environment is like.
+    /// The environment.
     pub environment: Environment,
-    /// How many distinct worlds there should be, if that is known.
+    /// The expected number of distinct worlds.
     pub states: Option<u64>,
-    /// The properties that are checked, and what is expected of each.
+    /// The properties that are checked, each with its expected verdict.
     pub properties: Vec<(&'static Property, Option<Expected>)>,
     /// The file that it was read from.
     pub source: Option<Source>,
@@ -106,8 +106,7 @@ impl Scenario {
     /// Reads a scenario.
     ///
     /// # Errors
-    /// If it cannot be read, or says something that is not understood: the place, and what would have
-    /// been right.
+    /// If it cannot be read or is not understood: the place, and the correct form.
     pub fn read(path: &Path, name: &str) -> Result<Self, FileError> {
         Self::parse(path, name, &file::read(path)?)
     }
@@ -154,21 +153,21 @@ impl Scenario {
         named.iter().map(|(name, path)| Self::read(path, name)).collect()
     }
 
-    /// What is expected of a property, if anything is.
+    /// The expected verdict on a property.
     #[must_use]
     pub fn expected(&self, property: &Property) -> Option<Expected> {
         let row = self.properties.iter().find(|(named, _)| named.name == property.name);
         row.and_then(|(_, expected)| *expected)
     }
 
-    /// The line that says what is expected of a property.
+    /// The line that states the expected verdict on a property.
     #[must_use]
     pub fn place(&self, property: &Property) -> Option<Place> {
         let source = self.source.as_ref()?;
         Some(Place::new(&source.file, *source.properties.get(property.name)?))
     }
 
-    /// The line that says how many worlds are expected.
+    /// The line that states the expected number of worlds.
     #[must_use]
     pub fn place_of_states(&self) -> Option<Place> {
         let source = self.source.as_ref()?;
@@ -176,8 +175,8 @@ impl Scenario {
     }
 
     /// The same with another number of nodes that may lead and with these budgets. Budgets that are
-    /// not given stay as they are, except where the scenario leaves them to the size of the group. If its
-    /// environment is another by that, its name says which.
+    /// not given stay as they are, except those that follow from the size of the group. The name of the
+    /// result says in what its environment differs.
     ///
     /// # Errors
     /// What does not fit.
@@ -223,7 +222,7 @@ impl Written {
         builder
     }
 
-    /// Where it says this.
+    /// The place of a key.
     fn span(&self, key: Key) -> Range<usize> {
         let nodes = self.nodes.span();
         match key {
@@ -297,7 +296,7 @@ impl Scenario {
 }
 
 impl Builder {
-    /// Its name; without one, it is named after its environment.
+    /// Its name; by default, it is named after its environment.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.scenario.name = name.into();
         self
@@ -310,43 +309,43 @@ impl Builder {
         self
     }
 
-    /// What it is, in a line.
+    /// A description, in a line.
     pub fn summary(mut self, summary: impl Into<String>) -> Self {
         self.scenario.summary = summary.into();
         self
     }
 
-    /// How many nodes there are that may lead.
+    /// The number of nodes that may lead.
     pub fn nodes(mut self, nodes: u16) -> Self {
         self.scenario.environment.nodes = nodes;
         self
     }
 
-    /// How many come on top that never do.
+    /// The number of workers: further nodes, which never lead.
     pub fn workers(mut self, workers: u16) -> Self {
         self.scenario.environment.workers = workers;
         self
     }
 
-    /// How the group begins.
+    /// The beginning of the group.
     pub fn start(mut self, start: Start) -> Self {
         self.start = Some(start);
         self
     }
 
-    /// When timers may fire; late, if this is not said.
+    /// When timers may fire; by default, late.
     pub fn timers(mut self, timers: Timers) -> Self {
         self.scenario.environment.timers = timers;
         self
     }
 
-    /// What a crash leaves of stable storage; all of it, if this is not said.
+    /// The stable storage of a restarted node; by default, all of it is kept.
     pub fn storage(mut self, storage: Storage) -> Self {
         self.scenario.environment.storage = storage;
         self
     }
 
-    /// How often something can happen.
+    /// The number of times that something can happen.
     pub fn budget(mut self, budget: Budget, times: u8) -> Self {
         self.budgets.insert(budget, times);
         self
@@ -363,7 +362,7 @@ impl Builder {
         self
     }
 
-    /// How many distinct worlds there should be.
+    /// The expected number of distinct worlds.
     pub fn states(mut self, states: u64) -> Self {
         self.scenario.states = Some(states);
         self
@@ -379,13 +378,13 @@ impl Builder {
         self.expect(property, Expected::Violated(steps))
     }
 
-    /// Expects something of a property.
+    /// Expects a verdict on a property.
     pub fn expect(mut self, property: &'static Property, expected: Expected) -> Self {
         self.scenario.properties.push((property, Some(expected)));
         self
     }
 
-    /// Looks at a property of which nothing is expected.
+    /// Checks a property without an expectation.
     pub fn property(mut self, property: &'static Property) -> Self {
         self.scenario.properties.push((property, None));
         self
@@ -402,7 +401,7 @@ impl Builder {
     fn try_build(self) -> Result<Scenario, Misfit> {
         let Self { mut scenario, start, budgets } = self;
         let Some(start) = start else {
-            return Err(Misfit::new(Key::Start, "it is not said how the group begins: `start`"));
+            return Err(Misfit::new(Key::Start, "`start` is missing: how the group begins"));
         };
         scenario.environment.start = start;
         scenario.environment = scenario.environment.with_budgets(&budgets)?;

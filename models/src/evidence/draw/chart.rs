@@ -23,7 +23,7 @@ pub struct Chart {
 pub struct Row {
     /// The number of the step, from 1.
     pub step: usize,
-    /// With this step begins what could go round for ever.
+    /// The loop of a livelock begins with this step.
     pub begins_loop: bool,
     /// For each node, its lane while the step is taken.
     pub lanes: Vec<Lane>,
@@ -31,15 +31,15 @@ pub struct Row {
     pub arrow: Option<Arrow>,
     /// The node that takes the step.
     pub mark: Option<NodeId>,
-    /// What happens.
+    /// The action, or the signal that the node takes.
     pub note: String,
-    /// What the node does.
+    /// The effects at the node.
     pub effects: Vec<String>,
-    /// How the life of the node ends with this step.
+    /// The end of the life of the node, if it ends with this step.
     pub end: Option<End>,
 }
 
-/// What a lane is like.
+/// The state of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// The node is not up.

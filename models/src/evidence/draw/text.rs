@@ -4,11 +4,11 @@ use super::chart::{Arrow, Chart, Lane, Row};
 use interrex::machine::NodeId;
 use std::fmt::Write;
 
-/// Where the first lane stands, and how far apart they are.
+/// The column of the first lane, and the distance between two lanes.
 const MARGIN: usize = 8;
 const DISTANCE: usize = 12;
 
-/// Where what could go round for ever begins.
+/// The beginning of the loop of a livelock.
 pub const LOOP: &str = "⟲";
 
 /// Draws a chart.
@@ -16,7 +16,7 @@ pub const LOOP: &str = "⟲";
 /// Time goes down; a column is a node. `●` is a step: an arrow to it is the signal that it took, which
 /// may have been sent much earlier. Beside it stands what the node took, and below it what it did. `○`
 /// instead of a tip: something happens to the message on its way. `✕` is the end of a life, `┊` a node that
-/// is cut off, and `⟲` stands where what could go round for ever begins.
+/// is cut off, and `⟲` the beginning of the loop of a livelock.
 #[must_use]
 pub fn draw(chart: &Chart) -> String {
     let mut drawing = Drawing(String::new());

@@ -58,7 +58,7 @@ fn links<P: Protocol>(rules: &Rules<P>) -> impl Iterator<Item = Link> + use<P> {
     (0..size).flat_map(move |from| (0..size).map(move |to| (NodeId(from), NodeId(to))))
 }
 
-/// What a choice does to the queue of its link.
+/// Changes the queue of a link as a choice does.
 fn disturb<P: Protocol>(queue: &mut Queue<P>, choice: &ChoiceOf<P>) {
     match choice {
         Choice::Deliver { .. } | Choice::Drop { .. } => {

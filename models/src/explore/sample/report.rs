@@ -1,4 +1,4 @@
-//! What random schedules have shown.
+//! Reports of random schedules.
 
 use super::{again::Again, schedules::Shard};
 use crate::{
@@ -13,17 +13,17 @@ use crate::{
 use serde::Serialize;
 use strum::{Display, IntoStaticStr};
 
-/// What random schedules of a scenario have shown.
+/// The result of random schedules of a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What was sampled; a schedule has some of the faults of the environment.
+    /// The protocol and the environment; each schedule has some of the faults of the environment.
     #[serde(flatten)]
     pub subject: Subject,
     /// The seed.
     pub seed: u64,
     /// The shard.
     pub shard: Shard,
-    /// After how many actions the faults stopped, at the latest.
+    /// The number of actions after which the faults stopped, at the latest.
     pub steps: usize,
     /// The number of schedules in the shard.
     pub schedules: u64,
@@ -39,14 +39,14 @@ pub struct Report {
     pub unsettled: u64,
     /// The number that reached the bound, and ended there.
     pub beyond: u64,
-    /// How long it took.
+    /// The time that it took, in seconds.
     pub seconds: f64,
     /// A row for each property of the protocol.
     pub properties: Vec<Row>,
-    /// What running each of them again has shown, where that was asked for.
+    /// The result of running each of them again, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub again: Option<Again>,
-    /// What they reached of the protocol, where that was asked for.
+    /// The coverage of the protocol, if that was asked for.
     #[serde(skip)]
     pub coverage: Option<Coverage>,
 }
@@ -54,7 +54,7 @@ pub struct Report {
 /// The verdict of random schedules on one property.
 pub type Row = row::Row<Verdict, Sampled>;
 
-/// What only random schedules say of a property.
+/// The columns that only random schedules have.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sampled {
     /// The number of schedules that violate it.
@@ -67,7 +67,7 @@ pub struct Sampled {
     pub raw_steps: Option<usize>,
 }
 
-/// What random schedules can say of a property.
+/// The verdict of random schedules on a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -83,7 +83,7 @@ pub enum Verdict {
 }
 
 impl Report {
-    /// How it compares with what was expected.
+    /// Comparison with the expectation: the worst of all rows.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         let rows = self.properties.iter().map(Row::comparison);
