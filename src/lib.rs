@@ -79,5 +79,7 @@
 pub mod gen_leader;
 pub mod gms3;
 pub mod machine;
+#[doc = include_str!("PROTOCOLS.md")]
+pub mod protocols {}
 #[cfg(feature = "runtime")]
 pub mod runtime;

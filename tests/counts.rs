@@ -111,6 +111,7 @@ fn group(environment: &Environment) -> Group {
         panic!("the reference knows no such groups")
     };
     Group {
+        version: gms3::Version::Gms3,
         nodes: nodes.into(),
         start: match start {
             Start::Joined => gms3::Start::Joined,

@@ -6,7 +6,7 @@ use interrex_models::{
     claim::{
         notion::{Term, Token},
         profile::{Delivery, Presence, Profile},
-        property::{self, Property},
+        property::{self, Group, Property},
     },
     protocol::{Standing, View},
 };
@@ -84,9 +84,19 @@ fn taken_over() -> [Profile; 3] {
 }
 
 fn complaints(property: &Property, nodes: &[Profile]) -> Vec<String> {
+    complaints_of(property, nodes, true)
+}
+
+/// The same where the protocol says that no leader can be had.
+fn complaints_without_a_leader(property: &Property, nodes: &[Profile]) -> Vec<String> {
+    complaints_of(property, nodes, false)
+}
+
+fn complaints_of(property: &Property, nodes: &[Profile], can_lead: bool) -> Vec<String> {
     let nodes: Vec<_> = nodes.iter().collect();
-    assert_eq!(property.is_violated(&nodes), !property.complaints(&nodes).is_empty());
-    property.complaints(&nodes)
+    let group = Group { nodes: &nodes, can_lead };
+    assert_eq!(property.is_violated(group), !property.complaints(group).is_empty());
+    property.complaints(group)
 }
 
 fn is_witnessed(property: &Property, nodes: &[Profile]) -> bool {
@@ -321,7 +331,7 @@ fn leader_exists_forbids_none_two_and_a_follower_of_somebody_else() {
     let astray = [leading(0), following(1, 2), crashed(2)];
     assert_eq!(complaints(property, &astray), ["n0 leads, and n1 follows n2"]);
     let outsider = node(1, Presence::Up(Standing::Outsider));
-    assert!(complaints(property, &[crashed(0), outsider]).is_empty());
+    assert!(complaints_without_a_leader(property, &[crashed(0), outsider]).is_empty());
 }
 
 #[test]
@@ -349,20 +359,13 @@ fn seeking(id: u16) -> Profile {
     node(id, Presence::Up(Standing::Seeking))
 }
 
-fn worker(profile: Profile) -> Profile {
-    Profile { may_lead: false, ..profile }
-}
-
 #[test]
-fn leader_exists_forbids_a_member_that_does_not_know_and_asks_nothing_of_workers_alone() {
+fn leader_exists_forbids_a_member_that_does_not_know_and_asks_nothing_where_none_can_be_had() {
     let property = &property::LEADER_EXISTS;
     assert_eq!(complaints(property, &[leading(0), seeking(1)]), ["n0 leads, and n1 does not know"]);
-    assert_eq!(
-        complaints(property, &[seeking(0), worker(seeking(1))]),
-        ["nobody leads, and n0 is up"]
-    );
-    let alone = [crashed(0), worker(seeking(1)), worker(following(2, 0))];
-    assert_eq!(complaints(property, &alone), [""; 0]);
+    assert_eq!(complaints(property, &[seeking(0), seeking(1)]), ["nobody leads, and n0 is up"]);
+    let alone = [crashed(0), seeking(1), following(2, 0)];
+    assert_eq!(complaints_without_a_leader(property, &alone), [""; 0]);
 }
 
 #[test]
@@ -381,14 +384,12 @@ fn whoever_was_elected_has_risen() {
 fn agreement_forbids_different_replicas_and_is_at_stake_once_something_was_written() {
     let property = &property::AGREEMENT;
     let has = |replica: &str, profile| Profile { replica: Some(replica.into()), ..profile };
-    let nodes = [has("a", leading(0)), has("b", following(1, 0)), worker(following(2, 0))];
+    let nodes = [has("a", leading(0)), has("b", following(1, 0)), following(2, 0)];
     let expected =
         ["n0 has a, and n1 has b", "n0 has a, and n2 has nothing", "n1 has b, and n2 has nothing"];
     assert_eq!(complaints(property, &nodes), expected);
-    assert_eq!(
-        complaints(property, &[crashed(0), worker(has("a", seeking(1))), worker(seeking(2))]),
-        [""; 0]
-    );
+    let alone = [crashed(0), has("a", seeking(1)), seeking(2)];
+    assert_eq!(complaints_without_a_leader(property, &alone), [""; 0]);
     assert!(is_witnessed(property, &[has("a", leading(0)), has("a", following(1, 0))]));
     assert!(!is_witnessed(property, &[has("a", leading(0)), following(1, 0)]));
 }
@@ -399,11 +400,13 @@ fn no_lost_call_forbids_none_and_two_answers_but_lets_wait_who_can_have_no_leade
     let waits = |profile| Profile { waiting: vec![3], ..profile };
     let complaint = "n1 still waits for the answer to call 3";
     assert_eq!(complaints(property, &[leading(0), waits(following(1, 0))]), [complaint]);
-    assert_eq!(complaints(property, &[crashed(0), worker(waits(seeking(1)))]), [""; 0]);
+    let alone = [crashed(0), waits(seeking(1))];
+    assert_eq!(complaints_without_a_leader(property, &alone), [""; 0]);
     assert_eq!(complaints(property, &[leading(0), waits(crashed(1))]), [""; 0]);
     let answered = |answers: &[u64]| Profile { answers: answers.into(), ..following(1, 0) };
     let twice = "n1 got two answers to call 3";
     assert_eq!(complaints(property, &[leading(0), answered(&[3, 4, 3])]), [twice]);
+    assert_eq!(complaints_without_a_leader(property, &[answered(&[3, 4, 3])]), [twice]);
     assert!(is_witnessed(property, &[leading(0), answered(&[3])]));
     assert!(!is_witnessed(property, &[leading(0), answered(&[])]));
 }

@@ -1,4 +1,6 @@
-//! The world that a protocol is checked in, as `models/SEMANTICS.md` defines it.
+//! The world that a protocol is checked in. What follows is `models/SEMANTICS.md`, the rules that this code implements.
+//!
+#![doc = include_str!("../SEMANTICS.md")]
 
 pub mod action;
 pub mod digest;

@@ -48,6 +48,18 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
         true
     }
 
+    /// Whether a leader can be had among these nodes: those that are up and can reach each other, with
+    /// their states. `leader-exists`, `agreement` and `no-lost-call` ask nothing where it cannot.
+    ///
+    /// By default one member that [may lead](Self::may_lead) is enough. A protocol with quorums asks for
+    /// a majority; one that elects on demand, for a request.
+    fn can_lead(&self, up: &[(NodeId, &Self::State)]) -> bool {
+        let is_candidate = |(node, state): &(NodeId, &Self::State)| {
+            self.may_lead(*node) && self.standing(state) != Standing::Outsider
+        };
+        up.iter().any(is_candidate)
+    }
+
     /// What of a state can grow for ever, if anything can: what a bound is on.
     fn measure(&self) -> Option<&'static str> {
         None
@@ -144,7 +156,6 @@ pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
             Condition::Crashed => Presence::Crashed,
             Condition::Stopped => Presence::Stopped,
         },
-        may_lead: protocol.may_lead(node.id),
         issued: node.issued,
         ..Profile::idle(node.address())
     };

@@ -6,7 +6,7 @@ mod scene;
 
 use interrex::machine::NodeId;
 use interrex_models::{
-    claim::property::SINGLE_LEADER,
+    claim::property::{LEADER_EXISTS, SINGLE_LEADER},
     explore::search::{Limits, search},
     model::{
         action::{ActionOf, Choice},
@@ -125,7 +125,7 @@ fn monitor_of_a_node_that_is_not_up_gives_down_at_once() {
 }
 
 #[test]
-fn demonitor_forgets_the_registration_and_removes_every_down_but_no_message() {
+fn demonitor_forgets_the_registration_and_removes_every_down_of_that_name_but_no_message() {
     let script = "n0 command 0: monitor @n1, monitor @n2 | n0 command 1: monitor @n1
         | n0 command 2: demonitor @n1 | n1 command 0: send @n0 a, send @n0 b";
     let watching = begin("joined 3", script).after("command n0, command n1");
@@ -136,6 +136,15 @@ fn demonitor_forgets_the_registration_and_removes_every_down_but_no_message() {
     let forgotten = watching.after("command n0, command n0");
     assert_eq!(forgotten.monitors(0), "@n2");
     assert_eq!(forgotten.after("crash n1").link(1, 0), "a from n1, b from n1");
+}
+
+#[test]
+fn demonitor_of_a_name_leaves_the_registration_of_the_process_and_its_down() {
+    let script = "n0 command 0: monitor @n1, monitor n1 | n0 command 1: demonitor @n1";
+    let both = begin("joined 2", script).after("command n0");
+    assert_eq!(both.after("command n0").monitors(0), "n1");
+    assert_eq!(both.after("command n0, crash n1").link(1, 0), "down n1");
+    assert_eq!(both.after("crash n1, command n0").link(1, 0), "down n1");
 }
 
 #[test]
@@ -450,10 +459,10 @@ fn worlds_beyond_the_bound_are_neither_counted_nor_expanded_nor_are_the_steps_to
         (found.states, found.transitions, found.settled)
     };
     // "timeout 10" has ten letters.
-    assert_eq!(count("joined 1, crashes 0"), (6, 5, 2));
-    assert_eq!(count("joined 1, crashes 0, letters 10"), (6, 5, 2));
-    // That time-out can still happen, so nothing is settled here.
-    assert_eq!(count("joined 1, crashes 0, letters 9"), (3, 2, 0));
+    assert_eq!(count("joined 1, crashes 0"), (6, 5, 3));
+    assert_eq!(count("joined 1, crashes 0, letters 10"), (6, 5, 3));
+    // That time-out can still happen, so only the first world is settled here.
+    assert_eq!(count("joined 1, crashes 0, letters 9"), (3, 2, 1));
     // Only nodes that are up are measured.
     let beyond = begin("joined 1, letters 9", script).after("command n0, timeout n0 10");
     let within = |scene: &Scene| scene.rules.is_within_bound(&scene.world);
@@ -464,7 +473,7 @@ fn worlds_beyond_the_bound_are_neither_counted_nor_expanded_nor_are_the_steps_to
 fn the_report_of_a_bounded_search_says_so() {
     let scenario = Scenario::builder().nodes(1).start(Start::Idle).property(&SINGLE_LEADER);
     for (scenario, bounded) in [(scenario.clone().bound("letters", 9), true), (scenario, false)] {
-        let puppet = Puppet { script: BTreeMap::new(), through_contact: false };
+        let puppet = Puppet { script: BTreeMap::new(), through_contact: false, quorum: 0 };
         let scenario = scenario.build().expect("it fits");
         let report = check(puppet, &scenario, Limits::default(), &mut |_| {});
         assert_eq!((report.bounded, report.complete, report.states), (bounded, true, 2));
@@ -525,13 +534,29 @@ fn find_says_why_an_action_is_not_possible() {
 // Section 4: when the protocol has nothing left to do.
 
 #[test]
-fn a_world_is_settled_when_nothing_but_faults_can_happen() {
-    // Crashes and restarts are left in all of them. With nobody up there is no start.
+fn a_leader_is_asked_for_only_where_the_protocol_says_that_one_can_be_had() {
+    let complaints = |environment: &str, actions: &str| {
+        let script = "n0 command 0: | n1 command 0: | n2 command 0:";
+        let scene = begin(environment, script).after(actions);
+        scene.rules.complaints(&scene.world, &LEADER_EXISTS).len()
+    };
+    // A quorum of two, each of which has been asked for something.
+    let environment = "joined 3, quorum 2";
+    assert_eq!(complaints(environment, ""), 0);
+    assert_eq!(complaints(environment, "command n0"), 0);
+    assert_eq!(complaints(environment, "command n0, command n1"), 1);
+    assert_eq!(complaints(environment, "command n0, command n1, crash n1"), 0);
+    // Under a cut only the side that is judged counts.
+    let cut = "joined 3, quorum 2, cuts 1";
+    assert_eq!(complaints(cut, "command n0, command n1, cut n2"), 1);
+    assert_eq!(complaints(cut, "command n0, command n2, cut n2"), 0);
+}
+
+#[test]
+fn a_world_is_settled_when_nothing_can_be_delivered_and_no_timer_can_fire() {
+    // Crashes and restarts are left in all of them.
     let (sends, sets) = ("n0 command 0: send @n1 a", "n0 command 0: set 7");
     let cases = [
-        ("joining 2", "", "", ["start n1 n0", "crash n0"]),
-        ("idle 1", "", "", ["start n0", "start n0"]),
-        ("joined 1", "n0 command 0:", "", ["command n0", "crash n0"]),
         ("joined 2", sends, "command n0", ["deliver n0 n1", "crash n1"]),
         ("joined 1", sets, "command n0", ["timeout n0 7", "crash n0"]),
     ];
@@ -540,8 +565,12 @@ fn a_world_is_settled_when_nothing_but_faults_can_happen() {
         let settled = ends.map(|end| scene.after(end).is_settled());
         assert_eq!((scene.is_settled(), settled), (false, [true, true]), "{environment}, {script}");
     }
-    assert!(begin("joining 2, starts 0", "").is_settled());
-    assert!(begin("joined 1, commands 0", sets).is_settled());
+    // What the surroundings can still do unsettles nothing.
+    for environment in ["joining 2", "joining 2, starts 0", "idle 1", "joined 1, commands 0"] {
+        assert!(begin(environment, sets).is_settled(), "{environment}");
+    }
+    let asked = begin("joined 1", "n0 command 0:");
+    assert!(asked.can("command n0") && asked.is_settled());
     assert!(begin("joined 1, timeouts 0", sets).after("command n0").is_settled());
 }
 
@@ -568,12 +597,12 @@ fn assert_settled_and_enabled_agree(environment: &str, script: &str) {
     let (mut seen, mut settled) = (HashSet::from([open[0].world.clone()]), 0);
     while let Some(scene) = open.pop() {
         let enabled = scene.enabled();
-        let is_fault = |action: &ActionOf<Puppet>| {
-            matches!(action.choice, Choice::Crash { .. } | Choice::Restart { .. })
+        let is_due = |action: &ActionOf<Puppet>| {
+            matches!(action.choice, Choice::Deliver { .. } | Choice::Timeout { .. })
         };
-        let only_faults = enabled.iter().all(is_fault);
-        assert_eq!(scene.is_settled(), only_faults, "{environment}: {enabled:?}");
-        settled += usize::from(only_faults);
+        let quiet = !enabled.iter().any(is_due);
+        assert_eq!(scene.is_settled(), quiet, "{environment}: {enabled:?}");
+        settled += usize::from(quiet);
         let next = enabled.into_iter().map(|action| scene.take(&action));
         open.extend(next.filter(|scene| seen.insert(scene.world.clone())));
     }

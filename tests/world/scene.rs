@@ -20,6 +20,8 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr, sync::Arc, time
 pub(crate) struct Puppet {
     pub(crate) script: BTreeMap<String, Vec<EffectOf<Puppet>>>,
     pub(crate) through_contact: bool,
+    /// How many nodes must be up, and have handled an event, for a leader to be had.
+    pub(crate) quorum: usize,
 }
 
 type State = (Address, String);
@@ -92,6 +94,11 @@ impl Protocol for Puppet {
     fn joined(&self, size: u16) -> Option<Vec<Node<Self>>> {
         let up = |id| Condition::Up((NodeId::first_life(id), String::new()));
         Some((0..size).map(NodeId).map(|id| Node { condition: up(id), ..Node::idle(id) }).collect())
+    }
+
+    fn can_lead(&self, up: &[(NodeId, &State)]) -> bool {
+        let asked = up.iter().filter(|(_, (_, last))| !last.is_empty());
+        !up.is_empty() && asked.count() >= self.quorum
     }
 
     fn standing(&self, _: &State) -> Standing {
@@ -196,7 +203,7 @@ pub(crate) fn begin(environment: &str, script: &str) -> Scene {
         budgets,
         bound: None,
     };
-    let mut through_contact = true;
+    let (mut through_contact, mut quorum) = (true, 0);
     for item in items(environment) {
         let (what, value) = item.split_once(' ').expect("a name and a value");
         match what {
@@ -207,6 +214,7 @@ pub(crate) fn begin(environment: &str, script: &str) -> Scene {
                 through_contact = false;
             }
             "workers" => setting.workers = parse(value),
+            "quorum" => quorum = parse(value),
             "contact" => through_contact = value == "any",
             "storage" => setting.storage = Storage::Lost,
             "letters" => {
@@ -221,7 +229,7 @@ pub(crate) fn begin(environment: &str, script: &str) -> Scene {
     }
     let rows = script.split('|').filter_map(|row| row.trim().split_once(':'));
     let effects = |(event, does): (&str, &str)| (event.into(), items(does).map(effect).collect());
-    let puppet = Puppet { script: rows.map(effects).collect(), through_contact };
+    let puppet = Puppet { script: rows.map(effects).collect(), through_contact, quorum };
     let rules = Rules::new(puppet, setting);
     Scene { world: rules.initial(), rules: Arc::new(rules) }
 }
@@ -274,8 +282,8 @@ impl Scene {
     /// Who is judged by a property of this kind, if it is judged at all.
     pub(crate) fn judged(&self, kind: Kind) -> String {
         let judged = self.rules.judged(&self.world, kind);
-        judged.map_or("not judged".into(), |profiles| {
-            listed(profiles.into_iter().map(|profile| self.rules.profile(profile).me.node))
+        judged.map_or("not judged".into(), |judged| {
+            listed(judged.profiles.into_iter().map(|profile| self.rules.profile(profile).me.node))
         })
     }
 

@@ -11,8 +11,6 @@ pub struct Profile {
     pub me: Address,
     /// Whether it runs, and where it stands.
     pub presence: Presence,
-    /// It is a candidate, not a worker.
-    pub may_lead: bool,
     /// How many commands it has issued.
     pub issued: u32,
     /// The views that it installed, in order.
@@ -66,13 +64,12 @@ pub struct Delivery {
 }
 
 impl Profile {
-    /// A candidate that was never started.
+    /// A node that was never started.
     #[must_use]
     pub fn idle(me: Address) -> Self {
         Self {
             me,
             presence: Presence::Idle,
-            may_lead: true,
             issued: 0,
             views: vec![],
             deliveries: vec![],

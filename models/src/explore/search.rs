@@ -8,16 +8,13 @@
 //! are not used: a search that is cut short there still passes.
 
 use crate::{
-    claim::{
-        profile::Profile,
-        property::{Kind, Property},
-    },
+    claim::property::{Group, Kind, Property},
     explore::livelock::livelock,
     model::{
         action::ActionOf,
         memo::{Memo, remember},
         parts::Handle,
-        world::{EnabledOf, Profiles, Rules, World},
+        world::{self, EnabledOf, Rules, World},
     },
     protocol::Protocol,
 };
@@ -221,7 +218,7 @@ pub(crate) struct Judged {
 const KINDS: [Kind; 2] = [Kind::Safety, Kind::Settled];
 
 /// What the properties of each of these kinds see of a world: working it out is worth doing once.
-pub(crate) type Seen = [Option<Profiles>; KINDS.len()];
+pub(crate) type Seen = [Option<world::Judged>; KINDS.len()];
 
 pub(crate) fn seen<P: Protocol>(rules: &Rules<P>, world: &World) -> Seen {
     KINDS.map(|kind| rules.judged(world, kind))
@@ -379,9 +376,9 @@ impl Judged {
         if self.properties.is_empty() {
             return judgement;
         }
-        for (kind, profiles) in KINDS.into_iter().zip(seen) {
-            if let Some(profiles) = profiles {
-                let also = self.judge_nodes(rules, profiles, kind);
+        for (kind, nodes) in KINDS.into_iter().zip(seen) {
+            if let Some(nodes) = nodes {
+                let also = self.judge_nodes(rules, nodes, kind);
                 judgement.violated |= also.violated;
                 judgement.witnessed |= also.witnessed;
             }
@@ -389,31 +386,31 @@ impl Judged {
         judgement
     }
 
-    /// Nodes with the same profiles are judged alike.
+    /// Nodes with the same profiles are judged alike, where a leader can be had and where none can.
     fn judge_nodes<P: Protocol>(
         &self,
         rules: &Rules<P>,
-        profiles: &[Handle],
+        judged: &world::Judged,
         kind: Kind,
     ) -> Judgement {
-        let Some((last, before)) = profiles.split_last() else {
+        let Some((last, before)) = judged.profiles.split_last() else {
             return Judgement::default();
         };
-        let branch = before.iter().fold(0, |branch, profile| {
-            remember(&self.edges, (branch, *profile), || 1 + self.branches.fetch_add(1, Relaxed))
+        let root = u32::from(judged.can_lead);
+        let branch = before.iter().fold(root, |branch, profile| {
+            remember(&self.edges, (branch, *profile), || 2 + self.branches.fetch_add(1, Relaxed))
         });
         remember(&self.last_edges[usize::from(kind == Kind::Settled)], (branch, *last), || {
-            let nodes: Vec<_> = profiles.iter().map(|profile| rules.profile(*profile)).collect();
-            self.judge_anew(&nodes, kind)
+            rules.group(judged, |group| self.judge_anew(group, kind))
         })
     }
 
-    fn judge_anew(&self, nodes: &[&Profile], kind: Kind) -> Judgement {
+    fn judge_anew(&self, group: Group<'_>, kind: Kind) -> Judgement {
         let mut judgement = Judgement::default();
         let rows = self.properties.iter().enumerate();
         for (row, property) in rows.filter(|(_, property)| property.kind == kind) {
-            judgement.violated |= u32::from(property.is_violated(nodes)) << row;
-            judgement.witnessed |= u32::from(property.is_witnessed(nodes)) << row;
+            judgement.violated |= u32::from(property.is_violated(group)) << row;
+            judgement.witnessed |= u32::from(property.is_witnessed(group.nodes)) << row;
         }
         judgement
     }

@@ -74,6 +74,14 @@ impl<M: Machine> Node<M> {
         Address { node: self.id, life: self.life }
     }
 
+    /// Its state, while it runs.
+    pub fn state(&self) -> Option<&M::State> {
+        match &self.condition {
+            Condition::Up(state) => Some(state),
+            Condition::Idle | Condition::Crashed | Condition::Stopped => None,
+        }
+    }
+
     /// Whether it runs.
     pub fn is_up(&self) -> bool {
         matches!(self.condition, Condition::Up(_))

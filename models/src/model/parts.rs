@@ -97,6 +97,7 @@ pub struct Parts<P: Protocol> {
     pushed: Memo<(Handle, Handle), Handle>,
     watching: Memo<(Handle, Peer), Handle>,
     unwatched: Memo<(Handle, Peer), Handle>,
+    without_down: Memo<(Handle, Peer), Handle>,
 }
 
 /// What is asked for in every world is kept together, apart from the node itself.
@@ -118,7 +119,7 @@ struct NodeEntry<P: Machine> {
 struct LinkEntry {
     signals: Vec<Handle>,
     rest: OnceLock<Handle>,
-    flushed: OnceLock<Handle>,
+    downs: OnceLock<Handle>,
     /// If what is at the head are messages.
     doubled: OnceLock<Option<Handle>>,
     overtaken: OnceLock<Option<Handle>>,
@@ -147,6 +148,7 @@ impl<P: Protocol> Parts<P> {
             pushed: Memo::default(),
             watching: Memo::default(),
             unwatched: Memo::default(),
+            without_down: Memo::default(),
         };
         parts.intern_link(vec![]);
         parts
@@ -291,11 +293,23 @@ impl<P: Protocol> Parts<P> {
         })
     }
 
-    /// The link without any `Down`.
-    pub fn flush(&self, link: Handle) -> Handle {
+    /// The link without any `Down` that names this peer.
+    pub fn without_down(&self, link: Handle, peer: Peer) -> Handle {
+        if link == EMPTY {
+            return EMPTY;
+        }
+        remember(&self.without_down, (link, peer), || {
+            let down = Input::Event(Event::Down(peer));
+            let kept = self.signals(link).iter().filter(|signal| *self.input_at(**signal) != down);
+            self.intern_link(kept.copied().collect())
+        })
+    }
+
+    /// The link without its messages.
+    pub fn without_messages(&self, link: Handle) -> Handle {
         let entry = self.links.get(link);
-        *entry.flushed.get_or_init(|| {
-            let kept = entry.signals.iter().filter(|signal| self.is_message(**signal));
+        *entry.downs.get_or_init(|| {
+            let kept = entry.signals.iter().filter(|signal| !self.is_message(**signal));
             self.intern_link(kept.copied().collect())
         })
     }

@@ -10,7 +10,7 @@ mod refusal;
 use crate::{
     claim::{
         profile::Profile,
-        property::{Kind, Property},
+        property::{Group, Kind, Property},
     },
     model::{
         action::{Action, Choice, ChoiceOf, Side},
@@ -45,8 +45,15 @@ pub struct Enabled<Timer> {
 /// An enabled action of a machine.
 pub type EnabledOf<M> = Enabled<<M as Machine>::Timer>;
 
-/// Profiles of nodes, by their handles.
-pub type Profiles = SmallVec<[Handle; 8]>;
+/// What properties of one kind are judged on in a world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The profiles of the nodes, by their handles.
+    pub profiles: SmallVec<[Handle; 8]>,
+    /// A leader can be had among those that are up. Worked out for settled properties only: no other
+    /// asks.
+    pub can_lead: bool,
+}
 
 /// How worlds of one protocol in one environment follow each other.
 pub struct Rules<P: Protocol> {
@@ -178,23 +185,40 @@ impl<P: Protocol> Rules<P> {
         signals.filter_map(event).collect()
     }
 
-    /// The nodes that a property of this kind is judged on in a world, by the handles of their profiles;
-    /// none if it is not judged there. A safety property is judged on all nodes. So is a settled one in a
-    /// settled world; and where nothing but an open cut keeps the world from being settled, the side
-    /// that holds the majority is judged by itself.
-    pub fn judged(&self, world: &World, kind: Kind) -> Option<Profiles> {
-        let all = || self.nodes().map(|node| self.parts.profile_of(world.node(node))).collect();
+    /// What a property of this kind is judged on in a world; none if it is not judged there. A safety
+    /// property is judged on all nodes. So is a settled one in a settled world; and where nothing but an
+    /// open cut keeps the world from being settled, the side that holds the majority is judged by itself.
+    pub fn judged(&self, world: &World, kind: Kind) -> Option<Judged> {
         match (kind, world.cut) {
             (Kind::Settled, _) if !self.is_quiet(world) => None,
-            (Kind::Safety, _) | (Kind::Settled, None) => Some(all()),
+            (Kind::Safety, _) => {
+                Some(Judged { profiles: self.profiles(world, self.nodes()), can_lead: false })
+            }
+            (Kind::Settled, None) => Some(self.judged_settled(world, self.nodes())),
             (Kind::Settled, Some(side)) => {
                 let majority = self.majority(side)?;
                 let judged = self.nodes().filter(|node| side.contains(*node) == majority);
-                Some(judged.map(|node| self.parts.profile_of(world.node(node))).collect())
+                Some(self.judged_settled(world, judged))
             }
             // On no world, but on runs.
             (Kind::Fair, _) => None,
         }
+    }
+
+    fn judged_settled(&self, world: &World, nodes: impl Iterator<Item = NodeId>) -> Judged {
+        let nodes: SmallVec<[_; 8]> = nodes.collect();
+        let state = |node: &NodeId| Some((*node, self.node(world, *node).state()?));
+        let up: SmallVec<[_; 8]> = nodes.iter().filter_map(state).collect();
+        let can_lead = self.protocol().can_lead(&up);
+        Judged { profiles: self.profiles(world, nodes.iter().copied()), can_lead }
+    }
+
+    fn profiles(
+        &self,
+        world: &World,
+        nodes: impl Iterator<Item = NodeId>,
+    ) -> SmallVec<[Handle; 8]> {
+        nodes.map(|node| self.parts.profile_of(world.node(node))).collect()
     }
 
     /// Whether it is this side of a cut that holds more than half of those that may lead; none if
@@ -213,18 +237,29 @@ impl<P: Protocol> Rules<P> {
 
     /// What is wrong in a world with what a property claims, a sentence for each violation.
     pub fn complaints(&self, world: &World, property: &Property) -> Vec<String> {
-        property.complaints(&self.judged_profiles(world, property.kind))
+        self.with_judged(world, property.kind, |group| property.complaints(group))
     }
 
     /// Whether a property is violated in a world.
     pub fn is_violated(&self, world: &World, property: &Property) -> bool {
-        property.is_violated(&self.judged_profiles(world, property.kind))
+        self.with_judged(world, property.kind, |group| property.is_violated(group))
     }
 
-    /// Of no nodes there is nothing to complain.
-    fn judged_profiles(&self, world: &World, kind: Kind) -> Vec<&Profile> {
-        let judged = self.judged(world, kind).unwrap_or_default();
-        judged.into_iter().map(|profile| self.profile(profile)).collect()
+    /// Asks about the nodes that are judged. Where none is, the answer is that nothing is wrong.
+    fn with_judged<T: Default>(
+        &self,
+        world: &World,
+        kind: Kind,
+        ask: impl FnOnce(Group<'_>) -> T,
+    ) -> T {
+        self.judged(world, kind).map(|judged| self.group(&judged, ask)).unwrap_or_default()
+    }
+
+    /// Hands over what is judged as properties take it.
+    pub(crate) fn group<T>(&self, judged: &Judged, ask: impl FnOnce(Group<'_>) -> T) -> T {
+        let profiles = judged.profiles.iter().map(|profile| self.profile(*profile));
+        let nodes: SmallVec<[_; 8]> = profiles.collect();
+        ask(Group { nodes: &nodes, can_lead: judged.can_lead })
     }
 
     /// Whether a world is one of those that are looked at: the environment's bound, if it has one, is
@@ -235,32 +270,24 @@ impl<P: Protocol> Rules<P> {
         })
     }
 
-    /// Whether the protocol has nothing left to do, with everybody in reach: no start, command, delivery
-    /// or time-out is enabled, and no cut is open.
+    /// Whether the protocol has nothing left to do, with everybody in reach: no delivery and no time-out
+    /// is enabled, and no cut is open. Starts, commands and faults may still be possible: the
+    /// surroundings may bring them about, but need not.
     pub fn is_settled(&self, world: &World) -> bool {
         world.cut.is_none() && self.is_quiet(world)
     }
 
-    /// Whether no start, command, delivery or time-out is enabled.
+    /// Whether no delivery and no time-out is enabled.
     fn is_quiet(&self, world: &World) -> bool {
         if self.is_anything_on_a_link(world) {
             return false;
         }
-        let left = |budget| world.budgets[budget] > 0;
-        let (mut somebody_up, mut somebody_idle) = (false, false);
-        for id in self.nodes() {
-            let handle = world.node(id);
-            let node = self.parts.node(handle);
-            somebody_idle |= node.condition == Condition::Idle;
-            somebody_up |= node.is_up();
-            let fires = || node.timers.iter().any(|timer| self.may_fire(world, id, timer));
-            let asks = || left(Budget::Commands) && self.parts.command(handle).is_some();
-            if node.is_up() && ((left(Budget::Timeouts) && fires()) || asks()) {
-                return false;
-            }
-        }
-        let somebody_to_ask = somebody_up || !self.protocol().joins_through_contact();
-        !(left(Budget::Starts) && somebody_idle && somebody_to_ask)
+        // The timers of a node that is not up are gone.
+        let fires = |node: NodeId| {
+            let mut timers = self.node(world, node).timers.iter();
+            timers.any(|timer| self.may_fire(world, node, timer))
+        };
+        world.budgets[Budget::Timeouts] == 0 || !self.nodes().any(fires)
     }
 
     /// Whether an armed timer, whose time has come, may fire. If that costs nothing it must change

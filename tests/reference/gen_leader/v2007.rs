@@ -314,7 +314,8 @@ impl Process {
                 self.down = (0..me.node).collect();
                 self.stage_2(lists, me, effects);
             }
-        } else if node > me.node {
+        } else {
+            // Lower, or an earlier life of this node.
             if self.status == Status::Elec2 && self.pendack == Some(node) {
                 self.proceed(lists, me, effects);
             } else if waited_for {
@@ -409,7 +410,9 @@ impl Process {
                 self.stage_1(lists, me, effects);
                 self.role = Role::Candidate;
             }
-        } else if !self.work_down.contains(&node) {
+        } else {
+            remove(&mut self.monitored, node);
+            remove(&mut self.work_down, node);
             self.work_down.insert(0, node);
         }
     }

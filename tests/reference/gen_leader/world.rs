@@ -179,9 +179,10 @@ pub enum Action {
 }
 
 impl Action {
-    /// A Start, Deliver or Timeout that is not cut short: what a settled world has none of.
-    pub fn is_protocol_step(self) -> bool {
-        matches!(self, Action::Step { crash_after: None, .. })
+    /// A Deliver or Timeout: what a settled world has none of. Starts are what the surroundings may do;
+    /// a step that is cut short is only there where it is whole too.
+    pub fn is_left_to_do(self) -> bool {
+        matches!(self, Action::Step { cause: Cause::Deliver { .. } | Cause::Timeout, .. })
     }
 }
 
@@ -432,13 +433,14 @@ impl<P: Protocol> World<P> {
         self.take(watcher, stepped, None);
     }
 
-    /// Links across are emptied, and monitors across fire as if the other end had crashed.
+    /// Links across lose their messages and keep their Downs. Then monitors across fire as if the other
+    /// end had crashed.
     fn open_cut(&mut self, side: Side) {
         self.budgets.cuts -= 1;
         self.cut = Some(side);
         for from in self.nodes() {
             for to in self.nodes().filter(|&to| across(side, from, to)) {
-                self.link(from, to).clear();
+                self.link(from, to).retain(|signal| !signal.is_message());
             }
         }
         self.fire(|watcher, target| across(side, watcher, target));

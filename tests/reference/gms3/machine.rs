@@ -1,4 +1,5 @@
-//! gms3 as a pure machine: PROTOCOLS.md, section 1.
+//! gms3 as a pure machine: PROTOCOLS.md, section 1. And gms2, which has neither numbers nor a last
+//! message.
 
 pub type Node = u8;
 
@@ -9,8 +10,41 @@ pub struct Address {
     pub life: u8,
 }
 
-/// Views and messages share one numbering.
+/// Which stage of the course.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// An election, but no numbers and no resend of the last message: survivors can disagree.
+    Gms2,
+    Gms3,
+}
+
+/// Views and messages share one numbering. In gms2 every number is 0, so that each is the one expected.
 pub type Number = u8;
+
+impl Version {
+    /// The number of a founder's first view or message.
+    pub fn first(self) -> Number {
+        match self {
+            Version::Gms2 => 0,
+            Version::Gms3 => 1,
+        }
+    }
+
+    pub fn next(self, number: Number) -> Number {
+        match self {
+            Version::Gms2 => number,
+            Version::Gms3 => number + 1,
+        }
+    }
+
+    /// What is kept of the last view or message, for the election.
+    pub fn last(self, msg: Message) -> Option<Message> {
+        match self {
+            Version::Gms2 => None,
+            Version::Gms3 => Some(msg),
+        }
+    }
+}
 
 /// An application message: (node, i), i counting from 0 at that node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,8 +104,8 @@ pub struct Follower {
     pub followers: Vec<Address>,
     /// The number expected next.
     pub next: Number,
-    /// The last view or message taken, verbatim.
-    pub last: Message,
+    /// The last view or message taken, verbatim. gms2 keeps none.
+    pub last: Option<Message>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -103,17 +137,17 @@ pub fn start(me: Address, contact: Address) -> Stepped {
 }
 
 /// One step of a running process.
-pub fn step(me: Address, process: Process, event: Event) -> Stepped {
+pub fn step(version: Version, me: Address, process: Process, event: Event) -> Stepped {
     match process {
-        Process::Joining { deferred } => joining(me, deferred, event),
-        Process::Leader { followers, next } => leader(me, followers, next, event),
-        Process::Follower(own) => follower(me, own, event),
+        Process::Joining { deferred } => joining(version, me, deferred, event),
+        Process::Leader { followers, next } => leader(version, me, followers, next, event),
+        Process::Follower(own) => follower(version, me, own, event),
     }
 }
 
-fn joining(me: Address, mut deferred: Vec<Event>, event: Event) -> Stepped {
+fn joining(version: Version, me: Address, mut deferred: Vec<Event>, event: Event) -> Stepped {
     match event {
-        Event::Message { msg: Message::View(view), .. } => enter(me, view, deferred),
+        Event::Message { msg: Message::View(view), .. } => enter(version, me, view, deferred),
         Event::Timeout(Timer::Join) => {
             let error = Effect::Observe(Observation::NoReplyFromLeader);
             (Process::Joining { deferred }, vec![error, Effect::Stop])
@@ -126,7 +160,7 @@ fn joining(me: Address, mut deferred: Vec<Event>, event: Event) -> Stepped {
 }
 
 /// The first view: become a follower, then take what was deferred in the same step.
-fn enter(me: Address, view: View, deferred: Vec<Event>) -> Stepped {
+fn enter(version: Version, me: Address, view: View, deferred: Vec<Event>) -> Stepped {
     let mut effects = vec![
         Effect::CancelTimer(Timer::Join),
         Effect::Observe(Observation::Joined),
@@ -136,11 +170,11 @@ fn enter(me: Address, view: View, deferred: Vec<Event>) -> Stepped {
     let mut process = Process::Follower(Follower {
         leader: view.leader,
         followers: view.followers.clone(),
-        next: view.number + 1,
-        last: Message::View(view),
+        next: version.next(view.number),
+        last: version.last(Message::View(view)),
     });
     for event in deferred {
-        let (after, more) = step(me, process, event);
+        let (after, more) = step(version, me, process, event);
         process = after;
         effects.extend(more);
         if effects.last() == Some(&Effect::Stop) {
@@ -150,7 +184,13 @@ fn enter(me: Address, view: View, deferred: Vec<Event>) -> Stepped {
     (process, effects)
 }
 
-fn leader(me: Address, mut followers: Vec<Address>, next: Number, event: Event) -> Stepped {
+fn leader(
+    version: Version,
+    me: Address,
+    mut followers: Vec<Address>,
+    next: Number,
+    event: Event,
+) -> Stepped {
     let (msg, seen) = match event {
         Event::Command(payload) | Event::Message { msg: Message::Mcast(payload), .. } => {
             (Message::Msg(payload, next), Observation::Delivered(payload))
@@ -165,11 +205,11 @@ fn leader(me: Address, mut followers: Vec<Address>, next: Number, event: Event) 
     let mut effects = Vec::with_capacity(followers.len() + 1);
     effects.extend(to_each(&followers, &msg));
     effects.push(Effect::Observe(seen));
-    let next = next + 1;
+    let next = version.next(next);
     (Process::Leader { followers, next }, effects)
 }
 
-fn follower(me: Address, own: Follower, event: Event) -> Stepped {
+fn follower(version: Version, me: Address, own: Follower, event: Event) -> Stepped {
     match event {
         Event::Command(payload) => pass_on(own, Message::Mcast(payload)),
         Event::Message { msg, .. } => match msg {
@@ -177,11 +217,11 @@ fn follower(me: Address, own: Follower, event: Event) -> Stepped {
             Message::Msg(_, number) | Message::View(View { number, .. }) if number < own.next => {
                 (Process::Follower(own), Vec::new())
             }
-            Message::Msg(payload, number) if number == own.next => deliver(own, payload),
-            Message::View(view) if view.number == own.next => install(own, view),
+            Message::Msg(payload, number) if number == own.next => deliver(version, own, payload),
+            Message::View(view) if view.number == own.next => install(version, own, view),
             Message::Msg(..) | Message::View(_) => dies(Process::Follower(own)),
         },
-        Event::Down(peer) if peer == own.leader => election(me, own),
+        Event::Down(peer) if peer == own.leader => election(version, me, own),
         Event::Down(_) | Event::Timeout(_) => dies(Process::Follower(own)),
     }
 }
@@ -192,14 +232,14 @@ fn pass_on(own: Follower, msg: Message) -> Stepped {
     (Process::Follower(own), effects)
 }
 
-fn deliver(mut own: Follower, payload: Payload) -> Stepped {
-    own.last = Message::Msg(payload, own.next);
-    own.next += 1;
+fn deliver(version: Version, mut own: Follower, payload: Payload) -> Stepped {
+    own.last = version.last(Message::Msg(payload, own.next));
+    own.next = version.next(own.next);
     let effects = vec![Effect::Observe(Observation::Delivered(payload))];
     (Process::Follower(own), effects)
 }
 
-fn install(mut own: Follower, view: View) -> Stepped {
+fn install(version: Version, mut own: Follower, view: View) -> Stepped {
     let mut effects = Vec::new();
     if view.leader != own.leader {
         effects.push(Effect::Demonitor(own.leader));
@@ -208,13 +248,13 @@ fn install(mut own: Follower, view: View) -> Stepped {
     }
     effects.push(Effect::Observe(Observation::Installed(view.clone())));
     own.followers.clone_from(&view.followers);
-    own.next += 1;
-    own.last = Message::View(view);
+    own.next = version.next(own.next);
+    own.last = version.last(Message::View(view));
     (Process::Follower(own), effects)
 }
 
 /// The leader is down: the first of the followers leads.
-fn election(me: Address, mut own: Follower) -> Stepped {
+fn election(version: Version, me: Address, mut own: Follower) -> Stepped {
     if own.followers.is_empty() {
         return dies(Process::Follower(own));
     }
@@ -227,10 +267,10 @@ fn election(me: Address, mut own: Follower) -> Stepped {
     let view = View { number: own.next, leader: me, followers: followers.clone() };
     let announce = Message::View(view.clone());
     let mut effects = Vec::with_capacity(2 * followers.len() + 1);
-    effects.extend(to_each(&followers, &own.last));
+    effects.extend(own.last.iter().flat_map(|last| to_each(&followers, last)));
     effects.extend(to_each(&followers, &announce));
     effects.push(Effect::Observe(Observation::Installed(view)));
-    let next = own.next + 1;
+    let next = version.next(own.next);
     (Process::Leader { followers, next }, effects)
 }
 

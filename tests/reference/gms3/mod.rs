@@ -1,6 +1,6 @@
 //! A plain explicit-state model of gms3, written from SEMANTICS.md and PROTOCOLS.md section 1 by
 //! somebody who had not seen the one in `src/` and `models/`, and kept apart from it on purpose: its
-//! counts check ours, and its speed is what hash-consing is measured against.
+//! counts check ours, and its speed is what hash-consing is measured against. gms2 is a variant of it.
 //!
 //! The world is one ordinary struct. It is cloned whole for each transition.
 //!
@@ -16,7 +16,6 @@
 //!   a crash, a restart: 1126, and 1122).
 //! * Views, `join` and Down name addresses, messages of the application name nodes: i goes on counting
 //!   after a restart.
-//! * Demonitor removes every Down on the link, of whatever life.
 //! * A restart is a start: its step is never cut short, and it costs neither `starts` nor a crash. It is
 //!   enabled for node 0 too, which joins then like everybody.
 //!
@@ -29,23 +28,22 @@
 //!   overtake: 161, and 100).
 //! * Suspect consumes the registration before the watcher takes its step, which may monitor again.
 //!   That step is never cut short by a crash.
-//! * A cut empties links across of their Downs too, also of that of a node that has crashed: its watcher
-//!   is never told (3 joined, a command, 2 cuts: 3050, and 2387 if Downs stay). Only then monitors fire,
-//!   so that their Downs are all that links across hold.
-//! * A Down on a link across is delivered while the cut is open.
 //! * A side may hold nodes that are not up, or all but node 0.
-//! * A contact may be on the other side (2 joined, a command, a timeout, a crash, a restart, a cut: 699,
-//!   and 643): the `join` vanishes.
+//! * A contact may be on the other side (2 joined, a command, a timeout, a crash, a restart, a cut: 643,
+//!   and 613): the `join` vanishes.
 //! * Heal gives nothing back: no registration, no Down.
 //!
 //! Judging:
 //! * A world under an open cut is not counted as settled, also if its majority is judged.
 //! * The majority is one of all nodes, also those that are not up. Only nodes of that side are looked at,
 //!   as if there were no others: one that follows somebody beyond the cut is a violation.
-//! * leader-exists: Joining nodes are no members, and nothing is asked of a side without members.
+//! * leader-exists: a leader can be had where a member is up on the side that is judged. Joining nodes
+//!   are no members.
 
 pub mod machine;
 pub mod world;
+
+pub use machine::Version;
 
 use machine::{Address, Follower, Message, Node, Observation, Process, View};
 use std::collections::{BTreeSet, HashSet, VecDeque};
@@ -66,6 +64,7 @@ pub enum Timers {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
+    pub version: Version,
     pub nodes: usize,
     pub start: Start,
     pub timers: Timers,
@@ -89,7 +88,7 @@ pub struct Counts {
     pub transitions: usize,
     /// Actions on the way to the farthest world.
     pub depth: usize,
-    /// Worlds where no Start, Command, Deliver or Timeout is enabled and no cut is open.
+    /// Worlds where no Deliver and no Timeout is enabled and no cut is open.
     pub settled: usize,
 }
 
@@ -105,6 +104,7 @@ pub const PROPERTIES: [&str; 2] = ["single-leader", "leader-exists"];
 impl Group {
     pub fn joined(nodes: usize, commands: u8, crashes: u8) -> Group {
         Group {
+            version: Version::Gms3,
             nodes,
             start: Start::Joined,
             timers: Timers::Late,
@@ -147,7 +147,7 @@ impl Group {
             for world in level {
                 let actions = self.actions(&world);
                 findings.counts.transitions += actions.len();
-                let at_rest = !actions.iter().any(Action::is_protocol_step);
+                let at_rest = !actions.iter().any(Action::is_left_to_do);
                 judge(&world, at_rest, &mut findings);
                 for action in actions {
                     let next = world.after(action);
@@ -188,6 +188,7 @@ impl Group {
 
     fn idle_world(&self) -> World {
         World {
+            version: self.version,
             conditions: vec![Condition::Idle; self.nodes],
             histories: vec![Vec::new(); self.nodes],
             lives: vec![0; self.nodes],
@@ -216,16 +217,18 @@ impl Group {
         let first_life = |node| Address { node, life: 0 };
         let leader = first_life(0);
         let others: Vec<Address> = (1..self.nodes as Node).map(first_life).collect();
-        let view = View { number: 1, leader, followers: others.clone() };
+        let number = self.version.first();
+        let next = self.version.next(number);
+        let view = View { number, leader, followers: others.clone() };
         let mut world = self.idle_world();
         world.lives.fill(1);
         world.conditions.fill(Condition::Up(Process::Follower(Follower {
             leader,
             followers: others.clone(),
-            next: 2,
-            last: Message::View(view.clone()),
+            next,
+            last: self.version.last(Message::View(view.clone())),
         })));
-        world.conditions[0] = Condition::Up(Process::Leader { followers: others.clone(), next: 2 });
+        world.conditions[0] = Condition::Up(Process::Leader { followers: others.clone(), next });
         world.histories.fill(vec![Observation::Installed(view)]);
         world.monitors = others.into_iter().map(|other| (other.node, leader)).collect();
         world
@@ -235,7 +238,8 @@ impl Group {
     fn joining_world(&self) -> World {
         let mut world = self.idle_world();
         world.lives[0] = 1;
-        world.conditions[0] = Condition::Up(Process::Leader { followers: Vec::new(), next: 1 });
+        let next = self.version.first();
+        world.conditions[0] = Condition::Up(Process::Leader { followers: Vec::new(), next });
         world
     }
 
@@ -246,7 +250,7 @@ impl Group {
     }
 }
 
-/// `at_rest`: no Start, Command, Deliver or Timeout is enabled.
+/// `at_rest`: no Deliver and no Timeout is enabled.
 fn judge(world: &World, at_rest: bool, findings: &mut Findings) {
     findings.counts.settled += usize::from(at_rest && world.cut.is_none());
     let all: Vec<Node> = world.nodes().collect();

@@ -2,7 +2,7 @@
 //! one command).
 
 use super::machine::{
-    Address, Effect, Event, Message, Node, Observation, Payload, Process, Stepped, Timer,
+    Address, Effect, Event, Message, Node, Observation, Payload, Process, Stepped, Timer, Version,
 };
 use super::machine::{start, step};
 use std::collections::{BTreeSet, VecDeque};
@@ -49,6 +49,8 @@ pub type Side = u8;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
+    /// The same in every world of a group.
+    pub version: Version,
     pub conditions: Vec<Condition>,
     pub histories: Vec<Vec<Observation>>,
     /// How many lives each node has begun.
@@ -109,9 +111,10 @@ pub enum Action {
 }
 
 impl Action {
-    /// A Start, Command, Deliver or Timeout that is not cut short: what a settled world has none of.
-    pub(crate) fn is_protocol_step(&self) -> bool {
-        matches!(self, Action::Step { crash_after: None, .. })
+    /// A Deliver or Timeout: what a settled world has none of. Starts and commands are what the
+    /// surroundings may do; a step that is cut short is only there where it is whole too.
+    pub(crate) fn is_left_to_do(&self) -> bool {
+        matches!(self, Action::Step { cause: Cause::Deliver { .. } | Cause::Timeout(_), .. })
     }
 }
 
@@ -190,7 +193,7 @@ impl World {
 
     fn react(&self, node: Node, event: Event) -> Stepped {
         let process = self.process(node).expect("only Up nodes act").clone();
-        step(self.address(node), process, event)
+        step(self.version, self.address(node), process, event)
     }
 
     /// Uses up what the step is caused by: budget, signal, armed timer.
@@ -233,7 +236,8 @@ impl World {
             }
             Effect::Demonitor(target) => {
                 self.monitors.remove(&(me, target));
-                self.link(target.node, me).retain(Signal::is_message);
+                let forgotten = Signal::Down(target);
+                self.link(target.node, me).retain(|signal| *signal != forgotten);
             }
             Effect::SetTimer(timer) => {
                 self.timers.insert((me, timer));
@@ -287,13 +291,14 @@ impl World {
         self.take(watcher, stepped);
     }
 
-    /// Links across are emptied, and monitors across fire as if the other end had crashed.
+    /// Links across lose their messages and keep their Downs. Then monitors across fire as if the other
+    /// end had crashed.
     fn open_cut(&mut self, side: Side) {
         self.budgets.cuts -= 1;
         self.cut = Some(side);
         for from in self.nodes() {
             for to in self.nodes().filter(|&to| across(side, from, to)) {
-                self.link(from, to).clear();
+                self.link(from, to).retain(|signal| !signal.is_message());
             }
         }
         self.fire(|watcher, target| across(side, watcher, target.node));

@@ -114,7 +114,7 @@ impl<'a, P: Protocol> Walk<'a, P> {
         if seen == self.seen {
             return;
         }
-        let profiles = seen.iter().flatten().flatten().copied();
+        let profiles = seen.iter().flatten().flat_map(|judged| judged.profiles.iter().copied());
         self.latest_profile = profiles.fold(self.latest_profile, Handle::max);
         let judgement = self.judged.judge(self.rules, &seen);
         self.seen = seen;

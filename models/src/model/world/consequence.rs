@@ -52,7 +52,7 @@ impl<P: Protocol> Rules<P> {
         let node = &mut world.parts[usize::from(me.0)];
         *node = self.parts.unwatch(*node, peer);
         let link = &mut world.parts[self.link(peer.node(), me)];
-        *link = self.parts.flush(*link);
+        *link = self.parts.without_down(*link, peer);
     }
 
     /// A node's life ends: what is on its way to it is lost, and those who monitor it are told,
@@ -68,13 +68,14 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    /// The nodes fall apart: what is on its way from one side to the other is lost, and who monitors
-    /// somebody over there is told as if that one had crashed.
+    /// The nodes fall apart: messages between the sides are lost, and monitors across fire as if the
+    /// other end had crashed. A `Down` that is under way stays: a detector forgets nothing.
     pub(super) fn cut(&self, world: &mut World, side: Side) {
         world.cut = Some(side);
         for from in self.nodes() {
             for to in self.nodes().filter(|to| side.contains(*to) != side.contains(from)) {
-                world.parts[self.link(from, to)] = EMPTY;
+                let link = &mut world.parts[self.link(from, to)];
+                *link = self.parts.without_messages(*link);
                 self.report(world, to, self.node(world, from).address());
             }
         }

@@ -11,7 +11,8 @@ use crate::{
         notion::Token,
         profile::{Presence, Profile},
         property::{
-            BOUNDED_IDS, Kind, NOBODY_STOPPED, Property, SINGLE_LEADER, TOTAL_ORDER_SURVIVORS,
+            BOUNDED_IDS, Group, Kind, NOBODY_STOPPED, Property, SINGLE_LEADER,
+            TOTAL_ORDER_SURVIVORS,
         },
     },
     model::environment::Environment,
@@ -34,6 +35,8 @@ struct Histories<'a, R: Real> {
     multicast: &'a [(u32, u32)],
     index: &'a BTreeMap<NodeId, usize>,
     profiles: Vec<Profile>,
+    /// The protocol says that those who are up in the end can have a leader.
+    can_lead: bool,
 }
 
 /// What is found out about one property.
@@ -55,7 +58,8 @@ pub(super) fn judge<R: Real>(cluster: &Cluster<'_, R>) -> Judged {
         cluster,
         multicast: &multicast,
         index: &index,
-        profiles: idle(cluster, &index),
+        profiles: idle(&index),
+        can_lead: false,
     };
     let mut findings: Vec<_> =
         cluster.machine.properties().iter().map(|it| Finding::new(it)).collect();
@@ -131,7 +135,7 @@ fn earliest<'a, R: Real>(begin: &dyn Fn() -> Histories<'a, R>, finding: &Finding
         for place in &histories.cluster.order[..middle] {
             histories.take(*place);
         }
-        if finding.property.is_violated(&histories.all()) {
+        if histories.ask(|all| finding.property.is_violated(all)) {
             violated = middle;
         } else {
             holds = middle;
@@ -187,17 +191,15 @@ pub(super) fn size(roster: &Roster) -> Option<(u16, u16)> {
     sizes.next()
 }
 
-fn idle<R: Real>(cluster: &Cluster<'_, R>, index: &BTreeMap<NodeId, usize>) -> Vec<Profile> {
-    let profile = |node: &NodeId| Profile {
-        may_lead: cluster.machine.may_lead(*node),
-        ..Profile::idle(node.first_life())
-    };
-    index.keys().map(profile).collect()
+fn idle(index: &BTreeMap<NodeId, usize>) -> Vec<Profile> {
+    index.keys().map(|node| Profile::idle(node.first_life())).collect()
 }
 
 impl<R: Real> Histories<'_, R> {
-    fn all(&self) -> Vec<&Profile> {
-        self.profiles.iter().collect()
+    /// Asks about all nodes.
+    fn ask<T>(&self, ask: impl FnOnce(Group<'_>) -> T) -> T {
+        let nodes: Vec<_> = self.profiles.iter().collect();
+        ask(Group { nodes: &nodes, can_lead: self.can_lead })
     }
 
     /// Judges some properties behind so many moments, each until it is violated.
@@ -206,7 +208,8 @@ impl<R: Real> Histories<'_, R> {
             finding.complaints.is_none() && which.iter().any(|it| it.name == finding.property.name)
         };
         for finding in findings.iter_mut().filter(is_meant) {
-            let (complaints, count) = finding.property.first_complaints(&self.all(), WORDED);
+            let (complaints, count) =
+                self.ask(|all| finding.property.first_complaints(all, WORDED));
             if count > 0 {
                 finding.complaints = Some((complaints, count));
                 finding.first = moments;
@@ -295,6 +298,7 @@ impl<R: Real> Histories<'_, R> {
 
     /// What the properties read of the states of those who are up in the end.
     fn look_at_states(&mut self) {
+        let mut up = vec![];
         for (node, lives) in self.cluster.nodes() {
             let profile = &mut self.profiles[self.index[node]];
             let Some(&last) = lives.last().filter(|_| profile.is_up()) else { continue };
@@ -306,7 +310,9 @@ impl<R: Real> Histories<'_, R> {
             });
             profile.waiting = calls.filter(|tag| !answered.contains(tag)).collect();
             profile.replica = self.cluster.machine.replica(&life.state);
+            up.push((*node, &life.state));
         }
+        self.can_lead = self.cluster.machine.can_lead(&up);
     }
 }
 

@@ -1,0 +1,153 @@
+//! Which messages are delivered.
+
+use super::{
+    notion::{Standing, Token},
+    profile::{Delivery, Presence, Process, Profile},
+    property::{
+        Complaints, Group, Kind, Property, all_processes, present_processes, repeated, sorted,
+        survivors,
+    },
+};
+use smallvec::SmallVec;
+
+/// Only what was sent is delivered.
+pub const NO_CREATION: Property = Property {
+    name: "no-creation",
+    kind: Kind::Safety,
+    claim: "what is delivered was sent",
+    at_stake: "a message has been delivered at a node that did not send it",
+    complain: |Group { nodes, .. }, complain| {
+        for node in nodes {
+            for Delivery { message, .. } in &node.deliveries {
+                let sender = nodes.iter().find(|other| other.me.node == message.sender);
+                if sender.is_none_or(|sender| message.index >= sender.issued) {
+                    complain(format_args!("{} delivered {message}, which nobody sent", node.me));
+                }
+            }
+        }
+    },
+    witness: |nodes| {
+        let foreign = |node: &&Profile| {
+            let sent_elsewhere = |delivery: &Delivery| delivery.message.sender != node.me.node;
+            node.deliveries.iter().any(sent_elsewhere)
+        };
+        nodes.iter().any(foreign)
+    },
+};
+
+/// What is delivered is delivered once.
+pub const NO_DUPLICATE: Property = Property {
+    name: "no-duplicate",
+    kind: Kind::Safety,
+    claim: "no node delivers a message twice",
+    at_stake: "a node has delivered a message and then taken another leader, who might repeat it",
+    complain: |Group { nodes, .. }, complain| {
+        for node in nodes {
+            for message in repeated(node.deliveries.iter().map(|delivery| delivery.message)) {
+                complain(format_args!("{} delivered {message} twice", node.me));
+            }
+        }
+    },
+    witness: |nodes| {
+        let follows_another = |node: &&Profile| {
+            let last = node.views.last().map(|view| view.leader);
+            let before = |delivery: &Delivery| node.view_of(delivery).map(|view| view.leader);
+            let other = |delivery| before(delivery).is_some_and(|leader| Some(leader) != last);
+            last != Some(node.me) && node.deliveries.iter().any(other)
+        };
+        nodes.iter().any(follows_another)
+    },
+};
+
+/// A sender delivers its own messages.
+pub const VALIDITY: Property = Property {
+    name: "no-lost-message-validity",
+    kind: Kind::Settled,
+    // What a former life sent was another process's; how much that was, a world does not say.
+    claim: "a sender that is up, and has never crashed, has itself delivered what it sent",
+    at_stake: "a follower has delivered its own message",
+    complain: |Group { nodes, .. }, complain| {
+        for node in survivors(nodes).into_iter().filter(|node| node.me.life == 0) {
+            let delivered = messages(node);
+            for index in 0..node.issued {
+                let sender = node.me.node;
+                let message = Token { sender, index };
+                if delivered.binary_search(&message).is_err() {
+                    complain(format_args!("{} sent {message} and never delivered it", node.me));
+                }
+            }
+        }
+    },
+    witness: |nodes| {
+        let own = |node: &&Profile| {
+            let follows = matches!(node.presence, Presence::Up(Standing::Following(_)));
+            let sent = |delivery: &Delivery| delivery.message.sender == node.me.node;
+            follows && node.deliveries.iter().any(sent)
+        };
+        nodes.iter().any(own)
+    },
+};
+
+/// What anybody delivered, all who owe it delivered.
+pub const UNIFORM_AGREEMENT: Property = Property {
+    name: "no-lost-message-uniform-agreement",
+    kind: Kind::Settled,
+    claim: "what any node delivered, also one that crashed, has been delivered by all who owe it",
+    at_stake: "a node that is down had delivered a message that a member has delivered too",
+    complain: |Group { nodes, .. }, complain| {
+        agreement_on_messages(&all_processes(nodes), nodes, complain)
+    },
+    witness: |nodes| {
+        let fallen = nodes.iter().filter(|node| !node.is_up());
+        let mut deliveries = fallen.flat_map(|node| &node.deliveries);
+        deliveries.any(|delivery| {
+            let members = nodes.iter().filter(|node| node.is_member());
+            members.into_iter().any(|node| node.has_delivered(delivery.message))
+        })
+    },
+};
+
+/// What a survivor delivered, all who owe it delivered.
+pub const SURVIVORS_AGREEMENT: Property = Property {
+    name: "no-lost-message-survivors-agreement",
+    kind: Kind::Settled,
+    claim: "what any node that is up delivered has been delivered by all who owe it",
+    at_stake: "two members have delivered a message in a view later than their first",
+    complain: |Group { nodes, .. }, complain| {
+        agreement_on_messages(&present_processes(nodes), nodes, complain)
+    },
+    witness: |nodes| {
+        let late = |node: &&&Profile| {
+            let later = |delivery: &Delivery| delivery.view.is_some_and(|view| view > 0);
+            node.is_member() && node.deliveries.iter().any(later)
+        };
+        nodes.iter().filter(late).count() > 1
+    },
+};
+
+/// A delivery is owed by every member that is up and named in the view it was delivered in.
+fn agreement_on_messages(delivered: &[Process<'_>], owing: &[&Profile], complain: Complaints<'_>) {
+    let members = owing.iter().filter(|other| other.is_member());
+    let members: Vec<_> = members.map(|other| (other, messages(other))).collect();
+    for process in delivered {
+        for delivery in process.deliveries {
+            let message = delivery.message;
+            // Before its first view a founder is alone.
+            let owes = |other: &Profile| match process.of.view_of(delivery) {
+                Some(view) => view.names(other.me),
+                None => !process.is_over && other.me == process.of.me,
+            };
+            for (other, messages) in &members {
+                if owes(other) && messages.binary_search(&message).is_err() {
+                    let me = other.me;
+                    complain(format_args!("{process} delivered {message}, and {me} never did"));
+                }
+            }
+        }
+    }
+}
+
+/// The messages that a node delivered.
+fn messages(node: &Profile) -> SmallVec<[Token; 8]> {
+    sorted(node.deliveries.iter().map(|delivery| delivery.message))
+}

@@ -1,0 +1,124 @@
+//! Who leads: one leader, known to all, and elections that end.
+
+use super::{
+    notion::Standing,
+    profile::{Presence, Profile},
+    property::{Group, Kind, Property, members_with_leader, pairs, sorted},
+};
+
+/// No two nodes lead at the same time.
+pub const SINGLE_LEADER: Property = Property {
+    name: "single-leader",
+    kind: Kind::Safety,
+    claim: "no two nodes that are up act as leader at the same time",
+    at_stake: "a node has become leader that was none at the beginning",
+    complain: |Group { nodes, .. }, complain| {
+        let leads = |node: &&&Profile| node.presence == Presence::Up(Standing::Leading);
+        let leaders: Vec<_> = nodes.iter().filter(leads).collect();
+        for (p, q) in pairs(&leaders) {
+            complain(format_args!("{} and {} both act as leader", p.me, q.me));
+        }
+    },
+    witness: |nodes| nodes.iter().any(|node| node.rose()),
+};
+
+/// No two nodes are elected in the same term.
+pub const ONE_LEADER_PER_TERM: Property = Property {
+    name: "one-leader-per-term",
+    kind: Kind::Safety,
+    // Of views, each is a term of its leader's, also one that only admits a member.
+    claim: "no two nodes, crashed ones included, were ever leader in the same term",
+    at_stake: "two nodes have been elected, one after the other",
+    complain: |Group { nodes, .. }, complain| {
+        let terms: Vec<_> = nodes.iter().map(|node| sorted(node.terms())).collect();
+        let nodes: Vec<_> = nodes.iter().zip(&terms).collect();
+        for ((p, _), (q, of_q)) in pairs(&nodes) {
+            for term in p.terms().filter(|term| of_q.binary_search(term).is_ok()) {
+                complain(format_args!("{} and {} were both leader in term {term}", p.me, q.me));
+            }
+        }
+    },
+    witness: |nodes| nodes.iter().filter(|node| node.terms().next().is_some()).count() > 1,
+};
+
+/// There is a leader, and everybody knows it.
+pub const LEADER_EXISTS: Property = Property {
+    name: "leader-exists",
+    kind: Kind::Settled,
+    claim: "if the protocol can have a leader, exactly one node leads, and every member that is up knows it",
+    at_stake: "a node has become leader, and another member follows it",
+    complain: |group, complain| {
+        let Some(members) = members_with_leader(group) else { return };
+        let leads = |node: &&&Profile| node.presence == Presence::Up(Standing::Leading);
+        let leaders: Vec<_> = members.iter().filter(leads).map(|node| node.me).collect();
+        match leaders[..] {
+            [] => complain(format_args!("nobody leads, and {} is up", members[0].me)),
+            [leader] => {
+                for node in members {
+                    match node.presence {
+                        Presence::Up(Standing::Following(other)) if other != leader => {
+                            let me = node.me;
+                            complain(format_args!("{leader} leads, and {me} follows {other}"));
+                        }
+                        Presence::Up(Standing::Seeking) => {
+                            complain(format_args!("{leader} leads, and {} does not know", node.me));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            [first, second, ..] => complain(format_args!("{first} and {second} both lead")),
+        }
+    },
+    witness: |nodes| {
+        let followed = |leader: &&&Profile| {
+            let follows = Presence::Up(Standing::Following(leader.me));
+            nodes.iter().any(|node| node.presence == follows)
+        };
+        nodes.iter().filter(|node| node.rose()).any(|leader| followed(&leader))
+    },
+};
+
+/// Nobody ends itself over a message.
+pub const NOBODY_STOPPED: Property = Property {
+    name: "nobody-stopped",
+    kind: Kind::Safety,
+    claim: "no node ended itself over a message that it did not expect",
+    at_stake: "a node has followed one leader after another, or has surrendered to its first",
+    complain: |Group { nodes, .. }, complain| {
+        for node in nodes {
+            if node.presence == Presence::Stopped && !node.failed {
+                complain(format_args!("{} ended itself over a message", node.me));
+            }
+        }
+    },
+    witness: |nodes| {
+        let surrendered = |node: &&Profile| node.allegiances.iter().any(|to| *to != node.me);
+        nodes.iter().any(|node| node.changed_allegiance() || surrendered(node))
+    },
+};
+
+/// Election ids do not count up for ever.
+pub const BOUNDED_IDS: Property = Property {
+    name: "bounded-ids",
+    kind: Kind::Safety,
+    claim: "no node uses up more election ids in one life than twice the number of nodes",
+    at_stake: "a node has had one leader after another",
+    complain: |Group { nodes, .. }, complain| {
+        for node in nodes.iter().filter(|node| node.ids > 2 * nodes.len() as u64) {
+            complain(format_args!("{} has used up {} election ids", node.me, node.ids));
+        }
+    },
+    witness: |nodes| nodes.iter().any(|node| node.changed_allegiance()),
+};
+
+/// Every fair run settles. Settled properties depend on it: they say nothing of a run that never does.
+pub const NO_LIVELOCK: Property = Property {
+    name: "no-livelock",
+    kind: Kind::Fair,
+    claim: "no fair run goes round for ever",
+    at_stake: "nothing: a complete search is enough",
+    // No world shows it, and none is a witness: see `lasso`.
+    complain: |_, _| {},
+    witness: |_| false,
+};

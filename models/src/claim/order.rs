@@ -1,0 +1,106 @@
+//! In which order views and messages come.
+
+use super::{
+    notion::View,
+    profile::{Delivery, Process},
+    property::{Complaints, Group, Kind, Property, all_processes, pairs, present_processes},
+};
+use smallvec::SmallVec;
+
+/// Views come in one order.
+pub const VIEW_ORDER: Property = Property {
+    name: "view-order",
+    kind: Kind::Safety,
+    claim: "each node installs views in increasing order, and a view of one number is the same everywhere",
+    at_stake: "two nodes have installed two views each",
+    // That any two nodes order the views they share alike follows from these two. Followers are
+    // compared with their order, which decides who leads next.
+    complain: |Group { nodes, .. }, complain| {
+        for node in nodes {
+            for (earlier, later) in node.views.iter().zip(node.views.iter().skip(1)) {
+                if earlier.number >= later.number {
+                    complain(format_args!("{} installed {later} behind {earlier}", node.me));
+                }
+            }
+        }
+        let numbered: Vec<_> = nodes.iter().map(|node| (node, by_number(&node.views))).collect();
+        for ((p, _), (q, of_q)) in pairs(&numbered) {
+            for view in &p.views {
+                let first = of_q.partition_point(|other| other.number < view.number);
+                let same_number = of_q[first..].iter().take_while(|it| it.number == view.number);
+                for other in same_number.filter(|other| **other != view) {
+                    complain(format_args!("{} installed {view}, and {} {other}", p.me, q.me));
+                }
+            }
+        }
+    },
+    witness: |nodes| nodes.iter().filter(|node| node.views.len() > 1).count() > 1,
+};
+
+/// Deliveries come in one order, at crashed nodes too.
+pub const TOTAL_ORDER_UNIFORM: Property = Property {
+    name: "total-order-uniform",
+    kind: Kind::Safety,
+    claim: "of any two nodes, crashed ones included, one delivered a prefix of what the other did, in the same views",
+    at_stake: "a node that is up and one that is down have delivered two messages each that both owe",
+    complain: |Group { nodes, .. }, complain| total_order(&all_processes(nodes), complain),
+    witness: |nodes| {
+        let processes = all_processes(nodes);
+        let pairs = order_at_stake(&processes);
+        pairs.into_iter().any(|(p, q)| p.of.is_up() != q.of.is_up())
+    },
+};
+
+/// Deliveries come in one order at the nodes that are up.
+pub const TOTAL_ORDER_SURVIVORS: Property = Property {
+    name: "total-order-survivors",
+    kind: Kind::Safety,
+    claim: "of any two nodes that are up, one delivered a prefix of what the other did, in the same views",
+    at_stake: "two nodes that are up have delivered two messages each that both owe",
+    complain: |Group { nodes, .. }, complain| total_order(&present_processes(nodes), complain),
+    witness: |nodes| !order_at_stake(&present_processes(nodes)).is_empty(),
+};
+
+fn total_order(processes: &[Process<'_>], complain: Complaints<'_>) {
+    for (p, q) in pairs(processes) {
+        let [by_p, by_q] = compared(p, q);
+        for (of_p, of_q) in by_p.zip(by_q) {
+            let (m, n) = (of_p.message, of_q.message);
+            if m != n {
+                complain(format_args!("where {p} delivered {m}, {q} delivered {n}"));
+                break;
+            }
+            if p.of.view_of(of_p) != q.of.view_of(of_q) {
+                complain(format_args!("{p} and {q} delivered {m} in different views"));
+            }
+        }
+    }
+}
+
+/// Two processes that have delivered two messages each that are compared.
+fn order_at_stake<'a>(processes: &'a [Process<'a>]) -> Vec<(&'a Process<'a>, &'a Process<'a>)> {
+    let at_stake = |(p, q): &(&Process<'_>, &Process<'_>)| {
+        compared(p, q).into_iter().all(|mut deliveries| deliveries.nth(1).is_some())
+    };
+    pairs(processes).filter(at_stake).collect()
+}
+
+/// What two processes delivered behind the first view of both: a newcomer owes nothing older. (A founder's
+/// first view counts as well as none would: whoever else is there installed a later one.)
+fn compared<'a>(
+    p: &Process<'a>,
+    q: &Process<'a>,
+) -> [impl Iterator<Item = &'a Delivery> + use<'a>; 2] {
+    let start = p.first_number.max(q.first_number);
+    let behind = |process: &Process<'a>| {
+        process.deliveries.iter().filter(move |delivery| delivery.number > start)
+    };
+    [p, q].map(behind)
+}
+
+/// Views by their numbers; those of one number as they come.
+fn by_number(views: &[View]) -> SmallVec<[&View; 8]> {
+    let mut views: SmallVec<_> = views.iter().collect();
+    views.sort_by_key(|view: &&View| view.number);
+    views
+}
