@@ -16,7 +16,7 @@ mod shrink;
 mod validate;
 
 use anstyle::{AnsiColor, Style};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
 use interrex_models::{
     evidence::known::KnownTrace,
@@ -25,7 +25,7 @@ use interrex_models::{
         file::{FileError, shown},
         text::printable,
     },
-    verdict::{outcome::Comparison, report::Format, scenario::Scenario},
+    verdict::{outcome::Comparison, scenario::Scenario},
 };
 use std::{
     fmt,
@@ -122,6 +122,15 @@ fn exists(folder: &Path, option: &str) -> Result<(), Failure> {
         "{folder}: cannot be read: there is no such folder; name another one with `{option} DIR` \
          (without it, the folder in the source tree is used that this program was built from)"
     )))
+}
+
+/// The format of lines that are written one by one, as things happen. They are no report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LineFormat {
+    /// For people
+    Text,
+    /// For programs: JSON objects, one a line
+    Json,
 }
 
 /// Exit codes of the command. They are part of its interface.

@@ -1,7 +1,7 @@
 //! `interrex check`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG,
+    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
     answer::{Answer, Remark},
     choice::choice,
     chosen::{Chosen, budgets, parse_budget},
@@ -28,7 +28,7 @@ use interrex_models::{
     verdict::{
         check::{Report, Row, check_with},
         outcome::{Comparison, Verdict},
-        report::{Case, Section, text::show_places},
+        report::{Case, Format, Section, text::show_places},
         scenario::Scenario,
     },
     with_protocol,
@@ -50,7 +50,7 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::exit_codes! {
     "0    every verdict and every number of worlds is as expected"
-    "1    one is not; with --coverage, something is not reached and not named as unreachable;"
+    "1    one is not; with --coverage, something is not reached and not listed as unreachable;"
     "     or with --twice, the second run differs from the first"
     "2    bad usage, or a bad scenario"
     "3    cut short by a limit"

@@ -1,7 +1,7 @@
 //! `interrex fuzz`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG,
+    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
     answer::{Answer, Remark},
     choice::choice,
     chosen::{Chosen, budgets, parse_budget},
@@ -17,7 +17,7 @@ use interrex_models::{
     protocol::registry::Known,
     verdict::{
         outcome::Comparison,
-        report::{Case, Section, text::show_places},
+        report::{Case, Format, Section, text::show_places},
         scenario::Scenario,
     },
     with_protocol,

@@ -1,7 +1,7 @@
 //! `interrex validate`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Format, STRONG,
+    BAD, DOUBTFUL, Exit, Failure, STRONG,
     answer::{Answer, Remark},
     choice::choice,
     styled, table,
@@ -16,7 +16,7 @@ use interrex_models::{
     real::validate::{Carried, Carry, Validation, Verdict, Where, validate},
     verdict::{
         outcome::Comparison,
-        report::{Case, Place, Section},
+        report::{Case, Format, Place, Section},
     },
 };
 use serde_json::{Value, json};

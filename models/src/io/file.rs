@@ -229,8 +229,19 @@ fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io:
     }
     file.as_file().sync_all()?;
     file.persist(&target)?;
-    // The name is on the disk once its folder is.
+    sync(folder)
+}
+
+/// Writes the names of new files to the disk.
+#[cfg(unix)]
+fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
+}
+
+/// Where folders cannot be opened, the system writes names by itself.
+#[cfg(not(unix))]
+fn sync(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// A file that vanishes unless it is given its name, with the permissions of any new file.
