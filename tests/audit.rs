@@ -25,7 +25,7 @@ use interrex_models::{
         Protocol,
         registry::{Known, gms3},
     },
-    verdict::{check::Comparison, scenario::Scenario},
+    verdict::{outcome::Comparison, scenario::Scenario},
     with_protocol,
 };
 use serde_json::Value;

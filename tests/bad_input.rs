@@ -30,10 +30,7 @@ use interrex_models::{
         world::Rules,
     },
     protocol::registry::Known,
-    verdict::{
-        check::check,
-        scenario::{Expected, Scenario, files_below},
-    },
+    verdict::{check::check, outcome::Expected, scenario::Scenario},
     with_protocol,
 };
 use proptest::{
@@ -74,10 +71,8 @@ impl Corpus {
     }
 
     fn below(folder: &str, extension: &str) -> Self {
-        let mut paths = vec![];
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        files_below(&folder, extension, &mut paths).expect("a folder");
-        paths.sort();
+        let paths = file::files_below(&folder, extension).expect("a folder");
         let files = paths.into_iter().map(|path| {
             let content = fs::read(&path).expect("a file");
             (path, content)
@@ -600,7 +595,7 @@ fn try_scenario(path: &Path, content: Vec<u8>, tally: &Tally, one_in: u32) {
         Ok(text) => text,
         Err(error) => return assert_clear(path, &error, false),
     };
-    if path.ends_with(Unreachable::FILE) {
+    if path.ends_with(file::UNREACHABLE) {
         try_unreachable(path, &text);
     }
     let scenario = match Scenario::parse(path, "a", &text) {

@@ -167,7 +167,7 @@ fn a_restart_is_replayed_and_drawn() {
         trace["steps"].as_array_mut().expect("steps").insert(1, step);
     });
     let (_, out, _) = replay(&path, &["--schedule-only"]);
-    assert!(out.contains("restart n0, through n1\n     n0 meets start(me: n0#1"), "{out}");
+    assert!(out.contains("restart n0, through n1\n     n0 takes start(me: n0#1"), "{out}");
     let (_, drawn, _) = replay(&path, &["--schedule-only", "--format", "diagram"]);
     assert!(drawn.contains("start(me: n0#1"), "{drawn}");
 }
@@ -243,9 +243,32 @@ fn a_verdict_or_a_count_that_differs_ends_with_1() {
         "expected: holds",
         "expected: violated in 4 steps",
         "not as expected",
+        "wrong.toml:7: states: 29 worlds; expected 30\n",
+        "wrong.toml:9: no-lost-message-validity: violated in ",
+        "wrong.toml:10: nobody-stopped: ",
     ] {
         assert!(out.contains(says), "{out}");
     }
+    let (_, out, _) = interrex(["check", "--scenarios", path, "--format", "json"]);
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    let lines = report["cases"].as_array().expect("cases").iter().map(|case| {
+        assert_eq!((&case["suite"], &case["status"]), (&"wrong".into(), &"differs".into()));
+        (case["name"].as_str().expect("a name"), case["place"]["line"].as_u64())
+    });
+    let expected = [("states", 7), ("no-lost-message-validity", 9), ("nobody-stopped", 10)];
+    let expected = expected.map(|(name, line)| (name, Some(line)));
+    assert!(lines.clone().eq(expected), "{out}");
+}
+
+/// As where a program runs that was built elsewhere: the default folders are not there.
+#[test]
+fn a_folder_that_does_not_exist_is_refused_with_the_option_that_names_another() {
+    for command in ["check", "fuzz", "matrix", "list"] {
+        let says = ["/nowhere: cannot be read", "no such folder", "`--scenarios DIR`"];
+        assert_refused([command, "--scenarios", "/nowhere"], &says);
+    }
+    let says = ["/nowhere: cannot be read", "no such folder", "`--traces DIR`"];
+    assert_refused(["fuzz", "gms3/joined-3", "--traces", "/nowhere"], &says);
 }
 
 #[test]
@@ -364,6 +387,8 @@ fn replay_draws_and_answers_programs_too() {
     let lines: Vec<Value> =
         json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((lines.len(), &lines[5]["step"]), (7, &6.into()));
+    assert_eq!((&lines[0]["ended"], &lines[1]["sent"]), (&"crashed".into(), &1.into()));
+    assert_eq!(lines[6]["cases"][0]["status"], "as_expected");
     assert_eq!(lines[6]["outcome"]["violated"]["after"], 6);
 }
 

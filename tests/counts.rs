@@ -15,8 +15,9 @@ use interrex_models::{
         Known::{self, GenLeader1_0, GenLeader2007},
     },
     verdict::{
-        check::{Verdict, check},
-        scenario::{Builder, Expected, Scenario},
+        check::check,
+        outcome::{Expected, Verdict},
+        scenario::{Builder, Scenario},
     },
     with_protocol,
 };

@@ -15,7 +15,7 @@ use interrex_models::{
         world::Rules,
     },
     protocol::registry::{Known, gms3},
-    verdict::{check::Comparison, scenario::Scenario},
+    verdict::{outcome::Comparison, scenario::Scenario},
     with_protocol,
 };
 use serde_json::Value;

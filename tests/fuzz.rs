@@ -20,8 +20,8 @@ use interrex_models::{
     model::environment::{Budget, Start},
     protocol::registry::Known,
     verdict::{
-        check::Comparison,
-        scenario::{Expected, Scenario},
+        outcome::{Comparison, Expected},
+        scenario::Scenario,
     },
     with_protocol,
 };
@@ -107,11 +107,16 @@ fn a_schedule_depends_on_nothing_but_the_seed_its_number_and_the_environment() {
     assert!(violated(&all).count() > 1);
     for (row, whole) in all.properties.iter().enumerate() {
         let parts = shards.each_ref().map(|report| &report.properties[row]);
-        let violations: u64 = parts.iter().map(|part| part.violations).sum();
-        let first = parts.iter().filter(|part| part.schedule.is_some());
-        let first = first.min_by_key(|part| part.schedule);
-        assert_eq!(violations, whole.violations, "{}", whole.name);
-        assert_eq!(parts.iter().any(|part| part.witnessed), whole.witnessed, "{}", whole.name);
+        let violations: u64 = parts.iter().map(|part| part.more.violations).sum();
+        let first = parts.iter().filter(|part| part.more.schedule.is_some());
+        let first = first.min_by_key(|part| part.more.schedule);
+        assert_eq!(violations, whole.more.violations, "{}", whole.name);
+        assert_eq!(
+            parts.iter().any(|part| part.more.witnessed),
+            whole.more.witnessed,
+            "{}",
+            whole.name
+        );
         let counterexample = first.and_then(|part| part.counterexample.as_ref());
         assert_eq!(counterexample, whole.counterexample.as_ref(), "{}", whole.name);
     }
@@ -201,11 +206,15 @@ fn settled_properties_are_judged_at_five_seven_and_nine_nodes() {
     for nodes in [5, 7, 9] {
         for name in ["gms3/joined-3", "gen_leader/idle-3"] {
             let report = take(&resized(name, nodes), some(500));
-            assert_eq!(report.nodes, nodes);
+            assert_eq!(report.subject.nodes, nodes);
             assert_eq!((report.settled, report.unsettled), (500, 0), "{name}, {nodes} nodes");
             assert_eq!(report.comparison(), Comparison::AsExpected, "{name}, {nodes} nodes");
             for row in report.properties.iter().filter(|row| row.kind == Kind::Settled) {
-                assert!(row.witnessed, "{name}, {nodes} nodes: {} was not at stake", row.name);
+                assert!(
+                    row.more.witnessed,
+                    "{name}, {nodes} nodes: {} was not exercised",
+                    row.name
+                );
             }
         }
     }
@@ -230,7 +239,7 @@ fn every_failure_is_a_trace_that_replays_and_violates_with_its_last_step() {
                 "{name}, {}: {outcome:?}",
                 row.name
             );
-            assert!(row.raw_steps >= Some(steps) && row.steps == Some(steps));
+            assert!(row.more.raw_steps >= Some(steps) && row.steps == Some(steps));
         }
     }
 }
@@ -333,7 +342,7 @@ fn what_schedules_reach_is_counted_and_what_they_do_not_must_be_named() {
     let (code, out, _) = interrex(line, kept.path());
     assert_eq!(code, 0, "{out}");
     assert!(
-        out.contains("reached: everything else cannot be, for reasons that are named"),
+        out.contains("reached: everything else is listed as unreachable, with a reason"),
         "{out}"
     );
 

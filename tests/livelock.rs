@@ -5,7 +5,7 @@ use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine
 use interrex_models::{
     claim::property::{NO_LIVELOCK, Property},
     evidence::{
-        diagram,
+        draw::{chart::Chart, text},
         replay::{Mode, Outcome, Replay, replay},
         trace::{Trace, TraceStep},
     },
@@ -18,8 +18,9 @@ use interrex_models::{
     },
     protocol::{Notion, Protocol, Standing},
     verdict::{
-        check::{Report, Verdict, check},
-        scenario::{Expected, Scenario},
+        check::{Report, check},
+        outcome::{Expected, Verdict},
+        scenario::Scenario,
     },
 };
 use proptest::{collection::vec, prelude::*};
@@ -121,7 +122,7 @@ fn a_lasso_is_saved_and_replayed() {
     }
     let replay = scene.replay(&trace, Mode::Exact);
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!("livelock", diagram::draw(&replay.up, &replay.steps));
+        insta::assert_snapshot!("livelock", text::draw(&Chart::of(&replay)));
     });
 }
 
@@ -393,6 +394,7 @@ impl<'a> Scene<'a> {
             environment: self.environment(),
             states: None,
             properties: vec![(&NO_LIVELOCK, Some(Expected::Holds))],
+            source: None,
         };
         check(self.puppet(), &scenario, limits, &mut |_| {})
     }

@@ -6,9 +6,10 @@ use interrex_models::{
     model::environment::Class,
     protocol::registry::Known,
     verdict::{
-        check::{Report, Verdict, check},
+        check::{Report, check},
         matrix::{Cell, Matrix, class_of},
-        scenario::{Expected, Scenario},
+        outcome::{Expected, Verdict},
+        scenario::Scenario,
     },
     with_protocol,
 };

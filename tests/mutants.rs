@@ -21,10 +21,7 @@ use interrex_models::{
         gen_leader::Writes,
         registry::{gen_leader, gms3},
     },
-    verdict::{
-        check::{Verdict, check},
-        scenario::Scenario,
-    },
+    verdict::{check::check, outcome::Verdict, scenario::Scenario},
 };
 use std::borrow::Cow;
 

@@ -3,7 +3,10 @@
 use interrex_models::{
     claim::property,
     model::environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
-    verdict::scenario::{Builder, Expected, Scenario},
+    verdict::{
+        outcome::Expected,
+        scenario::{Builder, Scenario},
+    },
 };
 use proptest::prelude::*;
 use std::fs;

@@ -12,6 +12,7 @@ use interrex_models::{
         trace::{Trace, TraceStep},
     },
     explore::shrink::shrink,
+    io::file,
     model::{
         action::{ActionOf, Choice},
         environment::{Budget, Budgets, Environment, Start, Timers, UNLIMITED},
@@ -21,7 +22,6 @@ use interrex_models::{
         Protocol,
         registry::{Known, gms3},
     },
-    verdict::scenario::files_below,
     with_protocol,
 };
 use proptest::{
@@ -46,9 +46,7 @@ fn read(name: &str) -> Trace {
 }
 
 fn known_traces() -> Vec<Trace> {
-    let mut paths = vec![];
-    files_below(&folder(), "json", &mut paths).expect("a folder of traces");
-    paths.sort();
+    let paths = file::files_below(&folder(), "json").expect("a folder of traces");
     paths.iter().map(|path| Trace::read(path).expect("a trace")).collect()
 }
 

@@ -24,7 +24,7 @@ use interrex_models::{
         machines::{self, Multicast, Texts},
         validate::{Carry, Validation, Verdict, validate},
     },
-    verdict::scenario::{Expected, Scenario},
+    verdict::{outcome::Expected, scenario::Scenario},
     with_machine,
 };
 use std::{

@@ -4,13 +4,13 @@
 use interrex::gen_leader::Repair;
 use interrex_models::{
     evidence::{
-        diagram,
+        draw::{chart::Chart, text},
         known::KnownTrace,
         replay::{Mode, Outcome, Replay, replay},
         trace::Trace,
     },
     protocol::registry::Known,
-    verdict::scenario::{Expected, Scenario},
+    verdict::{outcome::Expected, scenario::Scenario},
     with_protocol,
 };
 use serde_json::json;
@@ -73,7 +73,7 @@ fn every_trace_is_drawn() {
             let Outcome::Violated { complaints, .. } = &replay.outcome else {
                 panic!("{}: {:?}", path.display(), replay.outcome)
             };
-            let drawing = diagram::draw(&replay.up, &replay.steps);
+            let drawing = text::draw(&Chart::of(&replay));
             let text = format!("{}\n\n{drawing}\n{}", trace.cause, complaints.join("\n"));
             let name = path.with_extension("").display().to_string().replace('/', ".");
             insta::assert_snapshot!(name, text);

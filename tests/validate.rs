@@ -927,7 +927,12 @@ fn the_command_says_what_it_found() {
     Command::cargo_bin("interrex").expect("the command").arg("shrink").arg(&trace).assert().code(0);
 
     interrex().args(&paths).args(["--allow", "single-leader"]).assert().code(0);
-    interrex().args(&paths).args(["--allow", "nonsense"]).assert().code(2);
+    // Before any log is read.
+    let misspelt = interrex().args(["nowhere.log", "--allow", "single-leadr"]).assert().code(2);
+    let error = String::from_utf8(misspelt.get_output().stderr.clone()).expect("a text");
+    assert!(error.contains("did you mean `single-leader`"), "{error}");
+    // gms3 makes no calls.
+    interrex().args(&paths).args(["--allow", "no-lost-call"]).assert().code(2);
     let json = interrex()
         .args(&paths)
         .args(["--format", "json"])
@@ -936,9 +941,14 @@ fn the_command_says_what_it_found() {
         .get_output()
         .stdout
         .clone();
+    let mut cases = vec![];
     for line in String::from_utf8(json).expect("a text").lines() {
-        serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+        let mut line = serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+        cases.extend(line["cases"].as_array_mut().map(std::mem::take).unwrap_or_default());
     }
+    let differs = |case: &&serde_json::Value| case["status"] == "differs";
+    let differs: Vec<_> = cases.iter().filter(differs).map(|case| &case["name"]).collect();
+    assert_eq!(differs, ["single-leader"]);
     interrex().arg(nodes.folder.path().join("nowhere.log")).assert().code(2);
     interrex().assert().code(2);
 }

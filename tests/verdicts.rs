@@ -7,8 +7,9 @@ use interrex_models::{
     model::environment::{Budget, Start},
     protocol::registry::{Known, gms3},
     verdict::{
-        check::{Comparison, Report, Verdict, check},
-        scenario::{Builder, Expected, Scenario},
+        check::{Report, check},
+        outcome::{Comparison, Expected, Verdict},
+        scenario::{Builder, Scenario},
     },
     with_protocol,
 };
@@ -129,7 +130,7 @@ fn a_limit_anywhere_is_survived_and_what_is_found_is_shortest() {
         assert_eq!(report.comparison(), Comparison::Cut, "{most}");
         assert_eq!(report.properties[3].verdict, Verdict::Unknown);
         for row in &report.properties {
-            assert!(row.steps.is_none() || row.steps == row.expected_steps, "{most}: {row}");
+            assert!(row.steps.is_none() || row.steps == row.more.expected_steps, "{most}: {row}");
         }
     }
 }

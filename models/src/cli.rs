@@ -1,5 +1,6 @@
-//! What can be said on the command line, and what the answers look like.
+//! The command line, and what the answers look like.
 
+mod answer;
 mod check;
 mod choice;
 mod chosen;
@@ -18,18 +19,22 @@ use anstyle::{AnsiColor, Style};
 use clap::{Parser, Subcommand, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
 use interrex_models::{
+    evidence::known::KnownTrace,
     explore::audit::Difference,
-    io::{file::FileError, text::printable},
-    verdict::check::Comparison,
+    io::{
+        file::{FileError, shown},
+        text::printable,
+    },
+    verdict::{outcome::Comparison, scenario::Scenario},
 };
 use std::{
-    fmt, fs,
+    fmt,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-/// Checks leader election and group membership, reproduces what goes wrong, and runs what was checked.
+/// Checks leader election and group membership protocols, reproduces their faults, and runs them
 #[derive(Debug, Parser)]
 #[command(name = "interrex", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -40,15 +45,15 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    as expected
-  1    not as expected; what that may be, each command says itself
+  1    not as expected: the help of each command says what that means
   2    bad usage, or a bad scenario, trace, log or key
   3    cut short by a limit
-  141  nobody read the answer to its end";
+  141  standard output was closed before the end";
 
 /// The exit codes of one command: those of its own, and those that are the same for all.
 macro_rules! exit_codes {
     ($($own:literal)*) => {
-        concat!("Exit codes:\n", $("  ", $own, "\n",)* "  141  nobody read the answer to its end")
+        concat!("Exit codes:\n", $("  ", $own, "\n",)* "  141  standard output was closed before the end")
     };
 }
 use exit_codes;
@@ -84,7 +89,7 @@ impl Cli {
     }
 }
 
-/// Where the scenarios and the known traces are.
+/// The folders of scenarios and known traces.
 #[derive(Debug, clap::Args)]
 struct Folders {
     /// The folder of scenarios [default: in the source tree that this program was built from]
@@ -95,23 +100,47 @@ struct Folders {
     traces: PathBuf,
 }
 
-/// Who reads the answer.
+impl Folders {
+    fn scenarios(&self) -> Result<Vec<Scenario>, Failure> {
+        exists(&self.scenarios, "--scenarios")?;
+        Ok(Scenario::read_all(&self.scenarios)?)
+    }
+
+    fn known_traces(&self) -> Result<Vec<KnownTrace>, Failure> {
+        exists(&self.traces, "--traces")?;
+        Ok(KnownTrace::read_all(&self.traces)?)
+    }
+}
+
+/// The default folders are in the source tree, which a program that was installed elsewhere does not have.
+fn exists(folder: &Path, option: &str) -> Result<(), Failure> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(Failure::Usage(format!(
+        "{folder}: cannot be read: there is no such folder; name another one with `{option} DIR` \
+         (without it, the folder in the source tree is used that this program was built from)"
+    )))
+}
+
+/// The format of lines that are written one by one, as things happen. They are no report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum LineFormat {
     /// For people
     Text,
-    /// For programs: objects of JSON, one a line
+    /// For programs: JSON objects, one a line
     Json,
 }
 
-/// How the command ends; the numbers are part of its interface.
+/// Exit codes of the command. They are part of its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     AsExpected = 0,
     Differs = 1,
     Bad = 2,
     Cut = 3,
-    /// As a shell reports a process that nobody listens to any more.
+    /// Standard output was closed early: the code by which a shell reports the end by SIGPIPE.
     Unread = 141,
 }
 
@@ -131,14 +160,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// What was asked for makes no sense.
+    /// The arguments are wrong.
     Usage(String),
     /// A file is not what it should be.
     File(FileError),
-    /// What ran does not run any more, or never did.
+    /// A process or a node has ended, or could not be started.
     Ended(String),
     /// The answer could not be written.
     Output(io::Error),
@@ -148,7 +177,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Ended(_) => Exit::Differs,
-            // Whoever reads our output has read enough; what is unsaid may not be as expected.
+            // Not a success: what was not written may differ from what is expected.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Unread,
             Self::Usage(_) | Self::File(_) | Self::Output(_) => Exit::Bad,
         }
@@ -195,10 +224,10 @@ fn table() -> Table {
     table
 }
 
-/// What a machine did otherwise the second time.
-fn show_difference(out: &mut impl Write, difference: &Difference) -> io::Result<()> {
-    let said = styled(BAD, "the machine consults something else than its input");
-    writeln!(out, "  {said}. The last of these steps is another the second time:")?;
+/// The first step in which the second run of a machine differs from the first.
+fn show_difference(out: &mut dyn Write, difference: &Difference) -> io::Result<()> {
+    let said = styled(BAD, "the machine depends on something other than its input");
+    writeln!(out, "  {said}. The last of these steps differs in the second run:")?;
     for (step, action) in (1..).zip(&difference.run) {
         writeln!(out, "  {step:>5}  {}", printable(action))?;
     }
@@ -208,12 +237,4 @@ fn show_difference(out: &mut impl Write, difference: &Difference) -> io::Result<
         writeln!(out, "         {contrast}")?;
     }
     Ok(())
-}
-
-/// A path as seen from here, if it is below.
-fn shown(path: &Path) -> String {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let here = std::env::current_dir().and_then(fs::canonicalize);
-    let below = here.ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
-    below.unwrap_or(path).display().to_string()
 }

@@ -1,6 +1,6 @@
 //! Runs that are kept as files, replayed and drawn.
 
-pub mod diagram;
+pub mod draw;
 pub mod known;
 pub mod replay;
 pub mod trace;

@@ -1,4 +1,4 @@
-//! Files, text for people, and the memory that a check takes.
+//! Files, text for people, and the memory that a check uses.
 
 pub mod file;
 pub(crate) mod memory;

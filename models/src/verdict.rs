@@ -1,5 +1,8 @@
-//! What is expected of a protocol, and how what was found compares with it.
+//! Expectations of a protocol, results, and the comparison of the two.
 
 pub mod check;
 pub mod matrix;
+pub mod outcome;
+pub mod report;
+pub mod row;
 pub mod scenario;

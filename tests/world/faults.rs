@@ -6,7 +6,7 @@ use interrex::machine::NodeId;
 use interrex_models::{
     claim::property::{Kind, LEADER_EXISTS, SINGLE_LEADER},
     evidence::{
-        diagram,
+        draw::{chart::Chart, text},
         replay::{Mode, Outcome, replay},
         trace::Trace,
     },
@@ -659,7 +659,11 @@ fn a_run_with_everything_is_recorded_replayed_and_drawn() {
         replay(puppet(), &trace, &SINGLE_LEADER, Mode::Schedule, None).steps.len(),
         run.len()
     );
+    // The step in which each signal was sent: a copy was sent with its original, and the cut sent a `Down`.
+    let sent = replayed.steps.iter().filter_map(|step| Some((step.step, step.sent?)));
+    let expected = [(3, 1), (4, 1), (5, 1), (6, 1), (12, 11), (13, 10), (17, 15)];
+    assert!(sent.eq(expected), "{:?}", replayed.steps);
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "../snapshots" }, {
-        insta::assert_snapshot!("faults", diagram::draw(&replayed.up, &replayed.steps));
+        insta::assert_snapshot!("faults", text::draw(&Chart::of(&replayed)));
     });
 }

@@ -1,11 +1,12 @@
 //! `interrex check`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG,
+    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
+    answer::{Answer, Remark},
     choice::choice,
     chosen::{Chosen, budgets, parse_budget},
     coverage::Covered,
-    show_difference, shown, styled, table,
+    show_difference, styled, table,
 };
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
@@ -18,17 +19,21 @@ use interrex_models::{
         coverage::Coverage,
         search::{Limits, Pass, Progress},
     },
+    io::file::shown,
     model::{
         environment::{Bound, Budget, Start, Storage, Timers, Times},
         world::Rules,
     },
     protocol::{Protocol, registry::Known},
     verdict::{
-        check::{Comparison, Report, Row, Verdict, check_with},
+        check::{Report, Row, check_with},
+        outcome::{Comparison, Verdict},
+        report::{Case, Format, Section, text::show_places},
         scenario::Scenario,
     },
     with_protocol,
 };
+use serde_json::{Value, json};
 use std::{
     io::{self, Write},
     num::NonZeroU64,
@@ -39,34 +44,34 @@ use std::{
 
 /// Explore scenarios exhaustively and judge their properties
 ///
-/// Without patterns: every scenario that is not marked nightly. Or make one on the line:
+/// Without patterns: every scenario that is not marked nightly. Or describe one in arguments:
 ///
 ///   interrex check --protocol gms3 --nodes 4 --start joined --budget commands=3,crashes=2
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::exit_codes! {
     "0    every verdict and every number of worlds is as expected"
-    "1    one is not; with --coverage, something is not reached and not named as unreachable;"
-    "     or with --twice, a machine does something else the second time"
+    "1    one is not; with --coverage, something is not reached and not listed as unreachable;"
+    "     or with --twice, the second run differs from the first"
     "2    bad usage, or a bad scenario"
     "3    cut short by a limit"
 })]
 pub(super) struct Check {
     #[command(flatten)]
     chosen: Chosen,
-    /// What explores the worlds
+    /// The engine that explores the worlds
     #[arg(long, value_enum, default_value_t = Engine::Stateright)]
     engine: Engine,
-    /// How many threads explore; only with one is the depth known
+    /// The number of threads that explore; the depth is known with one thread only
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
-    /// How to answer
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    /// The format of the report
+    #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
-    /// Count what is reached of each protocol: events in roles, and effects. Whatever is not must be named,
-    /// with a reason, in <scenarios>/<protocol>/unreachable.toml, and whatever is must not
+    /// Count which events, in which roles, and which effects of each protocol are reached. Those that are not
+    /// must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that are must not be
     #[arg(long)]
     coverage: bool,
-    /// Run everything twice more, on one thread, and compare: a machine that consults anything but its input
+    /// Run everything twice more, on one thread, and compare: a machine that depends on anything but its input
     /// is reported with the first step that differs. The digest is the same on every computer
     #[arg(long)]
     twice: bool,
@@ -76,7 +81,7 @@ pub(super) struct Check {
     /// Expand at most this many worlds of a scenario
     #[arg(long, value_name = "N")]
     max_states: Option<NonZeroU64>,
-    /// Expand no world later than this, in each pass of a search
+    /// Stop each pass of a search after this time, in seconds
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     max_seconds: Option<u64>,
     #[command(flatten)]
@@ -91,29 +96,29 @@ enum Engine {
     Stateright,
 }
 
-/// A scenario made on the line.
+/// A scenario that is described in arguments.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "A scenario of your own")]
 struct Made {
     /// The protocol, by name
     #[arg(long, value_name = "NAME", conflicts_with_all = ["patterns", "nightly"], requires_all = ["nodes", "start"])]
     protocol: Option<String>,
-    /// How many nodes that may lead
+    /// The number of nodes that may lead
     #[arg(long, value_name = "N", requires = "protocol")]
     nodes: Option<u16>,
-    /// How many workers come on top: nodes that follow and never lead
+    /// The number of workers: further nodes, which follow and never lead
     #[arg(long, value_name = "W", requires = "protocol", default_value_t = 0)]
     workers: u16,
-    /// How the group begins
+    /// The beginning of the group
     #[arg(long, value_parser = choice::<Start>(), requires = "protocol")]
     start: Option<Start>,
     /// When timers may fire
     #[arg(long, value_parser = choice::<Timers>(), requires = "protocol", default_value_t)]
     timers: Timers,
-    /// What a node finds in its stable storage when it is restarted
+    /// The stable storage of a restarted node
     #[arg(long, value_parser = choice::<Storage>(), requires = "protocol", default_value_t)]
     storage: Storage,
-    /// What can happen how often: starts, commands, timeouts (a number or unlimited), crashes, restarts,
+    /// How often each of these can happen: starts, commands, timeouts (a number or unlimited), crashes, restarts,
     /// drops, duplicates, overtakes, suspicions, cuts
     #[arg(long, value_name = "NAME=N,…", requires = "protocol", value_delimiter = ',', value_parser = parse_budget)]
     budget: Vec<(Budget, Times)>,
@@ -129,47 +134,41 @@ impl Check {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let scenarios = match &self.made.protocol {
             Some(protocol) => vec![self.made.scenario(protocol)?],
-            None => self.chosen.among(Scenario::read_all(&self.folders.scenarios)?)?,
+            None => self.chosen.among(self.folders.scenarios()?)?,
         };
-        let mut out = anstream::stdout().lock();
-        let mut worst = Comparison::AsExpected;
+        let mut answer = Answer::new(self.format);
         let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
         let mut covered = covered.transpose()?;
         for scenario in &scenarios {
-            let mut report = self.check(scenario, covered.as_mut())?;
-            worst = worst.max(report.comparison());
-            name_traces(&mut report, self.save_traces.as_deref(), &self.folders.traces)?;
-            match self.format {
-                Format::Text => show(&mut out, scenario, &report)?,
-                Format::Json => {
-                    serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
-                    writeln!(out)?;
-                }
-            }
+            let mut checked = self.check(scenario, covered.as_mut())?;
+            name_traces(&mut checked.report, self.save_traces.as_deref(), &self.folders.traces)?;
+            answer.add(&checked)?;
         }
         if let Some(covered) = covered {
-            worst = worst.max(covered.show(&mut out, self.format)?);
+            covered.add_to(&mut answer)?;
         }
-        if self.format == Format::Text {
-            let made = self.made.protocol.is_some();
-            conclude(&mut out, scenarios.len(), worst, made)?;
-        }
-        Ok(worst.into())
+        let made = self.made.protocol.is_some();
+        answer.add(&conclusion(scenarios.len(), answer.worst(), made))?;
+        answer.end()
     }
 
-    fn check(&self, scenario: &Scenario, covered: Option<&mut Covered>) -> Result<Report, Failure> {
+    fn check<'a>(
+        &self,
+        scenario: &'a Scenario,
+        covered: Option<&mut Covered>,
+    ) -> Result<Checked<'a>, Failure> {
         let Engine::Stateright = self.engine;
         let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
         Ok(with_protocol!(known, &scenario.environment, protocol =>
             self.explore(protocol, scenario, covered)))
     }
 
-    fn explore<P: Protocol>(
+    fn explore<'a, P: Protocol>(
         &self,
         protocol: P,
-        scenario: &Scenario,
+        scenario: &'a Scenario,
         covered: Option<&mut Covered>,
-    ) -> Report {
+    ) -> Checked<'a> {
         let limits = Limits {
             threads: self.threads.into(),
             max_states: self.max_states,
@@ -182,21 +181,66 @@ impl Check {
             Pass::GoingRound => bar.set_message("looking for livelocks"),
         };
         let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
-        let mut report = check_with(&rules, scenario, limits, &mut progress);
-        if self.twice {
+        let report = check_with(&rules, scenario, limits, &mut progress);
+        let audit = self.twice.then(|| {
             bar.set_message("running everything twice");
-            report.audit = Some(audit(&rules, limits, &mut |states| bar.set_position(states)));
-        }
+            audit(&rules, limits, &mut |states| bar.set_position(states))
+        });
         bar.finish_and_clear();
         if let Some(covered) = covered {
             let coverage = Coverage::of(&rules);
             covered.add(if report.complete { coverage } else { coverage.cut_short() });
         }
-        report
+        Checked { scenario, report, audit }
     }
 }
 
-/// Names the file of each counterexample: the one that is written, or the one that is known.
+/// A scenario that was explored.
+struct Checked<'a> {
+    scenario: &'a Scenario,
+    report: Report,
+    audit: Option<Audit>,
+}
+
+impl Section for Checked<'_> {
+    fn cases(&self) -> Vec<Case> {
+        let suite = &self.scenario.name;
+        let audited = |audit: &Audit| Case {
+            seconds: Some(audit.seconds),
+            ..Case::new(suite, "determinism", audit.comparison(), said(audit))
+        };
+        let audited = self.audit.as_ref().map(audited);
+        self.report.cases().into_iter().chain(audited).collect()
+    }
+
+    fn objects(&self) -> Vec<Value> {
+        let mut object = json!(self.report);
+        if let Some(audit) = &self.audit {
+            object["audit"] = json!(audit);
+        }
+        object["cases"] = json!(self.cases());
+        vec![object]
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { scenario, report, audit } = self;
+        writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
+        writeln!(out, "  {}", scenario.environment)?;
+        show_search(out, report)?;
+        if report.states_comparison() == Comparison::Differs {
+            let expected = HumanCount(report.expected_states.unwrap_or_default());
+            writeln!(out, "  {}", styled(BAD, format!("expected {expected} worlds")))?;
+        }
+        writeln!(out, "{}", verdicts(report).trim_fmt())?;
+        show_places(out, &report.cases())?;
+        if let Some(audit) = audit {
+            show_audit(out, audit)?;
+        }
+        writeln!(out)
+    }
+}
+
+/// Names the file of each counterexample: the one that is written, or the known one.
 pub(super) fn name_traces(
     report: &mut Report,
     save_below: Option<&Path>,
@@ -242,7 +286,7 @@ impl Made {
         };
         let mut builder = Scenario::builder()
             .protocol(protocol)
-            .summary("made on the command line")
+            .summary("described on the command line")
             .nodes(nodes)
             .workers(self.workers)
             .start(start)
@@ -279,9 +323,7 @@ fn first_repeated(names: &[String]) -> Option<&String> {
     names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name))
 }
 
-fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Result<()> {
-    writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
-    writeln!(out, "  {}", scenario.environment)?;
+fn show_search(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let [states, settled, transitions] =
         [report.states, report.settled, report.transitions].map(HumanCount);
     let end = if report.complete { "complete" } else { "cut short by a limit" };
@@ -294,26 +336,18 @@ fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Resul
         depth.unwrap_or_default(),
         report.seconds,
         memory.unwrap_or_default(),
-    )?;
-    if report.states_comparison() == Comparison::Differs {
-        let expected = HumanCount(report.expected_states.unwrap_or_default());
-        writeln!(out, "  {}", styled(BAD, format!("expected {expected} worlds")))?;
-    }
-    writeln!(out, "{}", verdicts(report).trim_fmt())?;
-    if let Some(audit) = &report.audit {
-        show_audit(out, audit)?;
-    }
-    writeln!(out)
+    )
 }
 
-fn show_audit(out: &mut impl Write, audit: &Audit) -> io::Result<()> {
-    let [states, transitions] = [audit.states, audit.transitions].map(HumanCount);
+fn show_audit(out: &mut dyn Write, audit: &Audit) -> io::Result<()> {
+    let style = match audit.comparison() {
+        Comparison::AsExpected => GOOD,
+        Comparison::Cut => DOUBTFUL,
+        Comparison::Differs => BAD,
+    };
+    let end = styled(style, said(audit));
     let Some(difference) = &audit.difference else {
-        let end = if audit.complete {
-            styled(GOOD, "everything is the same")
-        } else {
-            styled(DOUBTFUL, "cut short by a limit; what was compared is the same")
-        };
+        let [states, transitions] = [audit.states, audit.transitions].map(HumanCount);
         let seconds = audit.seconds;
         return writeln!(
             out,
@@ -321,8 +355,16 @@ fn show_audit(out: &mut impl Write, audit: &Audit) -> io::Result<()> {
             audit.digest
         );
     };
-    writeln!(out, "  twice: not everything is the same")?;
+    writeln!(out, "  twice: {end}")?;
     show_difference(out, difference)
+}
+
+fn said(audit: &Audit) -> &'static str {
+    match audit.comparison() {
+        Comparison::AsExpected => "everything is the same",
+        Comparison::Cut => "cut short by a limit; what was compared is the same",
+        Comparison::Differs => "not everything is the same",
+    }
 }
 
 fn verdicts(report: &Report) -> Table {
@@ -356,7 +398,7 @@ fn colour(row: &Row) -> Color {
 }
 
 fn remark(row: &Row) -> Cell {
-    match (row.comparison(), row.expected, row.expected_steps) {
+    match (row.comparison(), row.expected, row.more.expected_steps) {
         (Comparison::Differs, Some(expected), Some(steps)) => {
             Cell::new(format!("expected: {expected} in {steps} steps")).fg(Color::Red)
         }
@@ -364,26 +406,23 @@ fn remark(row: &Row) -> Cell {
             Cell::new(format!("expected: {expected}")).fg(Color::Red)
         }
         _ if row.verdict == Verdict::Unwitnessed => {
-            Cell::new(format!("in no world: {}", row.at_stake))
+            Cell::new(format!("not exercised; in no world: {}", row.more.exercise))
         }
         _ => Cell::new(row.trace.as_deref().unwrap_or_default()),
     }
 }
 
-fn conclude(
-    out: &mut impl Write,
-    scenarios: usize,
-    worst: Comparison,
-    made: bool,
-) -> io::Result<()> {
+fn conclusion(scenarios: usize, worst: Comparison, made: bool) -> Remark {
     let plural = if scenarios == 1 { "" } else { "s" };
     let end = match worst {
-        Comparison::AsExpected if made => "complete; nothing was expected of it".into(),
+        Comparison::AsExpected if made => {
+            "complete; there was no expectation to compare with".into()
+        }
         Comparison::AsExpected => styled(GOOD, "as expected"),
         Comparison::Cut => {
             styled(DOUBTFUL, "cut short by a limit: what is not violated is unknown")
         }
         Comparison::Differs => styled(BAD, "not as expected"),
     };
-    writeln!(out, "{scenarios} scenario{plural}: {end}")
+    Remark(format!("{scenarios} scenario{plural}: {end}"))
 }

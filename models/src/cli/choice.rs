@@ -1,18 +1,61 @@
-//! Enums of the library as values of options: their names, each with its documentation as help.
+//! Enums as values of options: their names, each with its documentation as help.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use interrex_models::verdict::report::Format;
 use std::{fmt::Debug, str::FromStr};
 use strum::{EnumMessage, VariantArray};
 
-pub(super) fn choice<T>() -> impl TypedValueParser<Value = T>
-where
-    T: VariantArray + EnumMessage + FromStr<Err: Debug> + Copy + Send + Sync,
-    &'static str: From<T>,
+/// An enum whose variants have names and documentation.
+pub(super) trait Named:
+    VariantArray + EnumMessage + FromStr<Err: Debug> + Into<&'static str> + Copy + Send + Sync
 {
-    let value = |variant: &'static T| {
-        let help = variant.get_documentation().unwrap_or_default().trim_end_matches('.');
-        PossibleValue::new(<&str>::from(*variant)).help(help)
-    };
-    let names = PossibleValuesParser::new(T::VARIANTS.iter().map(value));
+}
+
+impl<T> Named for T where
+    T: VariantArray + EnumMessage + FromStr<Err: Debug> + Into<&'static str> + Copy + Send + Sync
+{
+}
+
+/// One of the variants.
+pub(super) fn choice<T: Named>() -> impl TypedValueParser<Value = T> {
+    let names = PossibleValuesParser::new(values::<T>());
     names.map(|name| name.parse().expect("one of the names"))
+}
+
+/// A format of every command, or a way to show things to people that one command has on top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FormatOr<Own> {
+    Common(Format),
+    Own(Own),
+}
+
+impl<Own> FormatOr<Own> {
+    /// The format in which sections are written.
+    pub(super) fn format(&self) -> Format {
+        match self {
+            Self::Common(format) => *format,
+            Self::Own(_) => Format::Text,
+        }
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+}
+
+/// A format of every command, or one of these.
+pub(super) fn format_or<Own: Named>() -> impl TypedValueParser<Value = FormatOr<Own>> {
+    let names = PossibleValuesParser::new(values::<Format>().chain(values::<Own>()));
+    names.map(|name| match name.parse() {
+        Ok(own) => FormatOr::Own(own),
+        Err(_) => FormatOr::Common(name.parse().expect("one of the names")),
+    })
+}
+
+fn values<T: Named>() -> impl Iterator<Item = PossibleValue> {
+    T::VARIANTS.iter().map(|variant| {
+        let help = variant.get_documentation().unwrap_or_default().trim_end_matches('.');
+        let name: &'static str = (*variant).into();
+        PossibleValue::new(name).help(help)
+    })
 }

@@ -1,4 +1,4 @@
-//! Which scenarios are meant, and what of them is changed.
+//! The choice of scenarios, and changes of their budgets.
 
 use super::Failure;
 use interrex_models::{
@@ -8,13 +8,13 @@ use interrex_models::{
 };
 use std::collections::BTreeMap;
 
-/// The scenarios that are meant.
+/// The scenarios that are chosen.
 #[derive(Debug, clap::Args)]
 pub(super) struct Chosen {
     /// Only scenarios whose names contain one of these; a whole name means just that one
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
-    /// Scenarios marked nightly too
+    /// Also scenarios that are marked nightly
     #[arg(long)]
     nightly: bool,
 }
@@ -55,13 +55,12 @@ pub(super) fn parse_budget(text: &str) -> Result<(Budget, Times), String> {
     let (name, times) = text
         .split_once('=')
         .ok_or_else(|| format!("expected NAME=N, where NAME is one of: {}", names()))?;
-    let budget = Budget::ALL.into_iter().find(|budget| budget.to_string() == name);
-    let budget =
-        budget.ok_or_else(|| format!("there is no budget `{name}` (there are: {})", names()))?;
+    let budget = (name.parse::<Budget>())
+        .map_err(|_| format!("there is no budget `{name}` (there are: {})", names()))?;
     Ok((budget, times.parse()?))
 }
 
-/// The budgets that are given on the line, each once.
+/// The budgets that are given in arguments, each once.
 pub(super) fn budgets(given: &[(Budget, Times)]) -> Result<BTreeMap<Budget, u8>, Failure> {
     let mut budgets = BTreeMap::new();
     for (budget, times) in given {

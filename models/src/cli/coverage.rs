@@ -1,19 +1,24 @@
-//! What is covered, over all scenarios of a command.
+//! Coverage over all scenarios of a command.
 
-use super::{BAD, DOUBTFUL, Failure, Format, GOOD, STRONG, styled, table};
+use super::{BAD, DOUBTFUL, Failure, GOOD, STRONG, answer::Answer, styled, table};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use interrex_models::{
     explore::coverage::{Account, Coverage, Entry, Place, Reason, Unreachable},
     protocol::registry::Known,
-    verdict::{check::Comparison, scenario::Scenario},
+    verdict::{
+        outcome::Comparison,
+        report::{Case, Section},
+        scenario::Scenario,
+    },
     with_protocol,
 };
+use serde_json::{Value, json};
 use std::{
     io::{self, Write},
     path::Path,
 };
 
-/// What was reached so far, for each protocol, and what cannot be.
+/// For each protocol, what was reached so far, and what is listed as unreachable.
 pub(super) struct Covered(Vec<(Coverage, Unreachable)>);
 
 impl Covered {
@@ -43,32 +48,66 @@ impl Covered {
         }
     }
 
-    /// Shows it, and says how it compares with what is named as unreachable.
-    pub(super) fn show(&self, out: &mut impl Write, format: Format) -> io::Result<Comparison> {
-        let mut worst = Comparison::AsExpected;
+    /// Adds a section for each protocol.
+    pub(super) fn add_to(&self, answer: &mut Answer) -> io::Result<()> {
         for (coverage, unreachable) in &self.0 {
-            let account = coverage.account(unreachable);
-            worst = worst.max(account.comparison());
-            match format {
-                Format::Text => show(out, &account)?,
-                Format::Json => {
-                    serde_json::to_writer(&mut *out, &account)?;
-                    writeln!(out)?;
-                }
-            }
+            answer.add(&Accounted(coverage.account(unreachable)))?;
         }
-        Ok(worst)
+        Ok(())
     }
 }
 
-fn show(out: &mut impl Write, account: &Account) -> io::Result<()> {
-    let title = styled(STRONG, format!("coverage of {}", account.protocol));
-    if account.entries.is_empty() {
-        return writeln!(out, "{title}: it names no roles\n");
+/// The coverage of one protocol, beside the list of unreachable places.
+struct Accounted(Account);
+
+impl Section for Accounted {
+    /// One for each place that is not as expected, and one for all others.
+    fn cases(&self) -> Vec<Case> {
+        let Self(account) = self;
+        let case = |entry: &Entry, status, said: String| {
+            Case::new(&account.protocol, format!("coverage: {}", entry.place), status, said)
+        };
+        let missed = if account.complete { Comparison::Differs } else { Comparison::Cut };
+        let unreached = account.unreached().map(|entry| case(entry, missed, "unreached".into()));
+        let stale = account.stale().map(|entry| {
+            let said = format!("reached, although listed as unreachable: {}", reason(entry));
+            case(entry, Comparison::Differs, said)
+        });
+        let all = Case::new(
+            &account.protocol,
+            "coverage",
+            account.comparison(),
+            format!("{} of {} reached", reached(account), account.entries.len()),
+        );
+        unreached.chain(stale).chain([all]).collect()
     }
-    writeln!(out, "{title}  distinct steps; – cannot be reached\n{}", steps(account).trim_fmt())?;
-    writeln!(out, "{}", effects(account).trim_fmt())?;
-    conclude(out, account)
+
+    fn objects(&self) -> Vec<Value> {
+        vec![json!(self.0)]
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self(account) = self;
+        let title = styled(STRONG, format!("coverage of {}", account.protocol));
+        if account.entries.is_empty() {
+            return writeln!(out, "{title}: it names no roles\n");
+        }
+        writeln!(
+            out,
+            "{title}  distinct steps; – cannot be reached\n{}",
+            steps(account).trim_fmt()
+        )?;
+        writeln!(out, "{}", effects(account).trim_fmt())?;
+        conclude(out, account)
+    }
+}
+
+fn reached(account: &Account) -> usize {
+    account.entries.iter().filter(|entry| entry.count > 0).count()
+}
+
+fn reason(entry: &Entry) -> &str {
+    entry.unreachable.as_ref().map_or("", Reason::text)
 }
 
 /// Roles side by side, events one below the other.
@@ -121,22 +160,20 @@ fn count(entry: &Entry) -> Cell {
     cell.set_alignment(CellAlignment::Right)
 }
 
-fn conclude(out: &mut impl Write, account: &Account) -> io::Result<()> {
+fn conclude(out: &mut dyn Write, account: &Account) -> io::Result<()> {
     for entry in account.unreached() {
         writeln!(out, "  {} {}", styled(BAD, "unreached:"), entry.place)?;
     }
     for entry in account.stale() {
-        let reason = entry.unreachable.as_ref().map_or("", Reason::text);
-        writeln!(out, "  {} {}, although: {reason}", styled(BAD, "reached:"), entry.place)?;
+        let (place, reason) = (entry.place, reason(entry));
+        writeln!(out, "  {} {place}, although: {reason}", styled(BAD, "reached:"))?;
     }
-    let all = account.entries.len();
-    let reached = account.entries.iter().filter(|entry| entry.count > 0).count();
     let end = match account.comparison() {
         Comparison::AsExpected => {
-            styled(GOOD, "everything else cannot be, for reasons that are named")
+            styled(GOOD, "everything else is listed as unreachable, with a reason")
         }
         Comparison::Cut => styled(DOUBTFUL, "a limit has cut the search short"),
         Comparison::Differs => styled(BAD, "not as expected"),
     };
-    writeln!(out, "  {reached} of {all} reached: {end}\n")
+    writeln!(out, "  {} of {} reached: {end}\n", reached(account), account.entries.len())
 }

@@ -1,6 +1,8 @@
 //! `interrex failover`.
 
-use super::{BAD, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, choice::choice, styled, table};
+use super::{
+    BAD, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG, choice::choice, styled, table,
+};
 use comfy_table::{Cell, CellAlignment};
 use indicatif::ProgressBar;
 use interrex::machine::NodeId;
@@ -50,8 +52,8 @@ pub(super) struct Failover {
     keep: Option<PathBuf>,
     /// How to answer: for people, what happens, or for many rounds how long it took; for programs, an
     /// object a round
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = LineFormat::Text)]
+    format: LineFormat,
 }
 
 /// What has become of a round.
@@ -74,7 +76,7 @@ impl Failover {
         let cluster = Cluster::new(plan).map_err(|trouble| Failure::Usage(trouble.to_string()))?;
         let mut out = anstream::stdout().lock();
         let mut say = |line: String| match (self.rounds, self.format) {
-            (1, Format::Text) => writeln!(out, "{line}").and_then(|()| out.flush()),
+            (1, LineFormat::Text) => writeln!(out, "{line}").and_then(|()| out.flush()),
             _ => Ok(()),
         };
         say(styled(
@@ -86,7 +88,7 @@ impl Failover {
         let mut rounds = vec![];
         for number in 1..=self.rounds {
             let round = self.round(&mut group, number, &mut say)?;
-            if self.format == Format::Json {
+            if self.format == LineFormat::Json {
                 self.report(number, &round)?;
             }
             rounds.push(round);
@@ -94,7 +96,7 @@ impl Failover {
         }
         progress.finish_and_clear();
         drop(group);
-        if self.format == Format::Text {
+        if self.format == LineFormat::Text {
             self.conclude(&rounds)?;
         }
         let good = rounds.iter().all(|round| round.complaint.is_none());

@@ -1,22 +1,28 @@
 //! `interrex fuzz`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, Format, GOOD, STRONG,
+    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
+    answer::{Answer, Remark},
+    choice::choice,
     chosen::{Chosen, budgets, parse_budget},
     coverage::Covered,
-    show_difference, shown, styled, table,
+    show_difference, styled, table,
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
-    evidence::known::KnownTrace,
     explore::sample::{Again, Report, Row, Schedules, Shard, Verdict, fuzz},
+    io::file::shown,
     model::environment::{Budget, Times},
     protocol::registry::Known,
-    verdict::{check::Comparison, scenario::Scenario},
+    verdict::{
+        outcome::Comparison,
+        report::{Case, Format, Section, text::show_places},
+        scenario::Scenario,
+    },
     with_protocol,
 };
-use serde::Serialize;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -24,55 +30,55 @@ use std::{
     time::Duration,
 };
 
-/// Take random schedules of scenarios, also of larger groups than can be explored
+/// Run random schedules of scenarios, also of groups that are too large to be explored
 ///
-/// The known traces of the protocols come first: one that violates no more is reported as fixed. Then
-/// each schedule draws its own faults, out of those that the scenario allows, and takes actions at
-/// random; when the faults have stopped, it goes on until the protocol has nothing left to do. The
-/// same seed means the same schedules on every machine.
+/// The known traces of the protocols are replayed first: one that no longer violates its property is reported
+/// as fixed. Each schedule then draws its own faults, out of those that the scenario allows, and takes
+/// actions at random; after the faults have stopped, it goes on until the protocol has nothing left to do. The
+/// same seed gives the same schedules on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    nothing is violated that is not expected to be"
-    "1    something is, or a known counterexample has vanished;"
-    "     or with --coverage, something is not reached and not named as unreachable;"
-    "     or with --twice, a machine does something else the second time"
+    "0    no property is violated but those that are expected to be"
+    "1    another property is violated, or a known trace is fixed;"
+    "     or with --coverage, something is not reached and not listed as unreachable;"
+    "     or with --twice, the second run differs from the first"
     "2    bad usage, or a bad scenario or trace"
     "3    cut short by a limit"
 })]
 pub(super) struct Fuzz {
     #[command(flatten)]
     chosen: Chosen,
-    /// Another number of nodes than the scenario's
+    /// The number of nodes that may lead, in place of the scenario's
     #[arg(long, value_name = "N")]
     nodes: Option<u16>,
-    /// Other budgets than the scenario's; schedules have these at most
+    /// Budgets in place of the scenario's; a schedule uses these at most
     #[arg(long, value_name = "NAME=N,…", value_delimiter = ',', value_parser = parse_budget)]
     budget: Vec<(Budget, Times)>,
-    /// How many schedules of each scenario
+    /// The number of schedules of each scenario
     #[arg(long, value_name = "K", default_value_t = Schedules::default().count)]
     schedules: u64,
-    /// Faults stop behind this many actions
+    /// Faults stop after this many actions
     #[arg(long, value_name = "L", default_value_t = Schedules::default().steps)]
     steps: usize,
-    /// Other seeds, other schedules
+    /// The seed of the random generator
     #[arg(long, value_name = "S", default_value_t = Schedules::default().seed)]
     seed: u64,
     /// Take the I-th, I+N-th, … of the schedules only
     #[arg(long, value_name = "I/N", default_value_t = Shard::ALONE)]
     shard: Shard,
-    /// Begin no schedule of a scenario later than this
+    /// Begin no schedule of a scenario after this time, in seconds
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     max_seconds: Option<u64>,
-    /// Count what the schedules reach of each protocol: events in roles, and effects. Whatever they do not
-    /// must be named, with a reason, in <scenarios>/<protocol>/unreachable.toml, and whatever they do must not
+    /// Count which events, in which roles, and which effects of each protocol are reached. Those that are not
+    /// must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that are must not be
     #[arg(long)]
     coverage: bool,
-    /// Run each schedule twice, and compare: a machine that consults anything but its input is reported with
+    /// Run each schedule twice, and compare: a machine that depends on anything but its input is reported with
     /// the first step that differs. The digest is the same on every computer
     #[arg(long)]
     twice: bool,
-    /// How to answer
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    /// The format of the report
+    #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
     /// Write the first run that violates a property, shrunk, below this folder
     #[arg(long, value_name = "DIR", default_value = "target/interrex-fuzz")]
@@ -81,64 +87,48 @@ pub(super) struct Fuzz {
     folders: Folders,
 }
 
-/// An answer for programs: what was found, and what of the known traces of the same protocol.
-#[derive(Serialize)]
-struct Answer<'a> {
-    #[serde(flatten)]
-    report: &'a Report,
-    #[serde(flatten)]
-    known: &'a Replayed,
-}
-
 /// The known traces of one protocol, replayed.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 struct Replayed {
     /// How many there are.
     known_traces: usize,
-    /// The names of those that violate no more.
+    /// The names of those that no longer violate their property.
     fixed: Vec<String>,
+}
+
+/// The known traces of each protocol, replayed.
+struct KnownTraces(BTreeMap<String, Replayed>);
+
+/// A scenario of which schedules were taken.
+struct Fuzzed<'a> {
+    scenario: &'a Scenario,
+    report: Report,
+    known: &'a Replayed,
 }
 
 impl Fuzz {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let chosen = self.chosen.among(Scenario::read_all(&self.folders.scenarios)?)?;
+        let chosen = self.chosen.among(self.folders.scenarios()?)?;
         let altered = chosen.into_iter().map(|scenario| self.altered(scenario));
         let scenarios = altered.collect::<Result<Vec<_>, _>>()?;
         let known = self.replay_known(&scenarios)?;
-        let mut out = anstream::stdout().lock();
-        let fixed: Vec<_> = known.values().flat_map(|replayed| &replayed.fixed).collect();
-        if self.format == Format::Text {
-            for name in &fixed {
-                writeln!(out, "{} {name}", styled(BAD, "fixed:"))?;
-            }
-        }
-        let nothing_fixed = fixed.is_empty();
-        let mut worst = if nothing_fixed { Comparison::AsExpected } else { Comparison::Differs };
+        let mut answer = Answer::new(self.format);
+        answer.add(&known)?;
         let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
         let mut covered = covered.transpose()?;
         for scenario in &scenarios {
             let mut report = self.fuzz(scenario)?;
-            worst = worst.max(report.comparison());
             self.save_traces(&mut report)?;
             if let (Some(covered), Some(coverage)) = (&mut covered, report.coverage.take()) {
                 covered.add(if report.complete { coverage } else { coverage.cut_short() });
             }
-            match self.format {
-                Format::Text => show(&mut out, scenario, &report)?,
-                Format::Json => {
-                    let answer = Answer { report: &report, known: &known[&scenario.protocol] };
-                    serde_json::to_writer(&mut out, &answer).map_err(io::Error::from)?;
-                    writeln!(out)?;
-                }
-            }
+            answer.add(&Fuzzed { scenario, report, known: &known.0[&scenario.protocol] })?;
         }
         if let Some(covered) = covered {
-            worst = worst.max(covered.show(&mut out, self.format)?);
+            covered.add_to(&mut answer)?;
         }
-        if self.format == Format::Text {
-            conclude(&mut out, scenarios.len(), worst)?;
-        }
-        Ok(worst.into())
+        answer.add(&conclusion(scenarios.len(), answer.worst()))?;
+        answer.end()
     }
 
     /// A scenario of the size and with the budgets that are asked for.
@@ -153,12 +143,12 @@ impl Fuzz {
         Ok(altered)
     }
 
-    /// Replays the known traces of the protocols that are meant, by protocol.
-    fn replay_known(&self, scenarios: &[Scenario]) -> Result<BTreeMap<String, Replayed>, Failure> {
+    /// Replays the known traces of the protocols of these scenarios.
+    fn replay_known(&self, scenarios: &[Scenario]) -> Result<KnownTraces, Failure> {
         let protocols = scenarios.iter().map(|scenario| scenario.protocol.clone());
         let mut all: BTreeMap<_, _> =
             protocols.map(|protocol| (protocol, Replayed::default())).collect();
-        for known in KnownTrace::read_all(&self.folders.traces)? {
+        for known in self.folders.known_traces()? {
             if let Some(replayed) = all.get_mut(&known.trace.protocol) {
                 replayed.known_traces += 1;
                 if known.is_fixed().map_err(Failure::Usage)? {
@@ -166,7 +156,7 @@ impl Fuzz {
                 }
             }
         }
-        Ok(all)
+        Ok(KnownTraces(all))
     }
 
     fn fuzz(&self, scenario: &Scenario) -> Result<Report, Failure> {
@@ -206,9 +196,59 @@ fn progress_bar(scenario: &Scenario, schedules: u64) -> ProgressBar {
     ProgressBar::new(schedules).with_style(style).with_prefix(scenario.name.clone())
 }
 
-fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Result<()> {
-    writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
-    writeln!(out, "  at most {}", scenario.environment)?;
+impl Section for KnownTraces {
+    fn cases(&self) -> Vec<Case> {
+        let cases = self.0.iter().map(|(protocol, replayed)| {
+            let Replayed { known_traces, fixed } = replayed;
+            let status =
+                if fixed.is_empty() { Comparison::AsExpected } else { Comparison::Differs };
+            let said = format!("{known_traces} replayed, {} fixed", fixed.len());
+            Case::new(protocol, "known traces", status, said)
+        });
+        cases.collect()
+    }
+
+    /// The objects of the scenarios have them.
+    fn objects(&self) -> Vec<Value> {
+        vec![]
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for name in self.0.values().flat_map(|replayed| &replayed.fixed) {
+            writeln!(out, "{} {name}", styled(BAD, "fixed:"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Section for Fuzzed<'_> {
+    fn cases(&self) -> Vec<Case> {
+        self.report.cases()
+    }
+
+    fn objects(&self) -> Vec<Value> {
+        let mut object = json!(self.report);
+        object["known_traces"] = json!(self.known.known_traces);
+        object["fixed"] = json!(self.known.fixed);
+        object["cases"] = json!(self.cases());
+        vec![object]
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { scenario, report, .. } = self;
+        writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
+        writeln!(out, "  at most {}", scenario.environment)?;
+        show_schedules(out, report)?;
+        writeln!(out, "{}", verdicts(report).trim_fmt())?;
+        show_places(out, &self.cases())?;
+        if let Some(again) = &report.again {
+            show_again(out, again)?;
+        }
+        writeln!(out)
+    }
+}
+
+fn show_schedules(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let Report { seed, shard, .. } = report;
     let [done, actions, settled, unsettled, beyond] =
         [report.done, report.actions, report.settled, report.unsettled, report.beyond]
@@ -216,27 +256,23 @@ fn show(out: &mut impl Write, scenario: &Scenario, report: &Report) -> io::Resul
     let cut = if report.complete {
         String::new()
     } else {
-        styled(DOUBTFUL, format!(", cut short of {}", HumanCount(report.schedules)))
+        let all = HumanCount(report.schedules);
+        styled(DOUBTFUL, format!(" of {all}, cut short by the time limit"))
     };
     writeln!(
         out,
         "  seed {seed}, shard {shard}: {done} schedules{cut}, {actions} actions in {:.2} s; \
-         {settled} settled, {unsettled} did not, {beyond} came to the bound",
+         {settled} settled, {unsettled} did not, {beyond} reached the bound",
         report.seconds,
-    )?;
-    writeln!(out, "{}", verdicts(report).trim_fmt())?;
-    if let Some(again) = &report.again {
-        show_again(out, again)?;
-    }
-    writeln!(out)
+    )
 }
 
-fn show_again(out: &mut impl Write, again: &Again) -> io::Result<()> {
+fn show_again(out: &mut dyn Write, again: &Again) -> io::Result<()> {
     let (Some(difference), Some(schedule)) = (&again.difference, again.schedule) else {
         let end = styled(GOOD, "everything is the same");
         return writeln!(out, "  twice: {end}; digest {:016x}", again.digest);
     };
-    writeln!(out, "  twice: schedule {} goes otherwise the second time", HumanCount(schedule))?;
+    writeln!(out, "  twice: the second run of schedule {} differs", HumanCount(schedule))?;
     show_difference(out, difference)
 }
 
@@ -254,9 +290,9 @@ fn verdicts(report: &Report) -> Table {
             Cell::new(format!(" {}", row.name)),
             Cell::new(format!("{:?}", row.kind).to_lowercase()),
             Cell::new(row.verdict).fg(colour(row)),
-            number((row.violations > 0).then_some(row.violations)),
-            number(row.schedule),
-            number(row.raw_steps.map(|steps| steps as u64)),
+            number((row.more.violations > 0).then_some(row.more.violations)),
+            number(row.more.schedule),
+            number(row.more.raw_steps.map(|steps| steps as u64)),
             number(row.steps.map(|steps| steps as u64)),
             remark(row),
         ]);
@@ -268,7 +304,7 @@ fn verdicts(report: &Report) -> Table {
 fn colour(row: &Row) -> Color {
     match (row.comparison(), row.verdict) {
         (Comparison::Differs, _) => Color::Red,
-        (_, Verdict::NotViolated) if row.witnessed => Color::Green,
+        (_, Verdict::NotViolated) if row.more.witnessed => Color::Green,
         _ => Color::Yellow,
     }
 }
@@ -282,17 +318,17 @@ fn remark(row: &Row) -> Cell {
         (Comparison::Differs, None, _) => {
             Cell::new(format!("{trace}  not expected")).fg(Color::Red)
         }
-        (_, _, Verdict::NotViolated) if !row.witnessed => Cell::new("never at stake"),
+        (_, _, Verdict::NotViolated) if !row.more.witnessed => Cell::new("never exercised"),
         _ => Cell::new(trace),
     }
 }
 
-fn conclude(out: &mut impl Write, scenarios: usize, worst: Comparison) -> io::Result<()> {
+fn conclusion(scenarios: usize, worst: Comparison) -> Remark {
     let plural = if scenarios == 1 { "" } else { "s" };
     let end = match worst {
-        Comparison::AsExpected => styled(GOOD, "nothing that is not expected"),
-        Comparison::Cut => styled(DOUBTFUL, "cut short; nothing that is not expected so far"),
+        Comparison::AsExpected => styled(GOOD, "no unexpected violation"),
+        Comparison::Cut => styled(DOUBTFUL, "cut short; no unexpected violation so far"),
         Comparison::Differs => styled(BAD, "not as expected"),
     };
-    writeln!(out, "{scenarios} scenario{plural}: {end}")
+    Remark(format!("{scenarios} scenario{plural}: {end}"))
 }

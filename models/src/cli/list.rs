@@ -8,7 +8,7 @@ use interrex_models::{
 };
 use std::io::{self, Write};
 
-/// Show the protocols, scenarios and properties there are
+/// Show all protocols, scenarios and properties
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -17,7 +17,7 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let scenarios = Scenario::read_all(&self.folders.scenarios)?;
+        let scenarios = self.folders.scenarios()?;
         let mut out = anstream::stdout().lock();
 
         let protocols =

@@ -1,9 +1,12 @@
 //! `interrex matrix`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG, check::name_traces, styled, table,
+    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
+    answer::Answer,
+    check::name_traces,
+    choice::{FormatOr, format_or},
+    styled, table,
 };
-use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
@@ -11,12 +14,15 @@ use interrex_models::{
     model::environment::{Budget, Class},
     protocol::registry::Known,
     verdict::{
-        check::{Comparison, Report, Verdict, check},
+        check::{Report, check},
         matrix::{Entry, Matrix, class_of},
+        outcome::{Comparison, Verdict},
+        report::{Case, Format, Section, text::show_places},
         scenario::Scenario,
     },
     with_protocol,
 };
+use serde_json::{Value, json};
 use std::{
     io::{self, Write},
     num::NonZeroUsize,
@@ -25,16 +31,17 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-/// Show which property of which protocol survives what
+/// Show which property of which protocol holds under which faults
 ///
 /// Explores the scenarios that are named after a class of environments, `<protocol>/<class>`, and sets
-/// their verdicts side by side. Each class breaks one assumption, the last one all of them.
+/// their verdicts side by side. Each class has one kind of fault, the last one all of them.
 ///
-///   ✓ 4,335    holds in all of so many worlds (≤: of those within the scenario's bound)
-///   ✗ 6        violated; the shortest run has so many steps and is kept in the folder of traces,
+///   ✓ 4,335    holds in all of that many worlds (≤: of those within the scenario's bound)
+///   ✗ 6        violated; the shortest run has that many steps and is kept in the folder of traces,
 ///              as PROTOCOL/PROPERTY.CLASS.json
-///   –          the property has no meaning there, or nothing put it to the test
+///   –          the property has no meaning there, or nothing exercised it
 ///   ?          a limit cut the search
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::exit_codes! {
@@ -47,30 +54,82 @@ pub(super) struct Show {
     /// Only these protocols
     #[arg(value_name = "PROTOCOL")]
     protocols: Vec<String>,
-    /// How to answer
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-    /// How many scenarios are explored at the same time [default: one for each core]
+    /// The format of the table; for programs, a JSON object for each cell
+    #[arg(long, value_parser = format_or::<Markup>(), default_value = <&str>::from(Format::Text))]
+    format: FormatOr<Markup>,
+    /// The number of scenarios that are explored at the same time [default: one for each core]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Write the shortest counterexamples below this folder
     #[arg(long, value_name = "DIR")]
     save_traces: Option<PathBuf>,
-    /// Expand no world later than this, in each pass of a search
+    /// Stop each pass of a search after this time, in seconds
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     max_seconds: Option<u64>,
     #[command(flatten)]
     folders: Folders,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A table
-    Text,
+/// Another way to write the table.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, EnumMessage, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+enum Markup {
     /// A table with links to the traces
     Markdown,
-    /// A JSON object for each cell
-    Json,
+}
+
+/// The matrix that was found.
+struct Found<'a> {
+    scenarios: &'a [Scenario],
+    reports: &'a [Report],
+    matrix: Matrix,
+    seconds: f64,
+    markdown: bool,
+}
+
+impl Section for Found<'_> {
+    fn cases(&self) -> Vec<Case> {
+        self.reports.iter().flat_map(Report::cases).collect()
+    }
+
+    fn objects(&self) -> Vec<Value> {
+        self.matrix.cells().map(|cell| json!(cell)).collect()
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.markdown {
+            return write!(out, "{}", self.matrix.to_markdown("traces"));
+        }
+        writeln!(out, "{}\n", drawn(&self.matrix).trim_fmt())?;
+        writeln!(out, "{}\n", environments(self.scenarios).trim_fmt())?;
+        self.conclude(out)
+    }
+}
+
+impl Found<'_> {
+    fn conclude(&self, out: &mut dyn Write) -> io::Result<()> {
+        let worlds = HumanCount(self.reports.iter().map(|report| report.states).sum());
+        let (scenarios, seconds) = (self.reports.len(), self.seconds);
+        writeln!(out, "{scenarios} scenarios, {worlds} worlds, in {seconds:.0} s")?;
+        let mut all_as_expected = true;
+        for report in self.reports {
+            let (style, end) = match report.comparison() {
+                Comparison::AsExpected => continue,
+                Comparison::Differs => (BAD, "not as expected"),
+                Comparison::Cut => (DOUBTFUL, "cut short by a limit"),
+            };
+            all_as_expected = false;
+            let scenario = &report.subject.scenario;
+            writeln!(out, "{}", styled(style, format!("{scenario}: {end}")))?;
+            show_places(out, &report.cases())?;
+        }
+        if all_as_expected {
+            writeln!(out, "{}", styled(GOOD, "as expected"))?;
+        }
+        Ok(())
+    }
 }
 
 impl Show {
@@ -83,28 +142,15 @@ impl Show {
             name_traces(report, self.save_traces.as_deref(), &self.folders.traces)?;
         }
         let matrix = Matrix::found(scenarios.iter().zip(&reports));
-        let worst = reports.iter().map(Report::comparison).max();
-        let mut out = anstream::stdout().lock();
-        match self.format {
-            Format::Text => {
-                writeln!(out, "{}\n", drawn(&matrix).trim_fmt())?;
-                writeln!(out, "{}\n", environments(&scenarios).trim_fmt())?;
-                conclude(&mut out, &reports, seconds)?;
-            }
-            Format::Markdown => write!(out, "{}", matrix.to_markdown("traces"))?,
-            Format::Json => {
-                for cell in matrix.cells() {
-                    serde_json::to_writer(&mut out, cell).map_err(io::Error::from)?;
-                    writeln!(out)?;
-                }
-            }
-        }
-        Ok(worst.unwrap_or(Comparison::AsExpected).into())
+        let (scenarios, reports, markdown) = (&scenarios, &reports, self.format.is_own());
+        let mut answer = Answer::new(self.format.format());
+        answer.add(&Found { scenarios, reports, matrix, seconds, markdown })?;
+        answer.end()
     }
 
     /// The scenarios of the protocols that are asked for, one for each class.
     fn chosen(&self) -> Result<Vec<Scenario>, Failure> {
-        let scenarios = Scenario::read_all(&self.folders.scenarios)?;
+        let scenarios = self.folders.scenarios()?;
         let named: Result<Vec<Known>, _> = self.protocols.iter().map(|name| name.parse()).collect();
         let named = named.map_err(Failure::Usage)?;
         let wanted = if named.is_empty() { Known::ALL.to_vec() } else { named };
@@ -218,22 +264,4 @@ fn cell(entry: &Entry) -> Cell {
             Verdict::Unknown => cell.fg(Color::Red),
         },
     }
-}
-
-fn conclude(out: &mut impl Write, reports: &[Report], seconds: f64) -> io::Result<()> {
-    let worlds: u64 = reports.iter().map(|report| report.states).sum();
-    let (scenarios, worlds) = (reports.len(), HumanCount(worlds));
-    writeln!(out, "{scenarios} scenarios, {worlds} worlds, in {seconds:.0} s")?;
-    for report in reports {
-        let (style, end) = match report.comparison() {
-            Comparison::AsExpected => continue,
-            Comparison::Differs => (BAD, "not as expected; `interrex check` says what differs"),
-            Comparison::Cut => (DOUBTFUL, "cut short by a limit"),
-        };
-        writeln!(out, "{}", styled(style, format!("{}: {end}", report.scenario)))?;
-    }
-    if reports.iter().all(|report| report.comparison() == Comparison::AsExpected) {
-        writeln!(out, "{}", styled(GOOD, "as expected"))?;
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@ mod input;
 mod output;
 mod serve;
 
-use super::{Exit, Failure, Format};
+use super::{Exit, Failure, LineFormat};
 use interrex::{
     gen_leader::Roster,
     machine::NodeId,
@@ -71,8 +71,8 @@ pub(super) struct Node {
     #[arg(long, value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     patience: u64,
     /// What the lines look like; those for programs say when it happened, too
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = LineFormat::Text)]
+    format: LineFormat,
     /// Shut down when standard input ends: so a node does not outlive the program that has started it
     #[arg(long)]
     until_eof: bool,

@@ -1,59 +1,68 @@
 //! `interrex replay`.
 
-use super::{BAD, Exit, Failure, GOOD, STRONG, WEAK, styled};
-use clap::ValueEnum;
+use super::{
+    BAD, Exit, Failure, GOOD, STRONG, WEAK,
+    answer::Answer,
+    choice::{FormatOr, format_or},
+    styled,
+};
 use interrex_models::{
     claim::property::Property,
     evidence::{
-        diagram,
-        replay::{Mode, Outcome, Replayed, replay},
+        draw::{chart::Chart, text},
+        replay::{self, Mode, Outcome, Replayed},
         trace::Trace,
     },
     io::{
-        file::FileError,
+        file::{FileError, shown},
         text::{plain, printable},
     },
     protocol::registry::Known,
+    verdict::{
+        outcome::Comparison,
+        report::{Case, Format, Place, Section},
+    },
     with_protocol,
 };
 use serde_json::{Value, json};
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
+use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// Run a trace again and show every step
 ///
 /// Every effect must be as it was recorded: the first step that differs ends the replay. With
-/// --schedule-only just the actions count, and the question is whether the property holds now.
+/// --schedule-only, only the actions count; the result is whether the property is still violated.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    it replays; with --schedule-only, the property is not violated any more"
+    "0    it replays; with --schedule-only, the property is no longer violated"
     "1    it does not replay; with --schedule-only, the property is still violated"
     "2    bad usage, or a bad trace"
 })]
 pub(super) struct Replay {
     /// The trace file
     trace: PathBuf,
-    /// Run today's protocol under the trace's actions; leave out what is not possible any more
+    /// Run today's protocol with the actions of the trace, without those that are no longer possible
     #[arg(long)]
     schedule_only: bool,
-    /// Stop behind this step
+    /// Stop after this step
     #[arg(long, value_name = "K")]
     until: Option<usize>,
-    /// How to show it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    /// The format: every step with its effects and changes, a sequence diagram, or for programs
+    #[arg(long, value_parser = format_or::<Drawing>(), default_value = <&str>::from(Format::Text))]
+    format: FormatOr<Drawing>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Every step: action, effects, what changed at the node
-    Text,
-    /// A sequence diagram
+/// Another way to show a replay to people.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, EnumMessage, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+enum Drawing {
+    /// For people: a sequence diagram
     Diagram,
-    /// A JSON object for each step, then one for the end
-    Json,
 }
 
 impl Replay {
@@ -63,45 +72,78 @@ impl Replay {
             Known::of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
         let until = self.until.filter(|until| *until < trace.steps.len());
         let mode = if self.schedule_only { Mode::Schedule } else { Mode::Exact };
-        let replay = with_protocol!(known, &trace.environment, protocol => replay(protocol, &trace, property, mode, until));
+        let replay = with_protocol!(known, &trace.environment, protocol =>
+            replay::replay(protocol, &trace, property, mode, until));
+        let drawn = self.format.is_own();
+        let mut answer = Answer::new(self.format.format());
+        answer.add(&Shown { path: &self.trace, trace, property, mode, replay, drawn })?;
+        answer.end()
+    }
+}
 
-        let mut out = anstream::stdout().lock();
-        match self.format {
-            Format::Text => {
-                heading(&mut out, &trace)?;
-                for step in &replay.steps {
-                    show(&mut out, step)?;
-                }
-                conclude(&mut out, &replay.outcome, property, mode)?;
+/// A replayed trace.
+struct Shown<'a> {
+    path: &'a Path,
+    trace: Trace,
+    property: &'static Property,
+    mode: Mode,
+    replay: replay::Replay,
+    drawn: bool,
+}
+
+impl Shown<'_> {
+    /// An exact replay is to show the violation that was recorded; that of a schedule, that it is gone.
+    fn status(&self) -> Comparison {
+        match (&self.replay.outcome, self.mode) {
+            (Outcome::Violated { .. }, Mode::Exact)
+            | (Outcome::NotViolated, Mode::Schedule)
+            | (Outcome::Partial, _) => Comparison::AsExpected,
+            _ => Comparison::Differs,
+        }
+    }
+
+    fn message(&self) -> String {
+        match &self.replay.outcome {
+            Outcome::Violated { after, complaints } => {
+                format!("violated after step {after}: {}", complaints.join("; "))
             }
-            Format::Diagram => {
-                heading(&mut out, &trace)?;
-                writeln!(out, "\n{}", diagram::draw(&replay.up, &replay.steps))?;
-                conclude(&mut out, &replay.outcome, property, mode)?;
+            Outcome::NotViolated => "not violated in this run".into(),
+            Outcome::Diverged { step, .. } => format!("step {step} differs from the trace"),
+            Outcome::Impossible { step, reason } => {
+                format!("step {step} is not possible: {reason}")
             }
-            Format::Json => {
-                for step in &replay.steps {
-                    writeln!(out, "{}", json!(step))?;
-                }
-                let end = json!({ "property": property.name, "outcome": replay.outcome });
-                writeln!(out, "{end}")?;
+            Outcome::Partial => "stopped early, as asked".into(),
+        }
+    }
+}
+
+impl Section for Shown<'_> {
+    fn cases(&self) -> Vec<Case> {
+        let case = Case::new(shown(self.path), self.property.name, self.status(), self.message());
+        vec![case.at(Some(Place::new(self.path, 1)))]
+    }
+
+    /// An object for each step, then one for the end.
+    fn objects(&self) -> Vec<Value> {
+        let (property, outcome) = (self.property.name, &self.replay.outcome);
+        let end = json!({ "property": property, "outcome": outcome, "cases": self.cases() });
+        self.replay.steps.iter().map(|step| json!(step)).chain([end]).collect()
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        heading(out, &self.trace)?;
+        if self.drawn {
+            writeln!(out, "\n{}", text::draw(&Chart::of(&self.replay)))?;
+        } else {
+            for step in &self.replay.steps {
+                show(out, step)?;
             }
         }
-        Ok(exit(&replay.outcome, mode))
+        conclude(out, &self.replay.outcome, self.property, self.mode)
     }
 }
 
-/// An exact replay expects the violation that was recorded; a schedule, that it is gone.
-fn exit(outcome: &Outcome, mode: Mode) -> Exit {
-    match (outcome, mode) {
-        (Outcome::Violated { .. }, Mode::Exact)
-        | (Outcome::NotViolated, Mode::Schedule)
-        | (Outcome::Partial, _) => Exit::AsExpected,
-        _ => Exit::Differs,
-    }
-}
-
-fn heading(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
+fn heading(out: &mut dyn Write, trace: &Trace) -> io::Result<()> {
     let Trace { protocol, scenario, environment, property, cause, .. } = trace;
     let title = format!("{protocol} violates {property}");
     writeln!(out, "{}", styled(STRONG, title))?;
@@ -112,9 +154,9 @@ fn heading(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     Ok(())
 }
 
-fn show(out: &mut impl Write, step: &Replayed) -> io::Result<()> {
+fn show(out: &mut dyn Write, step: &Replayed) -> io::Result<()> {
     if step.begins_loop {
-        writeln!(out, "\n  {}  from here, for ever", diagram::LOOP)?;
+        writeln!(out, "\n  {}  from here, for ever", text::LOOP)?;
     }
     let action = styled(STRONG, printable(&step.action));
     writeln!(out, "\n{:>3}  {action}", step.step)?;
@@ -124,7 +166,7 @@ fn show(out: &mut impl Write, step: &Replayed) -> io::Result<()> {
     if let Some(met) = &step.met {
         let content = plain(met.get("message").map_or(met, |message| &message["message"]));
         match step.node {
-            Some(node) => writeln!(out, "     {node} meets {content}")?,
+            Some(node) => writeln!(out, "     {node} takes {content}")?,
             None => writeln!(out, "     the message: {content}")?,
         }
     }
@@ -136,7 +178,7 @@ fn show(out: &mut impl Write, step: &Replayed) -> io::Result<()> {
     Ok(())
 }
 
-fn effects(out: &mut impl Write, effects: &[Value]) -> io::Result<()> {
+fn effects(out: &mut dyn Write, effects: &[Value]) -> io::Result<()> {
     for effect in effects {
         writeln!(out, "     → {}", plain(effect))?;
     }
@@ -144,7 +186,7 @@ fn effects(out: &mut impl Write, effects: &[Value]) -> io::Result<()> {
 }
 
 fn conclude(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     outcome: &Outcome,
     property: &Property,
     mode: Mode,
@@ -175,7 +217,7 @@ fn conclude(
             let title = format!("step {step} is not possible:");
             writeln!(out, "{} {}", styled(BAD, title), printable(reason))?;
         }
-        Outcome::Partial => writeln!(out, "stopped there, as asked")?,
+        Outcome::Partial => writeln!(out, "stopped after this step, as asked")?,
     }
     Ok(())
 }

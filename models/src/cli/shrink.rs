@@ -7,21 +7,20 @@ use interrex_models::{
 };
 use std::{io::Write, path::PathBuf};
 
-/// Make a trace minimal: leave out what the violation does not need
+/// Make a trace minimal: leave out everything that the violation does not need
 ///
-/// Any trace will do, also one that was edited: the actions count, the effects are recorded anew. No
-/// action of the result can be left out, no fault weakened, and it violates the same property with its
-/// last step.
+/// The trace may have been edited: only its actions count, the effects are recorded anew. In the
+/// result no action can be left out and no fault weakened, and its last step violates the same property.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    the trace is minimal now"
-    "1    it violates nothing"
+    "0    the result is minimal"
+    "1    the trace does not violate its property"
     "2    bad usage, or a bad trace"
 })]
 pub(super) struct Shrink {
     /// The trace file
     trace: PathBuf,
-    /// Write the minimal trace to this file, the same one too [default: to standard output]
+    /// Write the minimal trace to this file, which may be the same one [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -1,204 +1,280 @@
 //! `interrex validate`.
 
-use super::{BAD, DOUBTFUL, Exit, Failure, Format, STRONG, shown, styled, table};
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement};
-use interrex_models::{
-    claim::property::Property,
-    evidence::trace::Trace,
-    io::text::printable,
-    real::validate::{Carried, Carry, NotCarried, Validation, Verdict, validate},
+use super::{
+    BAD, DOUBTFUL, Exit, Failure, STRONG,
+    answer::{Answer, Remark},
+    choice::choice,
+    styled, table,
 };
-use serde_json::json;
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use interrex_models::{
+    claim::property::{self, Property},
+    io::{
+        file::{did_you_mean, shown},
+        text::printable,
+    },
+    real::validate::{Carried, Carry, Validation, Verdict, Where, validate},
+    verdict::{
+        outcome::Comparison,
+        report::{Case, Format, Place, Section},
+    },
+};
+use serde_json::{Value, json};
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
-/// Judge the logs of real nodes: run the machine over each, join them, and judge the properties
+/// Validate the logs of real nodes: run the machine on each log, and judge the properties on the whole run
 ///
 /// Every effect must be as it was logged. The logs are joined to one run, causes before effects, and
-/// the protocol's properties are judged on it. Give the logs of all nodes of a cluster. A run that
+/// the properties of the protocol are judged on it. Name the logs of all nodes of a cluster. A run that
 /// violates a property can be saved as a trace, for `interrex replay` and `interrex shrink`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    the machine does what the logs say, and they violate nothing that is not allowed"
-    "1    it does something else, the logs contradict each other, or a property is violated"
+    "0    the machine does what the logs say, and no property is violated but those of --allow"
+    "1    it does something else, the logs contradict each other, or another property is violated"
     "2    bad usage, or a bad log"
 })]
 pub(super) struct Validate {
-    /// The logs, one of each node or several
+    /// The logs of all nodes; there may be several of one node
     #[arg(value_name = "LOG", required = true)]
     logs: Vec<PathBuf>,
     /// A property that may be violated; can be given more than once
     #[arg(long, value_name = "PROPERTY")]
     allow: Vec<String>,
-    /// Write the run that violates a property to this file, as a trace. Of several properties, that is
-    /// the first that may not be violated
+    /// Write the run that violates a property to this file, as a trace. If several are violated, it is
+    /// the run of the first that --allow does not name
     #[arg(long, value_name = "FILE")]
     save_trace: Option<PathBuf>,
-    /// How to show it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    /// The format of the report
+    #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
 }
 
-/// How many contradictions people are shown: one missing log makes very many.
+/// The number of contradictions that are shown to people: one missing log makes very many.
 const SHOWN: usize = 10;
 
 impl Validate {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
+        // Before the logs, which may take long.
+        self.check_allowed()?;
         let carry =
             if self.save_trace.is_some() { Carry::FirstBut(&self.allow) } else { Carry::Nothing };
         let validation = validate(&self.logs, carry)?;
         for name in &self.allow {
             validation.protocol.property(name).map_err(Failure::Usage)?;
         }
-        let mut out = anstream::stdout().lock();
-        match self.format {
-            Format::Text => self.show(&mut out, &validation)?,
-            Format::Json => self.tell(&mut out, &validation)?,
-        }
+        let mut answer = Answer::new(self.format);
+        answer.add(&Validated { validation: &validation, allowed: &self.allow })?;
         match (&self.save_trace, &validation.carried) {
-            (Some(path), Some(carried)) => self.save(&mut out, path, carried)?,
-            (Some(_), None) if self.format == Format::Text => {
-                writeln!(out, "no trace: nothing is violated that may not be")?;
+            (Some(path), Some(carried)) => {
+                if let Ok((trace, _)) = &carried.outcome {
+                    trace.save(path)?;
+                }
+                answer.add(&Saved { path, carried })?;
             }
-            _ => {}
+            (Some(_), None) => {
+                answer.add(&Remark(
+                    "no trace: no property is violated but those of --allow".into(),
+                ))?;
+            }
+            (None, _) => {}
         }
-        Ok(self.exit(&validation))
+        answer.end()
     }
 
+    /// Which protocol ran is only known from the logs; a name that no protocol has is wrong already.
+    fn check_allowed(&self) -> Result<(), Failure> {
+        let names = || property::ALL.iter().map(|property| property.name);
+        for name in &self.allow {
+            if !names().any(|known| known == name) {
+                let hint = did_you_mean(name, names());
+                return Err(Failure::Usage(format!("there is no property `{name}`{hint}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The result of a validation.
+struct Validated<'a> {
+    validation: &'a Validation,
+    /// The names of the properties that may be violated.
+    allowed: &'a [String],
+}
+
+impl Validated<'_> {
     fn is_allowed(&self, property: &Property) -> bool {
-        self.allow.iter().any(|name| name == property.name)
+        self.allowed.iter().any(|name| name == property.name)
     }
 
-    fn exit(&self, validation: &Validation) -> Exit {
-        let is_bad = |(property, verdict): &(&Property, Verdict)| {
-            matches!(verdict, Verdict::Violated { .. }) && !self.is_allowed(property)
+    fn case(&self, property: &Property, verdict: &Verdict) -> Case {
+        let (status, place) = match verdict {
+            Verdict::Violated { place, .. } if !self.is_allowed(property) => {
+                (Comparison::Differs, place.as_ref())
+            }
+            Verdict::Violated { place, .. } => (Comparison::AsExpected, place.as_ref()),
+            Verdict::Holds | Verdict::NotJudged(_) => (Comparison::AsExpected, None),
         };
-        let agrees = validation.differences.is_empty() && validation.contradictions.is_empty();
-        if agrees && !validation.verdicts.iter().any(is_bad) {
-            Exit::AsExpected
-        } else {
-            Exit::Differs
-        }
+        let (said, why) = said(verdict);
+        let message = if why.is_empty() { said.into() } else { format!("{said}: {why}") };
+        let protocol = self.validation.protocol.name();
+        Case::new(protocol, property.name, status, message).at(place.map(place_of))
     }
 
-    fn show(&self, out: &mut impl Write, validation: &Validation) -> io::Result<()> {
-        writeln!(out, "{}", styled(STRONG, validation.protocol.name()))?;
+    fn logs(&self) -> Table {
         let mut logs = table();
         // A path that is broken into lines cannot be copied.
         logs.set_content_arrangement(ContentArrangement::Disabled);
         let counted = ["lives", "steps", "ended"].map(number);
         logs.set_header([["log", "node"].map(Cell::new).to_vec(), counted.to_vec()].concat());
-        for log in &validation.logs {
+        for log in &self.validation.logs {
             let node = log.node.map_or_else(|| "-".into(), |node| node.to_string());
             let counts = [log.lives, log.steps, log.ends].map(|count| number(&count.to_string()));
             logs.add_row(
                 [vec![Cell::new(shown(&log.path)), Cell::new(node)], counts.to_vec()].concat(),
             );
         }
-        writeln!(out, "{}\n", logs.trim_fmt())?;
-        for difference in &validation.differences {
+        logs
+    }
+
+    fn verdicts(&self) -> Table {
+        let mut verdicts = table();
+        verdicts.set_header(["property", "verdict", ""]);
+        for (property, verdict) in &self.validation.verdicts {
+            let colour = match verdict {
+                Verdict::Holds => Color::Green,
+                Verdict::NotJudged(_) => Color::DarkGrey,
+                Verdict::Violated { .. } if self.is_allowed(property) => Color::Yellow,
+                Verdict::Violated { .. } => Color::Red,
+            };
+            let (said, why) = said(verdict);
+            let [name, said, why] = [property.name, said, &printable(&why)].map(Cell::new);
+            verdicts.add_row([name, said.fg(colour), why]);
+        }
+        verdicts
+    }
+}
+
+impl Section for Validated<'_> {
+    fn cases(&self) -> Vec<Case> {
+        let wrong = |name: &str, place: &Where, said: String| {
+            let protocol = self.validation.protocol.name();
+            Case::new(protocol, name, Comparison::Differs, said).at(Some(place_of(place)))
+        };
+        let differences = (self.validation.differences.iter())
+            .map(|it| wrong("machine agrees", &it.place, it.to_string()));
+        let contradictions = (self.validation.contradictions.iter())
+            .map(|it| wrong("logs agree", &it.place, it.to_string()));
+        let verdicts = self.validation.verdicts.iter();
+        let verdicts = verdicts.map(|(property, verdict)| self.case(property, verdict));
+        differences.chain(contradictions).chain(verdicts).collect()
+    }
+
+    fn objects(&self) -> Vec<Value> {
+        let Validation { protocol, logs, differences, contradictions, lost, verdicts, .. } =
+            self.validation;
+        let mut objects: Vec<_> = logs.iter().map(|log| json!({ "log": log })).collect();
+        objects.extend(differences.iter().map(|it| json!({ "differs": it })));
+        objects.extend(contradictions.iter().map(|it| json!({ "cannot_be": it })));
+        if *lost > 0 {
+            objects.push(json!({ "lost": lost }));
+        }
+        objects.extend(verdicts.iter().map(|(property, verdict)| {
+            let allowed = self.is_allowed(property);
+            json!({ "property": property.name, "verdict": verdict, "allowed": allowed })
+        }));
+        objects.push(json!({ "protocol": protocol.name(), "cases": self.cases() }));
+        objects
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Validation { protocol, differences, contradictions, lost, .. } = self.validation;
+        writeln!(out, "{}", styled(STRONG, protocol.name()))?;
+        writeln!(out, "{}\n", self.logs().trim_fmt())?;
+        for difference in differences {
             writeln!(out, "{} {}", styled(BAD, "differs:"), printable(&difference.to_string()))?;
         }
-        for contradiction in validation.contradictions.iter().take(SHOWN) {
+        for contradiction in contradictions.iter().take(SHOWN) {
             let said = printable(&contradiction.to_string());
             writeln!(out, "{} {said}", styled(BAD, "cannot be:"))?;
         }
-        if let Some(more) = validation.contradictions.len().checked_sub(SHOWN + 1) {
+        if let Some(more) = contradictions.len().checked_sub(SHOWN + 1) {
             writeln!(out, "and {} more that cannot be", more + 1)?;
         }
-        if validation.lost > 0 {
-            let lost = styled(DOUBTFUL, format!("lost: {}", validation.lost));
+        if *lost > 0 {
+            let lost = styled(DOUBTFUL, format!("lost: {lost}"));
             writeln!(out, "{lost} messages that never arrived, though later ones did")?;
         }
-        let mut verdicts = table();
-        verdicts.set_header(["property", "verdict", ""]);
-        for (property, verdict) in &validation.verdicts {
-            verdicts.add_row(self.row(property, verdict));
-        }
-        writeln!(out, "{}", verdicts.trim_fmt())
+        writeln!(out, "{}", self.verdicts().trim_fmt())
+    }
+}
+
+/// The run that violates a property, written to a file, or the reason why it is not.
+struct Saved<'a> {
+    path: &'a Path,
+    carried: &'a Carried,
+}
+
+impl Section for Saved<'_> {
+    fn cases(&self) -> Vec<Case> {
+        vec![]
     }
 
-    fn row(&self, property: &Property, verdict: &Verdict) -> [Cell; 3] {
-        let (colour, said, why) = match verdict {
-            Verdict::Holds => (Color::Green, "holds", String::new()),
-            Verdict::NotJudged(why) => (Color::DarkGrey, "not judged", why.clone()),
-            Verdict::Violated { complaints, count, place } => {
-                let colour = if self.is_allowed(property) { Color::Yellow } else { Color::Red };
-                let first = complaints.first().map_or("", String::as_str);
-                let more =
-                    if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
-                let place =
-                    place.as_ref().map(|place| format!(", first at {place}")).unwrap_or_default();
-                (colour, "violated", format!("{first}{more}{place}"))
-            }
-        };
-        [Cell::new(property.name), Cell::new(said).fg(colour), Cell::new(printable(&why))]
-    }
-
-    fn tell(&self, out: &mut impl Write, validation: &Validation) -> io::Result<()> {
-        for log in &validation.logs {
-            writeln!(out, "{}", json!({ "log": log }))?;
-        }
-        for difference in &validation.differences {
-            writeln!(out, "{}", json!({ "differs": difference }))?;
-        }
-        for contradiction in &validation.contradictions {
-            writeln!(out, "{}", json!({ "cannot_be": contradiction }))?;
-        }
-        if validation.lost > 0 {
-            writeln!(out, "{}", json!({ "lost": validation.lost }))?;
-        }
-        for (property, verdict) in &validation.verdicts {
-            let allowed = self.is_allowed(property);
-            let verdict =
-                json!({ "property": property.name, "verdict": verdict, "allowed": allowed });
-            writeln!(out, "{verdict}")?;
-        }
-        Ok(())
-    }
-
-    fn save(&self, out: &mut impl Write, path: &Path, carried: &Carried) -> Result<(), Failure> {
-        let name = carried.property.name;
-        let said = match &carried.outcome {
+    fn objects(&self) -> Vec<Value> {
+        let (path, property) = (self.path, self.carried.property.name);
+        vec![match &self.carried.outcome {
             Ok((trace, left_out)) => {
-                trace.save(path)?;
-                self.saved(path, name, trace, left_out)
+                let steps = trace.steps.len();
+                json!({ "trace": path, "property": property, "steps": steps, "left_out": left_out })
             }
-            Err(why) => self.not_saved(name, why),
-        };
-        writeln!(out, "{said}")?;
-        Ok(())
+            Err(why) => {
+                json!({ "no_trace": why.reason, "property": property, "place": why.place })
+            }
+        }]
     }
 
-    fn saved(&self, path: &Path, property: &str, trace: &Trace, left_out: &[String]) -> String {
-        let steps = trace.steps.len();
-        if self.format == Format::Json {
-            return json!({ "trace": path, "property": property, "steps": steps, "left_out": left_out })
-                .to_string();
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (path, property) = (self.path.display(), self.carried.property.name);
+        match &self.carried.outcome {
+            Ok((trace, left_out)) => {
+                let steps = match trace.steps.len() {
+                    1 => "1 step".into(),
+                    count => format!("{count} steps"),
+                };
+                let without = if left_out.is_empty() {
+                    String::new()
+                } else {
+                    format!("; left out: {}", left_out.join(", "))
+                };
+                writeln!(out, "{path}: the run that violates {property}, {steps}{without}")
+            }
+            Err(why) => {
+                let said = styled(DOUBTFUL, format!("no trace of {property}:"));
+                writeln!(out, "{said} {}", printable(&why.to_string()))
+            }
         }
-        let without = if left_out.is_empty() {
-            String::new()
-        } else {
-            format!("; left out: {}", left_out.join(", "))
-        };
-        let path = path.display();
-        format!(
-            "{path}: the run that violates {property}, {steps} {}{without}",
-            if steps == 1 { "step" } else { "steps" }
-        )
     }
+}
 
-    fn not_saved(&self, property: &str, why: &NotCarried) -> String {
-        if self.format == Format::Json {
-            let place = &why.place;
-            return json!({ "no_trace": why.reason, "property": property, "place": place })
-                .to_string();
+/// A verdict, and the reason for it.
+fn said(verdict: &Verdict) -> (&'static str, String) {
+    match verdict {
+        Verdict::Holds => ("holds", String::new()),
+        Verdict::NotJudged(why) => ("not judged", why.clone()),
+        Verdict::Violated { complaints, count, place } => {
+            let first = complaints.first().map_or("", String::as_str);
+            let more =
+                if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+            let place = place.as_ref().map(|place| format!(", first at {place}"));
+            ("violated", format!("{first}{more}{}", place.unwrap_or_default()))
         }
-        let said = styled(DOUBTFUL, format!("no trace of {property}:"));
-        format!("{said} {}", printable(&why.to_string()))
     }
+}
+
+fn place_of(place: &Where) -> Place {
+    Place::new(&place.path, place.line)
 }
 
 fn number(text: &str) -> Cell {

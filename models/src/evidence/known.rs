@@ -1,19 +1,21 @@
 //! Known traces: the counterexamples that are kept.
 //!
-//! They are run again before anything else is looked for: whoever has mended something learns first
-//! that it is mended, and which traces go.
+//! They are replayed before anything else is looked for: after a fault is mended, the first thing reported is
+//! which traces no longer violate their property.
 
 use crate::{
     evidence::{
         replay::{Mode, Outcome, replay},
         trace::Trace,
     },
-    io::{file::FileError, text::printable},
+    io::{
+        file::{self, FileError},
+        text::printable,
+    },
     protocol::registry::Known,
-    verdict::scenario::files_below,
     with_protocol,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A trace that is kept, and its place below the folder of traces.
 #[derive(Clone, Debug)]
@@ -30,19 +32,17 @@ impl KnownTrace {
     /// # Errors
     /// If the folder or one of them cannot be read.
     pub fn read_all(folder: &Path) -> Result<Vec<Self>, FileError> {
-        let mut paths = vec![];
-        files_below(folder, "json", &mut paths)?;
-        let name = |path: &Path| {
-            let place = path.strip_prefix(folder).unwrap_or(path);
-            place.to_string_lossy().replace('\\', "/")
+        let read = |path: PathBuf| {
+            let (name, trace) = (file::name_below(folder, &path), Trace::read(&path)?);
+            Ok(Self { name, trace })
         };
-        let read = |path| Ok(Self { name: name(path), trace: Trace::read(path)? });
-        let mut known: Vec<_> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        let paths = file::files_below(folder, "json")?;
+        let mut known: Vec<_> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
         known.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(known)
     }
 
-    /// Whether today's protocol, under the actions of this trace, violates its property no more.
+    /// True if today's protocol, under the actions of this trace, no longer violates the property.
     ///
     /// # Errors
     /// If there is no such protocol or property, or the environment does not suit the protocol.

@@ -1,8 +1,10 @@
 //! Replaying a trace: exactly, or its schedule only.
 //!
-//! An exact replay asks whether today's protocol does what was recorded: the first effect that differs
-//! ends it. A replay of the schedule runs today's protocol under yesterday's actions, leaves out what
-//! has become impossible, and asks whether the property holds now.
+//! An exact replay finds out whether today's protocol does what was recorded: the first effect that differs
+//! ends it. A replay of the schedule runs today's protocol with the recorded actions, leaves out those that
+//! are no longer possible, and finds out whether the property is still violated.
+
+mod origins;
 
 use crate::{
     claim::property::{Kind, Property},
@@ -17,10 +19,12 @@ use crate::{
     protocol::Protocol,
 };
 use interrex::machine::NodeId;
+use origins::Origins;
 use serde::Serialize;
 use serde_json::{Value, json};
+use strum::Display;
 
-/// What is asked of a replay.
+/// The mode of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Every effect must be as it was recorded.
@@ -29,14 +33,14 @@ pub enum Mode {
     Schedule,
 }
 
-/// What a replay showed.
+/// The result of a replay.
 #[derive(Clone, Debug, Serialize)]
 pub struct Replay {
     /// For each node, whether it is up at the beginning.
     pub up: Vec<bool>,
-    /// What happened, one entry for each action that was replayed.
+    /// The steps, one for each action that was replayed.
     pub steps: Vec<Replayed>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
@@ -45,31 +49,48 @@ pub struct Replay {
 pub struct Replayed {
     /// Its place in the trace, from 1.
     pub step: usize,
-    /// What happened.
+    /// The action.
     pub action: String,
-    /// The node at which it happened, if it happened at one.
+    /// The node that took a step or crashed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
-    /// The link on which it happened, if it did: from whom, to whom.
+    /// The link on which it happened: sender and receiver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<(NodeId, NodeId)>,
-    /// What the node met: an event, or its start. A crash is nothing it meets. Where something happens
-    /// to a message on its way, that message.
+    /// The step in which the signal of that link was sent; none if it was under way at the beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<usize>,
+    /// What the node took: an event, or its start; nothing in a crash. Where something happens to a
+    /// message on its way, that message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub met: Option<Value>,
     /// The effects that happened, in order.
     pub effects: Vec<Value>,
-    /// What changed at the node.
+    /// The changes of the node.
     pub changes: Vec<Change>,
-    /// The nodes that are cut off from the others behind it.
+    /// The end of the life of the node, if it ended in this step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<End>,
+    /// The nodes that are cut off from the others after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_off: Option<Side>,
-    /// Why it was left out, if it was.
+    /// The reason why it was left out, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
-    /// With it begins what could go round for ever.
+    /// The loop of a livelock begins with this step.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub begins_loop: bool,
+}
+
+/// The end of a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum End {
+    /// The environment ended it; the node can come back.
+    Crashed,
+    /// The node ended it by itself.
+    Stopped,
 }
 
 /// Something that is different at a node.
@@ -83,7 +104,7 @@ pub struct Change {
     pub after: Value,
 }
 
-/// How a replay ended.
+/// The outcome of a replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -96,7 +117,7 @@ pub enum Outcome {
     },
     /// The property is not violated anywhere on the way.
     NotViolated,
-    /// The protocol did something else than what was recorded.
+    /// The protocol did not do what was recorded.
     Diverged {
         /// The first step that differs.
         step: usize,
@@ -112,7 +133,7 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
-    /// Only part of the trace was replayed, as was asked for, and nothing was wrong with it.
+    /// Only the first steps were replayed, as was asked for, and nothing was wrong with them.
     Partial,
 }
 
@@ -142,6 +163,7 @@ fn run<P: Protocol>(
     let mut world = rules.initial();
     let nodes = (0..trace.environment.size()).map(NodeId);
     let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
+    let mut origins = Origins::new(&rules, &world);
     let mut violated = violation(&rules, &world, property, 0);
     let (mut steps, mut round) = (vec![], None);
     let count = until.unwrap_or(trace.steps.len());
@@ -159,7 +181,11 @@ fn run<P: Protocol>(
             }
         };
         let next = rules.follow(&world, &enabled);
-        let replayed = show(&rules, step, &world, &enabled, &next);
+        let replayed = Replayed {
+            sent: origins.of(&enabled.action.choice),
+            ..show(&rules, step, &world, &enabled, &next)
+        };
+        origins.follow(&rules, step, &enabled.action.choice, &next);
         let now = replayed.effects.clone();
         steps.push(replayed);
         if mode == Mode::Exact && now != recorded.effects {
@@ -224,6 +250,7 @@ fn show<P: Protocol>(
         action: action.to_string(),
         node,
         link: action.choice.link(),
+        sent: None,
         met: rules.met(before, &action.choice).map(|input| match input {
             Input::Start(boot) => json!({ "start": boot }),
             Input::Event(event) => to_value(event),
@@ -232,6 +259,7 @@ fn show<P: Protocol>(
         changes: (changes.into_iter())
             .map(|(what, before, after)| Change { what, before, after })
             .collect(),
+        ended: node.and_then(|node| End::of(rules.node(after, node))),
         cut_off: after.cut(),
         left_out: None,
         begins_loop: false,
@@ -245,25 +273,39 @@ fn left_out(step: usize, recorded: &TraceStep, cut_off: Option<Side>, reason: St
         action: action.unwrap_or_default(),
         node: recorded.action.node(),
         link: None,
+        sent: None,
         met: None,
         effects: vec![],
         changes: vec![],
+        ended: None,
         cut_off,
         left_out: Some(reason),
         begins_loop: false,
     }
 }
 
+impl End {
+    fn of<P: Protocol>(node: &Node<P>) -> Option<Self> {
+        match node.condition {
+            Condition::Idle | Condition::Up(_) => None,
+            Condition::Crashed => Some(Self::Crashed),
+            Condition::Stopped => Some(Self::Stopped),
+        }
+    }
+}
+
 /// A node as a plain value, without its history: what is added to that are effects.
 pub(crate) fn describe<P: Protocol>(node: &Node<P>) -> Value {
-    let condition = match &node.condition {
-        Condition::Idle => json!("idle"),
-        Condition::Up(state) => to_value(state),
-        Condition::Crashed => json!("crashed"),
-        Condition::Stopped => json!("stopped"),
+    // A state may be written as any of these words, too.
+    let (condition, state) = match &node.condition {
+        Condition::Idle => ("idle", Value::Null),
+        Condition::Up(state) => ("up", to_value(state)),
+        Condition::Crashed => ("crashed", Value::Null),
+        Condition::Stopped => ("stopped", Value::Null),
     };
     json!({
-        "state": condition,
+        "condition": condition,
+        "state": state,
         "stable": node.stable,
         "timers": node.timers,
         "monitors": node.monitors,

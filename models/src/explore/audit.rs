@@ -74,7 +74,7 @@ use crate::{
         world::{EnabledOf, Rules, World},
     },
     protocol::Protocol,
-    verdict::check::Comparison,
+    verdict::outcome::Comparison,
 };
 use interrex::machine::NodeId;
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -54,21 +54,22 @@ use crate::{
         world::Rules,
     },
     protocol::{Protocol, Vocabulary},
-    verdict::check::Comparison,
+    verdict::outcome::Comparison,
 };
 use interrex::machine::{Effect, EffectOf, Event};
 use serde::{Deserialize, Serialize, Serializer};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     path::Path,
 };
+use strum::Display;
 use toml::Spanned;
 
 /// Something that runs can reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
 pub enum Place {
     /// A process in this role meets an event of this kind. Of a start: the role in which it comes up.
+    #[strum(to_string = "{role} × {event}")]
     Step {
         /// The role.
         role: &'static str,
@@ -76,36 +77,44 @@ pub enum Place {
         event: EventKind,
     },
     /// An effect of this kind happens.
+    #[strum(to_string = "effect {0}")]
     Effect(EffectKind),
 }
 
 /// The kinds of what a process meets; messages, timers and commands by their names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
+#[strum(serialize_all = "snake_case")]
 pub enum EventKind {
     /// It comes up for the first time.
     Start,
     /// It comes up again.
     Restart,
     /// A message arrives.
+    #[strum(to_string = "message {0}")]
     Message(&'static str),
     /// Somebody is reported down.
     Down,
     /// A timer fires.
+    #[strum(to_string = "timeout {0}")]
     Timeout(&'static str),
     /// The application asks for something.
+    #[strum(to_string = "command {0}")]
     Command(&'static str),
 }
 
 /// The kinds of effects; messages and observations by their names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "they are those of `Effect`")]
 pub enum EffectKind {
+    #[strum(to_string = "send {0}")]
     Send(&'static str),
     Monitor,
     Demonitor,
     SetTimer,
     CancelTimer,
     Persist,
+    #[strum(to_string = "observe {0}")]
     Observe(&'static str),
     Stop,
 }
@@ -287,15 +296,12 @@ enum Named {
 }
 
 impl Unreachable {
-    /// The name of the file, beside the scenarios of its protocol.
-    pub const FILE: &str = "unreachable.toml";
-
     /// Reads what is named for a protocol, in the folder of scenarios; nothing is, if there is no such file.
     ///
     /// # Errors
     /// If the file cannot be read, something in it means nothing to the protocol, or a reason is missing.
     pub fn read(folder: &Path, coverage: &Coverage) -> Result<Self, FileError> {
-        let path = folder.join(&coverage.protocol).join(Self::FILE);
+        let path = folder.join(&coverage.protocol).join(file::UNREACHABLE);
         if !path.exists() {
             return Ok(Self::default());
         }
@@ -451,43 +457,6 @@ impl Entry {
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.count > 0 && matches!(self.unreachable, Some(Reason::Never(_)))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Step { role, event } => write!(f, "{role} × {event}"),
-            Self::Effect(effect) => write!(f, "effect {effect}"),
-        }
-    }
-}
-
-impl fmt::Display for EventKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Start => f.write_str("start"),
-            Self::Restart => f.write_str("restart"),
-            Self::Message(name) => write!(f, "message {name}"),
-            Self::Down => f.write_str("down"),
-            Self::Timeout(name) => write!(f, "timeout {name}"),
-            Self::Command(name) => write!(f, "command {name}"),
-        }
-    }
-}
-
-impl fmt::Display for EffectKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Send(name) => write!(f, "send {name}"),
-            Self::Monitor => f.write_str("monitor"),
-            Self::Demonitor => f.write_str("demonitor"),
-            Self::SetTimer => f.write_str("set_timer"),
-            Self::CancelTimer => f.write_str("cancel_timer"),
-            Self::Persist => f.write_str("persist"),
-            Self::Observe(name) => write!(f, "observe {name}"),
-            Self::Stop => f.write_str("stop"),
-        }
     }
 }
 

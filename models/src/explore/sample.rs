@@ -17,7 +17,7 @@ mod schedules;
 mod walk;
 
 pub use again::Again;
-pub use report::{Report, Row, Verdict};
+pub use report::{Report, Row, Sampled, Verdict};
 pub use schedules::{Schedules, Shard};
 
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
         world::Rules,
     },
     protocol::Protocol,
-    verdict::scenario::{Expected, Scenario},
+    verdict::{row::Subject, scenario::Scenario},
 };
 use derive_where::derive_where;
 use std::time::Instant;
@@ -88,13 +88,8 @@ pub fn fuzz<P: Protocol>(
     let coverage = hunt.coverage();
     let properties = (0..hunt.properties.len()).map(|row| hunt.row(row)).collect();
     let Tally { done, actions, settled, unsettled, beyond } = hunt.tally;
-    let environment = &scenario.environment;
     Report {
-        scenario: scenario.name.clone(),
-        protocol: hunt.tables.rules.protocol().name().into_owned(),
-        nodes: environment.nodes,
-        workers: environment.workers,
-        environment: environment.into(),
+        subject: Subject::new(&scenario.name, hunt.tables.rules.protocol(), &scenario.environment),
         seed: schedules.seed,
         shard: schedules.shard,
         steps: schedules.steps,
@@ -230,25 +225,13 @@ impl<'a, P: Protocol> Hunt<'a, P> {
         let raw_steps = first.as_ref().map(|first| first.run.len());
         let schedule = first.as_ref().map(|first| first.schedule);
         let counterexample = first.map(|first| self.shrunk(property, &first));
-        let named = |(named, _): &&(&Property, _)| named.name == property.name;
-        let expected = self.scenario.properties.iter().find(named);
-        Row {
-            name: property.name,
-            kind: property.kind,
-            verdict: match (property.kind, schedule) {
-                (Kind::Fair, _) => Verdict::NotJudged,
-                (Kind::Safety | Kind::Settled, Some(_)) => Verdict::Violated,
-                (Kind::Safety | Kind::Settled, None) => Verdict::NotViolated,
-            },
-            expected: expected.and_then(|(_, expected)| expected.map(Expected::verdict)),
-            violations,
-            witnessed,
-            schedule,
-            raw_steps,
-            steps: counterexample.as_ref().map(|trace| trace.steps.len()),
-            trace: None,
-            counterexample,
-        }
+        let verdict = match (property.kind, schedule) {
+            (Kind::Fair, _) => Verdict::NotJudged,
+            (Kind::Safety | Kind::Settled, Some(_)) => Verdict::Violated,
+            (Kind::Safety | Kind::Settled, None) => Verdict::NotViolated,
+        };
+        let sampled = Sampled { violations, witnessed, schedule, raw_steps };
+        Row::new(property, self.scenario, verdict, counterexample, sampled)
     }
 
     /// The run of a schedule as a trace, shrunk. It is named after what makes it again. Shrinking may use

@@ -1,4 +1,4 @@
-//! Files that people write: what is wrong with one, and where.
+//! Files: reading, replacing, listing, and errors that name the place in a file.
 
 use crate::io::text::printable;
 use serde::{
@@ -7,13 +7,17 @@ use serde::{
 };
 use serde_json::{Map, Value};
 use std::{
-    fmt, fs,
-    io::Read,
+    env, fmt, fs,
+    io::{self, Read, Write},
     ops::Range,
     path::{Path, PathBuf},
 };
+use walkdir::WalkDir;
 
-/// What is wrong with a file. Nothing was written, and nothing of the file was used.
+/// Beside the scenarios of a protocol: what its runs cannot reach, and why.
+pub const UNREACHABLE: &str = "unreachable.toml";
+
+/// A fault of a file. Nothing was written, and nothing of the file was used.
 #[derive(Debug)]
 pub struct FileError {
     path: PathBuf,
@@ -23,21 +27,21 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// Something is wrong with the whole file. What the message repeats of it does not steer a terminal.
+    /// A fault of the whole file. Control characters in the message are replaced: they could steer a terminal.
     pub fn new(path: &Path, message: impl fmt::Display) -> Self {
         Self { path: path.into(), place: None, message: printable(&message.to_string()) }
     }
 
-    /// Something is wrong at a place in the text.
+    /// A fault at a place in the text.
     pub fn at(path: &Path, text: &str, span: Range<usize>, message: impl fmt::Display) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
+        let line = line_of(text, span.start);
         let column = before[line_start..].chars().count() + 1;
         Self::in_line(path, line, column, message)
     }
 
-    /// Something is wrong with a line; lines and columns are counted from 1.
+    /// A fault in a line; lines and columns are counted from 1.
     pub fn in_line(path: &Path, line: usize, column: usize, message: impl fmt::Display) -> Self {
         Self { place: Some((line, column)), ..Self::new(path, message) }
     }
@@ -52,7 +56,12 @@ impl FileError {
     }
 }
 
-/// What an error of JSON says, without its place: that is said in front.
+/// The line of a text, from 1, in which this byte is.
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
+    text.get(..at).unwrap_or(text).matches('\n').count() + 1
+}
+
+/// The message of an error of JSON, without its place, which stands before the message already.
 pub(crate) fn without_place(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -98,7 +107,7 @@ pub fn text(path: &Path, bytes: Vec<u8>) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|_| FileError::new(path, "not a text: it is not UTF-8"))
 }
 
-/// What the text of a file says in JSON.
+/// The value that a text in JSON describes.
 ///
 /// # Errors
 /// If it is something else, has a key twice, or is not written as it would be here: serde takes the last of
@@ -116,8 +125,8 @@ pub fn json<T: DeserializeOwned + Serialize>(path: &Path, text: &str) -> Result<
     }
 }
 
-/// Where a value is not written as it is here, and how it is. It may say more: that nothing is lost of that, it
-/// is for the type to see to.
+/// The first place where a value is not written as it would be here, and how it would be written. What the value
+/// says on top is not compared: its type must refuse what it does not know.
 fn differently<'a>(said: &Value, here: &'a Value) -> Option<(String, &'a Value)> {
     match (said, here) {
         (Value::Object(said), Value::Object(here)) => here.iter().find_map(|(key, here)| {
@@ -134,7 +143,7 @@ fn differently<'a>(said: &Value, here: &'a Value) -> Option<(String, &'a Value)>
     }
 }
 
-/// A value in which no key is there twice.
+/// A value that has no key twice.
 struct Distinct(Value);
 
 impl<'de> Deserialize<'de> for Distinct {
@@ -194,25 +203,103 @@ impl<'de> de::Visitor<'de> for Distinct {
     }
 }
 
-/// Replaces the content of a file: whatever fails, either the old content is there or the new. What is
-/// no plain file (a terminal, a pipe) is written to as it is.
+/// Replaces the content of a file: after a failure, also a power failure, it has either its old content
+/// or the new. What is no plain file (a terminal, a pipe) is written to as it is.
 ///
 /// # Errors
 /// If it cannot be written.
 pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
-    let cannot = |error| FileError::new(path, format!("cannot be written: {error}"));
-    if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
-        return fs::write(path, text).map_err(cannot);
-    }
+    let written = match fs::metadata(path) {
+        Ok(known) if !known.is_file() => fs::write(path, text),
+        Ok(known) => replace(path, text, Some(known.permissions())),
+        Err(_) => replace(path, text, None),
+    };
+    written.map_err(|error| FileError::new(path, format!("cannot be written: {error}")))
+}
+
+fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
     // Where a link leads, so that the link stays.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let mut beside = target.clone().into_os_string();
-    beside.push(format!(".{}.new", std::process::id()));
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &target));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        cannot(error)
-    })
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
+    let mut file = new_file(folder)?;
+    file.write_all(text.as_bytes())?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(&target)?;
+    sync(folder)
+}
+
+/// Writes the names of new files to the disk.
+#[cfg(unix)]
+fn sync(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Where folders cannot be opened, the system writes names by itself.
+#[cfg(not(unix))]
+fn sync(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// A file that vanishes unless it is given its name, with the permissions of any new file.
+#[cfg(unix)]
+fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new().permissions(permissions).tempfile_in(folder)
+}
+
+/// A file that vanishes unless it is given its name.
+#[cfg(not(unix))]
+fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::NamedTempFile::new_in(folder)
+}
+
+/// The files below a folder that have this extension. Links to folders are not followed: they may lead
+/// back here.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn files_below(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, FileError> {
+    let cannot = |folder: &Path, reason: &dyn fmt::Display| {
+        FileError::new(folder, format!("cannot be read: {reason}"))
+    };
+    // A file is no folder with one file in it.
+    fs::read_dir(folder).map_err(|error| cannot(folder, &error))?;
+    let mut paths = vec![];
+    for entry in WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry.map_err(|error| {
+            let place = error.path().unwrap_or(folder).to_path_buf();
+            match error.io_error() {
+                Some(reason) => cannot(&place, reason),
+                None => cannot(&place, &error),
+            }
+        })?;
+        let path = entry.path();
+        let is_folder = entry.file_type().is_dir();
+        if !is_folder && path.extension().is_some_and(|found| found == extension) {
+            paths.push(path.to_path_buf());
+        }
+    }
+    Ok(paths)
+}
+
+/// The name of a file below a folder: its place there, with `/` on every system.
+#[must_use]
+pub fn name_below(folder: &Path, path: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).to_string_lossy().replace('\\', "/")
+}
+
+/// A path as seen from the current folder, if it is below that.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let here = env::current_dir().and_then(fs::canonicalize);
+    let below = here.ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
+    below.unwrap_or(path).display().to_string()
 }
 
 /// `, did you mean …?` if a name is close to a known one.

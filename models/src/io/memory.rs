@@ -1,8 +1,8 @@
-//! How much memory the process holds, where the system tells (Linux does).
+//! The memory that the process holds, on systems that report it (Linux does).
 
 use std::fs;
 
-/// The most that was resident since [`forget_peak`], in bytes.
+/// The largest resident size since [`forget_peak`], in bytes.
 pub(crate) fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,6 +1,15 @@
-//! Values, as people read them.
+//! Values as text for people.
 
+use num_format::{Buffer, Locale};
 use serde_json::Value;
+
+/// `4,335`.
+#[must_use]
+pub fn grouped(count: u64) -> String {
+    let mut text = Buffer::new();
+    text.write_formatted(&count, &Locale::en);
+    text.as_str().into()
+}
 
 /// `send(to: n1, message: msg(number: 2, message: n0.0))`: JSON without its quotes and braces.
 #[must_use]
@@ -43,7 +52,7 @@ fn inside(value: &Value) -> String {
     }
 }
 
-/// Where two values differ: the path, what was there, and what is there now.
+/// The differences between two values: path, old value, new value.
 #[must_use]
 pub fn differences(before: &Value, after: &Value) -> Vec<(String, Value, Value)> {
     let mut found = vec![];

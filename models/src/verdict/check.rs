@@ -1,125 +1,67 @@
-//! Checking a scenario: what the search found, as verdicts, beside what was expected.
+//! Checking a scenario: an exhaustive search, and a verdict on each property beside the expected one.
 
 use crate::{
-    claim::property::Kind,
     evidence::trace::Trace,
-    explore::{
-        audit::Audit,
-        search::{Finding, Limits, Progress, search},
-    },
-    io::memory,
-    model::{
-        environment::{Bound, Budgets, Environment, Start, Storage, Timers},
-        world::Rules,
-    },
+    explore::search::{Finding, Limits, Progress, search},
+    io::{memory, text::grouped},
+    model::world::Rules,
     protocol::Protocol,
-    verdict::scenario::{Expected, Scenario},
+    verdict::{
+        outcome::{Comparison, Expected, Verdict},
+        report::{Case, Place},
+        row::{self, Subject},
+        scenario::Scenario,
+    },
 };
 use serde::Serialize;
 use std::{fmt, sync::Arc, time::Instant};
 
-/// What was found out about a property.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The search ran to its end, no world violates it, and in one it was at stake, if it is of a
-    /// kind that needs that.
-    Holds,
-    /// A world violates it, or a run that goes round for ever.
-    Violated,
-    /// The search ran to its end, but the property was never at stake.
-    Unwitnessed,
-    /// A limit cut the search before anything was found.
-    Unknown,
-}
-
-/// How a report compares with what was expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Comparison {
-    /// Everything that was expected came true.
-    AsExpected,
-    /// A limit cut the search short; nothing that it found contradicts.
-    Cut,
-    /// A verdict, a number of steps or the number of worlds is another.
-    Differs,
-}
-
-/// What a check found out about a scenario.
+/// The result of a check of a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The scenario's name.
-    pub scenario: String,
-    /// The protocol's name.
-    pub protocol: String,
-    /// How many nodes there are that may lead.
-    pub nodes: u16,
-    /// How many come on top that never do.
-    pub workers: u16,
-    /// The environment that the verdicts are about.
-    pub environment: ReportedEnvironment,
-    /// What explored the worlds.
+    /// The protocol and the environment that the verdicts are about.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The engine that explored the worlds.
     pub engine: &'static str,
-    /// On how many threads.
+    /// The number of threads that explored.
     pub threads: usize,
     /// Every reachable world was visited, of those within the bound if there is one.
     pub complete: bool,
     /// Worlds beyond a bound were left out: every verdict is about the others.
     pub bounded: bool,
-    /// How many distinct worlds were met.
+    /// The number of distinct worlds that were found.
     pub states: u64,
-    /// How many there should be.
+    /// The number that is expected.
     pub expected_states: Option<u64>,
-    /// How many pairs of a world and an action enabled in it.
+    /// The line of the scenario that expects it.
+    #[serde(skip)]
+    pub place_of_states: Option<Place>,
+    /// The number of pairs of a world and an action enabled in it.
     pub transitions: u64,
     /// Actions on the way to the farthest world; known on one thread only.
     pub depth: Option<usize>,
-    /// How many worlds were settled.
+    /// The number of settled worlds.
     pub settled: u64,
-    /// How long it took.
+    /// The time that the search took, in seconds.
     pub seconds: f64,
     /// The most memory the process held meanwhile; null where the system does not tell.
     pub peak_rss_bytes: Option<u64>,
     /// A verdict for each property.
     pub properties: Vec<Row>,
-    /// What running everything twice has shown, if it was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audit: Option<Audit>,
 }
 
-/// The environment as reports have it, its budgets side by side with the rest.
-#[derive(Clone, Debug, Serialize)]
-pub struct ReportedEnvironment {
-    start: Start,
-    timers: Timers,
-    storage: Storage,
-    bound: Option<Bound>,
-    #[serde(flatten)]
-    budgets: Budgets,
-}
+/// The verdict of an exhaustive search on one property.
+pub type Row = row::Row<Verdict, Exact>;
 
-/// The verdict on one property.
+/// What only an exhaustive search says of a property.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// The property's name.
-    pub name: &'static str,
-    /// When it is judged.
-    pub kind: Kind,
-    /// What was found out.
-    pub verdict: Verdict,
-    /// What should have been.
-    pub expected: Option<Verdict>,
-    /// The actions in a shortest counterexample; in that of a livelock, stem and loop together.
-    pub steps: Option<usize>,
-    /// How many they should have been.
+pub struct Exact {
+    /// The number of steps that a shortest counterexample is expected to have.
     pub expected_steps: Option<usize>,
-    /// The file that holds the counterexample.
-    pub trace: Option<String>,
-    /// The counterexample.
+    /// The condition under which a world exercises the property.
     #[serde(skip)]
-    pub counterexample: Option<Trace>,
-    /// What a world would have shown in which the property was at stake.
-    #[serde(skip)]
-    pub at_stake: &'static str,
+    pub exercise: &'static str,
 }
 
 /// Explores a scenario exhaustively and judges its properties.
@@ -155,8 +97,8 @@ pub fn check<P: Protocol>(
     check_with(&rules, scenario, limits, progress)
 }
 
-/// The same by rules that are there already, and that remember afterwards which steps were taken. The rules,
-/// not the scenario, say what the environment is.
+/// The same with given rules, which remember the steps that were taken. The environment is that of the rules,
+/// not that of the scenario.
 ///
 /// # Panics
 /// As [`check`].
@@ -176,44 +118,33 @@ pub fn check_with<P: Protocol>(
     let findings = search(rules, &properties, limits, progress);
     let seconds = began.elapsed().as_secs_f64();
 
-    let row = |(finding, (_, expected)): (&Finding<P>, &(_, Option<Expected>))| {
+    let row = |finding: &Finding<P>| {
         let counterexample = finding
             .counterexample
             .as_ref()
             .map(|run| Trace::record(rules, &scenario.name, finding.property.name, run))
             .map(|trace| Trace { loop_from: finding.loop_from, ..trace });
-        Row {
-            name: finding.property.name,
-            kind: finding.property.kind,
-            verdict: verdict(finding),
-            expected: expected.map(Expected::verdict),
-            steps: counterexample.as_ref().map(|trace| trace.steps.len()),
-            expected_steps: expected.and_then(Expected::steps),
-            trace: None,
-            counterexample,
-            at_stake: finding.property.at_stake,
-        }
+        let exact = Exact {
+            expected_steps: scenario.expected(finding.property).and_then(Expected::steps),
+            exercise: finding.property.at_stake,
+        };
+        Row::new(finding.property, scenario, verdict(finding), counterexample, exact)
     };
-    let environment = rules.environment();
     Report {
-        scenario: scenario.name.clone(),
-        protocol: rules.protocol().name().into_owned(),
-        nodes: environment.nodes,
-        workers: environment.workers,
-        bounded: environment.bound.is_some(),
-        environment: environment.into(),
+        subject: Subject::new(&scenario.name, rules.protocol(), rules.environment()),
         engine: "stateright",
         threads: limits.threads,
         complete: findings.complete,
+        bounded: rules.environment().bound.is_some(),
         states: findings.states,
         expected_states: scenario.states,
+        place_of_states: scenario.place_of_states(),
         transitions: findings.transitions,
         depth: findings.depth,
         settled: findings.settled,
         seconds,
         peak_rss_bytes: memory::peak(),
-        properties: findings.properties.iter().zip(&scenario.properties).map(row).collect(),
-        audit: None,
+        properties: findings.properties.iter().map(row).collect(),
     }
 }
 
@@ -230,20 +161,42 @@ fn verdict<P: Protocol>(finding: &Finding<P>) -> Verdict {
 }
 
 impl Report {
-    /// How it compares with what was expected.
+    /// Comparison with the expectation: the worst of all rows and of the number of worlds.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         let rows = self.properties.iter().map(Row::comparison);
-        let audit = self.audit.as_ref().map(Audit::comparison);
-        let rest = audit.into_iter().chain([self.states_comparison()]);
-        rows.chain(rest).max().unwrap_or(Comparison::AsExpected)
+        rows.chain([self.states_comparison()]).max().unwrap_or(Comparison::AsExpected)
     }
 
-    /// How the number of worlds compares with what was expected.
+    /// The number of worlds, and each property.
+    #[must_use]
+    pub fn cases(&self) -> Vec<Case> {
+        let suite = &self.subject.scenario;
+        let states = Case {
+            seconds: Some(self.seconds),
+            ..Case::new(suite, "states", self.states_comparison(), self.said_of_states())
+                .at(self.place_of_states.clone())
+        };
+        let row = |row: &Row| {
+            Case::new(suite, row.name, row.comparison(), row.said()).at(row.place.clone())
+        };
+        [states].into_iter().chain(self.properties.iter().map(row)).collect()
+    }
+
+    fn said_of_states(&self) -> String {
+        let found = grouped(self.states);
+        let cut = if self.complete { "" } else { ", cut short by a limit" };
+        match self.expected_states.filter(|expected| *expected != self.states) {
+            Some(expected) => format!("{found} worlds{cut}; expected {}", grouped(expected)),
+            None => format!("{found} worlds{cut}"),
+        }
+    }
+
+    /// Comparison of the number of worlds with the expected one.
     #[must_use]
     pub fn states_comparison(&self) -> Comparison {
         match self.expected_states {
-            // Of too many, no limit takes any back.
+            // Too many already: without the limit there would be no fewer.
             Some(expected) if self.states > expected => Comparison::Differs,
             _ if !self.complete => Comparison::Cut,
             Some(expected) if self.states < expected => Comparison::Differs,
@@ -256,20 +209,14 @@ impl Report {
     /// # Panics
     /// If anything differs from what was expected, or the search was cut short: with the difference.
     pub fn assert_as_expected(&self) {
-        let rows = self.properties.iter().filter(|row| row.comparison() != Comparison::AsExpected);
-        let mut wrong: Vec<_> = rows.map(Row::to_string).collect();
-        if self.states_comparison() != Comparison::AsExpected {
-            let Self { states, complete, expected_states, .. } = self;
-            wrong.push(format!(
-                "{states} worlds (complete: {complete}), expected {expected_states:?}"
-            ));
-        }
-        assert!(wrong.is_empty(), "{}:\n  {}", self.scenario, wrong.join("\n  "));
+        let wrong = self.cases().into_iter().filter(|case| case.status != Comparison::AsExpected);
+        let wrong: Vec<_> = wrong.map(|case| format!("{}: {}", case.name, case.message)).collect();
+        assert!(wrong.is_empty(), "{}:\n  {}", self.subject.scenario, wrong.join("\n  "));
     }
 }
 
 impl Row {
-    /// How it compares with what was expected.
+    /// Comparison with the expectation: the worst of all rows and of the number of worlds.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         match (self.verdict, self.expected) {
@@ -279,61 +226,39 @@ impl Row {
                 Comparison::Cut
             }
             (verdict, Some(expected)) if verdict != expected => Comparison::Differs,
-            (_, Some(_)) if self.steps != self.expected_steps => Comparison::Differs,
+            (_, Some(_)) if self.steps != self.more.expected_steps => Comparison::Differs,
             _ => Comparison::AsExpected,
         }
     }
-}
 
-impl From<&Environment> for ReportedEnvironment {
-    fn from(environment: &Environment) -> Self {
-        let Environment { nodes: _, workers: _, start, timers, storage, budgets, bound } =
-            environment.clone();
-        Self { start, timers, storage, bound, budgets }
-    }
-}
-
-impl Expected {
-    /// The verdict that is expected.
-    #[must_use]
-    pub fn verdict(self) -> Verdict {
-        match self {
-            Self::Holds => Verdict::Holds,
-            Self::Unwitnessed => Verdict::Unwitnessed,
-            Self::Violated(_) => Verdict::Violated,
-        }
-    }
-
-    pub(crate) fn steps(self) -> Option<usize> {
-        match self {
-            Self::Violated(steps) => Some(steps),
-            Self::Holds | Self::Unwitnessed => None,
+    /// `violated in 3 steps; expected: holds`.
+    fn said(&self) -> String {
+        let Exact { expected_steps, .. } = self.more;
+        let found = Said(self.verdict, self.steps);
+        match self.expected {
+            Some(expected) if self.comparison() != Comparison::AsExpected => {
+                format!("{found}; expected: {}", Said(expected, expected_steps))
+            }
+            _ => found.to_string(),
         }
     }
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Holds => "holds",
-            Self::Violated => "violated",
-            Self::Unwitnessed => "unwitnessed",
-            Self::Unknown => "unknown",
-        })
-    }
-}
-
-/// `single-leader: violated in 3 steps, expected holds`.
+/// `single-leader: violated in 3 steps; expected: holds`.
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = |verdict: Verdict, steps: Option<usize>| match steps {
-            Some(steps) => format!("{verdict} in {steps} steps"),
-            None => verdict.to_string(),
-        };
-        write!(f, "{}: {}", self.name, said(self.verdict, self.steps))?;
-        match self.expected {
-            Some(expected) => write!(f, ", expected {}", said(expected, self.expected_steps)),
-            None => Ok(()),
+        write!(f, "{}: {}", self.name, self.said())
+    }
+}
+
+/// `violated in 3 steps`.
+struct Said(Verdict, Option<usize>);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(verdict, Some(steps)) => write!(f, "{verdict} in {steps} steps"),
+            Self(verdict, None) => verdict.fmt(f),
         }
     }
 }

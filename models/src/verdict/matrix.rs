@@ -1,19 +1,20 @@
-//! The assumption matrix: which property of which protocol survives what.
+//! The assumption matrix: which property of which protocol holds under which faults.
 //!
-//! Each column is a [`Class`] of environments that breaks one assumption, and the last breaks all of
-//! them. A cell comes from the scenario `<protocol>/<class>`: from what it pins, or from what a search
-//! has found.
+//! Each column is a [`Class`] of environments with one kind of fault, and the last has all of
+//! them. A cell comes from the scenario `<protocol>/<class>`: from its expectations, or from the result of a
+//! search.
 
 use crate::{
     claim::property,
+    io::text::grouped,
     model::environment::{Class, Environment},
     protocol::registry::Known,
     verdict::{
-        check::{Report, Verdict},
-        scenario::{Expected, Scenario},
+        check::Report,
+        outcome::{Expected, Verdict},
+        scenario::Scenario,
     },
 };
-use indicatif::HumanCount;
 use serde::Serialize;
 use std::fmt::{self, Write};
 
@@ -32,7 +33,7 @@ struct Column {
     cells: Vec<Cell>,
 }
 
-/// What is known of one property there.
+/// The verdict on one property there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cell {
     /// The protocol.
@@ -41,20 +42,20 @@ pub struct Cell {
     pub environment: Class,
     /// The property.
     pub property: &'static str,
-    /// What was found out.
+    /// The verdict.
     pub verdict: Verdict,
     /// Worlds beyond a bound were left out.
     pub bounded: bool,
-    /// How many distinct worlds were met.
+    /// The number of distinct worlds.
     pub states: u64,
     /// The actions in a shortest counterexample.
     pub steps: Option<usize>,
-    /// Where that is kept, below the folder of traces, if it is.
+    /// The file that holds the counterexample, below the folder of traces.
     pub trace: Option<String>,
 }
 
-/// Whether a scenario is a part of the matrix, and of which class it is then: it is named after the class
-/// of its environment, in the folder of its protocol.
+/// The class of a scenario that belongs to the matrix: it is named after the class of its environment, in the
+/// folder of its protocol.
 #[must_use]
 pub fn class_of(scenario: &Scenario) -> Option<Class> {
     let class = scenario.environment.class()?;
@@ -62,7 +63,7 @@ pub fn class_of(scenario: &Scenario) -> Option<Class> {
 }
 
 impl Matrix {
-    /// The matrix that scenarios pin; those that are no part of it are passed over.
+    /// The matrix that scenarios expect; those that do not belong to it are ignored.
     #[must_use]
     pub fn pinned(scenarios: &[Scenario]) -> Self {
         let column = |scenario: &Scenario| {
@@ -76,7 +77,7 @@ impl Matrix {
         Self { columns: scenarios.iter().filter_map(column).collect() }
     }
 
-    /// The matrix that searches of scenarios have found; those that are no part of it are passed over.
+    /// The matrix that searches of scenarios have found; those that do not belong to it are ignored.
     #[must_use]
     pub fn found<'a>(searches: impl IntoIterator<Item = (&'a Scenario, &'a Report)>) -> Self {
         let column = |(scenario, report): (&Scenario, &Report)| {
@@ -97,7 +98,7 @@ impl Matrix {
         rows.flat_map(|(protocol, property)| self.row(protocol, property).into_iter().flatten())
     }
 
-    /// Which protocols there are, in the order of the registry.
+    /// The protocols, in the order of the registry.
     fn protocols(&self) -> Vec<&str> {
         let here = |known: &Known| {
             let name = known.name();
@@ -119,7 +120,7 @@ impl Matrix {
         })
     }
 
-    /// The rows of the table as text: of each protocol what surrounds it, then its properties.
+    /// The rows of the table: for each protocol its environments, then its properties.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
         let mut rows = vec![];
@@ -173,12 +174,12 @@ pub struct Row {
     pub entries: Vec<Entry>,
 }
 
-/// What stands in the table.
+/// An entry of the table.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    /// What surrounds the protocol in this column.
+    /// The environment of the protocol in this column.
     Environment(String),
-    /// What is known of the property; nothing where it has no meaning.
+    /// The verdict on the property; none where it has no meaning.
     Verdict(Option<Cell>),
 }
 
@@ -193,11 +194,11 @@ impl fmt::Display for Entry {
         match (cell.verdict, cell.steps) {
             (Verdict::Holds, _) => {
                 let bounded = if cell.bounded { "≤ " } else { "" };
-                write!(f, "✓ {bounded}{}", HumanCount(cell.states))
+                write!(f, "✓ {bounded}{}", grouped(cell.states))
             }
             (Verdict::Violated, Some(steps)) => write!(f, "✗ {steps}"),
             (Verdict::Unwitnessed, _) => f.write_str("–"),
-            // A violation whose shortest run was not found before the limit, too.
+            // Also a violation whose shortest run was not found before the limit.
             (Verdict::Violated | Verdict::Unknown, _) => f.write_str("?"),
         }
     }
@@ -230,7 +231,7 @@ impl Column {
     }
 }
 
-/// What tells the columns of a protocol apart: `joined; commands 2, crashes 2`.
+/// The part of the environment that differs between columns: `joined; commands 2, crashes 2`.
 fn surroundings(environment: &Environment) -> String {
     let bound = environment.bound.as_ref();
     let bound =

@@ -1,4 +1,4 @@
-//! Scenarios: a protocol, an environment, and what is expected of them.
+//! Scenarios: a protocol, an environment, and the expected verdicts.
 //!
 //! Those that the project pins are TOML files, one for each, named after their place:
 //!
@@ -28,17 +28,16 @@
 
 use crate::{
     claim::property::Property,
-    explore::coverage::Unreachable,
     io::file::{self, FileError},
     model::environment::{
         Bound, Budget, Environment, Key, Misfit, Start, Storage, Timers, Times, UNLIMITED,
     },
     protocol::registry::Known,
+    verdict::{outcome::Expected, report::Place},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    fmt,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -49,30 +48,31 @@ use toml::Spanned;
 pub struct Scenario {
     /// Its name: for a file, its place below the folder of scenarios.
     pub name: String,
-    /// The name of the protocol. Empty in a test: there the machine that it is checked with decides.
+    /// The name of the protocol; empty in a test, which gives the machine itself.
     pub protocol: String,
-    /// What it is, in a line.
+    /// A description, in a line.
     pub summary: String,
-    /// It takes too long for every day.
+    /// It takes too long to be checked every day.
     pub nightly: bool,
-    /// What the environment is like.
+    /// The environment.
     pub environment: Environment,
-    /// How many distinct worlds there should be, if that is known.
+    /// The expected number of distinct worlds.
     pub states: Option<u64>,
-    /// The properties that are checked, and what is expected of each.
+    /// The properties that are checked, each with its expected verdict.
     pub properties: Vec<(&'static Property, Option<Expected>)>,
+    /// The file that it was read from.
+    pub source: Option<Source>,
 }
 
-/// What is expected of a property.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Expected {
-    /// It holds in every world, and was at stake in one.
-    Holds,
-    /// It holds in every world, but was never at stake.
-    Unwitnessed,
-    /// A shortest run that violates it has this many steps.
-    Violated(usize),
+/// The file of a scenario, and the lines of its expectations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file.
+    pub file: PathBuf,
+    /// The line of the number of worlds.
+    pub states: usize,
+    /// The line of each property, by its name.
+    pub properties: BTreeMap<String, usize>,
 }
 
 /// A scenario as it is written.
@@ -98,7 +98,7 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenExpectation {
-    states: u64,
+    states: Spanned<u64>,
     properties: Spanned<BTreeMap<Spanned<String>, Expected>>,
 }
 
@@ -106,8 +106,7 @@ impl Scenario {
     /// Reads a scenario.
     ///
     /// # Errors
-    /// If it cannot be read, or says something that is not understood: the place, and what would have
-    /// been right.
+    /// If it cannot be read or is not understood: the place, and the correct form.
     pub fn read(path: &Path, name: &str) -> Result<Self, FileError> {
         Self::parse(path, name, &file::read(path)?)
     }
@@ -133,7 +132,8 @@ impl Scenario {
         let place =
             |property: &Property| known.properties().iter().position(|p| p.name == property.name);
         expected.sort_by_key(|(property, _)| place(property));
-        let builder = written.builder(name, &expected);
+        let mut builder = written.builder(name, &expected);
+        builder.scenario.source = Some(written.expect.source(path, text));
         builder.try_build().map_err(|Misfit { key, message }| wrong(written.span(key), message))
     }
 
@@ -142,24 +142,41 @@ impl Scenario {
     /// # Errors
     /// If the folder or one of them cannot be read, or there is none.
     pub fn read_all(folder: &Path) -> Result<Vec<Self>, FileError> {
-        let mut paths = vec![];
-        files_below(folder, "toml", &mut paths)?;
-        paths.retain(|path| path.file_name().is_none_or(|name| name != Unreachable::FILE));
+        let mut paths = file::files_below(folder, "toml")?;
+        paths.retain(|path| path.file_name().is_none_or(|name| name != file::UNREACHABLE));
         if paths.is_empty() {
             return Err(FileError::new(folder, "there are no scenarios here"));
         }
-        let name = |path: &Path| {
-            let place = path.strip_prefix(folder).unwrap_or(path).with_extension("");
-            place.to_string_lossy().replace('\\', "/")
-        };
+        let name = |path: &Path| file::name_below(folder, &path.with_extension(""));
         let mut named: Vec<_> = paths.iter().map(|path| (name(path), path)).collect();
         named.sort();
         named.iter().map(|(name, path)| Self::read(path, name)).collect()
     }
 
+    /// The expected verdict on a property.
+    #[must_use]
+    pub fn expected(&self, property: &Property) -> Option<Expected> {
+        let row = self.properties.iter().find(|(named, _)| named.name == property.name);
+        row.and_then(|(_, expected)| *expected)
+    }
+
+    /// The line that states the expected verdict on a property.
+    #[must_use]
+    pub fn place(&self, property: &Property) -> Option<Place> {
+        let source = self.source.as_ref()?;
+        Some(Place::new(&source.file, *source.properties.get(property.name)?))
+    }
+
+    /// The line that states the expected number of worlds.
+    #[must_use]
+    pub fn place_of_states(&self) -> Option<Place> {
+        let source = self.source.as_ref()?;
+        Some(Place::new(&source.file, source.states))
+    }
+
     /// The same with another number of nodes that may lead and with these budgets. Budgets that are
-    /// not given stay as they are, except where the scenario leaves them to the size of the group. If its
-    /// environment is another by that, its name says which.
+    /// not given stay as they are, except those that follow from the size of the group. The name of the
+    /// result says in what its environment differs.
     ///
     /// # Errors
     /// What does not fit.
@@ -190,7 +207,7 @@ impl Written {
             .start(*self.start.get_ref())
             .timers(self.timers)
             .storage(self.storage)
-            .states(self.expect.states);
+            .states(*self.expect.states.get_ref());
         builder.scenario.nightly = self.nightly;
         for (budget, times) in self.budgets.get_ref() {
             builder = builder.budget(*budget, times.0);
@@ -205,7 +222,7 @@ impl Written {
         builder
     }
 
-    /// Where it says this.
+    /// The place of a key.
     fn span(&self, key: Key) -> Range<usize> {
         let nodes = self.nodes.span();
         match key {
@@ -216,6 +233,18 @@ impl Written {
             Key::Budgets => self.budgets.span(),
             Key::Bound => self.bound.as_ref().map_or(nodes, Spanned::span),
             Key::Properties => self.expect.properties.span(),
+        }
+    }
+}
+
+impl WrittenExpectation {
+    fn source(&self, path: &Path, text: &str) -> Source {
+        let line = |span: Range<usize>| file::line_of(text, span.start);
+        let property = |name: &Spanned<String>| (name.get_ref().clone(), line(name.span()));
+        Source {
+            file: path.into(),
+            states: line(self.states.span()),
+            properties: self.properties.get_ref().keys().map(property).collect(),
         }
     }
 }
@@ -260,13 +289,14 @@ impl Scenario {
             environment,
             states: None,
             properties: vec![],
+            source: None,
         };
         Builder { scenario, start: None, budgets: BTreeMap::new() }
     }
 }
 
 impl Builder {
-    /// Its name; without one, it is named after its environment.
+    /// Its name; by default, it is named after its environment.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.scenario.name = name.into();
         self
@@ -279,43 +309,43 @@ impl Builder {
         self
     }
 
-    /// What it is, in a line.
+    /// A description, in a line.
     pub fn summary(mut self, summary: impl Into<String>) -> Self {
         self.scenario.summary = summary.into();
         self
     }
 
-    /// How many nodes there are that may lead.
+    /// The number of nodes that may lead.
     pub fn nodes(mut self, nodes: u16) -> Self {
         self.scenario.environment.nodes = nodes;
         self
     }
 
-    /// How many come on top that never do.
+    /// The number of workers: further nodes, which never lead.
     pub fn workers(mut self, workers: u16) -> Self {
         self.scenario.environment.workers = workers;
         self
     }
 
-    /// How the group begins.
+    /// The beginning of the group.
     pub fn start(mut self, start: Start) -> Self {
         self.start = Some(start);
         self
     }
 
-    /// When timers may fire; late, if this is not said.
+    /// When timers may fire; by default, late.
     pub fn timers(mut self, timers: Timers) -> Self {
         self.scenario.environment.timers = timers;
         self
     }
 
-    /// What a crash leaves of stable storage; all of it, if this is not said.
+    /// The stable storage of a restarted node; by default, all of it is kept.
     pub fn storage(mut self, storage: Storage) -> Self {
         self.scenario.environment.storage = storage;
         self
     }
 
-    /// How often something can happen.
+    /// The number of times that something can happen.
     pub fn budget(mut self, budget: Budget, times: u8) -> Self {
         self.budgets.insert(budget, times);
         self
@@ -332,7 +362,7 @@ impl Builder {
         self
     }
 
-    /// How many distinct worlds there should be.
+    /// The expected number of distinct worlds.
     pub fn states(mut self, states: u64) -> Self {
         self.scenario.states = Some(states);
         self
@@ -348,13 +378,13 @@ impl Builder {
         self.expect(property, Expected::Violated(steps))
     }
 
-    /// Expects something of a property.
+    /// Expects a verdict on a property.
     pub fn expect(mut self, property: &'static Property, expected: Expected) -> Self {
         self.scenario.properties.push((property, Some(expected)));
         self
     }
 
-    /// Looks at a property of which nothing is expected.
+    /// Checks a property without an expectation.
     pub fn property(mut self, property: &'static Property) -> Self {
         self.scenario.properties.push((property, None));
         self
@@ -371,7 +401,7 @@ impl Builder {
     fn try_build(self) -> Result<Scenario, Misfit> {
         let Self { mut scenario, start, budgets } = self;
         let Some(start) = start else {
-            return Err(Misfit::new(Key::Start, "it is not said how the group begins: `start`"));
+            return Err(Misfit::new(Key::Start, "`start` is missing: how the group begins"));
         };
         scenario.environment.start = start;
         scenario.environment = scenario.environment.with_budgets(&budgets)?;
@@ -391,38 +421,5 @@ impl Builder {
             scenario.name = scenario.environment.slug();
         }
         Ok(scenario)
-    }
-}
-
-/// Adds the files below a folder that have this extension.
-///
-/// # Errors
-/// If a folder cannot be read.
-pub fn files_below(
-    folder: &Path,
-    extension: &str,
-    paths: &mut Vec<PathBuf>,
-) -> Result<(), FileError> {
-    let cannot = |error| FileError::new(folder, format!("cannot be read: {error}"));
-    for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        let path = entry.path();
-        // Links are not followed: they may lead back here.
-        if entry.file_type().map_err(cannot)?.is_dir() {
-            files_below(&path, extension, paths)?;
-        } else if path.extension().is_some_and(|found| found == extension) {
-            paths.push(path);
-        }
-    }
-    Ok(())
-}
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Holds => f.write_str("holds"),
-            Self::Unwitnessed => f.write_str("unwitnessed"),
-            Self::Violated(steps) => write!(f, "violated in {steps} steps"),
-        }
     }
 }

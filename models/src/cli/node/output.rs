@@ -1,7 +1,7 @@
 //! Standard output, written by a thread of its own: whoever reads slowly holds the answers up, but not the node's
 //! signs of life.
 
-use super::super::Format;
+use super::super::LineFormat;
 use interrex_models::real::line::{Line, Said};
 use std::{
     io::{self, Write},
@@ -28,7 +28,7 @@ pub(super) struct Output {
 pub(super) struct Unread;
 
 impl Output {
-    pub(super) fn open(format: Format) -> Self {
+    pub(super) fn open(format: LineFormat) -> Self {
         let (lines, taken) = mpsc::channel(WAITING);
         let (done, over) = oneshot::channel();
         thread::spawn(move || done.send(write(taken, format)));
@@ -55,12 +55,12 @@ impl Output {
     }
 }
 
-fn write(mut lines: mpsc::Receiver<Line>, format: Format) -> io::Result<()> {
+fn write(mut lines: mpsc::Receiver<Line>, format: LineFormat) -> io::Result<()> {
     let mut out = io::stdout().lock();
     while let Some(line) = lines.blocking_recv() {
         match format {
-            Format::Text => writeln!(out, "{}", line.said)?,
-            Format::Json => {
+            LineFormat::Text => writeln!(out, "{}", line.said)?,
+            LineFormat::Json => {
                 serde_json::to_writer(&mut out, &line)?;
                 writeln!(out)?;
             }

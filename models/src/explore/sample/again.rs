@@ -4,7 +4,7 @@ use crate::{
     explore::audit::{Difference, Digests, audit_run},
     model::{action::ActionOf, digest::combine, world::Rules},
     protocol::Protocol,
-    verdict::check::Comparison,
+    verdict::outcome::Comparison,
 };
 use serde::{Serialize, Serializer};
 
@@ -38,6 +38,14 @@ impl Again {
             self.schedule = self.difference.as_ref().map(|_| schedule);
         } else if let Some(last) = rolled.ok().and_then(|rolled| rolled.last().copied()) {
             self.digest = combine(&[self.digest, last]);
+        }
+    }
+
+    /// The result in words.
+    pub(super) fn said(&self) -> String {
+        match self.schedule {
+            Some(schedule) => format!("schedule {schedule} is another one when it is run again"),
+            None => "the same when run again".into(),
         }
     }
 

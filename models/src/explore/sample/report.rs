@@ -1,102 +1,89 @@
-//! What is told of random schedules.
+//! Reports of random schedules.
 
 use super::{again::Again, schedules::Shard};
 use crate::{
-    claim::property::Kind,
-    evidence::trace::Trace,
     explore::coverage::Coverage,
-    verdict::check::{self, Comparison, ReportedEnvironment},
+    io::text::grouped,
+    verdict::{
+        outcome::{self, Comparison},
+        report::Case,
+        row::{self, Subject},
+    },
 };
 use serde::Serialize;
-use std::fmt;
+use strum::{Display, IntoStaticStr};
 
-/// What random schedules of a scenario have shown.
+/// The result of random schedules of a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The scenario's name.
-    pub scenario: String,
-    /// The protocol's name.
-    pub protocol: String,
-    /// How many nodes there are that may lead.
-    pub nodes: u16,
-    /// How many come on top that never do.
-    pub workers: u16,
-    /// The environment; a schedule has some of its faults.
-    pub environment: ReportedEnvironment,
+    /// The protocol and the environment; each schedule has some of the faults of the environment.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// The seed.
     pub seed: u64,
     /// The shard.
     pub shard: Shard,
-    /// After how many actions the faults stopped, at the latest.
+    /// The number of actions after which the faults stopped, at the latest.
     pub steps: usize,
-    /// How many schedules the shard has.
+    /// The number of schedules in the shard.
     pub schedules: u64,
-    /// How many of them were taken.
+    /// The number of them that were taken.
     pub done: u64,
     /// All were.
     pub complete: bool,
-    /// How many actions they had together.
+    /// The number of actions in all of them together.
     pub actions: u64,
-    /// How many schedules ended where the protocol had nothing left to do.
+    /// The number of schedules that ended where the protocol had nothing left to do.
     pub settled: u64,
-    /// How many did not come there: settled properties were not judged at their ends.
+    /// The number that ended earlier: settled properties were not judged at their ends.
     pub unsettled: u64,
-    /// How many came to a bound, and ended there.
+    /// The number that reached the bound, and ended there.
     pub beyond: u64,
-    /// How long it took.
+    /// The time that it took, in seconds.
     pub seconds: f64,
     /// A row for each property of the protocol.
     pub properties: Vec<Row>,
-    /// What was found by running each of them again, where that was asked for.
+    /// The result of running each of them again, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub again: Option<Again>,
-    /// What they reached of the protocol, where that was asked for.
+    /// The coverage of the protocol, if that was asked for.
     #[serde(skip)]
     pub coverage: Option<Coverage>,
 }
 
-/// What random schedules have shown of one property.
+/// The verdict of random schedules on one property.
+pub type Row = row::Row<Verdict, Sampled>;
+
+/// The columns that only random schedules have.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// The property's name.
-    pub name: &'static str,
-    /// When it is judged.
-    pub kind: Kind,
-    /// What was found out.
-    pub verdict: Verdict,
-    /// What the exhaustive search of the scenario is expected to find out.
-    pub expected: Option<check::Verdict>,
-    /// How many schedules violate it.
+pub struct Sampled {
+    /// The number of schedules that violate it.
     pub violations: u64,
-    /// Some schedule shows that it was at stake.
+    /// Some schedule exercises it.
     pub witnessed: bool,
     /// The first schedule that violates it, from 0.
     pub schedule: Option<u64>,
-    /// Behind how many actions that schedule violates it.
+    /// The number of actions after which that schedule violates it, before it is shrunk.
     pub raw_steps: Option<usize>,
-    /// How many actions were left when that run was shrunk.
-    pub steps: Option<usize>,
-    /// The file that holds the shrunk run.
-    pub trace: Option<String>,
-    /// The shrunk run.
-    #[serde(skip)]
-    pub counterexample: Option<Trace>,
 }
 
-/// What random schedules can say of a property.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The verdict of random schedules on a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// A schedule violates it.
+    #[strum(to_string = "violated")]
     Violated,
     /// No schedule that was taken does.
+    #[strum(to_string = "not violated")]
     NotViolated,
     /// It is about runs as a whole, which no schedule shows.
+    #[strum(to_string = "not judged")]
     NotJudged,
 }
 
 impl Report {
-    /// How it compares with what was expected.
+    /// Comparison with the expectation: the worst of all rows.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         let rows = self.properties.iter().map(Row::comparison);
@@ -104,26 +91,49 @@ impl Report {
         let cut = if self.complete { Comparison::AsExpected } else { Comparison::Cut };
         rows.chain(again).fold(cut, Comparison::max)
     }
+
+    /// Each property, and whether everything was the same when it was run again.
+    #[must_use]
+    pub fn cases(&self) -> Vec<Case> {
+        let suite = &self.subject.scenario;
+        let row = |row: &Row| {
+            Case::new(suite, row.name, row.comparison(), row.said()).at(row.place.clone())
+        };
+        let cut = if self.complete { Comparison::AsExpected } else { Comparison::Cut };
+        let said = format!("{} of {} taken", grouped(self.done), grouped(self.schedules));
+        let taken =
+            Case { seconds: Some(self.seconds), ..Case::new(suite, "schedules", cut, said) };
+        let again = self
+            .again
+            .as_ref()
+            .map(|again| Case::new(suite, "determinism", again.comparison(), again.said()));
+        [taken].into_iter().chain(self.properties.iter().map(row)).chain(again).collect()
+    }
 }
 
 impl Row {
-    /// A violation that the scenario does not expect is news; that nothing was found is none.
+    /// As expected, unless a schedule violates it and the scenario does not expect that. That nothing
+    /// was found contradicts nothing.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         match (self.verdict, self.expected) {
-            (Verdict::Violated, Some(check::Verdict::Violated))
+            (Verdict::Violated, Some(outcome::Verdict::Violated))
             | (Verdict::NotViolated | Verdict::NotJudged, _) => Comparison::AsExpected,
             (Verdict::Violated, _) => Comparison::Differs,
         }
     }
-}
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Violated => "violated",
-            Self::NotViolated => "not violated",
-            Self::NotJudged => "not judged",
-        })
+    /// `violated by 3 schedules; expected: holds`.
+    fn said(&self) -> String {
+        let Sampled { violations, .. } = self.more;
+        let found = match self.verdict {
+            Verdict::Violated => format!("violated by {} schedules", grouped(violations)),
+            other => other.to_string(),
+        };
+        match (self.comparison(), self.expected) {
+            (Comparison::Differs, Some(expected)) => format!("{found}; expected: {expected}"),
+            (Comparison::Differs, None) => format!("{found}; not expected"),
+            _ => found,
+        }
     }
 }

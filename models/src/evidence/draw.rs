@@ -1,0 +1,4 @@
+//! Drawings of replayed runs: first a chart, then what it is drawn with.
+
+pub mod chart;
+pub mod text;

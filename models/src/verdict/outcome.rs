@@ -1,0 +1,74 @@
+//! Verdicts, what was expected, and how the two compare.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use strum::{Display, IntoStaticStr};
+
+/// The verdict of an exhaustive search on a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Verdict {
+    /// The search was complete, no world violates the property, and some world exercised it, if it is
+    /// of a kind that needs that.
+    Holds,
+    /// A world violates it, or a run that never ends.
+    Violated,
+    /// The search was complete, but no world exercised the property.
+    Unwitnessed,
+    /// A limit cut the search short before a violation was found.
+    Unknown,
+}
+
+/// The expected verdict on a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expected {
+    /// It holds in every world, and some world exercises it.
+    Holds,
+    /// It holds in every world, but no world exercises it.
+    Unwitnessed,
+    /// A shortest run that violates it has this many steps.
+    Violated(usize),
+}
+
+/// Comparison of a result with the expectation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// Everything is as expected.
+    AsExpected,
+    /// A limit cut the search short; nothing that it found contradicts the expectation.
+    Cut,
+    /// A verdict, a number of steps or the number of worlds is another.
+    Differs,
+}
+
+impl Expected {
+    /// The verdict that is expected.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Holds => Verdict::Holds,
+            Self::Unwitnessed => Verdict::Unwitnessed,
+            Self::Violated(_) => Verdict::Violated,
+        }
+    }
+
+    pub(crate) fn steps(self) -> Option<usize> {
+        match self {
+            Self::Violated(steps) => Some(steps),
+            Self::Holds | Self::Unwitnessed => None,
+        }
+    }
+}
+
+/// `holds`, `violated in 6 steps`.
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Violated(steps) => write!(f, "violated in {steps} steps"),
+            Self::Holds | Self::Unwitnessed => self.verdict().fmt(f),
+        }
+    }
+}
