@@ -5,4 +5,5 @@ pub mod digest;
 pub mod environment;
 pub(crate) mod memo;
 pub mod parts;
+pub mod view;
 pub mod world;

@@ -15,7 +15,7 @@ use crate::{
 use derive_where::derive_where;
 use im::{OrdSet, Vector};
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicUsize, Ordering::Relaxed},
@@ -25,7 +25,7 @@ use std::sync::{
 pub const EMPTY: Handle = 0;
 
 /// Whether a node runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition<State> {
     /// Never started.
@@ -40,8 +40,8 @@ pub enum Condition<State> {
 
 /// All of a world that belongs to one node.
 #[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
-#[derive(Serialize)]
-#[serde(bound = "")]
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "", deny_unknown_fields)]
 pub struct Node<M: Machine> {
     /// Which node this is.
     pub id: NodeId,
@@ -63,7 +63,7 @@ pub struct Node<M: Machine> {
 
 /// What a node is handed in one step.
 #[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", bound = "")]
 pub enum Input<M: Machine> {
     /// It comes up.
@@ -359,6 +359,11 @@ impl<P: Protocol> Parts<P> {
     /// What is on a link and no message is a `Down`.
     fn is_message(&self, signal: Handle) -> bool {
         matches!(self.input_at(signal), Input::Event(Event::Message { .. }))
+    }
+
+    /// The link with these signals on it, its head first.
+    pub(crate) fn link_of(&self, signals: Vec<Handle>) -> Handle {
+        self.intern_link(signals)
     }
 
     fn intern_link(&self, signals: Vec<Handle>) -> Handle {

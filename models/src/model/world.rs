@@ -6,6 +6,7 @@
 
 mod consequence;
 mod refusal;
+mod run;
 
 use crate::{
     claim::{
@@ -119,11 +120,7 @@ impl<P: Protocol> Rules<P> {
         let size = usize::from(self.environment.size());
         let handles = nodes.into_iter().map(|node| self.parts.intern_node(node));
         let links = std::iter::repeat_n(EMPTY, size * size);
-        World {
-            parts: handles.chain(links).collect(),
-            cut: None,
-            budgets: self.environment.budgets,
-        }
+        World::of(handles.chain(links), None, self.environment.budgets)
     }
 
     /// A node comes up without a contact, and that costs nothing.
@@ -529,7 +526,7 @@ impl<P: Protocol> Rules<P> {
         self.parts.input(Input::Event(Event::Down(gone)))
     }
 
-    fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
         (0..self.environment.size()).map(NodeId)
     }
 
@@ -560,6 +557,15 @@ impl<Timer> Enabled<Timer> {
 }
 
 impl World {
+    /// A world of these nodes and links, in this order.
+    pub(super) fn of(
+        parts: impl Iterator<Item = Handle>,
+        cut: Option<Side>,
+        budgets: Budgets,
+    ) -> Self {
+        Self { parts: parts.collect(), cut, budgets }
+    }
+
     /// What can still happen.
     #[must_use]
     pub fn budgets(&self) -> Budgets {
