@@ -7,11 +7,12 @@
 use crate::{
     claim::property::{Kind, Property},
     evidence::trace::{Trace, TraceStep, to_value},
-    explore::livelock::Round,
+    explore::livelock::Cycle,
     io::text::differences,
     model::{
         action::Side,
-        parts::{Condition, Input, Node},
+        parts::Input,
+        view::describe,
         world::{Enabled, EnabledOf, Rules, World},
     },
     protocol::Protocol,
@@ -143,12 +144,12 @@ fn run<P: Protocol>(
     let nodes = (0..trace.environment.size()).map(NodeId);
     let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
     let mut violated = violation(&rules, &world, property, 0);
-    let (mut steps, mut round) = (vec![], None);
+    let (mut steps, mut cycle) = (vec![], None);
     let count = until.unwrap_or(trace.steps.len());
     for (recorded, step) in trace.steps.iter().zip(1..=count) {
         let action = recorded.action();
-        let enabled = match action.and_then(|action| rules.find(&world, &action)) {
-            Ok(enabled) => enabled,
+        let (enabled, next) = match action.and_then(|action| rules.take(&world, &action)) {
+            Ok(taken) => taken,
             Err(reason) if mode == Mode::Schedule => {
                 steps.push(left_out(step, recorded, world.cut(), reason));
                 continue;
@@ -158,7 +159,6 @@ fn run<P: Protocol>(
                 return Replay { up, steps, outcome };
             }
         };
-        let next = rules.follow(&world, &enabled);
         let replayed = show(&rules, step, &world, &enabled, &next);
         let now = replayed.effects.clone();
         steps.push(replayed);
@@ -168,17 +168,17 @@ fn run<P: Protocol>(
             return Replay { up, steps, outcome };
         }
         if trace.loop_from == Some(step - 1) {
-            round = Some(Round::begin(&rules, &world));
+            cycle = Some(Cycle::begin(&rules, &world));
         }
-        if let Some(round) = &mut round {
-            round.take(&enabled.action.choice, &next);
+        if let Some(cycle) = &mut cycle {
+            cycle.take(&enabled.action.choice, &next);
         }
         world = next;
         violated = violated.or_else(|| violation(&rules, &world, property, step));
     }
     let whole = count >= trace.steps.len();
     if property.kind == Kind::Fair && whole && steps.iter().all(|step| step.left_out.is_none()) {
-        let closed = round.filter(|round| round.closes_in(&world));
+        let closed = cycle.filter(|cycle| cycle.closes_in(&world));
         violated = closed.and(trace.loop_from).map(|first| livelock(first, trace.steps.len()));
     }
     let not_violated = if whole { Outcome::NotViolated } else { Outcome::Partial };
@@ -252,20 +252,4 @@ fn left_out(step: usize, recorded: &TraceStep, cut_off: Option<Side>, reason: St
         left_out: Some(reason),
         begins_loop: false,
     }
-}
-
-/// A node as a plain value, without its history: what is added to that are effects.
-pub(crate) fn describe<P: Protocol>(node: &Node<P>) -> Value {
-    let condition = match &node.condition {
-        Condition::Idle => json!("idle"),
-        Condition::Up(state) => to_value(state),
-        Condition::Crashed => json!("crashed"),
-        Condition::Stopped => json!("stopped"),
-    };
-    json!({
-        "state": condition,
-        "stable": node.stable,
-        "timers": node.timers,
-        "monitors": node.monitors,
-    })
 }

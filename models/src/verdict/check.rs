@@ -202,7 +202,7 @@ pub fn check_with<P: Protocol>(
         workers: environment.workers,
         bounded: environment.bound.is_some(),
         environment: environment.into(),
-        engine: "stateright",
+        engine: findings.engine,
         threads: limits.threads,
         complete: findings.complete,
         states: findings.states,
