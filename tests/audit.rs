@@ -13,12 +13,13 @@ use interrex::{
 use interrex_models::{
     claim::property,
     explore::{
-        audit::{Audit, Digests, audit, audit_run},
+        audit::{Audit, audit, audit_run},
         search::Limits,
     },
     model::{
         action::{Action, Choice},
         environment::{Budget, Environment, Start},
+        view::Digests,
         world::Rules,
     },
     protocol::{

@@ -3,9 +3,11 @@
 //! They are no counterexamples: their rows of the protocol are easy to get wrong, and their last steps tell.
 
 use interrex_models::{
-    registry::Known,
-    replay::{Mode, Outcome, Replay, replay},
-    trace::Trace,
+    evidence::{
+        replay::{Mode, Outcome, Replay, replay},
+        trace::Trace,
+    },
+    protocol::registry::Known,
     with_protocol,
 };
 use serde_json::{Value, json};

@@ -3,7 +3,10 @@
 pub mod audit;
 pub(crate) mod breadth;
 pub mod coverage;
+pub mod engine;
 pub mod livelock;
 pub mod sample;
 pub mod search;
+pub mod serial;
 pub mod shrink;
+pub mod stateright;

@@ -43,14 +43,13 @@
 //! * **An enabled action bears its step.** Whoever asks what is
 //!   [enabled](model::world::Rules::enabled) gets tokens that only lead where the rules allow; all variants that
 //!   crash within one step share its look-up.
-//! * **Two passes.** The first counts and judges, on any number of threads. The second looks for what is
-//!   violated only, on one thread, where stateright's breadth-first search is exact: so a counterexample
-//!   is a shortest one, and the same one on any number of threads. Where two are equally short, the
-//!   search meets fault-free actions first.
+//! * **Two engines.** With one thread a breadth-first search of our own counts, judges and finds shortest
+//!   counterexamples in one pass. With several threads stateright counts and judges, and our own search then
+//!   looks for the counterexamples. So a counterexample is always a shortest one, and the same one on any
+//!   number of threads.
 //! * **Livelocks are looked for apart**, and only where a scenario asks: by a depth-first search of our
-//!   own, which keeps a fingerprint of each world, and full worlds only on its way. stateright keeps no
-//!   edges, and its `eventually` misses cycles. It adds about half of the time, and no memory to the
-//!   peak.
+//!   own, which keeps a fingerprint of each world, and full worlds only on its way. stateright's `eventually`
+//!   misses cycles. It adds about half of the time, and no memory to the peak.
 //! * **Judgements are remembered for each list of profiles**, in a trie: many worlds differ in nothing
 //!   that a property reads.
 //! * **Traces are named after scenarios**, `traces/<folder>/<property>.<scenario>.json`, not after

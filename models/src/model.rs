@@ -8,4 +8,5 @@ pub mod environment;
 pub(crate) mod memo;
 pub mod node;
 pub mod parts;
+pub mod view;
 pub mod world;

@@ -178,7 +178,7 @@ impl Check {
         let mut progress = |now: Progress| match now.pass {
             Pass::Exploring => bar.set_position(now.states),
             Pass::Shortening => bar.set_message("shortening counterexamples"),
-            Pass::GoingRound => bar.set_message("looking for livelocks"),
+            Pass::Livelocks => bar.set_message("looking for livelocks"),
         };
         let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
         let report = check_with(&rules, scenario, limits, &mut progress);

@@ -9,11 +9,12 @@ mod origins;
 use crate::{
     claim::property::{Kind, Property},
     evidence::trace::{Trace, TraceStep, to_value},
-    explore::livelock::Round,
+    explore::livelock::Cycle,
     io::text::differences,
     model::{
         action::Side,
         node::{Condition, Input, Node},
+        view::describe,
         world::{Enabled, EnabledOf, Rules, World},
     },
     protocol::Protocol,
@@ -165,12 +166,12 @@ fn run<P: Protocol>(
     let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
     let mut origins = Origins::new(&rules, &world);
     let mut violated = violation(&rules, &world, property, 0);
-    let (mut steps, mut round) = (vec![], None);
+    let (mut steps, mut cycle) = (vec![], None);
     let count = until.unwrap_or(trace.steps.len());
     for (recorded, step) in trace.steps.iter().zip(1..=count) {
         let action = recorded.action();
-        let enabled = match action.and_then(|action| rules.find(&world, &action)) {
-            Ok(enabled) => enabled,
+        let (enabled, next) = match action.and_then(|action| rules.take(&world, &action)) {
+            Ok(taken) => taken,
             Err(reason) if mode == Mode::Schedule => {
                 steps.push(left_out(step, recorded, world.cut(), reason));
                 continue;
@@ -180,7 +181,6 @@ fn run<P: Protocol>(
                 return Replay { up, steps, outcome };
             }
         };
-        let next = rules.follow(&world, &enabled);
         let replayed = Replayed {
             sent: origins.of(&enabled.action.choice),
             ..show(&rules, step, &world, &enabled, &next)
@@ -194,17 +194,17 @@ fn run<P: Protocol>(
             return Replay { up, steps, outcome };
         }
         if trace.loop_from == Some(step - 1) {
-            round = Some(Round::begin(&rules, &world));
+            cycle = Some(Cycle::begin(&rules, &world));
         }
-        if let Some(round) = &mut round {
-            round.take(&enabled.action.choice, &next);
+        if let Some(cycle) = &mut cycle {
+            cycle.take(&enabled.action.choice, &next);
         }
         world = next;
         violated = violated.or_else(|| violation(&rules, &world, property, step));
     }
     let whole = count >= trace.steps.len();
     if property.kind == Kind::Fair && whole && steps.iter().all(|step| step.left_out.is_none()) {
-        let closed = round.filter(|round| round.closes_in(&world));
+        let closed = cycle.filter(|cycle| cycle.closes_in(&world));
         violated = closed.and(trace.loop_from).map(|first| livelock(first, trace.steps.len()));
     }
     let not_violated = if whole { Outcome::NotViolated } else { Outcome::Partial };
@@ -292,22 +292,4 @@ impl End {
             Condition::Stopped => Some(Self::Stopped),
         }
     }
-}
-
-/// A node as a plain value, without its history: what is added to that are effects.
-pub(crate) fn describe<P: Protocol>(node: &Node<P>) -> Value {
-    // A state may be written as any of these words, too.
-    let (condition, state) = match &node.condition {
-        Condition::Idle => ("idle", Value::Null),
-        Condition::Up(state) => ("up", to_value(state)),
-        Condition::Crashed => ("crashed", Value::Null),
-        Condition::Stopped => ("stopped", Value::Null),
-    };
-    json!({
-        "condition": condition,
-        "state": state,
-        "stable": node.stable,
-        "timers": node.timers,
-        "monitors": node.monitors,
-    })
 }

@@ -9,7 +9,7 @@ use crate::{
     model::{
         action::{Action, ActionOf, Choice},
         environment::Environment,
-        world::Rules,
+        world::{EnabledOf, Rules},
     },
     protocol::Protocol,
 };
@@ -73,13 +73,11 @@ impl Trace {
         property: &str,
         run: &[ActionOf<P>],
     ) -> Self {
-        let mut world = rules.initial();
-        let mut record = |action: &ActionOf<P>| {
-            let enabled = rules.find(&world, action).expect("an action that is enabled");
-            world = rules.follow(&world, &enabled);
+        let record = |taken: Result<(EnabledOf<P>, _), _>| {
+            let (enabled, _) = taken.expect("an action that is enabled");
             TraceStep {
-                action: plain(&action.choice),
-                crash_after: action.crash_after,
+                action: plain(&enabled.action.choice),
+                crash_after: enabled.action.crash_after,
                 effects: rules.effects(&enabled).iter().map(to_value).collect(),
             }
         };
@@ -91,7 +89,7 @@ impl Trace {
             property: property.into(),
             cause: String::new(),
             loop_from: None,
-            steps: run.iter().map(&mut record).collect(),
+            steps: rules.run(rules.initial(), run).map(record).collect(),
         }
     }
 

@@ -1,24 +1,25 @@
-//! Shortest runs, by a breadth-first walk of our own.
+//! Breadth first: the nearest worlds first, and of equally near ones the first in the order of
+//! [`Rules::enabled`]. So the first run that is found to anything is a shortest one, and always the same.
 //!
-//! stateright's search is exact and counts, but does not begin in the middle of a run and does not stop
-//! at a step. Lassos and the shrinking of traces need both. It keeps a fingerprint of each world, and
-//! full worlds only at its front.
+//! Full worlds are kept only at the front. Of every other world a key is kept, and the step by which it was
+//! met first.
 
 use crate::{
     model::{
         action::ActionOf,
-        world::{Rules, World},
+        memo::narrow,
+        world::{EnabledOf, Rules, World},
     },
     protocol::Protocol,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 use std::{
-    collections::{VecDeque, hash_map::Entry},
+    collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-/// A world among millions. Two share one as seldom as in the exhaustive search, whose own are not to be
-/// had.
+/// 64 bits that stand for a world within one process. Among a million worlds some two have the same with a
+/// probability of 2⁻²⁵.
 pub(crate) type Fingerprint = u64;
 
 pub(crate) fn fingerprint(world: &World) -> Fingerprint {
@@ -27,79 +28,150 @@ pub(crate) fn fingerprint(world: &World) -> Fingerprint {
     hasher.finish()
 }
 
-/// A step, and where it leads.
-pub(crate) type Taken<P> = (ActionOf<P>, World);
-
-/// How far a walk has come, when it is to expand one more world.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reached {
-    /// How many worlds it has expanded.
-    pub(crate) expanded: u64,
-    /// How many worlds it has met, and holds or has held.
-    pub(crate) met: usize,
-    /// How many steps the next one is away.
-    pub(crate) depth: usize,
+/// A breadth-first search on its way. A world's *place* is its number in the order in which worlds are met,
+/// which is the order in which they are expanded.
+pub(crate) struct Breadth<'a, P: Protocol> {
+    rules: &'a Rules<P>,
+    /// The keys of worlds that were met.
+    met: FxHashSet<u64>,
+    /// The worlds that are not expanded yet.
+    front: VecDeque<World>,
+    /// For each world but the first: the place of the one before it, and which of the actions enabled
+    /// there led to it.
+    came_from: Vec<(u32, u32)>,
+    /// The number of worlds that were expanded.
+    expanded: usize,
+    /// The distance of the world that was expanded last.
+    depth: usize,
+    /// The place of the first world that is farther away.
+    next_layer: usize,
 }
 
-/// A shortest run from a world to a step that `there` tells of, among worlds that may be entered.
-/// None if there is no such step, or if the walk is not to go on.
-pub(crate) fn shortest<P: Protocol>(
-    rules: &Rules<P>,
-    from: &World,
-    goes_on: impl Fn(Reached) -> bool,
-    may_enter: impl Fn(Fingerprint, &World) -> bool,
-    there: impl Fn(&ActionOf<P>, &World) -> bool,
-) -> Option<Vec<Taken<P>>> {
-    // For each world, the one before it, and which of the actions enabled there led to it.
-    let mut before: FxHashMap<Fingerprint, (Fingerprint, usize)> = FxHashMap::default();
-    let start = fingerprint(from);
-    let (mut open, mut actions) = (VecDeque::from([(from.clone(), 0)]), vec![]);
-    for expanded in 0.. {
-        let (world, depth) = open.pop_front()?;
-        if !goes_on(Reached { expanded, met: before.len(), depth }) {
-            return None;
-        }
-        let print = fingerprint(&world);
-        actions.clear();
-        rules.enabled(&world, &mut actions);
-        for (place, enabled) in actions.iter().enumerate() {
-            let next = rules.follow(&world, enabled);
-            let next_print = fingerprint(&next);
-            if !may_enter(next_print, &next) {
-                continue;
-            }
-            if there(&enabled.action, &next) {
-                let mut places = vec![place];
-                let mut print = print;
-                while print != start {
-                    let (earlier, place) = before[&print];
-                    places.push(place);
-                    print = earlier;
-                }
-                places.reverse();
-                return Some(retrace(rules, from, &places));
-            }
-            if next_print == start {
-                continue;
-            }
-            if let Entry::Vacant(new) = before.entry(next_print) {
-                new.insert((print, place));
-                open.push_back((next, depth + 1));
-            }
+impl<'a, P: Protocol> Breadth<'a, P> {
+    /// A search that has met nothing yet.
+    pub(crate) fn new(rules: &'a Rules<P>) -> Self {
+        Self {
+            rules,
+            met: FxHashSet::default(),
+            front: VecDeque::new(),
+            came_from: vec![],
+            expanded: 0,
+            depth: 0,
+            next_layer: 1,
         }
     }
-    None
+
+    /// Enters the world in which the search begins.
+    pub(crate) fn start(&mut self, first: World, key: u64) {
+        self.met.insert(key);
+        self.front.push_back(first);
+    }
+
+    /// The number of worlds that were met.
+    pub(crate) fn met(&self) -> usize {
+        self.met.len()
+    }
+
+    /// Every world that was met has been expanded.
+    pub(crate) fn is_done(&self) -> bool {
+        self.front.is_empty()
+    }
+
+    /// The place of the world that was expanded last.
+    pub(crate) fn here(&self) -> usize {
+        self.expanded - 1
+    }
+
+    /// The number of steps to the world that is expanded next.
+    pub(crate) fn next_depth(&self) -> usize {
+        self.depth + usize::from(self.expanded == self.next_layer)
+    }
+
+    /// The number of steps to the farthest world that was met.
+    pub(crate) fn farthest(&self) -> usize {
+        self.depth + usize::from(self.met() > self.next_layer)
+    }
+
+    /// The next world, with the actions that are enabled in it. Whoever expands it [enters](Self::enter)
+    /// the worlds that follow.
+    pub(crate) fn next(&mut self, actions: &mut Vec<EnabledOf<P>>) -> Option<World> {
+        let world = self.front.pop_front()?;
+        self.depth = self.next_depth();
+        if self.expanded == self.next_layer {
+            self.next_layer = self.met();
+        }
+        self.expanded += 1;
+        actions.clear();
+        self.rules.enabled(&world, actions);
+        Some(world)
+    }
+
+    /// Enters a world that follows the one that is being expanded by the nth of its actions. If it is new,
+    /// the world comes back.
+    pub(crate) fn enter(&mut self, nth: usize, world: World, key: u64) -> Option<&World> {
+        if !self.met.insert(key) {
+            return None;
+        }
+        self.came_from.push((narrow(self.here()), narrow(nth)));
+        self.front.push_back(world);
+        self.front.back()
+    }
+
+    /// The way to the world of a place: which of the enabled actions to take, one after the other.
+    pub(crate) fn way_to(&self, mut place: usize) -> Vec<usize> {
+        let mut way = vec![];
+        while let Some((from, nth)) = place.checked_sub(1).map(|before| self.came_from[before]) {
+            way.push(nth as usize);
+            place = from as usize;
+        }
+        way.reverse();
+        way
+    }
 }
 
+/// A step, and the world after it.
+pub(crate) type Taken<P> = (ActionOf<P>, World);
+
 /// The run that takes, in each world, the action at this place among those that are enabled.
-fn retrace<P: Protocol>(rules: &Rules<P>, from: &World, places: &[usize]) -> Vec<Taken<P>> {
+pub(crate) fn retrace<P: Protocol>(rules: &Rules<P>, from: &World, way: &[usize]) -> Vec<Taken<P>> {
     let (mut world, mut actions) = (from.clone(), vec![]);
-    let step = |place: &usize| {
+    let step = |nth: &usize| {
         actions.clear();
         rules.enabled(&world, &mut actions);
-        let enabled = actions.swap_remove(*place);
+        let enabled = actions.swap_remove(*nth);
         world = rules.follow(&world, &enabled);
         (enabled.action, world.clone())
     };
-    places.iter().map(step).collect()
+    way.iter().map(step).collect()
+}
+
+/// A shortest run from a world to a step that `is_goal`, through worlds that may be entered. None if there
+/// is no such step, or if `goes_on` ends the search before it expands one more world.
+pub(crate) fn shortest<P: Protocol>(
+    rules: &Rules<P>,
+    from: &World,
+    mut goes_on: impl FnMut(&Breadth<'_, P>) -> bool,
+    may_enter: impl Fn(Fingerprint, &World) -> bool,
+    is_goal: impl Fn(&ActionOf<P>, &World) -> bool,
+) -> Option<Vec<Taken<P>>> {
+    let mut breadth = Breadth::new(rules);
+    breadth.start(from.clone(), fingerprint(from));
+    let mut actions = vec![];
+    while !breadth.is_done() && goes_on(&breadth) {
+        let world = breadth.next(&mut actions)?;
+        for (nth, enabled) in actions.iter().enumerate() {
+            let next = rules.follow(&world, enabled);
+            let print = fingerprint(&next);
+            if !may_enter(print, &next) {
+                continue;
+            }
+            if is_goal(&enabled.action, &next) {
+                let mut way = breadth.way_to(breadth.here());
+                way.push(nth);
+                return Some(retrace(rules, from, &way));
+            }
+            breadth.enter(nth, next, print);
+        }
+    }
+    None
 }

@@ -1,27 +1,27 @@
-//! Livelocks: fair runs that go round for ever, reported as lassos.
+//! Livelocks: fair runs that never end, reported as lassos.
 //!
-//! Settled properties are judged where nothing is left to do, which says nothing of a run that never
-//! comes there. Budgets are only spent and histories only grow, so such a run ends up in a cycle of
-//! steps that cost nothing: deliveries, mostly. The cycle is *fair* if nobody is kept waiting all
-//! around it: each link is empty somewhere or delivers, each timer is disarmed somewhere or fires.
-//! An unfair one is the scheduler's fault and not the protocol's.
+//! Settled properties are judged where nothing is left to do, which says nothing of a run that never gets
+//! there. Budgets are only spent and histories only grow, so such a run ends up in a cycle of steps that
+//! cost nothing: deliveries, mostly. The cycle is *fair* if nothing waits all along it: each link is
+//! empty somewhere or delivers, each timer is disarmed somewhere or fires. An unfair cycle is the
+//! scheduler's fault and not the protocol's.
 //!
-//! The more of a strongly connected component a cycle passes through, the fewer are kept waiting. So a
-//! component has a fair cycle if, and only if, the way through all of it is fair. [`livelock`] looks at
-//! each component, and throws a lasso at what it finds: a shortest *stem* to a world of a fair
-//! component, and from there a short *loop* back to that world.
+//! The more of a strongly connected component a cycle passes through, the less waits. So a component has
+//! a fair cycle if, and only if, the way through all of it is fair. [`livelock`] looks at each component,
+//! and makes a lasso of what it finds: a shortest *stem* to a world of a fair component, and from there a
+//! short *cycle* back to that world.
 //!
 //! # Which timers wait
 //!
-//! A timer that cannot fire is not kept waiting by anybody: if its budget is spent, or if it is not
-//! enabled although there is nothing to deliver, it does not make a cycle unfair. A late timer that
-//! stays armed while there is always something to deliver does: it would fire in the end, but the
-//! world of [`Timers::Late`] does not say what comes of that.
+//! A timer that cannot fire does not wait: if its budget is spent, or if it is not enabled although there
+//! is nothing to deliver, it does not make a cycle unfair. A late timer that stays armed while there is
+//! always something to deliver does: it would fire in the end, but the world of [`Timers::Late`] does not
+//! say what follows then.
 
 use crate::{
     explore::{
-        breadth::{Fingerprint, Reached, Taken, fingerprint, shortest},
-        search::{Limits, Pass, Progress},
+        breadth::{Fingerprint, Taken, fingerprint, shortest},
+        engine::{Limits, Meter, Pass, Progress},
     },
     model::{
         action::{Action, ActionOf, Choice, ChoiceOf},
@@ -32,91 +32,55 @@ use crate::{
 };
 use interrex::machine::NodeId;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::time::Instant;
 
-/// What looking for livelocks has found.
+/// The result of looking for livelocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Livelock<Timer> {
     /// Every reachable world has been visited.
     pub complete: bool,
-    /// A fair run goes round for ever.
+    /// There is a fair cycle.
     pub exists: bool,
-    /// One that does. None if there is none, or if a limit came before the shortest stem.
+    /// A fair cycle and the way to it. None if there is none, or if a limit came before the shortest stem.
     pub lasso: Option<Lasso<Timer>>,
 }
 
-/// A run that comes back to where it has been.
+/// A run that comes back to a world it has been in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lasso<Timer> {
-    /// The stem, then the loop.
+    /// The stem, then the cycle.
     pub run: Vec<Action<Timer>>,
-    /// How many actions the stem has.
+    /// The number of actions of the stem.
     pub loop_from: usize,
 }
 
-/// Looks for a fair run that goes round for ever.
+/// Looks for a fair run that never ends.
 pub fn livelock<P: Protocol>(
     rules: &Rules<P>,
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Livelock<P::Timer> {
-    let mut patience = Patience::new(limits, progress);
     let mut components = Components::new(rules);
-    let complete = components.walk(&mut patience);
+    let complete = components.visit_all(limits, progress);
     let Components { done, fair, .. } = components;
     let exists = !fair.is_empty();
-    // Where the search was cut, a nearer one may lie behind.
-    let lasso = if complete && exists { throw(rules, &done, &fair, limits) } else { None };
+    // Where the search was cut, a nearer one may have been missed.
+    let lasso = if complete && exists { lasso(rules, &done, &fair, limits) } else { None };
     Livelock { complete, exists, lasso }
 }
 
-/// How much longer the search may go on.
-struct Patience<'a> {
-    limits: Limits,
-    deadline: Option<Instant>,
-    expanded: u64,
-    progress: &'a mut dyn FnMut(Progress),
-}
-
-impl<'a> Patience<'a> {
-    fn new(limits: Limits, progress: &'a mut dyn FnMut(Progress)) -> Self {
-        Self { limits, deadline: limits.deadline(), expanded: 0, progress }
-    }
-
-    /// Whether the limits allow one more world to be expanded.
-    fn lasts(&mut self) -> bool {
-        let before = self.expanded;
-        self.expanded += 1;
-        if before.is_multiple_of(1 << 14) {
-            (self.progress)(Progress { states: before, pass: Pass::GoingRound });
-        }
-        let too_many = self.limits.max_states.is_some_and(|most| before >= most.get());
-        !too_many && !is_late(before, self.deadline)
-    }
-}
-
-/// Looking at the clock costs more than a world does.
-fn is_late(expanded: u64, deadline: Option<Instant>) -> bool {
-    expanded.is_multiple_of(64) && deadline.is_some_and(|deadline| Instant::now() > deadline)
-}
-
-fn in_time(deadline: Option<Instant>) -> impl Fn(Reached) -> bool {
-    move |reached| !is_late(reached.expanded, deadline)
-}
-
-/// The strongly connected components of worlds, by Tarjan's algorithm: depth first, and full worlds
-/// only on the way.
+/// The strongly connected components of worlds, by Tarjan's algorithm: depth first, with full worlds only
+/// on the present way.
 struct Components<'a, P: Protocol> {
     rules: &'a Rules<P>,
     /// Worlds whose component is known.
     done: FxHashSet<Fingerprint>,
-    /// Those whose component is not, in the order in which they were met.
+    /// Worlds whose component is not known yet, in the order in which they were met.
     open: Vec<Fingerprint>,
     /// Their places in it.
     places: FxHashMap<Fingerprint, usize>,
     /// The way from the initial world to where the search is.
     way: Vec<Stop>,
-    /// What is still to be tried on the way, the last stop's last.
+    /// The actions that are still to be tried on the way, the last stop's last.
     ahead: Vec<EnabledOf<P>>,
     /// The worlds of fair components, each with the one that stands for its component.
     fair: FxHashMap<Fingerprint, Fingerprint>,
@@ -130,8 +94,8 @@ struct Stop {
     /// The first place that is known to be reached from here.
     back: usize,
     /// A step leads from here to here.
-    turns: bool,
-    /// Where what is still to be tried here begins.
+    is_cycle: bool,
+    /// The number of actions that were still to be tried before this stop added its own.
     ahead: usize,
 }
 
@@ -149,12 +113,17 @@ impl<'a, P: Protocol> Components<'a, P> {
     }
 
     /// Visits every world; false if it was cut short.
-    fn walk(&mut self, patience: &mut Patience<'_>) -> bool {
+    fn visit_all(&mut self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> bool {
+        let mut meter = Meter::new(limits);
         let initial = self.rules.initial();
         let mut entered = Some((fingerprint(&initial), initial));
         loop {
             if let Some((print, world)) = entered.take() {
-                if !patience.lasts() {
+                let states = meter.expanded();
+                if states.is_multiple_of(1 << 14) {
+                    progress(Progress { states, pass: Pass::Livelocks });
+                }
+                if !meter.allows_another() {
                     return false;
                 }
                 self.enter(print, world);
@@ -166,14 +135,14 @@ impl<'a, P: Protocol> Components<'a, P> {
                 self.leave();
             } else if let Some(action) = self.ahead.pop() {
                 let next = self.rules.follow(&stop.world, &action);
-                // Later walks stay among the worlds of this one.
+                // Later searches stay among the worlds of this one.
                 if !self.rules.is_within_bound(&next) {
                     continue;
                 }
                 let print = fingerprint(&next);
                 if let Some(&place) = self.places.get(&print) {
                     stop.back = stop.back.min(place);
-                    stop.turns |= place == stop.place;
+                    stop.is_cycle |= place == stop.place;
                 } else if !self.done.contains(&print) {
                     entered = Some((print, next));
                 }
@@ -186,7 +155,7 @@ impl<'a, P: Protocol> Components<'a, P> {
         self.open.push(print);
         self.places.insert(print, place);
         self.rules.enabled(&world, &mut self.ahead);
-        self.way.push(Stop { world, place, back: place, turns: false, ahead });
+        self.way.push(Stop { world, place, back: place, is_cycle: false, ahead });
     }
 
     /// Goes back a step. A world from which no earlier one is reached is the first of its component.
@@ -205,7 +174,7 @@ impl<'a, P: Protocol> Components<'a, P> {
             self.places.remove(print);
             self.done.insert(*print);
         }
-        if component.len() > 1 || stop.turns {
+        if component.len() > 1 || stop.is_cycle {
             self.judge(&stop.world, &component);
         }
     }
@@ -221,7 +190,7 @@ impl<'a, P: Protocol> Components<'a, P> {
 
 /// Whether the way through all of a component is fair, from any of its worlds.
 fn is_fair<P: Protocol>(rules: &Rules<P>, first: &World, members: &FxHashSet<Fingerprint>) -> bool {
-    let mut round = Round::begin(rules, first);
+    let mut cycle = Cycle::begin(rules, first);
     let mut met = FxHashSet::from_iter([fingerprint(first)]);
     let (mut open, mut actions) = (vec![first.clone()], vec![]);
     while let Some(world) = open.pop() {
@@ -231,32 +200,32 @@ fn is_fair<P: Protocol>(rules: &Rules<P>, first: &World, members: &FxHashSet<Fin
             let next = rules.follow(&world, enabled);
             let print = fingerprint(&next);
             if members.contains(&print) {
-                round.take(&enabled.action.choice, &next);
+                cycle.take(&enabled.action.choice, &next);
                 if met.insert(print) {
                     open.push(next);
                 }
             }
         }
-        if round.is_fair() {
+        if cycle.is_fair() {
             return true;
         }
     }
     false
 }
 
-/// A walk from one world, and who has been kept waiting all the way.
-pub(crate) struct Round<'a, P: Protocol> {
+/// Steps from one world on, which may become a cycle, and what has waited during all of them.
+pub(crate) struct Cycle<'a, P: Protocol> {
     rules: &'a Rules<P>,
     start: World,
     waiting: Vec<ChoiceOf<P>>,
 }
 
-impl<'a, P: Protocol> Round<'a, P> {
+impl<'a, P: Protocol> Cycle<'a, P> {
     pub(crate) fn begin(rules: &'a Rules<P>, start: &World) -> Self {
         Self { rules, start: start.clone(), waiting: waiting(rules, start) }
     }
 
-    /// Makes a step, to a world.
+    /// Takes a step to a world.
     pub(crate) fn take(&mut self, choice: &ChoiceOf<P>, next: &World) {
         self.waiting.retain(|waits| waits != choice);
         if !self.is_fair() {
@@ -265,13 +234,13 @@ impl<'a, P: Protocol> Round<'a, P> {
         }
     }
 
-    /// Whether a step to a world would serve somebody who has been waiting.
+    /// Whether after a step to a world less would wait.
     fn is_helped_by(&self, choice: &ChoiceOf<P>, next: &World) -> bool {
         let still = waiting(self.rules, next);
         self.waiting.iter().any(|waits| waits == choice || !still.contains(waits))
     }
 
-    /// Whether nobody is kept waiting.
+    /// Whether nothing waits.
     fn is_fair(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -282,7 +251,8 @@ impl<'a, P: Protocol> Round<'a, P> {
     }
 }
 
-/// What a fair run may not put off for ever: each signal's delivery, and each timer that would fire.
+/// What waits in a world: each signal's delivery, and each timer that would fire. A fair run does not put
+/// it off for ever.
 fn waiting<P: Protocol>(rules: &Rules<P>, world: &World) -> Vec<ChoiceOf<P>> {
     let mut enabled = vec![];
     rules.enabled(world, &mut enabled);
@@ -302,51 +272,54 @@ fn waiting<P: Protocol>(rules: &Rules<P>, world: &World) -> Vec<ChoiceOf<P>> {
     waiting
 }
 
-/// A lasso round the fair component that is nearest to the initial world. None if time runs out.
-fn throw<P: Protocol>(
+/// A lasso whose cycle is in the fair component that is nearest to the initial world. None if time runs
+/// out.
+fn lasso<P: Protocol>(
     rules: &Rules<P>,
     done: &FxHashSet<Fingerprint>,
     fair: &FxHashMap<Fingerprint, Fingerprint>,
     limits: Limits,
 ) -> Option<Lasso<P::Timer>> {
-    let deadline = limits.deadline();
+    let mut meter = Meter::new(Limits { max_states: None, ..limits });
     let initial = rules.initial();
     let stem = if fair.contains_key(&fingerprint(&initial)) {
         vec![]
     } else {
-        let caught = |_: &ActionOf<P>, next: &World| fair.contains_key(&fingerprint(next));
-        shortest(rules, &initial, in_time(deadline), |print, _| done.contains(&print), caught)?
+        let is_fair = |_: &ActionOf<P>, next: &World| fair.contains_key(&fingerprint(next));
+        let may_enter = |print, _: &_| done.contains(&print);
+        shortest(rules, &initial, |_| meter.allows_another(), may_enter, is_fair)?
     };
     let start = stem.last().map_or(&initial, |(_, world)| world);
     let component = fair.get(&fingerprint(start));
-    let turn = turn(rules, start, deadline, |print| fair.get(&print) == component)?;
+    let cycle = cycle(rules, start, &mut meter, |print| fair.get(&print) == component)?;
 
     let loop_from = stem.len();
-    let run = stem.into_iter().chain(turn).map(|(action, _)| action).collect();
+    let run = stem.into_iter().chain(cycle).map(|(action, _)| action).collect();
     Some(Lasso { run, loop_from })
 }
 
-/// A fair walk from a world through its component and back: always to the nearest world or step that
-/// serves somebody who has been waiting. Short, though not always a shortest one.
-fn turn<P: Protocol>(
+/// A fair walk from a world through its component and back: always to the nearest world or step after
+/// which less waits. Short, though not always a shortest one.
+fn cycle<P: Protocol>(
     rules: &Rules<P>,
     start: &World,
-    deadline: Option<Instant>,
-    belongs: impl Fn(Fingerprint) -> bool,
+    meter: &mut Meter,
+    is_member: impl Fn(Fingerprint) -> bool,
 ) -> Option<Vec<Taken<P>>> {
-    let mut round = Round::begin(rules, start);
+    let mut cycle = Cycle::begin(rules, start);
     let mut taken: Vec<Taken<P>> = vec![];
     loop {
         let here = taken.last().map_or(start, |(_, world)| world);
-        if !taken.is_empty() && round.closes_in(here) {
+        if !taken.is_empty() && cycle.closes_in(here) {
             return Some(taken);
         }
-        let there = |action: &ActionOf<P>, next: &World| {
-            if round.is_fair() { next == start } else { round.is_helped_by(&action.choice, next) }
+        let is_goal = |action: &ActionOf<P>, next: &World| {
+            if cycle.is_fair() { next == start } else { cycle.is_helped_by(&action.choice, next) }
         };
-        let leg = shortest(rules, here, in_time(deadline), |print, _| belongs(print), there)?;
+        let may_enter = |print, _: &_| is_member(print);
+        let leg = shortest(rules, here, |_| meter.allows_another(), may_enter, is_goal)?;
         for (action, world) in &leg {
-            round.take(&action.choice, world);
+            cycle.take(&action.choice, world);
         }
         taken.extend(leg);
     }

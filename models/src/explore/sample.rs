@@ -23,11 +23,7 @@ pub use schedules::{Schedules, Shard};
 use crate::{
     claim::property::{Kind, Property},
     evidence::trace::Trace,
-    explore::{
-        coverage::Coverage,
-        search::{Judged, MOST_PROPERTIES},
-        shrink::shrink,
-    },
+    explore::{coverage::Coverage, engine::Judged, shrink::shrink},
     model::{
         action::ActionOf,
         environment::{Budgets, Environment},
@@ -157,7 +153,6 @@ struct First<P: Protocol> {
 impl<'a, P: Protocol> Hunt<'a, P> {
     fn new(protocol: P, scenario: &'a Scenario, schedules: Schedules) -> Self {
         let properties = protocol.properties();
-        assert!(properties.len() <= MOST_PROPERTIES, "too many properties");
         Self {
             scenario,
             schedules,

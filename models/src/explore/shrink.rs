@@ -1,35 +1,34 @@
 //! Shrinking: from a run that violates a property to one of which nothing can be left out.
 //!
-//! Two ways are taken in turn, until neither gets any further. *Leaving out and weakening*, by delta
-//! debugging: the run without some of its actions, or with a weaker fault, is tried, and what has become
-//! impossible by that is skipped. *Searching*, breadth first, for a shorter run to a violation of the
+//! Two methods alternate until neither makes the run smaller. *Leaving out and weakening*, by delta
+//! debugging: the run is tried without some of its actions, or with a weaker fault, and actions that have
+//! become impossible are skipped. *Searching*, breadth first, for a shorter run to a violation of the
 //! same property; in small worlds that is a shortest one. Of two runs the one with fewer actions is
-//! smaller, and of two with as many the one with weaker faults. Every step makes the run smaller, none
-//! consults a clock: the end is always the same. A search takes the trace's own environment, then that
-//! which is left, and then that with one thing less: where the first two are too large to be searched, a
-//! run that does with less may still be found.
+//! smaller, and of two with equally many the one with weaker faults. Every step makes the run smaller and
+//! none reads a clock, so the result is always the same. A search takes the trace's own environment, then
+//! what is left of it, and then that with one budget lowered by one: where the first two are too large to be
+//! searched, a run that needs less may still be found.
 //!
 //! # What is left of the environment
 //!
 //! The minimal run is kept in the weakest environment in which it is possible: each budget is what the
-//! run uses. Settled properties are judged in that one from the beginning, since a start or a command
-//! that is left keeps the protocol from being settled. Only time-outs stay as they are where a *settled*
-//! or a *fair* property is at stake: with fewer, a timer that cannot fire any more would make a
-//! violation, for the budget's sake and not the protocol's.
+//! run uses. Settled properties are judged in that environment from the beginning, since a start or a
+//! command that is left keeps the protocol from being settled. For a *settled* or a *fair* property the
+//! time-outs stay as they are: with fewer, a timer that cannot fire any more would make a violation, which
+//! the budget would have caused and not the protocol.
 //!
 //! # Lassos
 //!
-//! Of a run that goes round for ever only the stem is shrunk action by action; the loop is replaced as a
-//! whole, by one that [`livelock`] finds, if that makes a shorter lasso and the world is small enough to
-//! be searched to its end.
+//! Of a lasso only the stem is shrunk action by action. The cycle is replaced as a whole, by one that
+//! [`livelock`] finds, if that makes a shorter lasso and there are few enough worlds to search all of them.
 
 use crate::{
     claim::property::{Kind, Property},
     evidence::trace::Trace,
     explore::{
         breadth::shortest,
-        livelock::{Round, livelock},
-        search::Limits,
+        engine::Limits,
+        livelock::{Cycle, livelock},
     },
     model::{
         action::{Action, ActionOf, Choice, ChoiceOf},
@@ -40,8 +39,8 @@ use crate::{
 };
 use std::{iter, num::NonZeroU64};
 
-/// A search for a shorter run meets no more worlds than have so many nodes and links together: 300,000
-/// worlds of four nodes. It is not a time: what is found must not depend on the machine.
+/// The number of nodes and links, together, of the worlds that a search for a shorter run keeps: 300,000
+/// worlds of four nodes. It is not a time, since the result must not depend on the machine.
 const MOST_PARTS: u64 = 6_000_000;
 
 fn most_worlds(environment: &Environment) -> u64 {
@@ -51,12 +50,12 @@ fn most_worlds(environment: &Environment) -> u64 {
 
 /// Shrinks a trace that violates a property to one of which no action can be left out and in which no
 /// fault can be weakened, and which violates the property with its last step. None if the trace's
-/// schedule does not violate it; what is not possible in the schedule, or leads beyond the bound of its
-/// environment, is skipped.
+/// schedule does not violate it. Actions that are not possible, or that lead beyond the bound of its
+/// environment, are skipped.
 ///
-/// Effects that were recorded do not count. The trace that is returned has those of today, and an
-/// environment without what the run does not need; the cause is kept if the run is still the same. A
-/// trace that was shrunk before is returned as it is.
+/// Recorded effects are ignored. The trace that is returned has those of today, and an environment without
+/// what the run does not need. The cause is kept if the run is still the same. A trace that was shrunk
+/// before is returned as it is.
 ///
 /// ```
 /// use interrex_models::{claim::property, evidence::trace::Trace, explore::shrink::shrink, model::world::Rules, protocol::registry};
@@ -87,7 +86,7 @@ pub fn shrink<P: Protocol>(
     shrunk
 }
 
-/// How strong a fault an action is, if of all that its node would have done so many effects are lost.
+/// The strength of the fault that an action is; `lost` effects of its step do not happen.
 fn strength<Timer>(action: &Action<Timer>, lost: usize) -> usize {
     let is_fault = |budget: Budget| Budget::FAULTS.contains(&budget);
     match (&action.choice, action.crash_after) {
@@ -97,7 +96,7 @@ fn strength<Timer>(action: &Action<Timer>, lost: usize) -> usize {
     }
 }
 
-/// What might do instead of an action, the weakest first.
+/// Weaker actions to try in place of one, the weakest first.
 fn weaker<Timer: Clone>(action: &Action<Timer>, lost: usize) -> Vec<Action<Timer>> {
     let Action { choice, crash_after } = action;
     match (choice, crash_after) {
@@ -108,7 +107,7 @@ fn weaker<Timer: Clone>(action: &Action<Timer>, lost: usize) -> Vec<Action<Timer
             let later = later.map(|k| Action { choice: choice.clone(), crash_after: Some(k) });
             instead.chain(later).collect()
         }
-        // No fault, or one that happens or does not.
+        // No fault, or one without a weaker form.
         (
             Choice::Start { .. }
             | Choice::Command { .. }
@@ -129,8 +128,8 @@ fn weaker<Timer: Clone>(action: &Action<Timer>, lost: usize) -> Vec<Action<Timer
     }
 }
 
-/// What a protocol does by itself when nothing else happens: what comes first is done first.
-fn turn_to_settle<Timer>(choice: &Choice<Timer>) -> Option<u8> {
+/// The rank of what happens by itself on the way to a settled world: the lowest happens first.
+fn settling_rank<Timer>(choice: &Choice<Timer>) -> Option<u8> {
     match choice {
         Choice::Heal => Some(0),
         Choice::Deliver { .. } => Some(1),
@@ -150,28 +149,29 @@ fn turn_to_settle<Timer>(choice: &Choice<Timer>) -> Option<u8> {
 /// A run that violates the property with its last step.
 struct Run<P: Protocol> {
     actions: Vec<ActionOf<P>>,
-    /// Of each action, how many effects are lost in a crash.
+    /// For each action the number of effects that a crash within its step loses.
     lost: Vec<usize>,
-    /// How many actions come before the loop; all of them, if nothing goes round.
+    /// The number of actions before the cycle; all of them, if there is none.
     stem: usize,
 }
 
 impl<P: Protocol> Run<P> {
-    /// What is to become smaller.
+    /// The size, which is to become smaller.
     fn size(&self) -> (usize, usize) {
         let strengths = self.actions.iter().zip(&self.lost);
         (self.actions.len(), strengths.map(|(action, lost)| strength(action, *lost)).sum())
     }
 }
 
-/// Between two of its steps, the rules are those of the trace's own environment.
+/// A trace on its way to a smaller one. Between two steps of shrinking, the rules are those of the trace's
+/// own environment.
 struct Shrinking<'a, P: Protocol> {
     rules: &'a mut Rules<P>,
     environment: Environment,
     property: &'static Property,
 }
 
-/// An environment with one thing once less, for each that it allows. Time-outs stay as they are.
+/// The environments with one budget lowered by one. Time-outs stay as they are.
 fn with_one_less(environment: &Environment) -> Vec<Environment> {
     let allowed = |budget: &Budget| environment.budgets[*budget] > 0;
     let budgets = Budget::ALL.into_iter().filter(|budget| *budget != Budget::Timeouts);
@@ -183,20 +183,20 @@ fn with_one_less(environment: &Environment) -> Vec<Environment> {
     budgets.filter(allowed).map(less).collect()
 }
 
-/// A run in two parts: what leads to the loop, and the loop.
-type StemAndLoop<P> = (Vec<ActionOf<P>>, Vec<ActionOf<P>>);
+/// A run in two parts: the stem, and the cycle if there is one.
+type StemAndCycle<P> = (Vec<ActionOf<P>>, Vec<ActionOf<P>>);
 
 impl<P: Protocol> Shrinking<'_, P> {
-    /// What is possible of a trace, up to the first violation.
+    /// The possible actions of a trace, up to the first violation.
     fn first(&mut self, trace: &Trace) -> Option<Run<P>> {
         let mut stem: Vec<_> =
             trace.steps.iter().filter_map(|step| step.action::<P::Timer>().ok()).collect();
         if self.property.kind != Kind::Fair {
             return if self.is_violated_by(&stem) { self.attempt(stem, &[], 0) } else { None };
         }
-        // A loop means nothing if something is missing.
-        let turn = stem.split_off(trace.loop_from?.min(stem.len()));
-        let run = self.attempt(stem, &turn, 0)?;
+        // A cycle means nothing if a part of it is missing.
+        let cycle = stem.split_off(trace.loop_from?.min(stem.len()));
+        let run = self.attempt(stem, &cycle, 0)?;
         (run.actions.len() == trace.steps.len()).then_some(run)
     }
 
@@ -215,7 +215,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         }
     }
 
-    /// The smallest run that is reached from one.
+    /// The smallest run that is reached from a given one.
     fn minimal(&mut self, mut run: Run<P>) -> Run<P> {
         loop {
             let size = run.size();
@@ -230,7 +230,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         }
     }
 
-    /// Leaves out what it can: first halves, then smaller and smaller chunks, then single actions.
+    /// Leaves out as much as possible: first halves, then smaller and smaller chunks, then single actions.
     fn leave_out(&mut self, mut run: Run<P>) -> Run<P> {
         let mut size = run.stem.div_ceil(2);
         while size > 0 {
@@ -248,7 +248,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         run
     }
 
-    /// Weakens the faults that it can, one after the other.
+    /// Weakens faults where that is possible, one after the other.
     fn weaken(&mut self, mut run: Run<P>) -> Run<P> {
         let mut at = 0;
         while at < run.stem {
@@ -266,9 +266,9 @@ impl<P: Protocol> Shrinking<'_, P> {
         run
     }
 
-    /// Looks for a shorter run: in the trace's own environment, then in that which is left, then in that
-    /// with one thing less. The first may be too large to be searched, or never settle where the second
-    /// does; and so it may be with the second.
+    /// Looks for a shorter run: in the trace's own environment, then in what the run needs of it, then in
+    /// that with one budget lowered by one. Each may be too large to be searched where the next is not, or
+    /// never settle where the next does.
     fn search(&mut self, run: &Run<P>) -> Option<Run<P>> {
         let own = self.environment.clone();
         let left = self.lowered(&run.actions);
@@ -277,8 +277,8 @@ impl<P: Protocol> Shrinking<'_, P> {
         iter::once(own).chain(left).chain(less).find_map(|environment| {
             let property = self.property;
             let look = |rules: &Rules<P>| look(rules, property, run.actions.len());
-            let (stem, turn) = self.within(environment, look)?;
-            self.attempt(stem, &turn, 0).filter(|found| found.size() < run.size())
+            let (stem, cycle) = self.within(environment, look)?;
+            self.attempt(stem, &cycle, 0).filter(|found| found.size() < run.size())
         })
     }
 
@@ -288,13 +288,13 @@ impl<P: Protocol> Shrinking<'_, P> {
         attempt.filter(|attempt| attempt.size() < run.size())
     }
 
-    /// The run that takes those of these actions that are possible, and then the loop, up to the first
+    /// The run that takes those of the wanted actions that are possible, and then the cycle, up to the first
     /// violation. Where only settled worlds are judged, it goes on towards one while it has less than
     /// `most` actions.
     fn attempt(
         &mut self,
         wanted: Vec<ActionOf<P>>,
-        turn: &[ActionOf<P>],
+        cycle: &[ActionOf<P>],
         most: usize,
     ) -> Option<Run<P>> {
         let mut wanted = wanted.into_iter();
@@ -305,7 +305,7 @@ impl<P: Protocol> Shrinking<'_, P> {
             let goes_on = self.property.kind == Kind::Settled && run.actions.len() < most;
             let next = next.or_else(|| if goes_on { self.settle(&world) } else { None });
             let Some((enabled, next)) = next else {
-                return self.go_round(run, world, turn);
+                return self.close_cycle(run, world, cycle);
             };
             self.take(&mut run, &world, enabled);
             world = next;
@@ -314,7 +314,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         Some(run)
     }
 
-    /// Whether a run has come to a violation, in the environment that it needs.
+    /// Whether a run has reached a violation, in the environment that it needs.
     fn is_over(&mut self, run: &Run<P>, world: &World) -> bool {
         match self.property.kind {
             Kind::Safety => self.rules.is_violated(world, self.property),
@@ -323,14 +323,14 @@ impl<P: Protocol> Shrinking<'_, P> {
         }
     }
 
-    /// Whether nothing goes on by itself: only in such a world something can be settled.
+    /// Whether nothing happens by itself: only such a world can be settled.
     fn is_calm(&self, world: &World) -> bool {
         let mut enabled = vec![];
         self.rules.enabled(world, &mut enabled);
-        let goes_on = |choice: &ChoiceOf<P>| {
+        let happens = |choice: &ChoiceOf<P>| {
             matches!(choice, Choice::Deliver { .. } | Choice::Timeout { .. })
         };
-        !enabled.iter().any(|enabled| goes_on(&enabled.action.choice))
+        !enabled.iter().any(|enabled| happens(&enabled.action.choice))
     }
 
     /// Whether the last world of a run violates the property, in the environment that allows what the
@@ -338,28 +338,32 @@ impl<P: Protocol> Shrinking<'_, P> {
     fn ends_in_violation(&mut self, actions: &[ActionOf<P>]) -> bool {
         let property = self.property;
         self.within(self.lowered(actions), |rules| {
-            let step = |world: World, action| {
-                rules.find(&world, action).ok().map(|enabled| rules.follow(&world, &enabled))
-            };
-            let last = actions.iter().try_fold(rules.initial(), step);
-            last.is_some_and(|world| rules.is_violated(&world, property))
+            let initial = rules.initial();
+            let mut run = rules.run(initial.clone(), actions);
+            let last = run.try_fold(initial, |_, taken| taken.map(|(_, world)| world));
+            last.is_ok_and(|world| rules.is_violated(&world, property))
         })
     }
 
-    /// Adds the loop to a run, if it is possible there, comes back, and keeps nobody waiting.
-    fn go_round(&self, mut run: Run<P>, mut world: World, turn: &[ActionOf<P>]) -> Option<Run<P>> {
-        if turn.is_empty() {
+    /// Adds a cycle to a run, if it is possible there, comes back, and is fair.
+    fn close_cycle(
+        &self,
+        mut run: Run<P>,
+        mut world: World,
+        actions: &[ActionOf<P>],
+    ) -> Option<Run<P>> {
+        if actions.is_empty() {
             return None;
         }
         run.stem = run.actions.len();
-        let mut round = Round::begin(self.rules, &world);
-        for action in turn {
+        let mut cycle = Cycle::begin(self.rules, &world);
+        for action in actions {
             let (enabled, next) = self.step(&world, action)?;
-            round.take(&action.choice, &next);
+            cycle.take(&action.choice, &next);
             self.take(&mut run, &world, enabled);
             world = next;
         }
-        round.closes_in(&world).then_some(run)
+        cycle.closes_in(&world).then_some(run)
     }
 
     fn take(&self, run: &mut Run<P>, world: &World, enabled: EnabledOf<P>) {
@@ -372,10 +376,9 @@ impl<P: Protocol> Shrinking<'_, P> {
         run.lost.push(lost);
     }
 
-    /// Where an action leads, if it is possible and does not lead beyond the bound.
+    /// An action as it is enabled, and the world after it, if it is possible and within the bound.
     fn step(&self, world: &World, action: &ActionOf<P>) -> Option<(EnabledOf<P>, World)> {
-        let enabled = self.rules.find(world, action).ok()?;
-        let next = self.rules.follow(world, &enabled);
+        let (enabled, next) = self.rules.take(world, action).ok()?;
         self.rules.is_within_bound(&next).then_some((enabled, next))
     }
 
@@ -385,8 +388,8 @@ impl<P: Protocol> Shrinking<'_, P> {
         self.rules.enabled(world, &mut enabled);
         let whole = enabled.iter().filter(|enabled| enabled.action.crash_after.is_none());
         let steps =
-            whole.filter_map(|enabled| Some((turn_to_settle(&enabled.action.choice)?, enabled)));
-        let (_, first) = steps.min_by_key(|(turn, _)| *turn)?;
+            whole.filter_map(|enabled| Some((settling_rank(&enabled.action.choice)?, enabled)));
+        let (_, first) = steps.min_by_key(|(rank, _)| *rank)?;
         self.step(world, &first.action)
     }
 
@@ -406,7 +409,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         Environment { budgets, ..self.environment.clone() }
     }
 
-    /// Looks at the rules as they are in another environment.
+    /// Runs something by the rules of another environment.
     fn within<T>(&mut self, environment: Environment, look: impl FnOnce(&Rules<P>) -> T) -> T {
         self.rules.set_environment(environment);
         let seen = look(self.rules);
@@ -432,18 +435,22 @@ impl<P: Protocol> Shrinking<'_, P> {
 }
 
 /// A shortest run with less than `most` actions that violates the property, or a short lasso.
-fn look<P: Protocol>(rules: &Rules<P>, property: &Property, most: usize) -> Option<StemAndLoop<P>> {
+fn look<P: Protocol>(
+    rules: &Rules<P>,
+    property: &Property,
+    most: usize,
+) -> Option<StemAndCycle<P>> {
     let most_worlds = most_worlds(rules.environment());
     if property.kind == Kind::Fair {
         let limits = Limits { max_states: NonZeroU64::new(most_worlds), ..Limits::default() };
         let mut lasso = livelock(rules, limits, &mut |_| ()).lasso?;
-        let turn = lasso.run.split_off(lasso.loop_from);
-        return Some((lasso.run, turn));
+        let cycle = lasso.run.split_off(lasso.loop_from);
+        return Some((lasso.run, cycle));
     }
     let run = shortest(
         rules,
         &rules.initial(),
-        |reached| (reached.met as u64) < most_worlds && reached.depth + 1 < most,
+        |reached| (reached.met() as u64) <= most_worlds && reached.next_depth() + 1 < most,
         |_, world| rules.is_within_bound(world),
         |_, world| rules.is_violated(world, property),
     );

@@ -1,7 +1,7 @@
 //! Portable digests: 64 bits that stand for a content and are the same on every machine.
 //!
-//! What is digested is the content's JSON, the form that traces have: no pointer, no handle, no size of an
-//! integer and no seed of a hash table gets into it. Two contents are taken for one with a probability of
+//! The content's JSON is digested, the form that traces have. It holds no pointer, no handle, no size of an
+//! integer and no seed of a hash table. Two different contents have the same digest with a probability of
 //! 2⁻⁶⁴.
 
 use serde::Serialize;

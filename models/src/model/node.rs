@@ -3,10 +3,10 @@
 use derive_where::derive_where;
 use im::{OrdSet, Vector};
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether a node runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition<State> {
     /// Never started.
@@ -21,8 +21,8 @@ pub enum Condition<State> {
 
 /// All of a world that belongs to one node.
 #[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
-#[derive(Serialize)]
-#[serde(bound = "")]
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "", deny_unknown_fields)]
 pub struct Node<M: Machine> {
     /// Which node this is.
     pub id: NodeId,
@@ -44,7 +44,7 @@ pub struct Node<M: Machine> {
 
 /// What a node is handed in one step.
 #[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", bound = "")]
 pub enum Input<M: Machine> {
     /// It comes up.

@@ -328,6 +328,11 @@ impl<P: Protocol> Parts<P> {
         matches!(self.input_at(signal), Input::Event(Event::Message { .. }))
     }
 
+    /// The link with these signals on it, its head first.
+    pub(crate) fn link_of(&self, signals: Vec<Handle>) -> Handle {
+        self.intern_link(signals)
+    }
+
     fn intern_link(&self, signals: Vec<Handle>) -> Handle {
         self.links.intern(signals, |signals| LinkEntry { signals, ..LinkEntry::default() })
     }

@@ -6,6 +6,7 @@
 
 mod consequence;
 mod refusal;
+mod run;
 
 use crate::{
     claim::{
@@ -47,7 +48,7 @@ pub type EnabledOf<M> = Enabled<<M as Machine>::Timer>;
 
 /// What properties of one kind are judged on in a world.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judged {
+pub struct Subjects {
     /// The profiles of the nodes, by their handles.
     pub profiles: SmallVec<[Handle; 8]>,
     /// A leader can be had among those that are up. Worked out for settled properties only: no other
@@ -127,11 +128,7 @@ impl<P: Protocol> Rules<P> {
         let size = usize::from(self.environment.size());
         let handles = nodes.into_iter().map(|node| self.parts.intern_node(node));
         let links = std::iter::repeat_n(EMPTY, size * size);
-        World {
-            parts: handles.chain(links).collect(),
-            cut: None,
-            budgets: self.environment.budgets,
-        }
+        World::of(handles.chain(links), None, self.environment.budgets)
     }
 
     /// A node comes up without a contact, and that costs nothing.
@@ -188,11 +185,11 @@ impl<P: Protocol> Rules<P> {
     /// What a property of this kind is judged on in a world; none if it is not judged there. A safety
     /// property is judged on all nodes. So is a settled one in a settled world; and where nothing but an
     /// open cut keeps the world from being settled, the side that holds the majority is judged by itself.
-    pub fn judged(&self, world: &World, kind: Kind) -> Option<Judged> {
+    pub fn judged(&self, world: &World, kind: Kind) -> Option<Subjects> {
         match (kind, world.cut) {
             (Kind::Settled, _) if !self.is_quiet(world) => None,
             (Kind::Safety, _) => {
-                Some(Judged { profiles: self.profiles(world, self.nodes()), can_lead: false })
+                Some(Subjects { profiles: self.profiles(world, self.nodes()), can_lead: false })
             }
             (Kind::Settled, None) => Some(self.judged_settled(world, self.nodes())),
             (Kind::Settled, Some(side)) => {
@@ -205,12 +202,12 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    fn judged_settled(&self, world: &World, nodes: impl Iterator<Item = NodeId>) -> Judged {
+    fn judged_settled(&self, world: &World, nodes: impl Iterator<Item = NodeId>) -> Subjects {
         let nodes: SmallVec<[_; 8]> = nodes.collect();
         let state = |node: &NodeId| Some((*node, self.node(world, *node).state()?));
         let up: SmallVec<[_; 8]> = nodes.iter().filter_map(state).collect();
         let can_lead = self.protocol().can_lead(&up);
-        Judged { profiles: self.profiles(world, nodes.iter().copied()), can_lead }
+        Subjects { profiles: self.profiles(world, nodes.iter().copied()), can_lead }
     }
 
     fn profiles(
@@ -256,7 +253,7 @@ impl<P: Protocol> Rules<P> {
     }
 
     /// Hands over what is judged as properties take it.
-    pub(crate) fn group<T>(&self, judged: &Judged, ask: impl FnOnce(Group<'_>) -> T) -> T {
+    pub(crate) fn group<T>(&self, judged: &Subjects, ask: impl FnOnce(Group<'_>) -> T) -> T {
         let profiles = judged.profiles.iter().map(|profile| self.profile(*profile));
         let nodes: SmallVec<[_; 8]> = profiles.collect();
         ask(Group { nodes: &nodes, can_lead: judged.can_lead })
@@ -557,7 +554,7 @@ impl<P: Protocol> Rules<P> {
         self.parts.input(Input::Event(Event::Down(gone)))
     }
 
-    fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
         (0..self.environment.size()).map(NodeId)
     }
 
@@ -588,6 +585,15 @@ impl<Timer> Enabled<Timer> {
 }
 
 impl World {
+    /// A world of these nodes and links, in this order.
+    pub(super) fn of(
+        parts: impl Iterator<Item = Handle>,
+        cut: Option<Side>,
+        budgets: Budgets,
+    ) -> Self {
+        Self { parts: parts.collect(), cut, budgets }
+    }
+
     /// What can still happen.
     #[must_use]
     pub fn budgets(&self) -> Budgets {

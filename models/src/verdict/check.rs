@@ -132,7 +132,7 @@ pub fn check_with<P: Protocol>(
     };
     Report {
         subject: Subject::new(&scenario.name, rules.protocol(), rules.environment()),
-        engine: "stateright",
+        engine: findings.engine,
         threads: limits.threads,
         complete: findings.complete,
         bounded: rules.environment().bound.is_some(),

@@ -1,22 +1,22 @@
 //! Schedules that are run again: the machine must do the same.
 
 use crate::{
-    explore::audit::{Difference, Digests, audit_run},
-    model::{action::ActionOf, digest::combine, world::Rules},
+    explore::audit::{Difference, audit_run},
+    model::{action::ActionOf, digest::combine, view::Digests, world::Rules},
     protocol::Protocol,
     verdict::outcome::Comparison,
 };
 use serde::{Serialize, Serializer};
 
-/// What was found by running schedules again.
+/// The result of running schedules again.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Again {
-    /// Of all schedules that were compared, their actions, effects and worlds: the same on every machine.
+    /// The digest of all schedules that were compared (actions, effects and worlds): the same on every machine.
     #[serde(serialize_with = "in_hex")]
     pub digest: u64,
-    /// The first schedule in which the machine did something else the second time. None is compared behind it.
+    /// The first schedule in which the machine did something else the second time. Later ones are not compared.
     pub schedule: Option<u64>,
-    /// What it did otherwise.
+    /// The first step that differs in it.
     pub difference: Option<Difference>,
 }
 
@@ -49,7 +49,7 @@ impl Again {
         }
     }
 
-    /// How it compares with what is expected: that nothing differs.
+    /// The comparison with what is expected: that nothing differs.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         match self.difference {
@@ -59,7 +59,7 @@ impl Again {
     }
 }
 
-/// As an audit writes its own; many a reader of JSON would round the number.
+/// As an audit writes its digest: many readers of JSON would round the number.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn in_hex<S: Serializer>(digest: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{digest:016x}"))

@@ -2,7 +2,7 @@
 
 use super::mix::{KINDS, Mix, Weights, kind_of};
 use crate::{
-    explore::search::{Judged, Seen, seen},
+    explore::engine::{Judged, Seen, seen},
     model::{
         action::ActionOf,
         memo::Handle,

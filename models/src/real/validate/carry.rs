@@ -486,11 +486,9 @@ impl<R: Real> Passage<'_, R> {
         if self.arrived {
             return Ok(());
         }
-        let enabled = self
-            .rules
-            .find(&self.world, &action)
-            .map_err(|reason| self.refusal(place, &action, &reason))?;
-        self.world = self.rules.follow(&self.world, &enabled);
+        let taken = self.rules.take(&self.world, &action);
+        let (_, next) = taken.map_err(|reason| self.refusal(place, &action, &reason))?;
+        self.world = next;
         self.actions.push(action);
         self.arrived = self.property.kind == Kind::Safety
             && self.rules.is_violated(&self.world, self.property);
@@ -518,13 +516,10 @@ impl<R: Real> Passage<'_, R> {
         }
         let model = || self.cluster.machine.model(&environment);
         let rules = Rules::new(model(), environment.clone());
-        let mut world = rules.initial();
-        for action in &self.actions {
-            let found = rules.find(&world, action);
-            let enabled = found.map_err(|reason| {
+        for (action, taken) in self.actions.iter().zip(rules.run(rules.initial(), &self.actions)) {
+            taken.map_err(|reason| {
                 nowhere(format!("in the harness this is not possible: {action}: {reason}"))
             })?;
-            world = rules.follow(&world, &enabled);
         }
         let name = rules.protocol().name();
         let trace =

@@ -1,0 +1,246 @@
+//! What an engine is: it visits every world that the rules allow, and judges each.
+//!
+//! An engine counts, and says which properties are violated and which are witnessed. Everything else is
+//! [`search`](crate::explore::search)'s: shortest counterexamples that the engine does not know, livelocks,
+//! verdicts. There are two engines: [`Serial`](crate::explore::serial::Serial), which uses one thread, and
+//! [`Stateright`](crate::explore::stateright::Stateright), which uses several.
+
+use crate::{
+    claim::property::{Group, Kind, Property},
+    model::{
+        action::ActionOf,
+        memo::{Memo, remember},
+        parts::Handle,
+        world::{Rules, Subjects, World},
+    },
+    protocol::Protocol,
+};
+use derive_where::derive_where;
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// Visits every world.
+pub trait Engine {
+    /// Its name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Visits every world that the rules allow, up to the limits, and judges each once.
+    fn explore<P: Protocol>(
+        &self,
+        rules: &Arc<Rules<P>>,
+        judged: &Arc<Judged>,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Explored<P>;
+}
+
+/// What an engine has found.
+#[derive_where(Debug)]
+pub struct Explored<P: Protocol> {
+    /// Every reachable world has been visited.
+    pub complete: bool,
+    /// The number of different worlds.
+    pub states: u64,
+    /// The number of pairs of a world and an action enabled in it.
+    pub transitions: u64,
+    /// The number of actions to the farthest world; none if the engine does not know it.
+    pub depth: Option<usize>,
+    /// The number of settled worlds.
+    pub settled: u64,
+    /// The properties that some world violates, and those that some world witnesses.
+    pub judgement: Judgement,
+    /// Shortest runs to a violation, by the place of the property. An engine need not know any.
+    pub shortest: BTreeMap<usize, Vec<ActionOf<P>>>,
+}
+
+/// How much a search may take. Without a limit it runs to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The number of threads; at least one. Counterexamples are looked for on one.
+    pub threads: usize,
+    /// The number of worlds that are expanded at most, in each pass.
+    pub max_states: Option<NonZeroU64>,
+    /// The time after which no more worlds are expanded, in each pass. Looking for livelocks is one pass,
+    /// and making a lasso of one is another.
+    pub max_time: Option<Duration>,
+}
+
+impl Limits {
+    /// The end of a pass that begins now. A time that no clock reaches is no limit.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.max_time.and_then(|time| Instant::now().checked_add(time))
+    }
+
+    /// Whether they forbid to expand another world after so many.
+    pub(crate) fn forbid(&self, expanded: u64, deadline: Option<Instant>) -> bool {
+        let too_many = self.max_states.is_some_and(|most| expanded >= most.get());
+        // Looking at the clock costs more than a world does.
+        let look = expanded.is_multiple_of(64);
+        too_many || (look && deadline.is_some_and(|deadline| Instant::now() > deadline))
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { threads: 1, max_states: None, max_time: None }
+    }
+}
+
+/// How much of its limits a pass on one thread has used.
+pub(crate) struct Meter {
+    limits: Limits,
+    deadline: Option<Instant>,
+    expanded: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, deadline: limits.deadline(), expanded: 0 }
+    }
+
+    /// The number of worlds that were expanded.
+    pub(crate) fn expanded(&self) -> u64 {
+        self.expanded
+    }
+
+    /// Whether one more world may be expanded, which is counted.
+    pub(crate) fn allows_another(&mut self) -> bool {
+        let before = self.expanded;
+        self.expanded += 1;
+        !self.limits.forbid(before, self.deadline)
+    }
+}
+
+/// What is reported while a search runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// The number of different worlds so far.
+    pub states: u64,
+    /// The present part of the search.
+    pub pass: Pass,
+}
+
+/// The parts of a search, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Visiting every world.
+    Exploring,
+    /// Looking for shortest counterexamples that the engine does not know.
+    Shortening,
+    /// Looking for livelocks.
+    Livelocks,
+}
+
+/// The properties of a search, and what is remembered of judging them: nodes with the same profiles are
+/// judged once. What settled properties say is remembered apart.
+///
+/// The profiles of some nodes are a path in a trie, whose last edge bears the judgement. So a list that
+/// differs from another only at its end costs one small entry.
+pub struct Judged {
+    properties: Vec<&'static Property>,
+    edges: Memo<(u32, Handle), u32>,
+    branches: AtomicU32,
+    last_edges: [Memo<(u32, Handle), Judgement>; 2],
+}
+
+/// The kinds of properties that are judged on worlds.
+const KINDS: [Kind; 2] = [Kind::Safety, Kind::Settled];
+
+/// What the properties of each of these kinds are judged on in a world.
+pub(crate) type Seen = [Option<Subjects>; KINDS.len()];
+
+pub(crate) fn seen<P: Protocol>(rules: &Rules<P>, world: &World) -> Seen {
+    KINDS.map(|kind| rules.judged(world, kind))
+}
+
+/// Which properties are violated and witnessed: a bit for each, in the order in which they were given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Those that are violated.
+    pub violated: u32,
+    /// Those whose witness was found.
+    pub witnessed: u32,
+}
+
+impl Judgement {
+    /// Adds what another says.
+    pub fn merge(&mut self, other: Self) {
+        self.violated |= other.violated;
+        self.witnessed |= other.witnessed;
+    }
+}
+
+impl Judged {
+    /// These properties, with nothing remembered.
+    ///
+    /// # Panics
+    /// If there are more than 32, the bits of a [`Judgement`].
+    #[must_use]
+    pub fn new(properties: &[&'static Property]) -> Self {
+        assert!(properties.len() <= 32, "more properties than a judgement has bits");
+        Self {
+            properties: properties.to_vec(),
+            edges: Memo::default(),
+            branches: AtomicU32::new(0),
+            last_edges: Default::default(),
+        }
+    }
+
+    /// Judges a world, and says whether it is settled.
+    pub fn world<P: Protocol>(&self, rules: &Rules<P>, world: &World) -> (Judgement, bool) {
+        let seen = seen(rules, world);
+        let [_, settled] = &seen;
+        let is_settled = settled.is_some() && world.cut().is_none();
+        (self.judge(rules, &seen), is_settled)
+    }
+
+    /// Judges each property on the nodes that it sees.
+    pub(crate) fn judge<P: Protocol>(&self, rules: &Rules<P>, seen: &Seen) -> Judgement {
+        let mut judgement = Judgement::default();
+        if self.properties.is_empty() {
+            return judgement;
+        }
+        for (kind, subjects) in KINDS.into_iter().zip(seen) {
+            if let Some(subjects) = subjects {
+                judgement.merge(self.judge_subjects(rules, subjects, kind));
+            }
+        }
+        judgement
+    }
+
+    /// Nodes with the same profiles are judged alike, where a leader can be had and where none can.
+    fn judge_subjects<P: Protocol>(
+        &self,
+        rules: &Rules<P>,
+        subjects: &Subjects,
+        kind: Kind,
+    ) -> Judgement {
+        let Some((last, before)) = subjects.profiles.split_last() else {
+            return Judgement::default();
+        };
+        let root = u32::from(subjects.can_lead);
+        let branch = before.iter().fold(root, |branch, profile| {
+            remember(&self.edges, (branch, *profile), || 2 + self.branches.fetch_add(1, Relaxed))
+        });
+        remember(&self.last_edges[usize::from(kind == Kind::Settled)], (branch, *last), || {
+            rules.group(subjects, |group| self.judge_anew(group, kind))
+        })
+    }
+
+    fn judge_anew(&self, group: Group<'_>, kind: Kind) -> Judgement {
+        let mut judgement = Judgement::default();
+        let rows = self.properties.iter().enumerate();
+        for (row, property) in rows.filter(|(_, property)| property.kind == kind) {
+            judgement.violated |= u32::from(property.is_violated(group)) << row;
+            judgement.witnessed |= u32::from(property.is_witnessed(group.nodes)) << row;
+        }
+        judgement
+    }
+}

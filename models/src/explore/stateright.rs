@@ -1,0 +1,145 @@
+//! The engine that uses several threads: stateright visits the worlds, we judge them.
+//!
+//! stateright's own limits, its `eventually` and its verdicts are not used: a search that is cut short
+//! there still passes.
+
+use crate::{
+    explore::engine::{Engine, Explored, Judged, Judgement, Limits, Pass, Progress},
+    model::world::{EnabledOf, Rules, World},
+    protocol::Protocol,
+};
+use stateright::{Checker, Model, Property};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// stateright's breadth-first search.
+#[derive(Clone, Copy, Debug)]
+pub struct Stateright;
+
+impl Engine for Stateright {
+    fn name(&self) -> &'static str {
+        "stateright"
+    }
+
+    fn explore<P: Protocol>(
+        &self,
+        rules: &Arc<Rules<P>>,
+        judged: &Arc<Judged>,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Explored<P> {
+        let search = Search {
+            rules: Arc::clone(rules),
+            judged: Arc::clone(judged),
+            limits,
+            deadline: limits.deadline(),
+            tally: Tally::default(),
+        };
+        let checker = search.checker().threads(limits.threads).spawn_bfs();
+        let mut pause = Duration::from_millis(1);
+        while !checker.is_done() {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+            let states = checker.unique_state_count() as u64;
+            progress(Progress { states, pass: Pass::Exploring });
+        }
+        let checker = checker.join();
+        let Tally { expanded: _, settled, violated, witnessed, cut } = &checker.model().tally;
+        Explored {
+            complete: !cut.load(Relaxed),
+            states: checker.unique_state_count() as u64,
+            // The initial world, unless it is beyond the bound, is counted as generated, and as depth 1.
+            transitions: (checker.state_count() as u64).saturating_sub(1),
+            // On several threads a world may first be met by a detour.
+            depth: (limits.threads == 1).then(|| checker.max_depth().saturating_sub(1)),
+            settled: settled.load(Relaxed),
+            judgement: Judgement {
+                violated: violated.load(Relaxed),
+                witnessed: witnessed.load(Relaxed),
+            },
+            shortest: BTreeMap::new(),
+        }
+    }
+}
+
+/// The rules, as stateright sees them.
+struct Search<P: Protocol> {
+    rules: Arc<Rules<P>>,
+    judged: Arc<Judged>,
+    limits: Limits,
+    deadline: Option<Instant>,
+    tally: Tally,
+}
+
+/// What was found so far, by all threads.
+#[derive(Default)]
+struct Tally {
+    expanded: AtomicU64,
+    settled: AtomicU64,
+    violated: AtomicU32,
+    witnessed: AtomicU32,
+    cut: AtomicBool,
+}
+
+impl<P: Protocol> Model for Search<P> {
+    type State = World;
+    type Action = EnabledOf<P>;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![self.rules.initial()]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
+        if self.may_expand() {
+            self.rules.enabled(world, actions);
+        }
+    }
+
+    fn next_state(&self, world: &World, action: EnabledOf<P>) -> Option<World> {
+        Some(self.rules.follow(world, &action))
+    }
+
+    fn within_boundary(&self, world: &World) -> bool {
+        self.rules.is_within_bound(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        // stateright stops when nothing is left to discover; this is never discovered.
+        vec![Property::always("explored", |search, world| {
+            search.note(world);
+            true
+        })]
+    }
+}
+
+impl<P: Protocol> Search<P> {
+    /// Whether the limits allow one more world to be expanded.
+    fn may_expand(&self) -> bool {
+        let before = self.tally.expanded.fetch_add(1, Relaxed);
+        if self.limits.forbid(before, self.deadline) {
+            self.tally.cut.store(true, Relaxed);
+        }
+        !self.tally.cut.load(Relaxed)
+    }
+
+    /// Adds a world to the tally. stateright calls it once for each.
+    fn note(&self, world: &World) {
+        let add = |mask: &AtomicU32, bits: u32| {
+            if bits & !mask.load(Relaxed) != 0 {
+                mask.fetch_or(bits, Relaxed);
+            }
+        };
+        let (judgement, is_settled) = self.judged.world(&self.rules, world);
+        if is_settled {
+            self.tally.settled.fetch_add(1, Relaxed);
+        }
+        add(&self.tally.violated, judgement.violated);
+        add(&self.tally.witnessed, judgement.witnessed);
+    }
+}

@@ -1,0 +1,34 @@
+//! Following a run: actions by name, one after the other.
+
+use super::{EnabledOf, Rules, World};
+use crate::{model::action::ActionOf, protocol::Protocol};
+
+impl<P: Protocol> Rules<P> {
+    /// Takes an action in a world: the action as one that is enabled there, and the world after it.
+    ///
+    /// # Errors
+    /// If it is not possible: a sentence that says what is missing.
+    pub fn take(
+        &self,
+        world: &World,
+        action: &ActionOf<P>,
+    ) -> Result<(EnabledOf<P>, World), String> {
+        let enabled = self.find(world, action)?;
+        let next = self.follow(world, &enabled);
+        Ok((enabled, next))
+    }
+
+    /// Takes the actions of a run, from a world on. It ends after the first that is not possible.
+    pub fn run<'a>(
+        &'a self,
+        from: World,
+        run: &'a [ActionOf<P>],
+    ) -> impl Iterator<Item = Result<(EnabledOf<P>, World), String>> + 'a {
+        let mut world = Some(from);
+        run.iter().map_while(move |action| {
+            let taken = self.take(&world.take()?, action);
+            world = taken.as_ref().ok().map(|(_, next)| next.clone());
+            Some(taken)
+        })
+    }
+}
