@@ -15,10 +15,7 @@ use interrex_models::{
         Protocol,
         registry::{Known, gms3},
     },
-    verdict::{
-        check::{Verdict, check},
-        scenario::Scenario,
-    },
+    verdict::{check::check, outcome::Verdict, scenario::Scenario},
     with_protocol,
 };
 use std::{num::NonZeroU64, path::Path, sync::Arc};
