@@ -53,6 +53,7 @@
 mod config;
 mod connection;
 mod detector;
+mod frame;
 mod handshake;
 mod key;
 mod links;

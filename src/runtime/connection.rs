@@ -4,7 +4,7 @@
 //! bytes again, and on it are frames of any length: messages. So a large message takes several Noise messages, and
 //! many small ones share one.
 
-use super::handshake::{CHUNK, TAG, poll_end};
+use super::frame::{self, CHUNK, TAG, poll_end};
 use bytes::BytesMut;
 use serde::{Serialize, de::DeserializeOwned};
 use snow::TransportState;
@@ -27,20 +27,10 @@ use tokio_util::{
 const READ: usize = 64 << 10;
 /// The length before a message.
 const HEAD: usize = 4;
-/// The length before a Noise message.
-const OUTER_HEAD: usize = 2;
 /// An empty frame.
 const SIGN_OF_LIFE: [u8; HEAD] = [0; HEAD];
 /// How long to look at the sockets once more before a deadline is believed.
 const GLANCE: Duration = Duration::from_millis(1);
-
-/// The frames that are Noise messages, as far as they are not larger than this.
-pub(super) fn outer_codec(frame: usize) -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder()
-        .length_field_length(OUTER_HEAD)
-        .max_frame_length(frame)
-        .new_codec()
-}
 
 /// Why a connection has ended.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
             stream,
             noise,
             welcome: welcome.into(),
-            outer: outer_codec(CHUNK + TAG),
+            outer: frame::codec(CHUNK + TAG),
             sealed: BytesMut::new(),
             inner,
             plain: BytesMut::new(),
@@ -279,10 +269,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<S> {
     fn seal(&mut self, plain: &[u8]) -> Result<(), Ended> {
         let start = self.sealed.len();
         let length = plain.len() + TAG;
-        let head = u16::try_from(length).map_err(io::Error::other)?;
-        self.sealed.extend_from_slice(&head.to_be_bytes());
-        self.sealed.resize(start + OUTER_HEAD + length, 0);
-        self.noise.write_message(plain, &mut self.sealed[start + OUTER_HEAD..])?;
+        self.sealed.extend_from_slice(&frame::header(length)?);
+        self.sealed.resize(start + frame::HEADER + length, 0);
+        self.noise.write_message(plain, &mut self.sealed[start + frame::HEADER..])?;
         Ok(())
     }
 

@@ -8,7 +8,8 @@
 
 use super::{
     config::Config,
-    connection::{Incoming, Outgoing, outer_codec},
+    connection::{Incoming, Outgoing},
+    frame::{self, CHUNK, TAG, poll_end},
     key::ClusterKey,
     transport::Transport,
 };
@@ -21,11 +22,10 @@ use std::{
     fmt::Display,
     io,
     net::SocketAddr,
-    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
-    task::{Context, Poll},
+    task::Context,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
 /// The form of what follows the handshake.
@@ -35,10 +35,6 @@ const PROLOGUE: &[u8] = b"interrex handshake 1";
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
 /// What a message of the handshake takes: a public key and a tag.
 const GREETING: usize = 48;
-/// The tag of a message.
-pub(super) const TAG: usize = 16;
-/// The most that a Noise message carries.
-pub(super) const CHUNK: usize = 65535 - TAG;
 
 /// A process, and which one of those that claim to be it: two that run at once under the same address differ here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -328,20 +324,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guest<S> {
     }
 }
 
-/// How a stream ends on which nothing should come: in which way makes no difference.
-pub(super) fn poll_end<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    cx: &mut Context<'_>,
-) -> Poll<io::Error> {
-    let mut byte = [0];
-    let mut byte = ReadBuf::new(&mut byte);
-    Pin::new(stream).poll_read(cx, &mut byte).map(|read| match read {
-        Err(error) => error,
-        Ok(()) if byte.filled().is_empty() => io::ErrorKind::UnexpectedEof.into(),
-        Ok(()) => io::Error::new(io::ErrorKind::InvalidData, "nothing should come on it"),
-    })
-}
-
 /// Frames, as long as each is waited for.
 #[derive(Debug)]
 struct Wire<S> {
@@ -352,7 +334,7 @@ struct Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     fn new(stream: S) -> Self {
-        Self { stream, codec: outer_codec(GREETING), arrived: BytesMut::new() }
+        Self { stream, codec: frame::codec(GREETING), arrived: BytesMut::new() }
     }
 
     /// From now on frames may be so large. A stranger is not given more room than a greeting takes.
@@ -381,10 +363,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// A frame with its length before it, as [`outer_codec`] takes it.
+/// A frame with its length before it, as [`frame::codec`] takes it.
 fn framed(frame: &[u8]) -> Result<Vec<u8>, HandshakeError> {
-    let length = u16::try_from(frame.len()).map_err(io::Error::other)?;
-    Ok([&length.to_be_bytes(), frame].concat())
+    Ok([&frame::header(frame.len())?, frame].concat())
 }
 
 fn greeting(noise: &mut HandshakeState) -> Result<[u8; GREETING], HandshakeError> {
