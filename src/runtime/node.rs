@@ -1,4 +1,4 @@
-//! A machine that runs.
+//! The task of a node: it hands events to the machine and carries out the effects.
 
 use super::{
     config::Config,
@@ -28,12 +28,12 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
-/// How many events are taken, at most, before what they ask for is carried out.
+/// The most events in a batch, whose messages leave together.
 const BATCH: usize = 64;
-/// How long a node that ends goes on handing out what it has sent.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a node that ends goes on writing the messages that it has sent.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A machine that runs. When it is dropped, the node ends.
+/// A machine that runs. Dropping it ends the node.
 #[derive(Debug)]
 pub struct Node<M: Machine> {
     me: Address,
@@ -44,7 +44,7 @@ pub struct Node<M: Machine> {
     shutdown: DropGuard,
 }
 
-/// Hands commands to a node.
+/// Sends commands to a node.
 #[derive(Debug)]
 pub struct Commands<M: Machine>(mpsc::Sender<M::Command>);
 
@@ -54,57 +54,57 @@ impl<M: Machine> Clone for Commands<M> {
     }
 }
 
-/// How a node has ended, where nothing went wrong.
+/// How a node has ended, if not by an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The machine has ended it, for this reason.
+    /// The machine has stopped, for this reason.
     Stopped(Cow<'static, str>),
-    /// The program has.
+    /// The program has shut it down.
     ShutDown,
 }
 
-/// Why a node does not come up. It leaves nothing behind but the number of its life.
+/// Why a node does not start. No task of it is left, and it does not listen.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// Its storage cannot be used.
+    /// The storage cannot be used.
     #[error("the storage cannot be used: {0}")]
     Storage(#[from] StorageError),
-    /// Its log cannot be written.
+    /// The log cannot be opened.
     #[error("the log {path} cannot be written: {source}", path = path.display())]
     Log {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         source: io::Error,
     },
-    /// It cannot listen.
+    /// The transport cannot listen.
     #[error("cannot listen at {at}: {source}")]
     Listen {
-        /// Where.
+        /// The address.
         at: String,
-        /// Why.
+        /// The transport's reason.
         source: io::Error,
     },
-    /// The node to join through is not there.
+    /// The contact was not reached.
     #[error("{contact}, to join through, was not reached within {within:?}")]
     Contact {
-        /// Which node.
+        /// The node to join through.
         contact: NodeId,
         /// How long it was tried.
         within: Duration,
     },
 }
 
-/// Why a node has ended that should not have.
+/// The error with which a node has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// What must survive cannot be kept.
+    /// The stable value cannot be stored.
     #[error("the storage cannot be used: {0}")]
     Storage(#[from] StorageError),
-    /// Its log cannot be written.
+    /// The log cannot be written.
     #[error("the log cannot be written: {0}")]
     Log(#[from] io::Error),
-    /// The node was started again elsewhere, or its lives are counted anew.
+    /// A later life of this node is known to another node.
     #[error(
         "{me} is over: {by} knows life {life} of that node. Either it runs twice, or its lives were counted anew: without \
          what it stored they are numbered by the clock, in seconds, and one must have passed"
@@ -112,9 +112,9 @@ pub enum RunError {
     Superseded {
         /// The process that is over.
         me: Address,
-        /// Who knows a later one.
+        /// The node that knows a later life.
         by: NodeId,
-        /// The number of that.
+        /// The number of the later life.
         life: u32,
     },
     /// The machine has panicked, which it must not.
@@ -166,11 +166,11 @@ where
         detector: impl Detector,
         storage: impl Storage<M::Stable>,
     ) -> Result<Self, SpawnError> {
-        let tell = |_, observation| Some(observation);
-        Self::spawn_tapped(machine, config, transport, detector, storage, tell).await
+        let forward = |_, observation| Some(observation);
+        Self::spawn_tapped(machine, config, transport, detector, storage, forward).await
     }
 
-    /// The same; `tap` sees each observation first, and says what of it is left for
+    /// The same; `tap` gets each observation first, and returns what is left of it for
     /// [`observation`](Self::observation).
     pub(super) async fn spawn_tapped(
         machine: M,
@@ -186,49 +186,49 @@ where
         let listen = |source| SpawnError::Listen { at: config.listen.clone(), source };
         let mut links = Links::open(transport, detector, &config, me).await.map_err(listen)?;
         let contact = match config.contact {
-            Some(contact) => Some(reach(&mut links, contact, config.limits.contact).await?),
+            Some(contact) => Some(reach(&mut links, contact, config.limits.contact_timeout).await?),
             None => None,
         };
         let address = links.address();
-        let (commands, taken) = mpsc::channel(config.limits.commands);
-        let (told, observations) = mpsc::channel(config.limits.observations);
+        let (commands, queued) = mpsc::channel(config.limits.max_queued_commands);
+        let (observed, observations) = mpsc::channel(config.limits.max_queued_observations);
         let shutdown = CancellationToken::new();
         let process = Process {
             machine,
             me,
             state: None,
-            step: 0,
-            commands: taken,
-            waiting: metrics::gauge!("interrex_commands", "node" => me.node.to_string()),
+            steps: 0,
+            commands: queued,
+            queue_length: metrics::gauge!("interrex_commands", "node" => me.node.to_string()),
             links,
             timers: Timers::new(),
             storage,
             log,
-            observed: vec![],
+            pending: vec![],
             tap,
-            told,
+            observations: observed,
             ending: None,
         };
         let boot = Boot { me, stable: opened.stable, contact };
         let span = tracing::info_span!("node", %me, protocol = config.protocol);
-        let task = tokio::spawn(process.live(boot, config, shutdown.clone()).instrument(span));
+        let task = tokio::spawn(process.run(boot, config, shutdown.clone()).instrument(span));
         let commands = Commands(commands);
         Ok(Self { me, address, commands, observations, task, shutdown: shutdown.drop_guard() })
     }
 
-    /// The process that runs.
+    /// The address of the process, in its current life.
     #[must_use]
     pub fn me(&self) -> Address {
         self.me
     }
 
-    /// Where it listens.
+    /// The network address where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where to hand it commands; to be cloned and kept.
+    /// The queue of its commands, to be cloned and kept.
     #[must_use]
     pub fn commands(&self) -> &Commands<M> {
         &self.commands
@@ -297,26 +297,26 @@ async fn reach<T: Transport, D: Detector, V: Value>(
     reached.map_err(|_| SpawnError::Contact { contact, within })
 }
 
-/// A process, and all it has. Only `step` changes the machine's state.
+/// The state of a node's task. Only `step` changes the machine's state.
 struct Process<M: Machine, T: Transport, D, S, O> {
     machine: M,
     me: Address,
-    /// None only within a step.
+    /// None only during a step.
     state: Option<M::State>,
-    /// How many steps were taken in this life.
-    step: u64,
-    /// Dropped before `tap`: what was handed over later than that is given back.
+    /// The number of steps in this life.
+    steps: u64,
+    /// Dropped before `tap`, so that a command that is sent later fails.
     commands: mpsc::Receiver<M::Command>,
-    /// How many commands wait to be taken.
-    waiting: metrics::Gauge,
+    /// The gauge of commands that wait.
+    queue_length: metrics::Gauge,
     links: Links<T, D, M::Message>,
     timers: Timers<M::Timer>,
     storage: S,
     log: Option<Log>,
-    /// What was observed, and not told yet.
-    observed: Vec<M::Observation>,
+    /// Observations that are not handed out yet.
+    pending: Vec<M::Observation>,
     tap: O,
-    told: mpsc::Sender<M::Observation>,
+    observations: mpsc::Sender<M::Observation>,
     ending: Option<Ending>,
 }
 
@@ -328,23 +328,23 @@ where
     S: Storage<M::Stable>,
     O: FnMut(Address, M::Observation) -> Option<M::Observation>,
 {
-    async fn live(
+    async fn run(
         mut self,
         boot: Boot<M::Stable>,
         config: Config,
         shutdown: CancellationToken,
     ) -> Result<Ending, RunError> {
-        // Who comes in is met when the machine has started.
-        self.links.open_door();
+        // What arrives is taken after the machine has started.
+        self.links.accept();
         self.start(boot, config).await?;
         while self.ending.is_none() {
             select! {
                 () = shutdown.cancelled() => self.ending = Some(Ending::ShutDown),
-                signal = self.links.next() => self.meet(signal).await?,
-                timer = self.timers.next() => self.take(Event::Timeout(timer), None).await?,
-                Some(command) = self.commands.recv() => self.take(Event::Command(command), None).await?,
+                signal = self.links.next() => self.receive(signal).await?,
+                timer = self.timers.next() => self.step(Event::Timeout(timer), None).await?,
+                Some(command) = self.commands.recv() => self.step(Event::Command(command), None).await?,
             }
-            self.take_what_is_there().await?;
+            self.take_batch().await?;
             self.commit().await?;
         }
         self.end().await
@@ -364,10 +364,10 @@ where
         self.commit().await
     }
 
-    /// Takes more, as far as it is at hand, so that what it asks for leaves together.
-    async fn take_what_is_there(&mut self) -> Result<(), RunError> {
+    /// Takes more events that are there already, so that their messages leave together.
+    async fn take_batch(&mut self) -> Result<(), RunError> {
         for _ in 0..BATCH {
-            // Signs of life wait for the end of the batch, and steps may take long.
+            // Heartbeats wait for the end of the batch, and steps may take long.
             if self.ending.is_some() || self.links.is_due() {
                 break;
             }
@@ -376,34 +376,34 @@ where
                 break;
             }
             if let Some(signal) = signal {
-                self.meet(signal).await?;
+                self.receive(signal).await?;
             }
             if let Some(command) = command
                 && self.ending.is_none()
             {
-                self.take(Event::Command(command), None).await?;
+                self.step(Event::Command(command), None).await?;
             }
         }
         Ok(())
     }
 
-    async fn meet(&mut self, signal: Signal<M::Message>) -> Result<(), RunError> {
+    async fn receive(&mut self, signal: Signal<M::Message>) -> Result<(), RunError> {
         match signal {
             Signal::Message { from, sent, message } => {
-                self.take(Event::Message { from, message }, Some(sent)).await
+                self.step(Event::Message { from, message }, Some(sent)).await
             }
-            Signal::Down(peer) => self.take(Event::Down(peer), None).await,
+            Signal::Down(peer) => self.step(Event::Down(peer), None).await,
             Signal::Superseded { by, life } => Err(RunError::Superseded { me: self.me, by, life }),
         }
     }
 
     /// One step of the machine.
-    async fn take(&mut self, event: EventOf<M>, sent: Option<u64>) -> Result<(), RunError> {
+    async fn step(&mut self, event: EventOf<M>, sent: Option<u64>) -> Result<(), RunError> {
         let Some(state) = self.state.take() else { return Ok(()) };
         let written = self.log.is_some().then(|| event.clone());
         let (state, effects) = self.machine.step(state, event);
         self.state = Some(state);
-        self.step += 1;
+        self.steps += 1;
         if let (Some(log), Some(event)) = (&mut self.log, written) {
             let effects = effects.iter().collect();
             log.add(&Entry::<(), _, _>::Step(Step { at: log::now(), event, sent, effects }))?;
@@ -411,11 +411,11 @@ where
         self.carry_out(effects).await
     }
 
-    /// In order. What is sent and what is told is only gathered: [`commit`](Self::commit) hands it out.
+    /// Carries out effects in order. Messages and observations are only gathered: [`commit`](Self::commit) hands them out.
     async fn carry_out(&mut self, effects: Vec<EffectOf<M>>) -> Result<(), RunError> {
         for effect in effects {
             match effect {
-                Effect::Send { to, message } => self.links.send(to, self.step, message),
+                Effect::Send { to, message } => self.links.send(to, self.steps, message),
                 Effect::Monitor(peer) => self.links.monitor(peer),
                 Effect::Demonitor(peer) => self.links.demonitor(peer),
                 Effect::SetTimer { timer, after } => self.timers.set(timer, after),
@@ -426,7 +426,7 @@ where
                 }
                 Effect::Observe(observation) => {
                     count(&observation);
-                    self.observed.push(observation);
+                    self.pending.push(observation);
                 }
                 Effect::Stop(reason) => {
                     tracing::info!(%reason, "the machine stops");
@@ -438,25 +438,25 @@ where
         Ok(())
     }
 
-    /// What was done is written down; then what was sent leaves, and then the application is told.
+    /// Writes the log, then hands out the messages, then the observations.
     async fn commit(&mut self) -> Result<(), RunError> {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        self.waiting.set(self.commands.len() as f64);
+        self.queue_length.set(self.commands.len() as f64);
         if let Some(log) = &mut self.log {
             log.write()?;
         }
         self.links.flush().await;
-        for observation in self.observed.drain(..) {
+        for observation in self.pending.drain(..) {
             let Some(observation) = (self.tap)(self.me, observation) else { continue };
-            // Whoever is slow to listen holds the machine up, but not the signs of life.
+            // A program that does not read observations stops the machine, but not the heartbeats.
             select! {
                 biased;
-                told = self.told.reserve() => {
-                    if let Ok(place) = told {
-                        place.send(observation);
+                slot = self.observations.reserve() => {
+                    if let Ok(slot) = slot {
+                        slot.send(observation);
                     }
                 }
-                () = self.links.tend() => {}
+                () = self.links.keep_alive() => {}
             }
         }
         Ok(())
@@ -464,7 +464,7 @@ where
 
     async fn end(mut self) -> Result<Ending, RunError> {
         let ending = self.ending.take().unwrap_or(Ending::ShutDown);
-        let _ = timeout(FAREWELL, self.links.close()).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.links.close()).await;
         if let Some(log) = &mut self.log {
             let stopped = match &ending {
                 Ending::Stopped(reason) => Some(reason.to_string()),
@@ -477,7 +477,7 @@ where
     }
 }
 
-/// Counts what the application is told, by its name in the protocol: deliveries, views, elections.
+/// Counts an observation, by its name in the protocol: deliveries, views, elections.
 fn count(observation: &impl Serialize) {
     let name = serde_variant::to_variant_name(observation).unwrap_or("other");
     metrics::counter!("interrex_observed_total", "what" => name).increment(1);

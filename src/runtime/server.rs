@@ -1,4 +1,4 @@
-//! What a program says to a `gen_leader` that runs.
+//! A `gen_leader` that runs, and calls to it.
 
 use super::{
     config::Config,
@@ -63,7 +63,7 @@ pub struct Server<E: Election, B: Behaviour<E>> {
 /// Calls and casts, for any number of tasks. Those of a server that has ended fail.
 pub struct Client<E: Election, B: Behaviour<E>> {
     commands: Commands<GenLeader<E, B>>,
-    calls: Arc<Calls<B::Reply>>,
+    calls: Arc<PendingCalls<B::Reply>>,
 }
 
 impl<E: Election, B: Behaviour<E>> Clone for Client<E, B> {
@@ -107,10 +107,10 @@ impl<E: Election, B: Behaviour<E>> Server<E, B> {
         detector: impl Detector,
         storage: impl Storage<E::Stable>,
     ) -> Result<Self, SpawnError> {
-        let calls = Arc::new(Calls::default());
+        let calls = Arc::new(PendingCalls::default());
         let (recognised, leader) = watch::channel(None);
-        let desk = Desk { calls: Arc::clone(&calls), recognised };
-        let tap = move |me, told| desk.take(me, told);
+        let calls_tap = Tap { calls: Arc::clone(&calls), recognised };
+        let tap = move |me, observation| calls_tap.take(me, observation);
         let node = Node::spawn_tapped(machine, config, transport, detector, storage, tap).await?;
         let client = Client { commands: node.commands().clone(), calls };
         Ok(Self { node, client, leader })
@@ -214,56 +214,56 @@ impl<E: Election, B: Behaviour<E>> Client<E, B> {
 
 type Answer<R> = Result<R, CallError>;
 
-/// The calls that are out, by their tags.
+/// The calls that wait for an answer, by their tags.
 #[derive(Debug)]
-struct Calls<R> {
-    out: Mutex<BTreeMap<u64, oneshot::Sender<Answer<R>>>>,
+struct PendingCalls<R> {
+    pending: Mutex<BTreeMap<u64, oneshot::Sender<Answer<R>>>>,
     next: AtomicU64,
 }
 
-impl<R> Default for Calls<R> {
+impl<R> Default for PendingCalls<R> {
     fn default() -> Self {
-        Self { out: Mutex::default(), next: AtomicU64::new(0) }
+        Self { pending: Mutex::default(), next: AtomicU64::new(0) }
     }
 }
 
-impl<R> Calls<R> {
-    fn out(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Answer<R>>>> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+impl<R> PendingCalls<R> {
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Answer<R>>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A call that is out as long as somebody waits for it.
+/// A call that is pending until it is dropped.
 struct Call<'a, R> {
-    calls: &'a Calls<R>,
+    calls: &'a PendingCalls<R>,
     tag: u64,
 }
 
 impl<'a, R> Call<'a, R> {
-    fn begin(calls: &'a Calls<R>) -> (Self, oneshot::Receiver<Answer<R>>) {
+    fn begin(calls: &'a PendingCalls<R>) -> (Self, oneshot::Receiver<Answer<R>>) {
         let tag = calls.next.fetch_add(1, Ordering::Relaxed);
         let (answered, answer) = oneshot::channel();
-        calls.out().insert(tag, answered);
+        calls.pending().insert(tag, answered);
         (Self { calls, tag }, answer)
     }
 }
 
 impl<R> Drop for Call<'_, R> {
     fn drop(&mut self) {
-        self.calls.out().remove(&self.tag);
+        self.calls.pending().remove(&self.tag);
     }
 }
 
-/// Hands answers to those who wait. When the node ends, it is dropped: nobody waits in vain.
-struct Desk<R> {
-    calls: Arc<Calls<R>>,
+/// Hands answers to the callers. The node drops it when it ends; then the pending calls fail.
+struct Tap<R> {
+    calls: Arc<PendingCalls<R>>,
     recognised: watch::Sender<Option<Address>>,
 }
 
-impl<R> Desk<R> {
-    /// Takes everything: what nobody has to hear must not wait for somebody to listen.
-    fn take<T>(&self, me: Address, told: Observation<T, R>) -> Option<Observation<T, R>> {
-        match told {
+impl<R> Tap<R> {
+    /// Takes every observation, so that none waits for a program to read it.
+    fn take<T>(&self, me: Address, observation: Observation<T, R>) -> Option<Observation<T, R>> {
+        match observation {
             Observation::Replied { tag, reply } => self.answer(tag, Ok(reply)),
             Observation::Failed { tag, error } => self.answer(tag, Err(error.into())),
             Observation::Elected { .. } => self.recognise(me),
@@ -274,9 +274,9 @@ impl<R> Desk<R> {
     }
 
     fn answer(&self, tag: u64, answer: Answer<R>) {
-        if let Some(waiting) = self.calls.out().remove(&tag) {
-            // Whoever has stopped waiting does not mind.
-            let _ = waiting.send(answer);
+        if let Some(caller) = self.calls.pending().remove(&tag) {
+            // The caller may have stopped waiting.
+            let _ = caller.send(answer);
         }
     }
 
@@ -285,9 +285,9 @@ impl<R> Desk<R> {
     }
 }
 
-impl<R> Drop for Desk<R> {
+impl<R> Drop for Tap<R> {
     fn drop(&mut self) {
-        self.calls.out().clear();
+        self.calls.pending().clear();
     }
 }
 
