@@ -236,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<S> {
         self.stall.as_mut()
     }
 
-    /// Writes what is encrypted.
+    /// Writes the encrypted bytes.
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let before = self.sealed.len();
         let drained = poll_write_all(&mut self.stream, cx, &mut self.sealed);

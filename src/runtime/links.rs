@@ -1,4 +1,4 @@
-//! All connections of a node: which nodes are connected, what arrives, what is sent.
+//! All connections of a node: which nodes are connected, the arrivals, the sent messages.
 //!
 //! Each node dials every other one and is the only one to write on that connection. So there are two connections with
 //! each node: the *outgoing* one, on which this node writes, and the *incoming* one, on which the other node writes.
