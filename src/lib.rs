@@ -17,12 +17,13 @@
 //!            └───────────────────────────────▲────────────────────────────────┘
 //!                                            │ Machine::start, Machine::step
 //!   ┌────── interrex-models (models/): the harness, and the command `interrex` ──────┐
-//!   │  world      links, crashes, monitors, timers, budgets: what can happen next    │
-//!   │  property   safety, settled, witness: written once for all protocols           │
-//!   │  search     stateright explores; the verdict is ours                           │
-//!   │  trace      record, replay, draw                                               │
-//!   │  scenario   protocol × environment × expectations                              │
-//!   │  validate   logs of real nodes: run again, judged, turned into traces          │
+//!   │  model      links, crashes, monitors, timers, budgets: what can happen next    │
+//!   │  protocol   the protocols as the harness sees them                             │
+//!   │  claim      properties: safety, settled, witness                               │
+//!   │  explore    exhaustive search, sampling, shortening, coverage                  │
+//!   │  evidence   traces: record, replay, draw                                       │
+//!   │  verdict    scenarios, their expectations, reports                             │
+//!   │  real       real nodes: processes, failover, validation of their logs          │
 //!   └────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!

@@ -51,12 +51,15 @@
 mod config;
 mod connection;
 mod detector;
+mod error;
 mod frame;
 mod handshake;
 mod key;
 mod links;
 mod log;
 mod node;
+mod observer;
+mod process;
 mod server;
 mod storage;
 mod timers;
@@ -64,9 +67,10 @@ mod transport;
 
 pub use config::{Config, Limits};
 pub use detector::{Detector, Heartbeats};
+pub use error::{Ended, RunError, SpawnError, TrySendError};
 pub use key::{ClusterKey, KeyError};
 pub use log::{End, Entry, EntryOf, FORMAT, Start, Step};
-pub use node::{Commands, Ending, Node, RunError, SpawnError};
+pub use node::{Commands, Ending, Node};
 pub use server::{CallError, Client, Server};
 pub use storage::{Directory, Opened, Storage, StorageError};
 pub use transport::{Tcp, Transport};

@@ -131,7 +131,7 @@ async fn connect(from: &Node<Probe>, to: &mut Node<Probe>) {
     let name = Peer::Name(to.me().node);
     let connected = async {
         loop {
-            assert!(from.commands().send(Order::Flood(name, 1, 0)).await);
+            from.commands().send(Order::Flood(name, 1, 0)).await.unwrap();
             if seen_within(to, Duration::from_millis(100)).await.is_some() {
                 while seen_within(to, Duration::from_millis(100)).await.is_some() {}
                 return;
@@ -148,7 +148,7 @@ async fn pair(silence: Duration) -> [Node<Probe>; 2] {
     connect(&a, &mut b).await;
     connect(&b, &mut a).await;
     for (node, other) in [(&a, N1), (&b, N0)] {
-        assert!(node.commands().send(Order::Monitor(Peer::Name(other))).await);
+        node.commands().send(Order::Monitor(Peer::Name(other))).await.unwrap();
     }
     [a, b]
 }
@@ -169,8 +169,8 @@ async fn take_all(node: &mut Node<Probe>, number: u32) -> Result<(), String> {
 async fn floods_in_both_directions_cause_no_suspicion() {
     let [mut a, mut b] = pair(Duration::from_secs(1)).await;
     let number = 20_000;
-    a.commands().send(Order::Flood(Peer::Name(N1), number, 4000)).await;
-    b.commands().send(Order::Flood(Peer::Name(N0), number, 4000)).await;
+    a.commands().send(Order::Flood(Peer::Name(N1), number, 4000)).await.unwrap();
+    b.commands().send(Order::Flood(Peer::Name(N0), number, 4000)).await.unwrap();
     let (at_a, at_b) = tokio::join!(take_all(&mut a, number), take_all(&mut b, number));
     assert_eq!((at_a, at_b), (Ok(()), Ok(())));
 }
@@ -180,7 +180,7 @@ async fn floods_in_both_directions_cause_no_suspicion() {
 async fn many_steps_in_a_row_do_not_make_a_node_silent() {
     let [a, mut b] = pair(Duration::from_millis(300)).await;
     for _ in 0..200 {
-        a.commands().send(Order::Block(10)).await;
+        a.commands().send(Order::Block(10)).await.unwrap();
     }
     assert_eq!(seen_within(&mut b, Duration::from_secs(3)).await, None);
 }
@@ -189,9 +189,9 @@ async fn many_steps_in_a_row_do_not_make_a_node_silent() {
 async fn a_timer_may_be_armed_for_longer_than_anything_lasts() {
     let [a, _] = pair(Duration::from_secs(1)).await;
     for after in [Duration::from_hours(24 * 365 * 3), Duration::MAX] {
-        assert!(a.commands().send(Order::Arm(after)).await);
+        a.commands().send(Order::Arm(after)).await.unwrap();
         sleep(Duration::from_millis(100)).await;
-        assert!(a.commands().send(Order::Block(0)).await, "it has ended");
+        a.commands().send(Order::Block(0)).await.expect("it has ended");
     }
 }
 
@@ -222,8 +222,8 @@ async fn effects_after_a_failed_persist_are_not_carried_out() {
     let a = Node::spawn_with(Probe, a, Tcp, heartbeats, Full).await.unwrap();
     let mut b = Node::spawn(Probe, b).await.unwrap();
     connect(&a, &mut b).await;
-    b.commands().send(Order::Monitor(Peer::Name(N0))).await;
-    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await;
+    b.commands().send(Order::Monitor(Peer::Name(N0))).await.unwrap();
+    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await.unwrap();
     assert!(matches!(a.ended().await, Err(RunError::Storage(_))));
     assert_eq!(seen(&mut b).await, Seen::Down(Peer::Name(N0)));
 }
@@ -307,10 +307,10 @@ async fn assert_noticed(how: fn(&[u8]) -> Vec<u8>) {
     a.peers.insert(N1, proxy.at.to_string());
     let a = Node::spawn(Probe, a).await.unwrap();
     connect(&a, &mut b).await;
-    b.commands().send(Order::Monitor(Peer::Name(N0))).await;
+    b.commands().send(Order::Monitor(Peer::Name(N0))).await.unwrap();
     sleep(Duration::from_millis(50)).await;
     proxy.tamper.store(true, SeqCst);
-    a.commands().send(Order::Flood(Peer::Name(N1), 3, 10)).await;
+    a.commands().send(Order::Flood(Peer::Name(N1), 3, 10)).await.unwrap();
     let mut arrived = vec![];
     loop {
         match seen(&mut b).await {
@@ -350,8 +350,8 @@ async fn a_node_that_dials_itself_notices() {
     let [mut a, _] = configs(Duration::from_secs(1)).await;
     a.peers.insert(N1, a.listen.clone());
     let mut a = Node::spawn(Probe, a).await.unwrap();
-    a.commands().send(Order::Monitor(Peer::Name(N1))).await;
-    a.commands().send(Order::Flood(Peer::Name(N1), 1, 10)).await;
+    a.commands().send(Order::Monitor(Peer::Name(N1))).await.unwrap();
+    a.commands().send(Order::Flood(Peer::Name(N1), 1, 10)).await.unwrap();
     assert_eq!(seen(&mut a).await, Seen::Down(Peer::Name(N1)));
     assert_eq!(seen_within(&mut a, Duration::from_millis(300)).await, None);
 }
@@ -365,9 +365,9 @@ async fn down_arrives_once_and_not_after_a_demonitor() {
     connect(&b, &mut a).await;
     let old = Peer::Process(b.me());
     for peer in [Peer::Name(N1), old, old, Peer::Name(N1)] {
-        a.commands().send(Order::Monitor(peer)).await;
+        a.commands().send(Order::Monitor(peer)).await.unwrap();
     }
-    b.commands().send(Order::Flood(Peer::Name(N0), 3000, 100)).await;
+    b.commands().send(Order::Flood(Peer::Name(N0), 3000, 100)).await.unwrap();
     assert_eq!(seen(&mut a).await, Seen::Got(N1, 0));
     drop(b.shut_down().await);
     for i in 1..3000 {
@@ -379,11 +379,11 @@ async fn down_arrives_once_and_not_after_a_demonitor() {
     sleep(Duration::from_millis(1100)).await;
     let b = Node::spawn(Probe, later.clone()).await.unwrap();
     connect(&b, &mut a).await;
-    a.commands().send(Order::Flood(old, 1, 0)).await;
-    a.commands().send(Order::Monitor(old)).await;
+    a.commands().send(Order::Flood(old, 1, 0)).await.unwrap();
+    a.commands().send(Order::Monitor(old)).await.unwrap();
     assert_eq!(seen(&mut a).await, Seen::Down(old));
-    a.commands().send(Order::Monitor(old)).await;
-    a.commands().send(Order::Demonitor(old)).await;
+    a.commands().send(Order::Monitor(old)).await.unwrap();
+    a.commands().send(Order::Demonitor(old)).await.unwrap();
     let _ = seen_within(&mut a, Duration::from_millis(100)).await;
     assert_eq!(seen_within(&mut a, Duration::from_millis(300)).await, None);
 }
@@ -444,10 +444,10 @@ async fn floods_among_three_cause_no_suspicion() {
     for node in &nodes {
         let others = || names.iter().filter(|name| name.node() != node.me().node);
         for name in others() {
-            node.commands().send(Order::Monitor(*name)).await;
+            node.commands().send(Order::Monitor(*name)).await.unwrap();
         }
         for name in others() {
-            node.commands().send(Order::Flood(*name, number, 4000)).await;
+            node.commands().send(Order::Flood(*name, number, 4000)).await.unwrap();
         }
     }
     let mut takers = tokio::task::JoinSet::new();
@@ -487,8 +487,8 @@ async fn a_node_with_a_slow_disk_is_suspected_and_reconnects() {
     let mut b = Node::spawn(Probe, b).await.unwrap();
     connect(&a, &mut b).await;
     connect(&b, &mut a).await;
-    b.commands().send(Order::Monitor(Peer::Name(N0))).await;
-    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await;
+    b.commands().send(Order::Monitor(Peer::Name(N0))).await.unwrap();
+    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await.unwrap();
     assert_eq!(seen(&mut b).await, Seen::Down(Peer::Name(N0)));
     sleep(Duration::from_secs(1)).await;
     while seen_within(&mut b, Duration::from_millis(100)).await.is_some() {}

@@ -63,7 +63,7 @@ impl Members {
     async fn assert_working(&mut self) {
         self.multicasts += 1;
         let text = self.multicasts.to_string();
-        assert!(self.follower.commands().send(Command::Mcast(text.clone())).await);
+        self.follower.commands().send(Command::Mcast(text.clone())).await.unwrap();
         for node in [&mut self.leader, &mut self.follower] {
             loop {
                 let observed = timeout(Duration::from_secs(5), node.observation()).await;

@@ -20,6 +20,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 /// # Ok::<(), interrex::runtime::KeyError>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The number of this node.
     pub node: NodeId,
@@ -51,6 +52,7 @@ pub struct Config {
 
 /// Limits of memory and time of a node. A count of 0 means 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// The most commands that wait for the machine. Default: 1024. At the limit, [`send`](super::Commands::send) waits and
     /// [`try_send`](super::Commands::try_send) returns the command.

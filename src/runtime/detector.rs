@@ -63,6 +63,7 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// The detector with one timeout for all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Heartbeats {
     /// How often to send a heartbeat on each connection. Default: 200 ms. Less than 1 ms counts as 1 ms.
     pub period: Duration,
@@ -82,6 +83,12 @@ impl Default for Heartbeats {
 }
 
 impl Heartbeats {
+    /// This period and this timeout.
+    #[must_use]
+    pub fn new(period: Duration, timeout: Duration) -> Self {
+        Self { period, timeout }
+    }
+
     /// This timeout, and a fifth of it as the period.
     #[must_use]
     pub fn with_timeout(timeout: Duration) -> Self {

@@ -18,6 +18,7 @@ pub struct ClusterKey(pub(super) [u8; 32]);
 
 /// Why a key cannot be made, read or written. None of these changes a file that existed before.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// The text is not a key.
     #[error(

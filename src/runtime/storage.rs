@@ -90,6 +90,7 @@ impl<Stable> Opened<Stable> {
 
 /// Why stable storage cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StorageError {
     /// The system reports an error. The file holds the value before or the new one, complete.
     #[error("{path}: {source}", path = path.display())]
