@@ -48,6 +48,7 @@
     reason = "the adapter is the only place that reads clocks, files and the network"
 )]
 
+mod component;
 mod config;
 mod connection;
 mod detector;
@@ -65,6 +66,7 @@ mod storage;
 mod timers;
 mod transport;
 
+pub use component::Component;
 pub use config::{Config, Limits};
 pub use detector::{Detector, Heartbeats};
 pub use error::{Ended, RunError, SpawnError, TrySendError};

@@ -4,7 +4,10 @@
 //! frames on that stream are the messages, of any length. So a large message takes several Noise messages, and many
 //! small ones share one.
 
-use super::frame::{self, CHUNK, TAG, poll_end};
+use super::{
+    component::Component,
+    frame::{self, CHUNK, TAG, poll_end},
+};
 use bytes::BytesMut;
 use serde::{Serialize, de::DeserializeOwned};
 use snow::TransportState;
@@ -161,7 +164,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
                 continue;
             }
             self.sealed.reserve(READ);
-            let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.sealed))?;
+            let (stream, sealed) = (Pin::new(&mut self.stream), &mut self.sealed);
+            let read = ready!(Component::Transport.run(|| poll_read_buf(stream, cx, sealed)))?;
             if read == 0 {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
             }
@@ -291,7 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<S> {
 
     /// Closes this direction: nothing more is written.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Component::Transport.run(|| Pin::new(&mut self.stream).poll_shutdown(cx))
     }
 }
 
@@ -301,7 +305,8 @@ fn poll_write_all<S: AsyncWrite + Unpin>(
     bytes: &mut BytesMut,
 ) -> Poll<io::Result<()>> {
     while !bytes.is_empty() {
-        let written = ready!(Pin::new(&mut *stream).poll_write(cx, bytes))?;
+        let stream = Pin::new(&mut *stream);
+        let written = ready!(Component::Transport.run(|| stream.poll_write(cx, bytes)))?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }

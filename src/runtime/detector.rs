@@ -10,7 +10,8 @@ use tokio::time::Instant;
 /// asking the detector. If the detector errs, the machine gets `Down` of a process that is up. The harness calls that
 /// a suspicion.
 ///
-/// The node calls it from its own task, so it must not block.
+/// The node calls it from its own task, so it must not block. If it panics, the node ends with
+/// [`RunError::Panicked`](super::RunError::Panicked).
 ///
 /// # Example
 ///

@@ -1,6 +1,6 @@
 //! The errors of a node, and what each leaves behind.
 
-use super::storage::StorageError;
+use super::{component::Component, storage::StorageError};
 use crate::machine::{Address, NodeId};
 use std::{io, path::PathBuf, time::Duration};
 
@@ -65,9 +65,19 @@ pub enum RunError {
         /// The number of the later life.
         life: u32,
     },
-    /// The machine has panicked, which it must not.
-    #[error("the machine has panicked: {0}")]
-    Panicked(String),
+    /// A component of the node has panicked. The steps that are not in the log were not carried out; the last steps in it
+    /// may have been carried out in part.
+    #[error("{component} has panicked: {message}")]
+    Panicked {
+        /// The component.
+        component: Component,
+        /// The message of the panic.
+        message: String,
+    },
+    /// The tokio runtime was shut down while the node was running. The steps that are not in the log were not carried
+    /// out; the last steps in it may have been carried out in part.
+    #[error("the tokio runtime was shut down while the node was running")]
+    Cancelled,
 }
 
 /// The node has ended. The command was not queued.

@@ -2,6 +2,7 @@
 //!
 //! The handshake and the connection after it share this form.
 
+use super::component::Component;
 use std::{
     io,
     pin::Pin,
@@ -40,7 +41,7 @@ pub(super) fn poll_end<S: AsyncRead + Unpin>(
 ) -> Poll<io::Error> {
     let mut byte = [0];
     let mut byte = ReadBuf::new(&mut byte);
-    Pin::new(stream).poll_read(cx, &mut byte).map(|read| match read {
+    Component::Transport.run(|| Pin::new(stream).poll_read(cx, &mut byte)).map(|read| match read {
         Err(error) => error,
         Ok(()) if byte.filled().is_empty() => io::ErrorKind::UnexpectedEof.into(),
         Ok(()) => io::Error::new(io::ErrorKind::InvalidData, "unexpected bytes"),

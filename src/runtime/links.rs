@@ -22,6 +22,7 @@ use self::{
     presence::Dialed,
 };
 use super::{
+    component::Component,
     config::{Config, Limits},
     connection::{CloseReason, EncodeError, encode},
     detector::Detector,
@@ -231,7 +232,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     /// Asks the kernel to gather small writes to a node.
     fn hold(&mut self, i: usize) {
         if let Some(stream) = self.peers[i].outgoing.as_mut().and_then(|out| out.hold(true)) {
-            T::hold(stream, true);
+            Component::Transport.run(|| T::hold(stream, true));
             self.holds = true;
         }
     }

@@ -1,6 +1,7 @@
 //! A node: a machine that runs, as its program sees it.
 
 use super::{
+    component::Component,
     config::Config,
     detector::Detector,
     error::{Ended, RunError, SpawnError, TrySendError},
@@ -231,7 +232,11 @@ where
 }
 
 async fn ended(task: JoinHandle<Result<Ending, RunError>>) -> Result<Ending, RunError> {
-    task.await.unwrap_or_else(|error| Err(RunError::Panicked(error.to_string())))
+    task.await.unwrap_or_else(|error| {
+        let payload = error.try_into_panic().map_err(|_| RunError::Cancelled)?;
+        let (component, message) = Component::of_panic(payload);
+        Err(RunError::Panicked { component, message })
+    })
 }
 
 impl<M: Machine> Commands<M> {

@@ -1,6 +1,7 @@
 //! The task of a node: it hands events to the machine and carries out the effects.
 
 use super::{
+    component::Component,
     config::Config,
     detector::Detector,
     error::RunError,
@@ -110,7 +111,7 @@ where
 
     async fn start(&mut self, boot: Boot<M::Stable>, config: Config) -> Result<(), RunError> {
         let written = self.log.is_some().then(|| boot.clone());
-        let (state, effects) = self.machine.start(boot);
+        let (state, effects) = Component::Machine.run(|| self.machine.start(boot));
         self.state = Some(state);
         if let (Some(log), Some(boot)) = (&mut self.log, written) {
             let Config { protocol, configuration, .. } = config;
@@ -159,7 +160,7 @@ where
     async fn step(&mut self, event: EventOf<M>, sent: Option<u64>) -> Result<(), RunError> {
         let Some(state) = self.state.take() else { return Ok(()) };
         let written = self.log.is_some().then(|| event.clone());
-        let (state, effects) = self.machine.step(state, event);
+        let (state, effects) = Component::Machine.run(|| self.machine.step(state, event));
         self.state = Some(state);
         self.steps += 1;
         if let (Some(log), Some(event)) = (&mut self.log, written) {
@@ -180,7 +181,7 @@ where
                 Effect::CancelTimer(timer) => self.timers.cancel(&timer),
                 Effect::Persist(stable) => {
                     self.commit().await?;
-                    self.storage.persist(&stable)?;
+                    Component::Storage.run(|| self.storage.persist(&stable))?;
                 }
                 Effect::Observe(observation) => {
                     count(&observation);

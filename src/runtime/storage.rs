@@ -12,7 +12,8 @@ use std::{
 /// Stable storage: keeps the number of the node's life, and what its machine [persists](crate::machine::Effect).
 ///
 /// Both calls block the node, which sends no heartbeats meanwhile. If one takes longer than the other nodes' detectors
-/// allow, they suspect this node.
+/// allow, they suspect this node. If `persist` panics, the node ends with
+/// [`RunError::Panicked`](super::RunError::Panicked).
 ///
 /// [`Directory`] keeps it on a disk. `None::<Directory>` keeps nothing.
 ///

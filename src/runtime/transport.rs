@@ -11,6 +11,10 @@ use tokio::{
 /// If the other host refuses or closes a connection, the stream must end, or return an error, at once. A connection that
 /// gets no answer may take as long as it likes: the node applies its own timeouts.
 ///
+/// If a stream panics, the node ends with [`RunError::Panicked`](super::RunError::Panicked), unless it is still in its
+/// handshake: then the connection has failed. If `connect` panics, the attempt has failed. If `accept` panics, that is
+/// logged as an error, and the node accepts no more connections.
+///
 /// # Example
 ///
 /// TCP that dials from one address of this host:

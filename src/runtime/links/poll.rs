@@ -4,6 +4,7 @@ use super::{Links, Signal};
 use crate::{
     machine::Value,
     runtime::{
+        component::Component,
         connection::{CloseReason, Deadline, Incoming, decode},
         detector::Detector,
         transport::Transport,
@@ -177,7 +178,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         if std::mem::take(&mut self.holds) {
             for outgoing in self.peers.iter_mut().filter_map(|link| link.outgoing.as_mut()) {
                 if let Some(stream) = outgoing.hold(false) {
-                    T::hold(stream, false);
+                    Component::Transport.run(|| T::hold(stream, false));
                 }
             }
         }
@@ -192,7 +193,8 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         loop {
             let now = Instant::now();
             if self.next_heartbeat <= now {
-                self.next_heartbeat = now + self.detector.period().max(SHORTEST_PERIOD);
+                let period = Component::Detector.run(|| self.detector.period());
+                self.next_heartbeat = now + period.max(SHORTEST_PERIOD);
                 self.send_heartbeats(cx);
                 self.check_progress();
                 self.again |= self.stuck;

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     machine::{Peer, Value},
     runtime::{
+        component::Component,
         connection::{CloseReason, Deadline, Outgoing},
         detector::Detector,
         handshake::{Authenticated, HandshakeError, Party, Refusal, dial},
@@ -190,7 +191,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         let link = &mut self.peers[i];
         let Some(address) = link.connected() else { return };
         let now = Instant::now();
-        let until = self.detector.heard(address, now);
+        let until = Component::Detector.run(|| self.detector.heard(address, now));
         link.silence = Some(Deadline::new(until));
         if let Some(outgoing) = &mut link.outgoing {
             outgoing.set_stall_timeout(
@@ -215,7 +216,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         link.silence = None;
         link.silent = matches!(why, CloseReason::Silent);
         link.redial_later();
-        self.detector.over(address);
+        Component::Detector.run(|| self.detector.over(address));
         self.report_down(i);
         self.count_connections();
     }
