@@ -71,7 +71,7 @@ pub use config::{Config, Limits};
 pub use detector::{Detector, Heartbeats};
 pub use error::{Ended, RunError, SpawnError, TrySendError};
 pub use key::{ClusterKey, KeyError};
-pub use log::{End, Entry, EntryOf, FORMAT, Start, Step};
+pub use log::{End, Entry, EntryOf, FORMAT, Start, Step, unix_micros};
 pub use node::{Commands, Ending, Node};
 pub use server::{CallError, Client, Server};
 pub use storage::{Directory, Opened, Storage, StorageError};

@@ -1,6 +1,6 @@
 //! The configuration of a node.
 
-use super::{detector::Heartbeats, key::ClusterKey};
+use super::{detector::Heartbeats, key::ClusterKey, log::unix_micros};
 use crate::machine::NodeId;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// The file to append the [log](super::Entry) to. Default: none, and no log. It grows without a limit.
     pub log: Option<PathBuf>,
+    /// The clock of the log's entries, in microseconds since 1970. Default: [`unix_micros`]. Nothing else depends on it.
+    pub clock: fn() -> u64,
     /// The failure detector. Default: [`Heartbeats::default`].
     pub heartbeats: Heartbeats,
     /// Limits of memory and time. Default: [`Limits::default`].
@@ -120,6 +122,7 @@ impl Config {
             contact: None,
             data: None,
             log: None,
+            clock: unix_micros,
             heartbeats: Heartbeats::default(),
             limits: Limits::default(),
         }

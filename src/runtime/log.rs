@@ -47,7 +47,7 @@ pub type EntryOf<M> = Entry<Boot<<M as Machine>::Stable>, EventOf<M>, EffectOf<M
 pub struct Start<Boot, Effect> {
     /// [`FORMAT`].
     pub format: u32,
-    /// The time by the clock of the host, in microseconds since 1970.
+    /// The time by [`Config::clock`](super::Config::clock), in microseconds since 1970.
     pub at: u64,
     /// [`Config::protocol`](super::Config::protocol).
     pub protocol: String,
@@ -63,7 +63,7 @@ pub struct Start<Boot, Effect> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step<Event, Effect> {
-    /// The time by the clock of the host, in microseconds since 1970.
+    /// The time by [`Config::clock`](super::Config::clock), in microseconds since 1970.
     pub at: u64,
     /// The event.
     pub event: Event,
@@ -78,7 +78,7 @@ pub struct Step<Event, Effect> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct End {
-    /// The time by the clock of the host, in microseconds since 1970.
+    /// The time by [`Config::clock`](super::Config::clock), in microseconds since 1970.
     pub at: u64,
     /// The machine's reason, if it has stopped; none if the program has shut the node down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,12 +89,13 @@ pub struct End {
 #[derive(Debug)]
 pub(super) struct Log {
     file: File,
+    clock: fn() -> u64,
     lines: Vec<u8>,
 }
 
 impl Log {
     /// Opens a log to append to. If the last line is incomplete, because the node was killed, it is ended first.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, clock: fn() -> u64) -> io::Result<Self> {
         let mut file = File::options().read(true).append(true).create(true).open(path)?;
         let mut lines = vec![];
         if file.metadata()?.len() > 0 {
@@ -105,7 +106,12 @@ impl Log {
                 lines.push(b'\n');
             }
         }
-        Ok(Self { file, lines })
+        Ok(Self { file, clock, lines })
+    }
+
+    /// The time for an entry.
+    pub(super) fn now(&self) -> u64 {
+        (self.clock)()
     }
 
     /// Adds a line, which is not written yet.
@@ -123,8 +129,9 @@ impl Log {
     }
 }
 
-/// The clock of the host, in microseconds since 1970.
-pub(super) fn now() -> u64 {
+/// The clock of the host, in microseconds since 1970. A clock before 1970 reads 0.
+#[must_use]
+pub fn unix_micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

@@ -149,7 +149,7 @@ where
         mut storage: impl Storage<M::Stable>,
         observer: impl Observer<M::Observation>,
     ) -> Result<Self, SpawnError> {
-        let log = config.log.as_deref().map(open_log).transpose()?;
+        let log = config.log.as_deref().map(|path| open_log(path, config.clock)).transpose()?;
         let opened = storage.open(config.node)?;
         let me = Address { node: config.node, life: opened.life };
         let listen = |source| SpawnError::Listen { at: config.listen.clone(), source };
@@ -265,8 +265,8 @@ fn capacity(limit: usize) -> usize {
     limit.clamp(1, Semaphore::MAX_PERMITS)
 }
 
-fn open_log(path: &Path) -> Result<Log, SpawnError> {
-    Log::open(path).map_err(|source| SpawnError::Log { path: path.into(), source })
+fn open_log(path: &Path, clock: fn() -> u64) -> Result<Log, SpawnError> {
+    Log::open(path, clock).map_err(|source| SpawnError::Log { path: path.into(), source })
 }
 
 async fn reach<T: Transport, D: Detector, V: Value>(

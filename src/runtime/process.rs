@@ -115,7 +115,7 @@ where
         self.state = Some(state);
         if let (Some(log), Some(boot)) = (&mut self.log, written) {
             let Config { protocol, configuration, .. } = config;
-            let (format, at, effects) = (log::FORMAT, log::now(), effects.iter().collect());
+            let (format, at, effects) = (log::FORMAT, log.now(), effects.iter().collect());
             let start = Start { format, at, protocol, configuration, boot, effects };
             log.add(&Entry::<_, (), _>::Start(start))?;
         }
@@ -165,7 +165,8 @@ where
         self.steps += 1;
         if let (Some(log), Some(event)) = (&mut self.log, written) {
             let effects = effects.iter().collect();
-            log.add(&Entry::<(), _, _>::Step(Step { at: log::now(), event, sent, effects }))?;
+            let at = log.now();
+            log.add(&Entry::<(), _, _>::Step(Step { at, event, sent, effects }))?;
         }
         self.carry_out(effects).await
     }
@@ -229,7 +230,8 @@ where
                 Ending::Stopped(reason) => Some(reason.to_string()),
                 Ending::ShutDown => None,
             };
-            log.add(&Entry::<(), (), ()>::End(End { at: log::now(), stopped }))?;
+            let at = log.now();
+            log.add(&Entry::<(), (), ()>::End(End { at, stopped }))?;
             log.write()?;
         }
         Ok(ending)
