@@ -38,7 +38,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
 };
 use tokio::{
     sync::mpsc,
@@ -284,15 +284,12 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         self.arrivals.pop_front()
     }
 
-    /// Waits for the next arrival. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Signal<M> {
-        poll_fn(|cx| {
-            if self.arrivals.is_empty() || self.is_due() {
-                self.poll(cx);
-            }
-            self.arrivals.pop_front().map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
+    /// The next arrival. Everything else makes progress meanwhile.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Signal<M>> {
+        if self.arrivals.is_empty() || self.is_due() {
+            self.poll(cx);
+        }
+        self.arrivals.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Waits until the kernel has taken all that was sent, and no node has too many queued messages. Heartbeats, reads and

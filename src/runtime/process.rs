@@ -15,7 +15,12 @@ use super::{
 };
 use crate::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine};
 use serde::Serialize;
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{select, sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +35,17 @@ pub(super) struct Queues<M: Machine> {
     pub(super) observations: mpsc::Sender<M::Observation>,
 }
 
+/// An input of a node's task.
+enum Input<M: Machine> {
+    Signal(Signal<M::Message>),
+    Timer(M::Timer),
+    Command(M::Command),
+    ShutDown,
+}
+
+/// The sources of inputs, apart from the shutdown: links, timers, commands.
+const SOURCES: usize = 3;
+
 /// The state of a node's task. Only `step` changes the machine's state.
 pub(super) struct Process<M: Machine, T: Transport, D, S, O> {
     machine: M,
@@ -38,6 +54,8 @@ pub(super) struct Process<M: Machine, T: Transport, D, S, O> {
     state: Option<M::State>,
     /// The number of steps in this life.
     steps: u64,
+    /// The source that is polled first next time.
+    first_source: usize,
     /// Dropped before `observer`, so that a command that is sent later fails.
     queues: Queues<M>,
     /// The gauge of commands that wait.
@@ -74,6 +92,7 @@ where
             me,
             state: None,
             steps: 0,
+            first_source: 0,
             queues,
             queue_length: metrics::gauge!("interrex_commands", "node" => me.node.to_string()),
             links,
@@ -97,16 +116,45 @@ where
         self.links.accept();
         self.start(boot, config).await?;
         while self.ending.is_none() {
-            select! {
-                () = shutdown.cancelled() => self.ending = Some(Ending::ShutDown),
-                signal = self.links.next() => self.receive(signal).await?,
-                timer = self.timers.next() => self.step(Event::Timeout(timer), None).await?,
-                Some(command) = self.queues.commands.recv() => self.step(Event::Command(command), None).await?,
+            match self.next_input(&shutdown).await {
+                Input::Signal(signal) => self.receive(signal).await?,
+                Input::Timer(timer) => self.step(Event::Timeout(timer), None).await?,
+                Input::Command(command) => self.step(Event::Command(command), None).await?,
+                Input::ShutDown => self.ending = Some(Ending::ShutDown),
             }
             self.take_batch().await?;
             self.commit().await?;
         }
         self.end().await
+    }
+
+    /// Waits for the next input. Each source is polled first every third time, so that none can starve the others; and the
+    /// order depends on the inputs alone, so that a simulation can repeat it.
+    async fn next_input(&mut self, shutdown: &CancellationToken) -> Input<M> {
+        let first = self.first_source;
+        self.first_source = (first + 1) % SOURCES;
+        let mut cancelled = pin!(shutdown.cancelled());
+        poll_fn(|cx| {
+            if cancelled.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Input::ShutDown);
+            }
+            let sources = (first..SOURCES).chain(0..first);
+            let mut polled = sources.map(|source| self.poll_source(source, cx));
+            polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        })
+        .await
+    }
+
+    fn poll_source(&mut self, source: usize, cx: &mut Context<'_>) -> Poll<Input<M>> {
+        match source {
+            0 => self.links.poll_next(cx).map(Input::Signal),
+            1 => self.timers.poll_next(cx).map(Input::Timer),
+            _ => match self.queues.commands.poll_recv(cx) {
+                Poll::Ready(Some(command)) => Poll::Ready(Input::Command(command)),
+                // Without a sender there are no more commands.
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            },
+        }
     }
 
     async fn start(&mut self, boot: Boot<M::Stable>, config: Config) -> Result<(), RunError> {

@@ -1,6 +1,10 @@
 //! The timers that a machine has armed.
 
-use std::{collections::BTreeMap, future::poll_fn, task::Poll, time::Duration};
+use std::{
+    collections::BTreeMap,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio_util::time::{DelayQueue, delay_queue::Key};
 
 /// The longest time after which a timer fires: the queue panics beyond two years.
@@ -35,15 +39,12 @@ impl<Timer: Ord + Clone> Timers<Timer> {
         }
     }
 
-    /// Waits for the next timer that fires, and disarms it. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Timer {
-        let timer = poll_fn(|context| match self.queue.poll_expired(context) {
-            Poll::Ready(Some(expired)) => Poll::Ready(expired.into_inner()),
-            // An empty queue wakes the task when a timer is inserted.
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        })
-        .await;
+    /// The next timer that fires, which is disarmed.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Timer> {
+        // An empty queue wakes the task when a timer is inserted.
+        let Poll::Ready(Some(expired)) = self.queue.poll_expired(cx) else { return Poll::Pending };
+        let timer = expired.into_inner();
         self.keys.remove(&timer);
-        timer
+        Poll::Ready(timer)
     }
 }

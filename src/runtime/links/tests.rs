@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{
     env,
-    future::Future,
+    future::{Future, poll_fn},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -364,6 +364,11 @@ async fn demonitor_removes_downs_that_have_arrived() {
 }
 
 impl Ends {
+    /// Waits for the next arrival.
+    async fn next(&mut self) -> Signal<String> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
     /// Polls for a moment.
     async fn step(&mut self) {
         let _ = timeout(Duration::from_millis(5), self.keep_alive()).await;
