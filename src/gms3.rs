@@ -27,6 +27,9 @@ use std::{borrow::Cow, marker::PhantomData, time::Duration};
 /// How long a process waits for its first view: the seed's `?timeout`.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The reason with which a process ends on [`Command::Stop`].
+pub const STOPPED_ON_COMMAND: &str = "stop";
+
 /// The protocol. `T` is the type of the application's multicasts.
 ///
 /// # Example
@@ -276,7 +279,7 @@ impl Leader {
             Event::Command(Command::Mcast(message))
             | Event::Message { message: Message::Mcast(message), .. } => self.mcast(message),
             Event::Message { message: Message::Join(peer), .. } => self.admit(peer),
-            Event::Command(Command::Stop) => end(State::Leader(self), "stop"),
+            Event::Command(Command::Stop) => end(State::Leader(self), STOPPED_ON_COMMAND),
             Event::Message { message: Message::Msg { .. } | Message::View(_), .. }
             | Event::Down(_)
             | Event::Timeout(Timer::Join) => end(State::Leader(self), STRANGE),
@@ -334,7 +337,7 @@ impl<T: Value> Follower<T> {
                 self.follow(view)
             }
             Event::Down(peer) if peer == self.leader.into() => self.election(),
-            Event::Command(Command::Stop) => end(State::Follower(self), "stop"),
+            Event::Command(Command::Stop) => end(State::Follower(self), STOPPED_ON_COMMAND),
             // A number greater than the next, or the Down of another process.
             Event::Message { message: Message::Msg { .. } | Message::View(_), .. }
             | Event::Down(_)

@@ -73,6 +73,7 @@ pub use error::{Ended, RunError, SpawnError, TrySendError};
 pub use key::{ClusterKey, KeyError};
 pub use log::{End, Entry, EntryOf, FORMAT, Start, Step, unix_micros};
 pub use node::{Commands, Ending, Node};
+pub use process::CLOSE_TIMEOUT;
 pub use server::{CallError, Client, Server};
 pub use storage::{Directory, Opened, Storage, StorageError};
 pub use transport::{Tcp, Transport};

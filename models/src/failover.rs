@@ -1,13 +1,14 @@
 //! How a cluster of real nodes replaces its leader, and how long that takes.
 
 use crate::{
-    line::{self, Line, Said},
+    line::{Line, Said},
     processes::{Cluster, Plan, Process, Trouble},
     registry::Known,
 };
 use interrex::{
     gms3::View,
     machine::{Address, NodeId},
+    runtime::unix_micros,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -230,7 +231,7 @@ impl Group {
     pub fn fail(&mut self, leader: NodeId, how: How) -> Result<Takeover, Trouble> {
         let mut marks = self.marks();
         marks.remove(&leader);
-        let begin = line::now();
+        let begin = unix_micros();
         match how {
             How::Kill => self.cluster.kill(leader),
             How::Stop => self.cluster.node(leader)?.stop(),

@@ -211,8 +211,8 @@ where
 
     /// Ends the node, and waits until it has ended.
     ///
-    /// Messages that it has sent are still written, for at most one second; then its connections end. To the other nodes it
-    /// has crashed after that. Commands that it has not taken are dropped, and so are unread observations.
+    /// Messages that it has sent are still written, for at most [`CLOSE_TIMEOUT`](super::CLOSE_TIMEOUT); then its connections
+    /// end. To the other nodes it has crashed after that. Commands that it has not taken are dropped, and so are unread observations.
     ///
     /// # Errors
     /// If the node had ended with an error before.
