@@ -104,7 +104,8 @@ pub enum Effect<Message, Timer, Stable, Observation> {
     },
     /// Monitor a process: [`Event::Down`] when it has ended, at once if it has ended already.
     Monitor(Peer),
-    /// End a monitor, and remove a `Down` that is already under way.
+    /// End the monitor of exactly this name, and remove a `Down` of that name that is already under way. A monitor of the
+    /// same process under the other kind of name stays as it is.
     Demonitor(Peer),
     /// Arm a timer, or arm it again.
     SetTimer {

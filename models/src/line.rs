@@ -7,11 +7,7 @@ use interrex::{
     runtime::unix_micros,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 /// A line; for programs, one object of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -270,13 +270,13 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         self.peers[i].monitors.insert(peer);
     }
 
-    /// Ends a monitor, and removes a `Down` that waits among the arrivals.
+    /// Ends a monitor, and removes its `Down` from the arrivals. A monitor of the same node under the other kind of name
+    /// stays as it is.
     pub(super) fn demonitor(&mut self, peer: Peer) {
         if let Some(i) = self.find(peer.node()) {
             self.peers[i].monitors.remove(&peer);
         }
-        let node = peer.node();
-        self.arrivals.retain(|signal| !matches!(signal, Signal::Down(it) if it.node() == node));
+        self.arrivals.retain(|signal| !matches!(signal, Signal::Down(it) if *it == peer));
     }
 
     /// The next arrival that was read already.

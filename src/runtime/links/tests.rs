@@ -340,7 +340,7 @@ async fn naming_a_later_life_ends_the_one_before() {
 }
 
 #[tokio::test]
-async fn demonitor_removes_downs_that_have_arrived() {
+async fn demonitor_removes_the_down_of_that_name_only() {
     let [a, b] = cluster().await;
     let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
     link(&mut a, &mut b).await;
@@ -357,6 +357,7 @@ async fn demonitor_removes_downs_that_have_arrived() {
     )
     .await;
     a.demonitor(Peer::Name(B));
+    assert_eq!(a.try_next().map(down), Some(Peer::Process(life(B, 0))));
     assert!(a.try_next().is_none());
     a.monitor(Peer::Name(B));
     a.demonitor(Peer::Name(B));
