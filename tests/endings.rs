@@ -5,8 +5,8 @@
 use interrex::{
     machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer},
     runtime::{
-        ClusterKey, Component, Config, Detector, Directory, Ending, Heartbeats, Node, Opened,
-        RunError, Storage, StorageError, Tcp, Transport,
+        CLOSE_TIMEOUT, ClusterKey, Component, Config, Detector, Directory, Ending, Heartbeats,
+        Node, Opened, RunError, Storage, StorageError, Tcp, Transport,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -237,6 +237,23 @@ async fn timers_that_never_cease_starve_nothing() {
     }
     let ended = timeout(Duration::from_secs(20), a.shut_down()).await.expect("it ends");
     assert_eq!(ended.unwrap(), Ending::ShutDown);
+}
+
+/// A message that waits for a node which never answers: the node closes all the same, when its time is over.
+#[tokio::test]
+async fn closing_takes_as_long_as_it_may_and_no_longer() {
+    let [mut a, b] = pair().await;
+    let _never_accepts = TcpListener::bind(&b.listen).await.unwrap();
+    a.limits.handshake_timeout = Duration::from_mins(1);
+    let mut a = Node::spawn(Obedient, a).await.unwrap();
+    for order in [Order::Send(Peer::Name(N1)), Order::Echo] {
+        a.commands().send(order).await.unwrap();
+    }
+    assert_eq!(a.observation().await, Some(Seen::Echo));
+    let begin = Instant::now();
+    assert_eq!(a.shut_down().await.unwrap(), Ending::ShutDown);
+    let took = begin.elapsed();
+    assert!(CLOSE_TIMEOUT <= took && took < CLOSE_TIMEOUT + Duration::from_secs(20), "{took:?}");
 }
 
 /// A count of 0 means 1, and the largest one is not too large.

@@ -182,14 +182,14 @@ async fn a_replayed_handshake_is_refused() {
     let recorded = tokio::spawn(async move {
         let (mut member, _) = listener.accept().await.unwrap();
         let mut node = TcpStream::connect(leader).await.unwrap();
-        let mut said = vec![];
+        let mut sent = vec![];
         let mut bytes = [0; 4096];
         let mut answer = [0; 4096];
         while let Ok(read) = timeout(Duration::from_secs(1), async {
             tokio::select! {
                 read = member.read(&mut bytes) => {
                     let read = read.unwrap();
-                    said.extend_from_slice(&bytes[..read]);
+                    sent.extend_from_slice(&bytes[..read]);
                     node.write_all(&bytes[..read]).await.unwrap();
                     read
                 }
@@ -202,21 +202,21 @@ async fn a_replayed_handshake_is_refused() {
         })
         .await
         {
-            if read == 0 || said.len() > 1000 {
+            if read == 0 || sent.len() > 1000 {
                 break;
             }
         }
-        said
+        sent
     });
     // This n1 is refused in the end, since it is not the life that is known; but its handshake is genuine.
     let mut config = config(N1, &[(N0, proxy)], &key);
     config.contact = Some(N0);
     config.limits.contact_timeout = Duration::from_secs(2);
     drop(Node::spawn(Group::default(), config).await);
-    let said = recorded.await.unwrap();
-    assert!(said.len() > 64, "a handshake and a greeting: {}", said.len());
+    let sent = recorded.await.unwrap();
+    assert!(sent.len() > 64, "both messages of a handshake: {}", sent.len());
     let mut connection = members.connect().await;
-    connection.write_all(&said).await.unwrap();
+    connection.write_all(&sent).await.unwrap();
     assert_closed(connection).await;
     members.until_refused("no key").await;
 }
@@ -231,7 +231,7 @@ async fn a_node_survives_a_thousand_connections_at_once() {
     members.until_refused("crowded").await;
     members.assert_working().await;
     for connection in &mut connections {
-        let _ = connection.write_all(b"let me in").await;
+        let _ = connection.write_all(b"hello").await;
     }
     members.assert_working().await;
     for connection in connections {

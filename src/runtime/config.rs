@@ -37,7 +37,8 @@ pub struct Config {
     /// another one are refused. Together with `protocol` it must be shorter than 64 KB, or the node does not start.
     pub configuration: String,
     /// The node to join through, if the protocol needs one. Default: none. The node waits for it at its start, at most
-    /// [`Limits::contact_timeout`], and gives its address to the machine as [`Boot::contact`](crate::machine::Boot).
+    /// [`Limits::contact_timeout`], and gives its address to the machine as [`Boot::contact`](crate::machine::Boot). A
+    /// contact that is not in `peers` is never reached.
     pub contact: Option<NodeId>,
     /// The folder for stable storage. Default: none. Without one nothing survives the end of the node, and its lives are
     /// numbered by the clock: see [`Opened::anew`](super::Opened::anew).
