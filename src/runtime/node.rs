@@ -159,9 +159,8 @@ where
             None => None,
         };
         let address = links.address();
-        let (commands, queued) = mpsc::channel(capacity(config.limits.max_queued_commands));
-        let (observed, observations) =
-            mpsc::channel(capacity(config.limits.max_queued_observations));
+        let (commands, receiver) = mpsc::channel(capacity(config.limits.max_queued_commands));
+        let (sender, observations) = mpsc::channel(capacity(config.limits.max_queued_observations));
         let shutdown = CancellationToken::new();
         let process = Process::new(
             machine,
@@ -170,7 +169,7 @@ where
             storage,
             log,
             observer,
-            Queues { commands: queued, observations: observed },
+            Queues { commands: receiver, observations: sender },
         );
         let boot = Boot { me, stable: opened.stable, contact };
         let span = tracing::info_span!("node", %me, protocol = config.protocol);
