@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The most events in a batch, whose messages leave together.
 const BATCH: usize = 64;
-/// How long a node that ends goes on writing the messages that it has sent, at most. Only then its log has an
-/// [`End`](super::End). To the other nodes it may be down for as long before.
+/// The longest time that a node that ends goes on writing the messages that it has sent. After that its log gets an
+/// [`End`]. The other nodes may see it as down from the beginning of that time.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The queues between a node's task and its program.
