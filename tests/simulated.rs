@@ -46,7 +46,7 @@ const NODES: u16 = 3;
 const SEEDS: u64 = 30;
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// When a simulation begins.
-const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+const EPOCH: Duration = Duration::from_hours(500_000);
 
 /// The sockets of the simulation.
 struct Simulated;
