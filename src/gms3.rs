@@ -1,26 +1,23 @@
 //! gms3: a group membership service with atomic multicast, faults included.
 //!
-//! **Source.** `gms3.erl` of a distributed-systems course, the seed of this project. The third of
-//! three versions: it elects a new leader, numbers views and messages, and lets a new leader resend
-//! the last thing it took. It is ported as it stands, to be checked and not to be repaired; what the
-//! checker finds wrong with it is listed in the README.
+//! **Source.** `gms3.erl` of a distributed-systems course, the seed of this project. It is the third of three versions: it
+//! elects a new leader, numbers views and messages, and lets a new leader resend the last message or view that it accepted.
+//! It is ported as it stands, to be checked and not to be repaired. The README lists the faults that the checker finds.
 //!
-//! **Protocol.** One process is the *leader*, the others are *followers* (the seed says slave), in
-//! order of seniority. A multicast goes to the leader, who numbers it and sends it to the followers
-//! one by one. Newcomers send `join` to any member; it is passed on to the leader, who sends a new
-//! *view* of the group the same way. Views and messages share one numbering. Each follower monitors
-//! the leader; when the leader dies, the first of the followers takes over: it resends what it took
-//! last, then sends its own view.
+//! **Protocol.** One process is the *leader*, the others are *followers* (the seed says slave), in order of seniority. A
+//! multicast goes to the leader, which numbers it and sends it to the followers one by one. A newcomer sends `join` to any
+//! member, which forwards it to the leader, which sends a new *view* of the group the same way. Views and messages share
+//! one numbering. Each follower monitors the leader. When the leader dies, the first of the followers takes over: it
+//! resends the last message or view that it accepted, then sends its own view.
 //!
-//! **Assumptions.** Links are reliable and FIFO; the failure detector never errs; `Down` comes behind
-//! the dead process's last message. The seed promises that under these "messages are reliably
-//! delivered". They are not.
+//! **Assumptions.** Links are reliable and FIFO; the failure detector never errs; `Down` comes after the dead process's
+//! last message. The seed promises that under these "messages are reliably delivered". They are not.
 //!
-//! **Deviations from the seed.** None in what is sent and when. Views are observed, and deliveries with
-//! their number, for the properties' sake; the seed tells its application ("Master") only what it
-//! delivers, and that it has joined. The seed's `crash/2` inside `bcast/3`, a coin that kills the leader
-//! between two sends, is the world's fault *crash after k effects*. Printing a "strange message" and not
-//! looping is [`Effect::Stop`], whose reasons are ours. Numbers end at [`u64::MAX`] and stay there.
+//! **Deviations from the seed.** All messages are sent as in the seed, at the same steps. Views are observed, and
+//! deliveries with their number, for the properties' sake; the seed reports to its application ("Master") only deliveries
+//! and that it has joined. The seed's `crash/2` inside `bcast/3`, a coin that kills the leader between two sends, is the
+//! world's fault *crash after k effects*. Where the seed prints "strange message" and does not loop, the port returns
+//! [`Effect::Stop`], with reasons of its own. Numbers stop at [`u64::MAX`].
 
 use crate::machine::{self, Address, Boot, Machine, Value};
 use im::Vector;
@@ -30,7 +27,10 @@ use std::{borrow::Cow, marker::PhantomData, time::Duration};
 /// How long a process waits for its first view: the seed's `?timeout`.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The protocol; `T` is what the application multicasts.
+/// The reason with which a process ends on [`Command::Stop`].
+pub const STOPPED_ON_COMMAND: &str = "stop";
+
+/// The protocol. `T` is the type of the application's multicasts.
 ///
 /// # Example
 ///
@@ -58,22 +58,22 @@ impl<T> Default for Gms3<T> {
     }
 }
 
-/// What processes send each other.
+/// The messages between processes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message<T> {
-    /// From a newcomer to its contact, and on to the leader: this process wants to be a member.
+    /// From a newcomer to its contact, and forwarded to the leader: this process wants to be a member.
     Join(Address),
     /// From a follower to the leader: multicast this.
     Mcast(T),
-    /// From the leader to each follower, who delivers it if it is the next in order.
+    /// From the leader to each follower, which delivers it if it is the next in order.
     Msg {
         /// Its place in the order of views and messages.
         number: u64,
-        /// What is multicast.
+        /// The multicast.
         message: T,
     },
-    /// From the leader to each follower, who installs it if it is the next in order.
+    /// From the leader to each follower, which installs it if it is the next in order.
     View(View),
 }
 
@@ -88,7 +88,7 @@ pub struct View {
     pub followers: Vector<Address>,
 }
 
-/// What the local application may ask for.
+/// The requests of the local application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command<T> {
@@ -106,22 +106,22 @@ pub enum Timer {
     Join,
 }
 
-/// What the local application is told.
+/// The reports to the local application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observation<T> {
     /// The first view has arrived: this process is a member.
     Joined,
-    /// A multicast, in its place in the common order.
+    /// A multicast is delivered, in the total order.
     Delivered {
         /// Its place in the order of views and messages.
         number: u64,
-        /// What was multicast.
+        /// The multicast.
         message: T,
     },
-    /// A view is in force. Leaders observe their own.
+    /// A view is installed. Leaders observe their own, too.
     Installed(View),
-    /// The process ends because nobody answered.
+    /// The process ends because its contact did not answer.
     Error(Cow<'static, str>),
 }
 
@@ -129,10 +129,10 @@ pub enum Observation<T> {
 pub type Event<T> = machine::Event<Message<T>, Command<T>, Timer>;
 /// An effect of this protocol.
 pub type Effect<T> = machine::Effect<Message<T>, Timer, (), Observation<T>>;
-/// What a step gives.
+/// The result of a step.
 type Step<T> = (State<T>, Vec<Effect<T>>);
 
-/// What a process knows; its role decides which.
+/// The state of a process, by its role.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", bound = "T: Value")]
 pub enum State<T> {
@@ -140,7 +140,7 @@ pub enum State<T> {
     Joining(Joining<T>),
     /// Numbers the views and messages.
     Leader(Leader),
-    /// Takes them in order.
+    /// Delivers and installs them in order.
     Follower(Follower<T>),
 }
 
@@ -150,8 +150,7 @@ pub enum State<T> {
 pub struct Joining<T> {
     /// Its own address.
     pub me: Address,
-    /// What arrived before the first view, as it arrived: Erlang's selective receive leaves it in
-    /// the mailbox.
+    /// The events before the first view, in order: Erlang's selective receive leaves them in the mailbox.
     pub deferred: Vector<Event<T>>,
 }
 
@@ -171,13 +170,13 @@ pub struct Leader {
 pub struct Follower<T> {
     /// Its own address.
     pub me: Address,
-    /// Whom it follows, and monitors.
+    /// The leader that it follows and monitors.
     pub leader: Address,
     /// The followers of the current view, itself among them, by seniority.
     pub followers: Vector<Address>,
     /// The number that it expects next.
     pub next: u64,
-    /// The last view or message that it took, to be resent if it is elected.
+    /// The last view or message that it accepted, to be resent if it is elected.
     pub last: Message<T>,
 }
 
@@ -234,7 +233,7 @@ impl<T: Value> Joining<T> {
         }
     }
 
-    /// The first view: whoever sent it, the process is a follower now, and turns to what waited.
+    /// The first view, from any sender: the process becomes a follower and handles the deferred events.
     fn join(self, view: View) -> Step<T> {
         let mut effects = vec![
             Effect::CancelTimer(Timer::Join),
@@ -280,7 +279,7 @@ impl Leader {
             Event::Command(Command::Mcast(message))
             | Event::Message { message: Message::Mcast(message), .. } => self.mcast(message),
             Event::Message { message: Message::Join(peer), .. } => self.admit(peer),
-            Event::Command(Command::Stop) => end(State::Leader(self), "stop"),
+            Event::Command(Command::Stop) => end(State::Leader(self), STOPPED_ON_COMMAND),
             Event::Message { message: Message::Msg { .. } | Message::View(_), .. }
             | Event::Down(_)
             | Event::Timeout(Timer::Join) => end(State::Leader(self), STRANGE),
@@ -338,15 +337,15 @@ impl<T: Value> Follower<T> {
                 self.follow(view)
             }
             Event::Down(peer) if peer == self.leader.into() => self.election(),
-            Event::Command(Command::Stop) => end(State::Follower(self), "stop"),
-            // A number greater than the next, or somebody else's Down.
+            Event::Command(Command::Stop) => end(State::Follower(self), STOPPED_ON_COMMAND),
+            // A number greater than the next, or the Down of another process.
             Event::Message { message: Message::Msg { .. } | Message::View(_), .. }
             | Event::Down(_)
             | Event::Timeout(Timer::Join) => end(State::Follower(self), STRANGE),
         }
     }
 
-    /// To the leader, whoever that is, alive or not.
+    /// Forwards to the leader, alive or not.
     fn forward(self, message: Message<T>) -> Step<T> {
         let effects = vec![send(self.leader, message)];
         (State::Follower(self), effects)
@@ -391,7 +390,7 @@ impl<T: Value> Follower<T> {
         }
     }
 
-    /// Resends what it took last, for those whom the dead leader did not reach, then its own view.
+    /// Resends the last message or view, for the followers that the dead leader did not reach, then sends its own view.
     fn become_leader(self) -> Step<T> {
         let mut leader = Leader { me: self.me, followers: self.followers, next: self.next };
         let view = leader.view();
@@ -403,7 +402,7 @@ impl<T: Value> Follower<T> {
     }
 }
 
-/// The number that follows; the last one follows itself, so that no number can make a step fail.
+/// The next number. The greatest one is its own successor, so that no number can make a step fail.
 fn after(number: u64) -> u64 {
     number.saturating_add(1)
 }
@@ -412,12 +411,12 @@ fn send<T>(to: Address, message: Message<T>) -> Effect<T> {
     Effect::Send { to: to.into(), message }
 }
 
-/// `bcast/3`: to each in order. Between any two the world may crash the sender.
+/// `bcast/3`: to each destination in order. The world may crash the sender between any two of them.
 fn bcast<T: Value>(message: &Message<T>, to: &Vector<Address>) -> Vec<Effect<T>> {
     to.iter().map(|&peer| send(peer, message.clone())).collect()
 }
 
-/// What the seed's last clause meets, `Error`: it prints "strange message" and does not loop.
+/// The reason of the seed's last clause, `Error`: it prints "strange message" and does not loop.
 const STRANGE: &str = "strange message";
 
 /// The process ends; nothing else of the step happens.

@@ -1,12 +1,11 @@
-//! Leader election and group membership as pure state machines: what is model-checked is what runs.
+//! Leader election and group membership as pure state machines: the code that is model-checked is the code that runs.
 //!
 //! *In Rome the interrex held power between two consulships and ran the election of the next.*
 //!
-//! A protocol is written once, as a [`Machine`](machine::Machine): a state and an event give the next
-//! state and an ordered list of effects. This crate holds that interface and the protocols, and is what
-//! a program embeds. The harness that explores them exhaustively, drives them at random and replays
-//! their traces is the package `interrex-models` of the same workspace; nothing of it reaches an
-//! embedder.
+//! A protocol is written once, as a [`Machine`](machine::Machine): a state and an event give the next state and an ordered
+//! list of effects. This crate contains that interface and the protocols, for programs to embed. The package
+//! `interrex-models` of the same workspace is the harness: it explores protocols exhaustively, drives them at random and
+//! replays their traces. A program that embeds this crate does not depend on it.
 //!
 //! ```text
 //!            ┌──────────── interrex (src/): what a program embeds ────────────┐
@@ -18,20 +17,21 @@
 //!            └───────────────────────────────▲────────────────────────────────┘
 //!                                            │ Machine::start, Machine::step
 //!   ┌────── interrex-models (models/): the harness, and the command `interrex` ──────┐
-//!   │  world      links, crashes, monitors, timers, budgets: what can happen next    │
-//!   │  property   safety, settled, witness: written once for all protocols           │
-//!   │  search     stateright explores; the verdict is ours                           │
-//!   │  trace      record, replay, draw                                               │
-//!   │  scenario   protocol × environment × what is expected                          │
-//!   │  validate   logs of real nodes: run again, judged, turned into traces          │
+//!   │  model      links, crashes, monitors, timers, budgets: what can happen next    │
+//!   │  protocol   the protocols as the harness sees them                             │
+//!   │  claim      properties: safety, settled, witness                               │
+//!   │  explore    exhaustive search, sampling, shortening, coverage                  │
+//!   │  evidence   traces: record, replay, draw                                       │
+//!   │  verdict    scenarios, their expectations, reports                             │
+//!   │  real       real nodes: processes, failover, validation of their logs          │
 //!   └────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! # Embedding a protocol
 //!
-//! Call [`start`](machine::Machine::start) once and [`step`](machine::Machine::step) for each event, and
-//! carry out the effects in their order. Nothing else changes a state. With the feature `runtime` a `runtime::Node`
-//! does so, with sockets, clocks, a failure detector and a disk.
+//! Call [`start`](machine::Machine::start) once and [`step`](machine::Machine::step) for each event, and carry out the
+//! effects in their order. Nothing else changes a state. With the feature `runtime`, a `runtime::Node` does so, with
+//! sockets, clocks, a failure detector and a disk.
 //!
 //! ```
 //! use interrex::{gms3::*, machine::{Boot, Event, Machine, NodeId}};
@@ -48,31 +48,31 @@
 //!
 //! # Architecture invariants
 //!
-//! * No machine reads a clock, a random number, a file, the environment, or the order of a hash table;
-//!   `.clippy.toml` and the workspace's lints catch the usual slips.
-//! * No machine fails or panics. It ignores an event visibly, in a `match` without wildcards, or it ends
-//!   with [`Effect::Stop`](machine::Effect::Stop).
-//! * No machine knows whether it is explored, replayed or run for real.
-//! * No line of `runtime` reads what a message says, and nothing there but `start` and `step` changes a machine's
+//! * No machine reads a clock, a random number, a file, the environment, or the order of a hash table. `.clippy.toml` and
+//!   the workspace's lints catch the usual slips.
+//! * No machine fails or panics. It ignores an event visibly, in a `match` without wildcards, or it ends with
+//!   [`Effect::Stop`](machine::Effect::Stop).
+//! * No machine can tell whether it is explored, replayed or run for real.
+//! * No line of `runtime` reads the content of a message, and nothing there but `start` and `step` changes a machine's
 //!   state.
-//! * No checker is among the dependencies, and no runtime unless it is asked for: `cargo tree -p interrex -e normal`
-//!   shows `serde` and the persistent collections.
+//! * The dependencies contain no checker, and no runtime without the feature: `cargo tree -p interrex -e normal` shows
+//!   `serde` and the persistent collections.
 //!
 //! # Decisions that differ from the first design
 //!
-//! * **Starting is a function, not an event.** An event `Start` would need a state before it, in which
-//!   every other event had to be defined as well. [`Machine::start`](machine::Machine::start) makes that
-//!   state impossible to write. In schedules, traces and budgets a start is an action like any other.
-//! * **Steps take the state by value.** An adapter moves it in and out; a checker clones it once for each
-//!   *distinct* step. Persistent collections make that clone cheap.
-//! * **A connection for each direction.** What one node sends another has a connection of its own, on which only the
-//!   sender writes. Then neither end has to give way when both dial, `Down` is simply its end, and a process that is
-//!   killed has no unread input on it, for which the kernel would throw away what was written last.
-//! * **Small messages are gathered in the kernel.** A crash between two sends of one broadcast takes back the second one
-//!   and nothing else; gathered in the process, one node's messages would be lost and another's not. That would be a
-//!   fault that the harness calls a lossy link.
-//! * **Lives are numbered by the clock** where storage does not know better, so that a node whose disk was lost is not
-//!   taken for one of its earlier lives.
+//! * **Starting is a function, not an event.** An event `Start` would need a state before it, in which every other event
+//!   had to be defined as well. [`Machine::start`](machine::Machine::start) makes that state impossible to write. In
+//!   schedules, traces and budgets a start is an action like any other.
+//! * **Steps take the state by value.** An adapter moves it in and out. A checker clones it once for each *distinct* step,
+//!   and persistent collections make that clone cheap.
+//! * **A connection for each direction.** From each node to each other one there is a connection on which only the sender
+//!   writes. So neither side has to give way when both dial, and `Down` is simply the end of a connection. A process that is
+//!   killed has no unread input on it: if it had, the kernel would discard the bytes that were written last.
+//! * **Small messages are gathered in the kernel.** If a process is killed between two sends of one broadcast, the second
+//!   one is lost and nothing else. If messages were gathered in the process, those to one node could be lost and earlier
+//!   ones to another not. The harness calls that fault a lossy link.
+//! * **Lives are numbered by the clock** if no storage knows better, so that a node that has lost its disk is not taken for
+//!   one of its earlier lives.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 

@@ -1,18 +1,17 @@
-//! The only interface between a protocol and whatever runs it.
+//! The only interface between a protocol and the code that runs it.
 //!
-//! A protocol is a [`Machine`]: given its configuration, a state and one [`Event`] it returns the
-//! next state and an ordered list of [`Effect`]s. It is total (it never panics and never fails) and
-//! deterministic, and it consults nothing but its arguments. Whoever drives it — the model checker,
-//! a replayed trace, an adapter with sockets — carries the effects out *in their order* and hands in
-//! the events that follow.
+//! A protocol is a [`Machine`]: given its configuration, a state and one [`Event`], it returns the next state and an
+//! ordered list of [`Effect`]s. It is total (it never panics and never fails) and deterministic, and it consults nothing
+//! but its arguments. The model checker, a replayed trace, or an adapter with sockets drives it: each carries the effects
+//! out *in their order* and hands in the events that follow.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{borrow::Cow, fmt, fmt::Debug, hash::Hash, str::FromStr, time::Duration};
 
-/// What a machine is made of: values that can be compared, hashed, ordered, copied and written down.
+/// The traits of all parts of a machine: its values can be compared, hashed, ordered, copied and serialised.
 ///
-/// Derive all of it. A hand-written `Hash` or `Eq` that leaves out a field makes two different
-/// worlds look the same to a checker. Implemented for every type that has the parts.
+/// Derive all of them. A hand-written `Hash` or `Eq` that leaves out a field makes two different worlds look the same to a
+/// checker. Implemented for every type that has these traits.
 pub trait Value:
     Clone + Debug + Eq + Ord + Hash + Serialize + DeserializeOwned + Send + Sync + 'static
 {
@@ -22,32 +21,33 @@ impl<T> Value for T where
 {
 }
 
-/// A place where a process can run; its number is its identity, from 0.
+/// A place where a process can run, identified by its number. Numbers count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u16);
 
-/// A node in one of its lives (Erlang: a process identifier). Lives count from 0.
+/// A process: a node in one of its lives (Erlang: a process identifier).
 ///
-/// What is sent to an address whose life is over vanishes, even if the node is up again.
+/// A message to an address whose life is over is lost, even if the node is up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// The node.
     pub node: NodeId,
-    /// How many times it had been started before this life.
+    /// The number of the life. A later life has a greater number. In the model the first one is 0 and the next ones count
+    /// up; a real node may skip numbers.
     pub life: u32,
 }
 
-/// Whom a [`Effect::Send`] or [`Effect::Monitor`] names.
+/// The destination of an [`Effect::Send`], or the target of an [`Effect::Monitor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Peer {
-    /// Whoever lives at the node now (Erlang: a registered name).
+    /// The process that runs at the node now (Erlang: a registered name).
     Name(NodeId),
     /// One process, in one life of its node (Erlang: a process identifier).
     Process(Address),
 }
 
 impl Peer {
-    /// The node that is named, in whichever life.
+    /// The node, in any life.
     #[must_use]
     pub const fn node(self) -> NodeId {
         match self {
@@ -71,7 +71,7 @@ impl NodeId {
     }
 }
 
-/// Something that happens to a running process.
+/// An input of a running process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event<Message, Command, Timer> {
@@ -79,38 +79,39 @@ pub enum Event<Message, Command, Timer> {
     Message {
         /// The process that sent it.
         from: Address,
-        /// What it sent.
+        /// The message.
         message: Message,
     },
-    /// What was monitored under this name is reported dead.
+    /// A monitored process has ended, according to the failure detector. Names it as the [`Effect::Monitor`] did, and
+    /// comes once for each.
     Down(Peer),
     /// An armed timer fired; it is no longer armed.
     Timeout(Timer),
-    /// The local application asks for something.
+    /// A request of the local application.
     Command(Command),
 }
 
-/// Something a step asks its surroundings to do. Effects are carried out in order.
+/// An output of a step. Effects are carried out in order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect<Message, Timer, Stable, Observation> {
     /// Put a message on the link to `to`.
     Send {
-        /// Whom it is for.
+        /// The destination.
         to: Peer,
-        /// What is sent.
+        /// The message.
         message: Message,
     },
-    /// Watch a process: [`Event::Down`] when it is gone, at once if it is gone already.
+    /// Monitor a process: [`Event::Down`] when it has ended, at once if it has ended already.
     Monitor(Peer),
-    /// Stop watching, and forget a `Down` that is already on its way.
+    /// End the monitor of exactly this name, and remove a `Down` of that name that is already under way. A monitor of the
+    /// same process under the other kind of name stays as it is.
     Demonitor(Peer),
     /// Arm a timer, or arm it again.
     SetTimer {
-        /// Which one.
+        /// The timer.
         timer: Timer,
-        /// How long until it fires, in whole milliseconds where it is written down. A model knows
-        /// only that it is armed.
+        /// The time until it fires; in JSON, whole milliseconds. A model knows only that it is armed.
         #[serde(rename = "after_ms", with = "milliseconds")]
         after: Duration,
     },
@@ -118,20 +119,21 @@ pub enum Effect<Message, Timer, Stable, Observation> {
     CancelTimer(Timer),
     /// Replace what stable storage holds, before any later effect is carried out.
     Persist(Stable),
-    /// Tell the local application.
+    /// Report something to the local application.
     Observe(Observation),
-    /// The process ends itself; whatever the step returned as its state is gone.
+    /// The process ends itself, for a reason that people read. The state that the step returned is dropped, and so are later
+    /// effects.
     Stop(Cow<'static, str>),
 }
 
-/// What a process is told when it comes up.
+/// The argument of [`Machine::start`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Boot<Stable> {
     /// Its own address, in the life that begins.
     pub me: Address,
-    /// What stable storage held; nothing in the first life.
+    /// The value in stable storage; none if nothing was persisted.
     pub stable: Option<Stable>,
-    /// The process to join the group through; without one, it founds a group.
+    /// The process to join the group through. Without one, the process founds a group.
     pub contact: Option<Address>,
 }
 
@@ -147,14 +149,14 @@ pub type EffectOf<M> = Effect<
     <M as Machine>::Observation,
 >;
 
-/// A protocol, as one process of it behaves.
+/// A protocol, as the behaviour of one process.
 ///
-/// Starting is a function of its own rather than an event: so there is no state "not started yet"
-/// that every protocol would have to carry and every event would have to be defined in.
+/// Starting is a function of its own rather than an event. So there is no state "not started yet" in which every protocol
+/// would have to define every event.
 ///
 /// # Example
 ///
-/// A machine that counts what it is asked, and answers with the count:
+/// A machine that adds up the numbers that it gets, and answers with the sum:
 ///
 /// ```
 /// use interrex::machine::*;
@@ -189,23 +191,23 @@ pub type EffectOf<M> = Effect<
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub trait Machine {
-    /// Everything a running process knows.
+    /// The state of a running process.
     type State: Value;
-    /// What processes send each other.
+    /// The messages between processes.
     type Message: Value;
-    /// What the local application may ask for.
+    /// The requests of the local application.
     type Command: Value;
     /// The names of the timers.
     type Timer: Value;
-    /// What survives a crash.
+    /// The value that survives a crash.
     type Stable: Value;
-    /// What the local application is told.
+    /// The reports to the local application.
     type Observation: Value;
 
-    /// A process comes up.
+    /// Starts a process: its first state, and its first effects.
     fn start(&self, boot: Boot<Self::Stable>) -> (Self::State, Vec<EffectOf<Self>>);
 
-    /// A running process meets an event.
+    /// Handles one event: the next state, and the effects.
     fn step(&self, state: Self::State, event: EventOf<Self>) -> (Self::State, Vec<EffectOf<Self>>);
 }
 
@@ -215,7 +217,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// `n1`, and from the second life on with its number: `n1#1`.
+/// `n1` in life 0, `n1#1` in life 1.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.life {
@@ -225,7 +227,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// An address as it is; a name with an `@` before it.
+/// An address as `n1#1`, a name as `@n1`.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -235,11 +237,11 @@ impl fmt::Display for Peer {
     }
 }
 
-/// A text that is not a node, an address or a peer. Each is written in one way: `n01` is none.
+/// A text that is not a node, an address or a peer. Each has exactly one text: `n01` is not a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     text: String,
-    /// How what was expected is written.
+    /// The expected form.
     expected: &'static str,
 }
 
@@ -301,7 +303,7 @@ mod milliseconds {
     }
 }
 
-/// Text where people read (JSON, TOML), numbers where machines do.
+/// Text in human-readable formats (JSON, TOML), numbers in binary ones.
 macro_rules! serde_as_text {
     ($($name:ident as $numbers:ty { $from:expr, $into:expr })*) => {$(
         impl Serialize for $name {

@@ -1,73 +1,79 @@
 //! Runs any [`Machine`](crate::machine::Machine) for real: over TCP, with a clock, a failure detector and a disk.
 //!
-//! A [`Node`] is one task that owns everything: the machine's state, the connections, the timers, the storage. It
-//! takes an event, calls [`step`](crate::machine::Machine::step), and carries the effects out in their order.
-//! It decides nothing: no line here reads what a message says.
+//! A [`Node`] is one task that owns everything: the machine's state, the connections, the timers, the storage. It takes
+//! an event, calls [`step`](crate::machine::Machine::step), and carries out the effects in their order. It makes no
+//! decision of a protocol: nothing here reads the content of a message.
 //!
-//! # What it contributes
+//! # Guarantees
 //!
-//! Exactly the assumptions that the harness checks protocols under (SEMANTICS.md):
+//! They are the assumptions under which the harness checks protocols:
 //!
-//! * **Links.** Each node has a connection of its own to every other, on which only it writes. What is written on it
-//!   arrives in order and once, or the connection ends. A message to a node that cannot be reached is dropped
-//!   visibly: counted, and told to `tracing`.
-//! * **A crash takes back a suffix.** What a node sends, to whomever, is handed to the kernel in the order of its
-//!   effects. A process that is killed loses the last of what it did, never something in between. So small
-//!   messages are gathered in the kernel ([`Transport::hold`]), not in the process.
-//! * **`Down` comes last.** A `Down` is the end of the connection *from* that node, behind everything that came on
-//!   it.
-//! * **Detectors.** A connection that the other host has ended is a quick and true sign. Silence is the other sign,
-//!   and may err: then it is what the harness calls a suspicion. A node that was silent is down until it answers again:
-//!   it is not asked anew for everybody who wants to know.
-//! * **Lives.** Every start of a node is a life of its own with a greater number. A connection belongs to two lives;
-//!   what was sent to one that is over goes nowhere.
-//! * **Storage.** [`Persist`](crate::machine::Effect::Persist) is on the disk before any later effect is carried
-//!   out.
+//! * **Links.** Each node has a connection of its own to every other node, on which only it writes. Messages on it arrive
+//!   in order and once, or the connection ends. A message to a node that cannot be reached is dropped, counted, and
+//!   logged with `tracing`.
+//! * **A crash loses a suffix.** The messages of a node, to all other nodes, are handed to the kernel in the order of its
+//!   effects. A process that is killed loses the last ones of all that it sent, and none in between. So small messages are
+//!   gathered in the kernel ([`Transport::hold`]), not in the process.
+//! * **`Down` comes last.** `Down` is the end of the connection *from* that node, after everything that arrived on it.
+//! * **Detectors.** If the other host closes a connection, the process is down for certain. If it is only silent, the
+//!   detector decides, and may err: the harness calls that a suspicion. A node that was silent counts as down until
+//!   it answers again: a later message or monitor does not wait for another timeout.
+//! * **Lives.** Every start of a node is a life of its own, with a greater number. A connection belongs to two lives. A
+//!   message to a life that is over is dropped.
+//! * **Storage.** [`Persist`](crate::machine::Effect::Persist) is on the disk before any later effect is carried out.
 //!
-//! Where it is weaker than the model: a message that waits for a connection to be made is lost if none can be made, or
-//! with its sender, even if later ones to others were sent; one that is larger than the limit is dropped; a host that dies
-//! with its process takes more than a suffix along; and a storage that is slow makes its node look silent. What is
-//! dropped is counted, and `interrex validate` counts what is missing in the logs.
+//! Four things are weaker than in the model. A message that waits for a connection is lost if the dial fails or its sender
+//! is killed, even if later messages to other nodes were sent. A message that is larger than the limit is dropped. If the
+//! host dies with the process, more than a suffix may be lost. And a node with slow storage looks silent. Dropped messages
+//! are counted, and `interrex validate` counts the messages that are missing in the logs.
 //!
-//! # What it counts
+//! # Metrics
 //!
-//! With the crate `metrics`, for whatever recorder the program has:
+//! With the crate `metrics`, for any recorder that the program installs:
 //!
-//! | name | kind | label | what |
+//! | name | kind | label | meaning |
 //! |---|---|---|---|
-//! | `interrex_commands` | gauge | `node` | commands that the node has not taken yet |
-//! | `interrex_arrivals` | gauge | `node` | messages that have arrived and were not taken yet |
+//! | `interrex_commands` | gauge | `node` | commands that wait for the machine |
+//! | `interrex_arrivals` | gauge | `node` | messages that have arrived and wait for the machine |
 //! | `interrex_connections` | gauge | `node` | open connections: two with each other node |
-//! | `interrex_observed_total` | counter | `what` | what the application was told, by the names of the protocol |
+//! | `interrex_observed_total` | counter | `what` | observations, by their names in the protocol |
 //! | `interrex_dropped_total` | counter | `why` | messages that were not sent |
 //! | `interrex_ended_total` | counter | `why` | connections that have ended |
-//! | `interrex_refused_total` | counter | `reason` | those who dialed and were not let in |
-//! | `interrex_unreached_total` | counter | `reason` | attempts to connect that came to nothing |
+//! | `interrex_refused_total` | counter | `reason` | inbound connections that were refused |
+//! | `interrex_unreached_total` | counter | `reason` | outbound connections that failed |
 
 #![expect(
     clippy::disallowed_types,
     clippy::disallowed_methods,
-    reason = "this is where the outside is"
+    reason = "the adapter is the only place that reads clocks, files and the network"
 )]
 
+mod component;
 mod config;
 mod connection;
 mod detector;
+mod error;
+mod frame;
 mod handshake;
 mod key;
 mod links;
 mod log;
 mod node;
+mod observer;
+mod process;
 mod server;
 mod storage;
 mod timers;
 mod transport;
 
+pub use component::Component;
 pub use config::{Config, Limits};
 pub use detector::{Detector, Heartbeats};
+pub use error::{Ended, RunError, SpawnError, TrySendError};
 pub use key::{ClusterKey, KeyError};
-pub use log::{End, Entry, EntryOf, FORMAT, Start, Step};
-pub use node::{Commands, Ending, Node, RunError, SpawnError};
+pub use log::{End, Entry, EntryOf, FORMAT, Start, Step, unix_micros};
+pub use node::{Commands, Ending, Node};
+pub use process::CLOSE_TIMEOUT;
 pub use server::{CallError, Client, Server};
 pub use storage::{Directory, Opened, Storage, StorageError};
 pub use transport::{Tcp, Transport};

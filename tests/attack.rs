@@ -1,5 +1,5 @@
-//! What a node must endure that no protocol asks of it: floods both ways, steps that take long, timers that never
-//! end, disks that fail, and connections that somebody on the way tampers with.
+//! Load and failures that no protocol causes by itself: floods in both directions, long steps, endless timers, disks that
+//! fail, and connections that are tampered with.
 
 #![expect(
     clippy::unwrap_used,
@@ -32,24 +32,24 @@ use tokio::{
 const N0: NodeId = NodeId(0);
 const N1: NodeId = NodeId(1);
 
-/// A machine that does as it is told and tells everything that happens to it.
+/// A machine that obeys commands and observes every event.
 struct Probe;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Order {
-    /// Sends so many messages of so many bytes.
+    /// Sends a number of messages of a number of bytes.
     Flood(Peer, u32, u32),
-    /// The same, behind something that is persisted.
+    /// Persists, then sends one message.
     PersistAndSend(Peer),
     Monitor(Peer),
     Demonitor(Peer),
-    /// Thinks for so many milliseconds.
-    Think(u64),
+    /// Blocks for a number of milliseconds.
+    Block(u64),
     Arm(Duration),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum Told {
+enum Seen {
     Got(NodeId, u32),
     Down(Peer),
     Fired,
@@ -61,7 +61,7 @@ impl Machine for Probe {
     type Command = Order;
     type Timer = ();
     type Stable = u32;
-    type Observation = Told;
+    type Observation = Seen;
 
     fn start(&self, _: Boot<u32>) -> ((), Vec<EffectOf<Self>>) {
         ((), vec![])
@@ -70,10 +70,10 @@ impl Machine for Probe {
     fn step(&self, (): (), event: EventOf<Self>) -> ((), Vec<EffectOf<Self>>) {
         let effects = match event {
             Event::Message { from, message: (number, _) } => {
-                vec![Effect::Observe(Told::Got(from.node, number))]
+                vec![Effect::Observe(Seen::Got(from.node, number))]
             }
-            Event::Down(peer) => vec![Effect::Observe(Told::Down(peer))],
-            Event::Timeout(()) => vec![Effect::Observe(Told::Fired)],
+            Event::Down(peer) => vec![Effect::Observe(Seen::Down(peer))],
+            Event::Timeout(()) => vec![Effect::Observe(Seen::Fired)],
             Event::Command(order) => obey(order),
         };
         ((), effects)
@@ -90,7 +90,7 @@ fn obey(order: Order) -> Vec<EffectOf<Probe>> {
         }
         Order::Monitor(peer) => vec![Effect::Monitor(peer)],
         Order::Demonitor(peer) => vec![Effect::Demonitor(peer)],
-        Order::Think(ms) => {
+        Order::Block(ms) => {
             thread::sleep(Duration::from_millis(ms));
             vec![]
         }
@@ -102,7 +102,7 @@ async fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-async fn configs<const N: usize>(patience: Duration) -> [Config; N] {
+async fn configs<const N: usize>(silence: Duration) -> [Config; N] {
     let key = ClusterKey::generate().unwrap();
     let mut places = vec![];
     for node in 0..N {
@@ -111,53 +111,53 @@ async fn configs<const N: usize>(patience: Duration) -> [Config; N] {
     std::array::from_fn(|i| {
         let (node, at) = places[i].clone();
         let mut config = Config::new(node, at, places.clone(), key.clone(), "probe");
-        config.heartbeats = Heartbeats::with_timeout(patience);
+        config.heartbeats = Heartbeats::with_timeout(silence);
         config
     })
 }
 
-async fn told(node: &mut Node<Probe>) -> Told {
-    let told = timeout(Duration::from_secs(20), node.observation()).await;
-    told.expect("it stands still").expect("it has ended")
+async fn seen(node: &mut Node<Probe>) -> Seen {
+    let seen = timeout(Duration::from_secs(20), node.observation()).await;
+    seen.expect("it stands still").expect("it has ended")
 }
 
-/// What is told within a time; none if nothing is.
-async fn told_within(node: &mut Node<Probe>, time: Duration) -> Option<Told> {
+/// The next observation within a time.
+async fn seen_within(node: &mut Node<Probe>, time: Duration) -> Option<Seen> {
     timeout(time, node.observation()).await.ok().flatten()
 }
 
-/// A message from one arrives at the other.
-async fn greet(from: &Node<Probe>, to: &mut Node<Probe>) {
+/// Waits until a message from one node arrives at the other.
+async fn connect(from: &Node<Probe>, to: &mut Node<Probe>) {
     let name = Peer::Name(to.me().node);
-    let greeted = async {
+    let connected = async {
         loop {
-            assert!(from.commands().send(Order::Flood(name, 1, 0)).await);
-            if told_within(to, Duration::from_millis(100)).await.is_some() {
-                while told_within(to, Duration::from_millis(100)).await.is_some() {}
+            from.commands().send(Order::Flood(name, 1, 0)).await.unwrap();
+            if seen_within(to, Duration::from_millis(100)).await.is_some() {
+                while seen_within(to, Duration::from_millis(100)).await.is_some() {}
                 return;
             }
         }
     };
-    timeout(Duration::from_secs(10), greeted).await.expect("they meet");
+    timeout(Duration::from_secs(10), connected).await.expect("they connect");
 }
 
-async fn pair(patience: Duration) -> [Node<Probe>; 2] {
-    let [a, b] = configs(patience).await;
+async fn pair(silence: Duration) -> [Node<Probe>; 2] {
+    let [a, b] = configs(silence).await;
     let mut a = Node::spawn(Probe, a).await.unwrap();
     let mut b = Node::spawn(Probe, b).await.unwrap();
-    greet(&a, &mut b).await;
-    greet(&b, &mut a).await;
+    connect(&a, &mut b).await;
+    connect(&b, &mut a).await;
     for (node, other) in [(&a, N1), (&b, N0)] {
-        assert!(node.commands().send(Order::Monitor(Peer::Name(other))).await);
+        node.commands().send(Order::Monitor(Peer::Name(other))).await.unwrap();
     }
     [a, b]
 }
 
-/// Takes so many messages, all of them in order and nothing else.
+/// Takes a number of messages, in order and nothing else.
 async fn take_all(node: &mut Node<Probe>, number: u32) -> Result<(), String> {
     for i in 0..number {
-        match told(node).await {
-            Told::Got(_, it) if it == i => {}
+        match seen(node).await {
+            Seen::Got(_, it) if it == i => {}
             other => return Err(format!("{other:?} in place of message {i}")),
         }
     }
@@ -166,40 +166,40 @@ async fn take_all(node: &mut Node<Probe>, number: u32) -> Result<(), String> {
 
 /// Both send more than arrivals and kernels hold, at once: neither waits for the other for ever.
 #[tokio::test]
-async fn floods_both_ways_do_not_part_the_healthy() {
+async fn floods_in_both_directions_cause_no_suspicion() {
     let [mut a, mut b] = pair(Duration::from_secs(1)).await;
     let number = 20_000;
-    a.commands().send(Order::Flood(Peer::Name(N1), number, 4000)).await;
-    b.commands().send(Order::Flood(Peer::Name(N0), number, 4000)).await;
+    a.commands().send(Order::Flood(Peer::Name(N1), number, 4000)).await.unwrap();
+    b.commands().send(Order::Flood(Peer::Name(N0), number, 4000)).await.unwrap();
     let (at_a, at_b) = tokio::join!(take_all(&mut a, number), take_all(&mut b, number));
     assert_eq!((at_a, at_b), (Ok(()), Ok(())));
 }
 
-/// Many steps, none of which takes long: together they must not hold signs of life back.
+/// Many short steps: together they must not hold heartbeats back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_steps_in_a_row_do_not_make_a_node_silent() {
     let [a, mut b] = pair(Duration::from_millis(300)).await;
     for _ in 0..200 {
-        a.commands().send(Order::Think(10)).await;
+        a.commands().send(Order::Block(10)).await.unwrap();
     }
-    assert_eq!(told_within(&mut b, Duration::from_secs(3)).await, None);
+    assert_eq!(seen_within(&mut b, Duration::from_secs(3)).await, None);
 }
 
 #[tokio::test]
 async fn a_timer_may_be_armed_for_longer_than_anything_lasts() {
     let [a, _] = pair(Duration::from_secs(1)).await;
     for after in [Duration::from_hours(24 * 365 * 3), Duration::MAX] {
-        assert!(a.commands().send(Order::Arm(after)).await);
+        a.commands().send(Order::Arm(after)).await.unwrap();
         sleep(Duration::from_millis(100)).await;
-        assert!(a.commands().send(Order::Think(0)).await, "it has ended");
+        a.commands().send(Order::Block(0)).await.expect("it has ended");
     }
 }
 
 #[tokio::test]
-async fn who_may_be_silent_for_ever_is_met() {
+async fn an_endless_timeout_is_possible() {
     let [a, b] = configs(Duration::MAX).await;
     let (a, mut b) = (Node::spawn(Probe, a).await.unwrap(), Node::spawn(Probe, b).await.unwrap());
-    greet(&a, &mut b).await;
+    connect(&a, &mut b).await;
 }
 
 /// Fails to persist.
@@ -216,21 +216,21 @@ impl Storage<u32> for Full {
 }
 
 #[tokio::test]
-async fn what_comes_behind_something_that_cannot_be_kept_is_not_done() {
+async fn effects_after_a_failed_persist_are_not_carried_out() {
     let [a, b] = configs(Duration::from_secs(1)).await;
     let heartbeats = a.heartbeats;
     let a = Node::spawn_with(Probe, a, Tcp, heartbeats, Full).await.unwrap();
     let mut b = Node::spawn(Probe, b).await.unwrap();
-    greet(&a, &mut b).await;
-    b.commands().send(Order::Monitor(Peer::Name(N0))).await;
-    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await;
+    connect(&a, &mut b).await;
+    b.commands().send(Order::Monitor(Peer::Name(N0))).await.unwrap();
+    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await.unwrap();
     assert!(matches!(a.ended().await, Err(RunError::Storage(_))));
-    assert_eq!(told(&mut b).await, Told::Down(Peer::Name(N0)));
+    assert_eq!(seen(&mut b).await, Seen::Down(Peer::Name(N0)));
 }
 
 /// `/dev/full` is a log that is full.
 #[tokio::test]
-async fn what_is_not_written_down_is_not_done() {
+async fn a_node_whose_log_is_full_ends() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     std::os::unix::fs::symlink("/dev/full", &log).unwrap();
@@ -244,19 +244,19 @@ async fn what_is_not_written_down_is_not_done() {
     assert!(error.contains("the log") && error.contains("cannot be written"), "{error}");
 }
 
-/// Somebody on the way between two nodes, who changes one byte that goes to the one behind it.
-struct OnTheWay {
+/// A proxy before a node, which tampers once with the bytes to the node.
+struct Proxy {
     at: SocketAddr,
     tamper: Arc<AtomicBool>,
     tampered: Arc<AtomicUsize>,
 }
 
-impl OnTheWay {
+impl Proxy {
     async fn before(node: SocketAddr, how: fn(&[u8]) -> Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let way = Self { at, tamper: Arc::default(), tampered: Arc::default() };
-        let (tamper, tampered) = (way.tamper.clone(), way.tampered.clone());
+        let proxy = Self { at, tamper: Arc::default(), tampered: Arc::default() };
+        let (tamper, tampered) = (proxy.tamper.clone(), proxy.tampered.clone());
         tokio::spawn(async move {
             while let Ok((from, _)) = listener.accept().await {
                 let (tamper, tampered) = (tamper.clone(), tampered.clone());
@@ -267,7 +267,7 @@ impl OnTheWay {
                 });
             }
         });
-        way
+        proxy
     }
 }
 
@@ -299,34 +299,33 @@ async fn pass(
     }
 }
 
-/// Whatever is done to the bytes on the way, nothing arrives that was not sent: the connection ends, and another one
-/// is made.
-async fn is_noticed(how: fn(&[u8]) -> Vec<u8>) {
+/// Whatever a proxy does to the bytes, nothing arrives that was not sent: the connection ends, and another one is made.
+async fn assert_noticed(how: fn(&[u8]) -> Vec<u8>) {
     let [mut a, b] = configs(Duration::from_secs(1)).await;
     let mut b = Node::spawn(Probe, b).await.unwrap();
-    let way = OnTheWay::before(b.address(), how).await;
-    a.peers.insert(N1, way.at.to_string());
+    let proxy = Proxy::before(b.address(), how).await;
+    a.peers.insert(N1, proxy.at.to_string());
     let a = Node::spawn(Probe, a).await.unwrap();
-    greet(&a, &mut b).await;
-    b.commands().send(Order::Monitor(Peer::Name(N0))).await;
+    connect(&a, &mut b).await;
+    b.commands().send(Order::Monitor(Peer::Name(N0))).await.unwrap();
     sleep(Duration::from_millis(50)).await;
-    way.tamper.store(true, SeqCst);
-    a.commands().send(Order::Flood(Peer::Name(N1), 3, 10)).await;
+    proxy.tamper.store(true, SeqCst);
+    a.commands().send(Order::Flood(Peer::Name(N1), 3, 10)).await.unwrap();
     let mut arrived = vec![];
     loop {
-        match told(&mut b).await {
-            Told::Got(_, number) => arrived.push(number),
-            other => break assert_eq!(other, Told::Down(Peer::Name(N0))),
+        match seen(&mut b).await {
+            Seen::Got(_, number) => arrived.push(number),
+            other => break assert_eq!(other, Seen::Down(Peer::Name(N0))),
         }
     }
     assert!([0, 1, 2].starts_with(&arrived), "{arrived:?}");
-    assert_eq!(way.tampered.load(SeqCst), 1);
-    greet(&a, &mut b).await;
+    assert_eq!(proxy.tampered.load(SeqCst), 1);
+    connect(&a, &mut b).await;
 }
 
 #[tokio::test]
-async fn bytes_that_were_changed_on_the_way_end_the_connection() {
-    is_noticed(|bytes| {
+async fn changed_bytes_end_the_connection() {
+    assert_noticed(|bytes| {
         let mut bytes = bytes.to_vec();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
@@ -336,60 +335,60 @@ async fn bytes_that_were_changed_on_the_way_end_the_connection() {
 }
 
 #[tokio::test]
-async fn bytes_that_were_said_twice_end_the_connection() {
-    is_noticed(|bytes| [bytes, bytes].concat()).await;
+async fn repeated_bytes_end_the_connection() {
+    assert_noticed(|bytes| [bytes, bytes].concat()).await;
 }
 
 #[tokio::test]
-async fn bytes_that_were_put_in_end_the_connection() {
-    is_noticed(|bytes| [&[0, 17], &[0; 17][..], bytes].concat()).await;
+async fn inserted_bytes_end_the_connection() {
+    assert_noticed(|bytes| [&[0, 17], &[0; 17][..], bytes].concat()).await;
 }
 
-/// Who is led to itself does not talk to itself.
+/// The address of another node may be its own by mistake.
 #[tokio::test]
-async fn a_node_that_is_led_to_itself_notices() {
+async fn a_node_that_dials_itself_notices() {
     let [mut a, _] = configs(Duration::from_secs(1)).await;
     a.peers.insert(N1, a.listen.clone());
     let mut a = Node::spawn(Probe, a).await.unwrap();
-    a.commands().send(Order::Monitor(Peer::Name(N1))).await;
-    a.commands().send(Order::Flood(Peer::Name(N1), 1, 10)).await;
-    assert_eq!(told(&mut a).await, Told::Down(Peer::Name(N1)));
-    assert_eq!(told_within(&mut a, Duration::from_millis(300)).await, None);
+    a.commands().send(Order::Monitor(Peer::Name(N1))).await.unwrap();
+    a.commands().send(Order::Flood(Peer::Name(N1), 1, 10)).await.unwrap();
+    assert_eq!(seen(&mut a).await, Seen::Down(Peer::Name(N1)));
+    assert_eq!(seen_within(&mut a, Duration::from_millis(300)).await, None);
 }
 
 #[tokio::test]
-async fn down_is_told_once_and_not_at_all_to_who_stopped_watching() {
+async fn down_arrives_once_and_not_after_a_demonitor() {
     let [a, b] = configs(Duration::from_millis(500)).await;
     let later = b.clone();
     let mut a = Node::spawn(Probe, a).await.unwrap();
     let b = Node::spawn(Probe, b).await.unwrap();
-    greet(&b, &mut a).await;
+    connect(&b, &mut a).await;
     let old = Peer::Process(b.me());
     for peer in [Peer::Name(N1), old, old, Peer::Name(N1)] {
-        a.commands().send(Order::Monitor(peer)).await;
+        a.commands().send(Order::Monitor(peer)).await.unwrap();
     }
-    b.commands().send(Order::Flood(Peer::Name(N0), 3000, 100)).await;
-    assert_eq!(told(&mut a).await, Told::Got(N1, 0));
+    b.commands().send(Order::Flood(Peer::Name(N0), 3000, 100)).await.unwrap();
+    assert_eq!(seen(&mut a).await, Seen::Got(N1, 0));
     drop(b.shut_down().await);
     for i in 1..3000 {
-        assert_eq!(told(&mut a).await, Told::Got(N1, i));
+        assert_eq!(seen(&mut a).await, Seen::Got(N1, i));
     }
-    assert_eq!(told(&mut a).await, Told::Down(Peer::Name(N1)));
-    assert_eq!(told(&mut a).await, Told::Down(old));
+    assert_eq!(seen(&mut a).await, Seen::Down(Peer::Name(N1)));
+    assert_eq!(seen(&mut a).await, Seen::Down(old));
     // Without storage, lives are numbered by seconds.
     sleep(Duration::from_millis(1100)).await;
     let b = Node::spawn(Probe, later.clone()).await.unwrap();
-    greet(&b, &mut a).await;
-    a.commands().send(Order::Flood(old, 1, 0)).await;
-    a.commands().send(Order::Monitor(old)).await;
-    assert_eq!(told(&mut a).await, Told::Down(old));
-    a.commands().send(Order::Monitor(old)).await;
-    a.commands().send(Order::Demonitor(old)).await;
-    let _ = told_within(&mut a, Duration::from_millis(100)).await;
-    assert_eq!(told_within(&mut a, Duration::from_millis(300)).await, None);
+    connect(&b, &mut a).await;
+    a.commands().send(Order::Flood(old, 1, 0)).await.unwrap();
+    a.commands().send(Order::Monitor(old)).await.unwrap();
+    assert_eq!(seen(&mut a).await, Seen::Down(old));
+    a.commands().send(Order::Monitor(old)).await.unwrap();
+    a.commands().send(Order::Demonitor(old)).await.unwrap();
+    let _ = seen_within(&mut a, Duration::from_millis(100)).await;
+    assert_eq!(seen_within(&mut a, Duration::from_millis(300)).await, None);
 }
 
-/// Connects as often as it can, from two threads, until something is done; how often that was.
+/// Connects as often as possible from two threads until a future has ended, and returns how often.
 async fn flood_of_connections(at: SocketAddr, until: impl Future<Output = ()>) -> usize {
     let count = Arc::new(AtomicUsize::new(0));
     let over = Arc::new(AtomicBool::new(false));
@@ -419,21 +418,21 @@ async fn flood_of_connections(at: SocketAddr, until: impl Future<Output = ()>) -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_the_key_gets_in_through_a_crowd() {
+async fn a_node_with_the_key_connects_during_a_flood_of_connections() {
     let [a, b] = configs(Duration::from_secs(1)).await;
     let mut a = Node::spawn(Probe, a).await.unwrap();
     let at = a.address();
-    let met = async {
+    let connected = async {
         sleep(Duration::from_millis(200)).await;
         let b = Node::spawn(Probe, b).await.unwrap();
-        greet(&b, &mut a).await;
+        connect(&b, &mut a).await;
     };
-    assert!(flood_of_connections(at, met).await > 0);
+    assert!(flood_of_connections(at, connected).await > 0);
 }
 
-/// The same among three, who all wait for each other.
+/// The same among three, which all wait for each other.
 #[tokio::test]
-async fn floods_of_three_do_not_part_the_healthy() {
+async fn floods_among_three_cause_no_suspicion() {
     let all: [Config; 3] = configs(Duration::from_secs(1)).await;
     let names: Vec<_> = all.iter().map(|config| Peer::Name(config.node)).collect();
     let mut nodes = vec![];
@@ -445,18 +444,18 @@ async fn floods_of_three_do_not_part_the_healthy() {
     for node in &nodes {
         let others = || names.iter().filter(|name| name.node() != node.me().node);
         for name in others() {
-            node.commands().send(Order::Monitor(*name)).await;
+            node.commands().send(Order::Monitor(*name)).await.unwrap();
         }
         for name in others() {
-            node.commands().send(Order::Flood(*name, number, 4000)).await;
+            node.commands().send(Order::Flood(*name, number, 4000)).await.unwrap();
         }
     }
     let mut takers = tokio::task::JoinSet::new();
     for mut node in nodes {
         takers.spawn(async move {
             for _ in 0..2 * number {
-                let told = told(&mut node).await;
-                assert!(matches!(told, Told::Got(..)), "{told:?}");
+                let seen = seen(&mut node).await;
+                assert!(matches!(seen, Seen::Got(..)), "{seen:?}");
             }
             node
         });
@@ -464,7 +463,7 @@ async fn floods_of_three_do_not_part_the_healthy() {
     assert_eq!(takers.join_all().await.len(), 3);
 }
 
-/// Keeps everything, slowly.
+/// Persists slowly.
 struct Slow(Duration);
 
 impl Storage<u32> for Slow {
@@ -478,23 +477,23 @@ impl Storage<u32> for Slow {
     }
 }
 
-/// A disk that takes longer than a node may be silent: nobody can tell that from a host that is gone.
+/// A disk that takes longer than a node may be silent: the others cannot tell that from a crash.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_disk_is_silence_from_which_a_node_comes_back() {
+async fn a_node_with_a_slow_disk_is_suspected_and_reconnects() {
     let [a, b] = configs(Duration::from_millis(300)).await;
     let heartbeats = a.heartbeats;
     let slow = Slow(Duration::from_millis(900));
     let mut a = Node::spawn_with(Probe, a, Tcp, heartbeats, slow).await.unwrap();
     let mut b = Node::spawn(Probe, b).await.unwrap();
-    greet(&a, &mut b).await;
-    greet(&b, &mut a).await;
-    b.commands().send(Order::Monitor(Peer::Name(N0))).await;
-    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await;
-    assert_eq!(told(&mut b).await, Told::Down(Peer::Name(N0)));
+    connect(&a, &mut b).await;
+    connect(&b, &mut a).await;
+    b.commands().send(Order::Monitor(Peer::Name(N0))).await.unwrap();
+    a.commands().send(Order::PersistAndSend(Peer::Name(N1))).await.unwrap();
+    assert_eq!(seen(&mut b).await, Seen::Down(Peer::Name(N0)));
     sleep(Duration::from_secs(1)).await;
-    while told_within(&mut b, Duration::from_millis(100)).await.is_some() {}
-    greet(&b, &mut a).await;
-    greet(&a, &mut b).await;
+    while seen_within(&mut b, Duration::from_millis(100)).await.is_some() {}
+    connect(&b, &mut a).await;
+    connect(&a, &mut b).await;
 }
 
 mod calls {
@@ -504,7 +503,7 @@ mod calls {
         runtime::{CallError, Server},
     };
 
-    /// A worker whose candidate is not there waits for an election that does not end; calls to it do not.
+    /// A worker without a candidate waits for ever for the end of an election, but calls to it do not.
     #[tokio::test]
     async fn a_call_during_an_election_ends_in_time() {
         let [_, config] = configs(Duration::from_secs(1)).await;
@@ -512,12 +511,12 @@ mod calls {
         let machine: GenLeader<Bully, _> = GenLeader::new(dictionary, Roster::new(1, 1));
         let server = Server::spawn(machine, config).await.unwrap();
         let client = server.client();
-        let patience = Some(Duration::from_millis(200));
+        let limit = Some(Duration::from_millis(200));
         for _ in 0..3 {
             let calls = async {
                 tokio::join!(
-                    client.call(Request::Dump, patience),
-                    client.leader_call(Request::Delete("key".into()), patience),
+                    client.call(Request::Dump, limit),
+                    client.leader_call(Request::Delete("key".into()), limit),
                 )
             };
             let timed_out = Err(CallError::TimedOut);

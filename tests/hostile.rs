@@ -1,4 +1,4 @@
-//! Strangers at the door: whatever they do, the node goes on, and says that it refused them.
+//! Unauthenticated connections: whatever they send, the node refuses and counts them, and goes on.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -20,13 +20,13 @@ const N1: NodeId = NodeId(1);
 
 type Group = Gms3<String>;
 
-/// Two members on loopback, and what they count.
+/// Two members on loopback, and their counters.
 struct Members {
     leader: Node<Group>,
     follower: Node<Group>,
     counted: Snapshotter,
     _recorder: metrics::LocalRecorderGuard<'static>,
-    said: u32,
+    multicasts: u32,
 }
 
 fn config(node: NodeId, peers: &[(NodeId, SocketAddr)], key: &ClusterKey) -> Config {
@@ -36,7 +36,7 @@ fn config(node: NodeId, peers: &[(NodeId, SocketAddr)], key: &ClusterKey) -> Con
     };
     let others = peers.iter().map(|(peer, at)| (*peer, at.to_string()));
     let mut config = Config::new(node, at(node), others, key.clone(), "gms3");
-    config.limits.handshake = Duration::from_millis(500);
+    config.limits.handshake_timeout = Duration::from_millis(500);
     config
 }
 
@@ -54,20 +54,20 @@ impl Members {
         joining.contact = Some(N0);
         let follower = Node::spawn(Group::default(), joining).await.unwrap();
         let counted = recorder.snapshotter();
-        let mut members = Self { leader, follower, counted, _recorder: guard, said: 0 };
-        members.go_on().await;
+        let mut members = Self { leader, follower, counted, _recorder: guard, multicasts: 0 };
+        members.assert_working().await;
         members
     }
 
-    /// What the follower says is delivered at both.
-    async fn go_on(&mut self) {
-        self.said += 1;
-        let text = self.said.to_string();
-        assert!(self.follower.commands().send(Command::Mcast(text.clone())).await);
+    /// The follower multicasts, and both deliver.
+    async fn assert_working(&mut self) {
+        self.multicasts += 1;
+        let text = self.multicasts.to_string();
+        self.follower.commands().send(Command::Mcast(text.clone())).await.unwrap();
         for node in [&mut self.leader, &mut self.follower] {
             loop {
-                let told = timeout(Duration::from_secs(5), node.observation()).await;
-                match told.expect("it stands still").expect("it has ended") {
+                let observed = timeout(Duration::from_secs(5), node.observation()).await;
+                match observed.expect("it stands still").expect("it has ended") {
                     Observation::Delivered { message, .. } if message == text => break,
                     Observation::Error(error) => panic!("{error}"),
                     Observation::Delivered { .. }
@@ -78,7 +78,7 @@ impl Members {
         }
     }
 
-    /// Whether a stranger was refused for this reason since this was asked last.
+    /// True if a connection was refused for this reason since the last call.
     fn has_refused(&self, why: &str) -> bool {
         // A snapshot takes what was counted since the last one.
         self.counted.snapshot().into_vec().into_iter().any(|(key, .., value)| {
@@ -89,8 +89,7 @@ impl Members {
         })
     }
 
-    /// A stranger is refused for this reason, not for any other: being shown the door for having taken too long
-    /// happens to everybody in the end.
+    /// Waits until a connection is refused for this reason. A test that waited for any refusal would pass by the timeout.
     async fn until_refused(&self, why: &str) {
         let refused = async {
             while !self.has_refused(why) {
@@ -100,17 +99,17 @@ impl Members {
         timeout(Duration::from_secs(10), refused).await.expect(why);
     }
 
-    async fn stranger(&self) -> TcpStream {
+    async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.leader.address()).await.unwrap()
     }
 }
 
-/// The node ends the connection. It may have said something before.
-async fn is_shown_the_door(mut stranger: TcpStream) {
+/// Waits until the node closes the connection. It may have sent something before.
+async fn assert_closed(mut connection: TcpStream) {
     let mut answer = vec![];
-    let closed = timeout(Duration::from_secs(5), stranger.read_to_end(&mut answer)).await;
-    // A reset is an end, too.
-    drop(closed.expect("it should have been closed"));
+    let closed = timeout(Duration::from_secs(5), connection.read_to_end(&mut answer)).await;
+    // A reset closes it, too.
+    drop(closed.expect("it is closed"));
 }
 
 #[tokio::test]
@@ -124,30 +123,30 @@ async fn garbage_is_refused() {
         (&[255; 4096], "garbled"),
         (&[255; 2], "garbled"),
     ] {
-        let mut stranger = members.stranger().await;
-        stranger.write_all(garbage).await.unwrap();
-        is_shown_the_door(stranger).await;
+        let mut connection = members.connect().await;
+        connection.write_all(garbage).await.unwrap();
+        assert_closed(connection).await;
         members.until_refused(why).await;
-        members.go_on().await;
+        members.assert_working().await;
     }
 }
 
 #[tokio::test]
-async fn who_says_nothing_has_to_go() {
+async fn a_silent_connection_is_closed() {
     let mut members = Members::gather(&ClusterKey::generate().unwrap()).await;
-    let stranger = members.stranger().await;
-    members.go_on().await;
-    is_shown_the_door(stranger).await;
+    let connection = members.connect().await;
+    members.assert_working().await;
+    assert_closed(connection).await;
     members.until_refused("timed out").await;
-    members.go_on().await;
+    members.assert_working().await;
 }
 
-/// Whether n1 comes up anew and joins, with whatever `change` makes of its configuration.
+/// True if another n1, with a changed configuration, starts and joins.
 async fn joins(members: &Members, key: &ClusterKey, change: impl FnOnce(&mut Config)) -> bool {
     let peers = [(N0, members.leader.address())];
     let mut config = config(N1, &peers, key);
     config.contact = Some(N0);
-    config.limits.contact = Duration::from_secs(1);
+    config.limits.contact_timeout = Duration::from_secs(1);
     change(&mut config);
     Node::spawn(Group::default(), config).await.is_ok()
 }
@@ -159,38 +158,38 @@ async fn another_key_another_protocol_another_configuration_and_an_unknown_node_
     let other_key = ClusterKey::generate().unwrap();
     assert!(!joins(&members, &other_key, |_| {}).await);
     members.until_refused("no key").await;
-    members.go_on().await;
+    members.assert_working().await;
     assert!(!joins(&members, &key, |config| config.protocol = "gms4".into()).await);
     members.until_refused("other protocol").await;
-    members.go_on().await;
+    members.assert_working().await;
     let configured = |config: &mut Config| config.configuration = "of another cluster".into();
     assert!(!joins(&members, &key, configured).await);
     members.until_refused("other configuration").await;
-    members.go_on().await;
+    members.assert_working().await;
     assert!(!joins(&members, &key, |config| config.node = NodeId(7)).await);
     members.until_refused("not listed").await;
-    members.go_on().await;
+    members.assert_working().await;
 }
 
-/// What a true member said when it connected, said once more by somebody else.
+/// The recorded bytes of a member's handshake, sent once more.
 #[tokio::test]
 async fn a_replayed_handshake_is_refused() {
     let key = ClusterKey::generate().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let eavesdropper = listener.local_addr().unwrap();
+    let proxy = listener.local_addr().unwrap();
     let members = Members::gather(&key).await;
     let leader = members.leader.address();
     let recorded = tokio::spawn(async move {
         let (mut member, _) = listener.accept().await.unwrap();
         let mut node = TcpStream::connect(leader).await.unwrap();
-        let mut said = vec![];
+        let mut sent = vec![];
         let mut bytes = [0; 4096];
         let mut answer = [0; 4096];
         while let Ok(read) = timeout(Duration::from_secs(1), async {
             tokio::select! {
                 read = member.read(&mut bytes) => {
                     let read = read.unwrap();
-                    said.extend_from_slice(&bytes[..read]);
+                    sent.extend_from_slice(&bytes[..read]);
                     node.write_all(&bytes[..read]).await.unwrap();
                     read
                 }
@@ -203,40 +202,40 @@ async fn a_replayed_handshake_is_refused() {
         })
         .await
         {
-            if read == 0 || said.len() > 1000 {
+            if read == 0 || sent.len() > 1000 {
                 break;
             }
         }
-        said
+        sent
     });
-    // A life of n1 that is over, so it is refused in the end; but its handshake is a true one.
-    let mut config = config(N1, &[(N0, eavesdropper)], &key);
+    // This n1 is refused in the end, since it is not the life that is known; but its handshake is genuine.
+    let mut config = config(N1, &[(N0, proxy)], &key);
     config.contact = Some(N0);
-    config.limits.contact = Duration::from_secs(2);
+    config.limits.contact_timeout = Duration::from_secs(2);
     drop(Node::spawn(Group::default(), config).await);
-    let said = recorded.await.unwrap();
-    assert!(said.len() > 64, "a handshake and a greeting: {}", said.len());
-    let mut stranger = members.stranger().await;
-    stranger.write_all(&said).await.unwrap();
-    is_shown_the_door(stranger).await;
+    let sent = recorded.await.unwrap();
+    assert!(sent.len() > 64, "both messages of a handshake: {}", sent.len());
+    let mut connection = members.connect().await;
+    connection.write_all(&sent).await.unwrap();
+    assert_closed(connection).await;
     members.until_refused("no key").await;
 }
 
 #[tokio::test]
-async fn a_thousand_connections_at_once_are_endured() {
+async fn a_node_survives_a_thousand_connections_at_once() {
     let mut members = Members::gather(&ClusterKey::generate().unwrap()).await;
-    let mut strangers = vec![];
+    let mut connections = vec![];
     for _ in 0..1000 {
-        strangers.push(members.stranger().await);
+        connections.push(members.connect().await);
     }
     members.until_refused("crowded").await;
-    members.go_on().await;
-    for stranger in &mut strangers {
-        let _ = stranger.write_all(b"let me in").await;
+    members.assert_working().await;
+    for connection in &mut connections {
+        let _ = connection.write_all(b"hello").await;
     }
-    members.go_on().await;
-    for stranger in strangers {
-        is_shown_the_door(stranger).await;
+    members.assert_working().await;
+    for connection in connections {
+        assert_closed(connection).await;
     }
-    members.go_on().await;
+    members.assert_working().await;
 }

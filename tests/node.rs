@@ -159,7 +159,7 @@ fn a_line_that_is_too_long_is_refused_and_the_next_one_is_obeyed() {
 #[test]
 fn programs_are_told_when_what_happened_and_what_answers_what() {
     let alone = Alone::new();
-    let before = interrex_models::real::line::now();
+    let before = interrex::runtime::unix_micros();
     let lines = "mcast hello\nmembers\nput a b\nquit\n";
     let Answer { code, out, .. } = alone.told(&["--protocol", "gms3", "--format", "json"], lines);
     assert_eq!(code, 0);

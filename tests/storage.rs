@@ -1,4 +1,4 @@
-//! Stable storage: what survives, and what is noticed.
+//! Stable storage: what survives, and which damage is detected.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ fn persist(folder: &Path, stable: &str) {
 }
 
 #[test]
-fn what_was_persisted_last_is_there_in_the_next_life_which_has_a_greater_number() {
+fn the_last_value_survives_and_lives_are_numbered_upwards() {
     let folder = tempdir().unwrap();
     let (mut directory, first) = open(folder.path()).unwrap();
     assert_eq!(first.stable, None);
@@ -41,7 +41,7 @@ fn what_was_persisted_last_is_there_in_the_next_life_which_has_a_greater_number(
 }
 
 #[test]
-fn a_life_without_anything_persisted_keeps_what_the_one_before_had() {
+fn a_life_that_persists_nothing_keeps_the_value() {
     let folder = tempdir().unwrap();
     persist(folder.path(), "one");
     drop(open(folder.path()).unwrap());
@@ -49,7 +49,7 @@ fn a_life_without_anything_persisted_keeps_what_the_one_before_had() {
 }
 
 #[test]
-fn every_torn_or_altered_file_is_noticed_and_left_alone() {
+fn every_torn_or_altered_file_is_detected_and_left_alone() {
     let folder = tempdir().unwrap();
     persist(folder.path(), "something of some length");
     let path = folder.path().join("stable");
@@ -74,7 +74,7 @@ fn every_torn_or_altered_file_is_noticed_and_left_alone() {
     }
 }
 
-/// A crash before the rename leaves the file as it was, and a new one that is not finished.
+/// A crash before the rename leaves the old file, and an incomplete new one.
 #[test]
 fn an_unfinished_replacement_changes_nothing() {
     let folder = tempdir().unwrap();
@@ -99,7 +99,7 @@ fn a_folder_belongs_to_one_node_and_one_process_at_a_time() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
+fn the_error_for_a_folder_that_cannot_be_created_names_it() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, b"").unwrap();

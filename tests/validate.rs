@@ -8,7 +8,7 @@ use interrex::{
     gen_leader::{self, Roster, dictionary::Request},
     gms3,
     machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer},
-    runtime::{End, Entry, EntryOf, FORMAT, Start, Step},
+    runtime::{CLOSE_TIMEOUT, End, Entry, EntryOf, FORMAT, Start, Step},
 };
 use interrex_models::{
     evidence::{
@@ -539,6 +539,23 @@ fn lives_with_large_numbers_are_told_apart() {
     let validation = nodes.validated();
     assert_holds(&validation);
     assert_eq!((validation.logs[2].lives, validation.logs[2].ends), (4, 1));
+}
+
+/// A node that ends is down to the others up to `CLOSE_TIMEOUT` before its log has the end; later than that, it was
+/// suspected while it was up.
+#[test]
+fn the_end_of_a_log_may_be_as_late_as_a_node_may_take_to_close() {
+    let is_suspicion = |micros_after_down: u64| {
+        let mut nodes = gms3_nodes(3);
+        let leader = nodes.up[&N0].me;
+        nodes.suspect(N1, leader.into());
+        nodes.now += micros_after_down - nodes.clocks.0;
+        nodes.shut_down(N0);
+        violated(&nodes.validated()).contains(&"single-leader")
+    };
+    let close = u64::try_from(CLOSE_TIMEOUT.as_micros()).expect("short");
+    assert!(!is_suspicion(close));
+    assert!(is_suspicion(close + 100_000));
 }
 
 #[test]

@@ -1,76 +1,110 @@
-//! What a node is told about itself and the others.
+//! The configuration of a node.
 
-use super::{detector::Heartbeats, key::ClusterKey};
+use super::{detector::Heartbeats, key::ClusterKey, log::unix_micros};
 use crate::machine::NodeId;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-/// What a node is told about itself and the others.
+/// The configuration of a node. Make one with [`new`](Self::new), then change its fields.
+///
+/// # Example
+///
+/// ```
+/// use interrex::{machine::NodeId, runtime::{ClusterKey, Config, Heartbeats}};
+/// use std::time::Duration;
+///
+/// let peers = [0, 1, 2].map(|node| (NodeId(node), format!("10.0.0.{node}:7000")));
+/// let mut config = Config::new(NodeId(0), "0.0.0.0:7000", peers, ClusterKey::generate()?, "gms3");
+/// config.data = Some("/var/lib/interrex".into());
+/// config.heartbeats = Heartbeats::with_timeout(Duration::from_secs(3));
+/// config.limits.max_message_bytes = 1 << 20;
+/// # Ok::<(), interrex::runtime::KeyError>(())
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
-    /// Which node it is.
+    /// The number of this node.
     pub node: NodeId,
-    /// Where it listens, as `host:port`; port 0 takes any that is free.
+    /// The address to listen at, `host:port`. Port 0 means any free port.
     pub listen: String,
-    /// Where the other nodes listen, as `host:port`. A node that is not listed may not connect.
+    /// The addresses of the other nodes, `host:port`. A node that is not listed is refused, and messages to it are
+    /// dropped. An entry for this node is ignored.
     pub peers: BTreeMap<NodeId, String>,
-    /// Who has it may join.
+    /// The secret of the cluster. Nodes with another one are refused.
     pub key: ClusterKey,
-    /// The protocol that runs. Only nodes with the same one talk to each other.
+    /// The name of the protocol. Nodes with another one are refused.
     pub protocol: String,
-    /// Whatever else must be the same at all nodes, as text: a roster, for example.
+    /// Anything else that must be the same at all nodes, as text: a roster, for example. Default: empty. Nodes with
+    /// another one are refused. Together with `protocol` it must be shorter than 64 KB, or the node does not start.
     pub configuration: String,
-    /// The node to join through, where the protocol joins through somebody: its address, in the life it has then, is
-    /// the machine's [contact](crate::machine::Boot).
+    /// The node to join through, if the protocol needs one. Default: none. The node waits for it at its start, at most
+    /// [`Limits::contact_timeout`], and gives its address to the machine as [`Boot::contact`](crate::machine::Boot). A
+    /// contact that is not in `peers` is never reached.
     pub contact: Option<NodeId>,
-    /// The folder of its stable storage and its lives; without one, both end with the program.
+    /// The folder for stable storage. Default: none. Without one nothing survives the end of the node, and its lives are
+    /// numbered by the clock: see [`Opened::anew`](super::Opened::anew).
     pub data: Option<PathBuf>,
-    /// The file to append its events and effects to.
+    /// The file to append the [log](super::Entry) to. Default: none, and no log. It grows without a limit.
     pub log: Option<PathBuf>,
-    /// When to think that a silent node is down.
+    /// The clock of the log's entries, in microseconds since 1970. Default: [`unix_micros`]. Nothing else depends on it.
+    pub clock: fn() -> u64,
+    /// The failure detector. Default: [`Heartbeats::default`].
     pub heartbeats: Heartbeats,
-    /// How much of everything there may be.
+    /// Limits of memory and time. Default: [`Limits::default`].
     pub limits: Limits,
 }
 
-/// How much of everything there may be. Where one is reached, whoever comes next waits, unless it says otherwise.
+/// Limits of memory and time of a node. A count of 0 means 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
-    /// Commands that the node has not taken yet.
-    pub commands: usize,
-    /// Observations that the program has not taken yet. A node whose observations nobody takes stands still.
-    pub observations: usize,
-    /// Messages that have arrived and were not taken yet; 64 times as many while nothing can be written.
-    pub arrivals: usize,
-    /// Messages to one node that wait until it is connected.
-    pub waiting: usize,
-    /// The bytes of a message. A larger one is dropped where it is sent, visibly, and ends the connection where it arrives.
-    /// To the protocol, that is a link that loses messages.
-    pub message: usize,
-    /// Strangers who are asked for the key at the same time. The one who has had most time has to go.
-    pub strangers: usize,
-    /// How long a connection may take to be made, and a stranger to say the right thing.
-    pub handshake: Duration,
-    /// How long the contact may take to be reached.
-    pub contact: Duration,
+    /// The most commands that wait for the machine. Default: 1024. At the limit, [`send`](super::Commands::send) waits and
+    /// [`try_send`](super::Commands::try_send) returns the command.
+    pub max_queued_commands: usize,
+    /// The most observations that wait for the program. Default: 1024. At the limit the machine stands still until the
+    /// program reads one; heartbeats go on. See [`Node`](super::Node).
+    pub max_queued_observations: usize,
+    /// The most messages that have arrived and wait for the machine. Default: 1024. At the limit nothing more is read, so
+    /// that the senders' kernels, and then the senders, wait. While this node cannot write either, the limit is 64 times
+    /// as high, so that two nodes that flood each other do not block each other.
+    pub max_queued_arrivals: usize,
+    /// The most messages that wait for a connection to one node. Default: 4096. At the limit the machine stands still until
+    /// the dial has succeeded or failed, at most [`handshake_timeout`](Self::handshake_timeout).
+    pub max_queued_per_peer: usize,
+    /// The largest message, in bytes. Default: 16 MiB. A larger one is dropped by its sender, counted, and logged as a
+    /// warning: to the protocol, the link loses it. If one arrives all the same, since the limits of the nodes differ, the
+    /// connection is closed.
+    pub max_message_bytes: usize,
+    /// The most inbound connections that have not proved yet that they have the key. Default: 128. At the limit, the oldest
+    /// one is closed when another one arrives.
+    pub max_pending_handshakes: usize,
+    /// How long it may take to connect and authenticate, in either direction. Default: 1 s. After that an outbound attempt
+    /// has failed, and the other node is down; an inbound connection is closed.
+    pub handshake_timeout: Duration,
+    /// How long the start waits for the [contact](Config::contact). Default: 10 s. After that it fails with
+    /// [`SpawnError::Contact`](super::SpawnError::Contact).
+    pub contact_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            commands: 1024,
-            observations: 1024,
-            arrivals: 1024,
-            waiting: 4096,
-            message: 16 << 20,
-            strangers: 128,
-            handshake: Duration::from_secs(1),
-            contact: Duration::from_secs(10),
+            max_queued_commands: 1024,
+            max_queued_observations: 1024,
+            max_queued_arrivals: 1024,
+            max_queued_per_peer: 4096,
+            max_message_bytes: 16 << 20,
+            max_pending_handshakes: 128,
+            handshake_timeout: Duration::from_secs(1),
+            contact_timeout: Duration::from_secs(10),
         }
     }
 }
 
 impl Config {
-    /// A node with the usual limits, which keeps nothing, writes no log and has no contact.
+    /// A configuration with the default limits and failure detector, without storage, log and contact.
+    ///
+    /// `listen` is the address of this node, `peers` the addresses of all nodes (an entry for this one is left out), and
+    /// `protocol` a name that the nodes compare.
     #[must_use]
     pub fn new(
         node: NodeId,
@@ -89,6 +123,7 @@ impl Config {
             contact: None,
             data: None,
             log: None,
+            clock: unix_micros,
             heartbeats: Heartbeats::default(),
             limits: Limits::default(),
         }

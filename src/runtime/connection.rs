@@ -1,10 +1,13 @@
-//! Frames on one connection.
+//! One connection after its handshake: frames of messages, and the heartbeats between them.
 //!
-//! Outside, frames of at most 64 KB, each a Noise message. What those carry, one behind the other, is a stream of
-//! bytes again, and on it are frames of any length: messages. So a large message takes several Noise messages, and
-//! many small ones share one.
+//! The outer frames are Noise messages of at most 64 KB. Their contents, joined, are a stream of bytes again. The inner
+//! frames on that stream are the messages, of any length. So a large message takes several Noise messages, and many
+//! small ones share one.
 
-use super::handshake::{CHUNK, TAG, poll_end};
+use super::{
+    component::Component,
+    frame::{self, CHUNK, TAG, poll_end},
+};
 use bytes::BytesMut;
 use serde::{Serialize, de::DeserializeOwned};
 use snow::TransportState;
@@ -23,56 +26,46 @@ use tokio_util::{
     io::poll_read_buf,
 };
 
-/// How much is read at once, at most.
+/// The most bytes that one read takes.
 const READ: usize = 64 << 10;
-/// The length before a message.
-const HEAD: usize = 4;
-/// The length before a Noise message.
-const OUTER_HEAD: usize = 2;
-/// An empty frame.
-const SIGN_OF_LIFE: [u8; HEAD] = [0; HEAD];
-/// How long to look at the sockets once more before a deadline is believed.
-const GLANCE: Duration = Duration::from_millis(1);
-
-/// The frames that are Noise messages, as far as they are not larger than this.
-pub(super) fn outer_codec(frame: usize) -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder()
-        .length_field_length(OUTER_HEAD)
-        .max_frame_length(frame)
-        .new_codec()
-}
+/// The bytes of the length before a message.
+const HEADER: usize = 4;
+/// A heartbeat is an empty inner frame.
+const HEARTBEAT: [u8; HEADER] = [0; HEADER];
+/// How long a deadline that has passed is extended, once, so that the sockets are polled again before it counts.
+const GRACE: Duration = Duration::from_millis(1);
 
 /// Why a connection has ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
-    /// The other end has closed it, or the system says that it is broken.
+pub(super) enum CloseReason {
+    /// The other node has closed it, or the system reports an error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// What came cannot be decrypted.
-    #[error("what came is not what was sent ({0})")]
+    /// A Noise message cannot be decrypted.
+    #[error("a frame cannot be decrypted ({0})")]
     Forged(#[from] snow::Error),
-    /// What came is no message.
-    #[error("what came is no message ({0})")]
+    /// A decrypted frame is not a message.
+    #[error("a frame is not a message ({0})")]
     Garbled(#[from] postcard::Error),
-    /// The other end is silent.
+    /// The other node has sent nothing, not even a heartbeat.
     #[error("silent for too long")]
     Silent,
-    /// The other end takes nothing any more.
-    #[error("takes nothing for too long")]
+    /// The other node has read nothing.
+    #[error("has read nothing for too long")]
     Stalled,
-    /// Somebody else took its place.
-    #[error("a later connection takes its place")]
+    /// The same process has opened a newer connection.
+    #[error("replaced by a newer connection")]
     Replaced,
-    /// A later life of the process is known.
+    /// A later life of the node is known.
     #[error("a later life is known")]
     LifeIsOver,
 }
 
-impl Ended {
-    /// The name for counters.
-    pub(super) fn reason(&self) -> &'static str {
+impl CloseReason {
+    /// The label of counters.
+    pub(super) fn label(&self) -> &'static str {
         match self {
-            // Codecs say this of frames that are too large, and `poll_end` of those that should not be.
+            // The codec reports a frame that is too large this way, and `poll_end` unexpected bytes.
             Self::Io(error) if error.kind() == io::ErrorKind::InvalidData => "garbled",
             Self::Io(_) => "closed",
             Self::Forged(_) => "forged",
@@ -85,75 +78,83 @@ impl Ended {
     }
 }
 
-/// A time limit for somebody else. It is believed when it has passed twice, with a look at the sockets in between:
-/// who was asleep itself must not accuse others.
+/// A time limit for another node. When it has passed, it is extended once, so that the sockets are polled before it
+/// counts: a process that was suspended itself must not suspect the others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     at: Instant,
-    doubted: bool,
+    extended: bool,
 }
 
 impl Deadline {
     pub(super) fn new(at: Instant) -> Self {
-        Self { at, doubted: false }
+        Self { at, extended: false }
     }
 
     pub(super) fn at(&self) -> Instant {
         self.at
     }
 
-    /// Whether it has passed. Asked when the sockets have been looked at.
+    /// True if it has passed, the extension included. Call it after the sockets were polled.
     pub(super) fn has_passed(&mut self, now: Instant) -> bool {
         let passed = self.at <= now;
-        if passed && !self.doubted {
-            *self = Self { at: now + GLANCE, doubted: true };
+        if passed && !self.extended {
+            *self = Self { at: now + GRACE, extended: true };
             return false;
         }
         passed
     }
 }
 
-/// A connection on which the other end writes.
+/// A connection on which the other node writes.
 #[derive(Debug)]
 pub(super) struct Incoming<S> {
     stream: S,
     noise: TransportState,
-    /// What is still to be said before the other end begins.
-    welcome: BytesMut,
+    /// The rest of the handshake's last message, still to be written.
+    acceptance: BytesMut,
     outer: LengthDelimitedCodec,
     sealed: BytesMut,
     inner: LengthDelimitedCodec,
     plain: BytesMut,
     heard: bool,
-    taken: usize,
+    bytes_read: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
-    pub(super) fn new(stream: S, noise: TransportState, welcome: &[u8], message: usize) -> Self {
+    pub(super) fn new(
+        stream: S,
+        noise: TransportState,
+        acceptance: &[u8],
+        max_message_bytes: usize,
+    ) -> Self {
         let inner = LengthDelimitedCodec::builder()
-            .length_field_length(HEAD)
-            .max_frame_length(message)
+            .length_field_length(HEADER)
+            .max_frame_length(max_message_bytes)
             .new_codec();
         Self {
             stream,
             noise,
-            welcome: welcome.into(),
-            outer: outer_codec(CHUNK + TAG),
+            acceptance: acceptance.into(),
+            outer: frame::codec(CHUNK + TAG),
             sealed: BytesMut::new(),
             inner,
             plain: BytesMut::new(),
             heard: false,
-            taken: 0,
+            bytes_read: 0,
         }
     }
 
-    /// Says welcome, once.
-    pub(super) fn poll_welcome(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        poll_write_all(&mut self.stream, cx, &mut self.welcome)
+    /// Writes the rest of the handshake.
+    pub(super) fn poll_acceptance(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        poll_write_all(&mut self.stream, cx, &mut self.acceptance)
     }
 
-    /// The next message, which is empty if it is only a sign of life.
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<BytesMut, Ended>> {
+    /// The next message. An empty one is a heartbeat.
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<BytesMut, CloseReason>> {
         loop {
             if let Some(frame) = self.inner.decode(&mut self.plain)? {
                 return Poll::Ready(Ok(frame));
@@ -163,15 +164,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
                 continue;
             }
             self.sealed.reserve(READ);
-            let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.sealed))?;
+            let (stream, sealed) = (Pin::new(&mut self.stream), &mut self.sealed);
+            let read = ready!(Component::Transport.run(|| poll_read_buf(stream, cx, sealed)))?;
             if read == 0 {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
             }
-            self.taken = self.taken.saturating_add(read);
+            self.bytes_read = self.bytes_read.saturating_add(read);
         }
     }
 
-    fn open(&mut self, sealed: &[u8]) -> Result<(), Ended> {
+    fn open(&mut self, sealed: &[u8]) -> Result<(), CloseReason> {
         let start = self.plain.len();
         self.plain.resize(start + sealed.len(), 0);
         let length = self.noise.read_message(sealed, &mut self.plain[start..])?;
@@ -180,29 +182,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
         Ok(())
     }
 
-    /// Whether anything was heard since this was asked last.
+    /// True if anything was read since the last call.
     pub(super) fn heard(&mut self) -> bool {
         std::mem::take(&mut self.heard)
     }
 
-    /// How many bytes were read.
-    pub(super) fn taken(&self) -> usize {
-        self.taken
+    /// The number of bytes read so far.
+    pub(super) fn bytes_read(&self) -> usize {
+        self.bytes_read
     }
 }
 
-/// A connection on which this end writes.
+/// A connection on which this node writes.
 #[derive(Debug)]
 pub(super) struct Outgoing<S> {
     stream: S,
     noise: TransportState,
-    /// What was encrypted and not taken by the kernel yet.
+    /// Encrypted bytes that the kernel has not taken yet.
     sealed: BytesMut,
-    /// When to give up, if the kernel takes nothing.
+    /// When to close the connection, unless the kernel takes something before.
     stall: Option<Deadline>,
     /// How long the kernel may take nothing.
-    patience: Duration,
-    /// Whether the kernel was asked to hold small writes back.
+    stall_timeout: Duration,
+    /// True while the kernel holds small writes back.
     held: bool,
 }
 
@@ -213,32 +215,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<S> {
             noise,
             sealed: BytesMut::new(),
             stall: None,
-            patience: Duration::MAX,
+            stall_timeout: Duration::MAX,
             held: false,
         }
     }
 
-    /// From now on the kernel may take nothing for so long.
-    pub(super) fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
+    /// Sets how long the kernel may take nothing.
+    pub(super) fn set_stall_timeout(&mut self, stall_timeout: Duration) {
+        self.stall_timeout = stall_timeout;
     }
 
-    /// Notes whether small writes are held back; the stream, if that has changed.
+    /// Notes that small writes are held back, or no longer. Returns the stream if that is a change.
     pub(super) fn hold(&mut self, hold: bool) -> Option<&S> {
         (std::mem::replace(&mut self.held, hold) != hold).then_some(&self.stream)
     }
 
-    /// Whether something was encrypted that the kernel has not taken.
+    /// True if the kernel has not taken all that was encrypted.
     pub(super) fn is_half_written(&self) -> bool {
         !self.sealed.is_empty()
     }
 
-    /// When to give up, where the kernel takes nothing.
+    /// When to close the connection, if the kernel takes nothing now.
     pub(super) fn stall(&mut self) -> Option<&mut Deadline> {
         self.stall.as_mut()
     }
 
-    /// Writes what was encrypted.
+    /// Writes the encrypted bytes.
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let before = self.sealed.len();
         let drained = poll_write_all(&mut self.stream, cx, &mut self.sealed);
@@ -246,18 +248,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<S> {
             self.stall = None;
         }
         if drained.is_pending() && self.stall.is_none() {
-            self.stall = Instant::now().checked_add(self.patience).map(Deadline::new);
+            self.stall = Instant::now().checked_add(self.stall_timeout).map(Deadline::new);
         }
         drained
     }
 
-    /// Encrypts and writes bytes, and moves `done` on. Nothing is encrypted before what was encrypted is written.
+    /// Encrypts and writes `bytes` from `done` on, which counts what is encrypted. A chunk is encrypted only when the
+    /// one before it is written.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
         done: &mut usize,
-    ) -> Poll<Result<(), Ended>> {
+    ) -> Poll<Result<(), CloseReason>> {
         loop {
             ready!(self.poll_drain(cx))?;
             if *done == bytes.len() {
@@ -269,31 +272,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<S> {
         }
     }
 
-    /// Gives a sign of life. Asked for between messages only.
-    pub(super) fn poll_sign_of_life(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        self.seal(&SIGN_OF_LIFE)?;
-        self.poll_drain(cx).map_err(Ended::Io)
+    /// Sends a heartbeat. Call it between messages only.
+    pub(super) fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        self.seal(&HEARTBEAT)?;
+        self.poll_drain(cx).map_err(CloseReason::Io)
     }
 
     /// Encrypts at most [`CHUNK`] bytes.
-    fn seal(&mut self, plain: &[u8]) -> Result<(), Ended> {
+    fn seal(&mut self, plain: &[u8]) -> Result<(), CloseReason> {
         let start = self.sealed.len();
         let length = plain.len() + TAG;
-        let head = u16::try_from(length).map_err(io::Error::other)?;
-        self.sealed.extend_from_slice(&head.to_be_bytes());
-        self.sealed.resize(start + OUTER_HEAD + length, 0);
-        self.noise.write_message(plain, &mut self.sealed[start + OUTER_HEAD..])?;
+        self.sealed.extend_from_slice(&frame::header(length)?);
+        self.sealed.resize(start + frame::HEADER + length, 0);
+        self.noise.write_message(plain, &mut self.sealed[start + frame::HEADER..])?;
         Ok(())
     }
 
-    /// Notices that the other end has ended it.
-    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        poll_end(&mut self.stream, cx).map(Ended::Io)
+    /// Waits until the other node closes the connection.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        poll_end(&mut self.stream, cx).map(CloseReason::Io)
     }
 
-    /// Says that nothing more will come.
+    /// Closes this direction: nothing more is written.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Component::Transport.run(|| Pin::new(&mut self.stream).poll_shutdown(cx))
     }
 }
 
@@ -303,7 +305,8 @@ fn poll_write_all<S: AsyncWrite + Unpin>(
     bytes: &mut BytesMut,
 ) -> Poll<io::Result<()>> {
     while !bytes.is_empty() {
-        let written = ready!(Pin::new(&mut *stream).poll_write(cx, bytes))?;
+        let stream = Pin::new(&mut *stream);
+        let written = ready!(Component::Transport.run(|| stream.poll_write(cx, bytes)))?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -312,41 +315,41 @@ fn poll_write_all<S: AsyncWrite + Unpin>(
     Poll::Ready(Ok(()))
 }
 
-/// Why a message cannot be sent to anybody.
+/// Why a message cannot be sent at all.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unsendable {
-    /// It has no form.
+pub(super) enum EncodeError {
+    /// Its type cannot be serialised.
     #[error("it cannot be encoded ({0})")]
-    Formless(#[from] postcard::Error),
+    NotEncodable(#[from] postcard::Error),
     /// It is too large.
     #[error("its {0} bytes are more than the limit")]
     TooLarge(usize),
 }
 
-impl Unsendable {
-    /// The name for counters.
-    pub(super) fn why(&self) -> &'static str {
+impl EncodeError {
+    /// The label of counters.
+    pub(super) fn label(&self) -> &'static str {
         match self {
-            Self::Formless(_) => "not encodable",
+            Self::NotEncodable(_) => "not encodable",
             Self::TooLarge(_) => "too large",
         }
     }
 }
 
-/// Appends a message to bytes, or leaves them as they are.
+/// Appends the frame of a message to `into`, which stays as it is on an error.
 pub(super) fn encode(
     value: &impl Serialize,
     limit: usize,
     into: &mut Vec<u8>,
-) -> Result<(), Unsendable> {
+) -> Result<(), EncodeError> {
     let start = into.len();
-    into.extend_from_slice(&[0; HEAD]);
-    let encoded = postcard::serialize_with_flavor(value, Append(into)).map_err(Unsendable::from);
-    let length = into.len() - start - HEAD;
-    let head = u32::try_from(length).ok().filter(|_| length <= limit);
-    match encoded.and(head.ok_or(Unsendable::TooLarge(length))) {
-        Ok(head) => {
-            into[start..start + HEAD].copy_from_slice(&head.to_be_bytes());
+    into.extend_from_slice(&[0; HEADER]);
+    let encoded = postcard::serialize_with_flavor(value, Append(into)).map_err(EncodeError::from);
+    let length = into.len() - start - HEADER;
+    let header = u32::try_from(length).ok().filter(|_| length <= limit);
+    match encoded.and(header.ok_or(EncodeError::TooLarge(length))) {
+        Ok(header) => {
+            into[start..start + HEADER].copy_from_slice(&header.to_be_bytes());
             Ok(())
         }
         Err(error) => {
@@ -356,7 +359,7 @@ pub(super) fn encode(
     }
 }
 
-/// A message out of its frame.
+/// The message in a frame.
 pub(super) fn decode<V: DeserializeOwned>(frame: &[u8]) -> Result<V, postcard::Error> {
     match postcard::take_from_bytes(frame)? {
         (value, []) => Ok(value),
@@ -364,7 +367,7 @@ pub(super) fn decode<V: DeserializeOwned>(frame: &[u8]) -> Result<V, postcard::E
     }
 }
 
-/// Appends what is encoded: postcard's own ways take the bytes with them if something cannot be encoded.
+/// Appends encoded bytes. Postcard's own flavors consume the buffer if a value cannot be encoded.
 struct Append<'a>(&'a mut Vec<u8>);
 
 impl postcard::ser_flavors::Flavor for Append<'_> {

@@ -1,17 +1,21 @@
-//! When a silent node is thought to be down.
+//! Failure detection: when a silent process is suspected.
 
 use crate::machine::Address;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Says how long a process may be silent.
+/// Decides how long a process may be silent before it is taken for dead.
 ///
-/// That its host has ended the connection needs no detector. A detector is for hosts that do not answer. Where it errs,
-/// the machine is told `Down` of somebody who is up: what the harness calls a suspicion.
+/// A detector is for hosts that do not answer. If the other host closes the connection, the process is down without
+/// asking the detector. If the detector errs, the machine gets `Down` of a process that is up. The harness calls that
+/// a suspicion.
+///
+/// The node calls it from its own task, so it must not block. If it panics, the node ends with
+/// [`RunError::Panicked`](super::RunError::Panicked).
 ///
 /// # Example
 ///
-/// One with more patience for a node that is far away, for [`spawn_with`](super::Node::spawn_with):
+/// A longer timeout for a node that is far away, with [`spawn_with`](super::Node::spawn_with):
 ///
 /// ```
 /// use interrex::{
@@ -36,33 +40,40 @@ use tokio::time::Instant;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let config = Config::new(NodeId(0), "127.0.0.1:0", [], ClusterKey::generate()?, "gms3");
-/// let nowhere = None::<Directory>;
-/// let node = Node::spawn_with(Gms3::<String>::default(), config, Tcp, OneIsFar(NodeId(7)), nowhere).await?;
+/// let storage = None::<Directory>;
+/// let node = Node::spawn_with(Gms3::<String>::default(), config, Tcp, OneIsFar(NodeId(7)), storage).await?;
 /// node.shut_down().await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Detector: Send + 'static {
-    /// How often to give a sign of life where there is nothing else to send.
+    /// How often to send a heartbeat. Read again at each heartbeat. Less than a millisecond counts as one.
     fn period(&self) -> Duration;
 
-    /// A process has given a sign of life. It is thought to be down if it gives none until the time that is returned.
+    /// Something was read from a process. Returns the time until which the next bytes must arrive. After that the process
+    /// is suspected: its connections are closed and the machine gets `Down`.
     fn heard(&mut self, process: Address, now: Instant) -> Instant;
 
-    /// Nothing more will be heard of a process.
+    /// The connections with a process have ended. [`heard`](Self::heard) is called again if it reconnects.
     fn over(&mut self, _: Address) {}
 }
 
-/// Silence that may last longer than this may last for ever: clocks have an end.
+/// A timeout that is longer is cut to this: clocks have an end.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
-/// The same patience with everybody.
+/// The detector with one timeout for all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Heartbeats {
-    /// How often to give a sign of life.
+    /// How often to send a heartbeat on each connection. Default: 200 ms. Less than 1 ms counts as 1 ms.
     pub period: Duration,
-    /// How long a process may be silent. At least a few periods: what is shorter than a pause of the scheduler errs.
+    /// How long a process may be silent. Default: 1 s. After that it is suspected. It should be several times the *other*
+    /// nodes' `period`, and longer than their longest pause, for example a slow [`persist`](super::Storage::persist);
+    /// otherwise processes that are up are suspected. More than a year counts as a year.
+    ///
+    /// A process that sends heartbeats and reads nothing may do so ten times as long. Then the connection *to* it is
+    /// closed, and messages on it are lost.
     pub timeout: Duration,
 }
 
@@ -73,7 +84,13 @@ impl Default for Heartbeats {
 }
 
 impl Heartbeats {
-    /// Five signs of life in each time-out.
+    /// This period and this timeout.
+    #[must_use]
+    pub fn new(period: Duration, timeout: Duration) -> Self {
+        Self { period, timeout }
+    }
+
+    /// This timeout, and a fifth of it as the period.
     #[must_use]
     pub fn with_timeout(timeout: Duration) -> Self {
         Self { period: timeout / 5, timeout }

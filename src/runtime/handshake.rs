@@ -1,14 +1,15 @@
-//! Who is at the other end.
+//! Handshakes: each side proves that it has the cluster's key, and says which process it is.
 //!
-//! A Noise handshake (`NNpsk0`: both ends have the cluster's key, and each connection has keys of its own), and then,
-//! encrypted, the question of who is there: the one who dials says [`Hello`], the other one [`Answer`]s. Afterwards
-//! only the one who dialed writes.
+//! First comes a Noise handshake (`NNpsk0`: both sides have the cluster's key, and each connection gets keys of its own).
+//! Then, encrypted, the node that dials sends a [`Hello`], and the other one an [`Answer`]. After that only the node that
+//! has dialed writes.
 //!
-//! Who replays the first message of somebody else gets an answer that it cannot read, and can say no `Hello`.
+//! An attacker who replays the first message of a handshake cannot read the answer to it, and cannot send a `Hello`.
 
 use super::{
     config::Config,
-    connection::{Incoming, Outgoing, outer_codec},
+    connection::{Incoming, Outgoing},
+    frame::{self, CHUNK, TAG, poll_end},
     key::ClusterKey,
     transport::Transport,
 };
@@ -21,33 +22,28 @@ use std::{
     fmt::Display,
     io,
     net::SocketAddr,
-    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
-    task::{Context, Poll},
+    task::Context,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
-/// The form of what follows the handshake.
+/// The version of everything after the Noise handshake.
 const WIRE: u16 = 1;
-/// Changes when the handshake itself does: two that differ here cannot even tell each other so.
+/// Changes with the Noise handshake itself: two nodes that differ here cannot even tell each other so.
 const PROLOGUE: &[u8] = b"interrex handshake 1";
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
-/// What a message of the handshake takes: a public key and a tag.
-const GREETING: usize = 48;
-/// The tag of a message.
-pub(super) const TAG: usize = 16;
-/// The most that a Noise message carries.
-pub(super) const CHUNK: usize = 65535 - TAG;
+/// The bytes of a message of the Noise handshake: a public key and a tag.
+const NOISE_MESSAGE: usize = 48;
 
-/// A process, and which one of those that claim to be it: two that run at once under the same address differ here.
+/// A process. Two that run at once under the same address differ in their random `instance`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Party {
     pub(super) address: Address,
     pub(super) instance: u64,
 }
 
-/// What a node says of itself, and whom it talks to.
+/// What this node says of itself in a handshake, and what it accepts.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) me: Party,
@@ -55,11 +51,11 @@ pub(super) struct Identity {
     protocol: String,
     configuration: String,
     peers: BTreeSet<NodeId>,
-    /// How many without the key were not let in.
-    strangers: AtomicU64,
+    /// The number of inbound connections that failed to prove that they have the key.
+    unauthenticated: AtomicU64,
 }
 
-/// Says who has dialed, and what it thinks both have in common.
+/// The process that dials, the node that it means to reach, and what both must have in common.
 #[derive(Debug, Serialize, Deserialize)]
 struct Hello {
     wire: u16,
@@ -69,19 +65,19 @@ struct Hello {
     to: NodeId,
 }
 
-/// What the one who was dialed says to it.
+/// The reply to a [`Hello`].
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
-    /// Come in; this is who you have reached.
-    Welcome(Party),
-    /// Stay out.
-    Refusal(Refusal),
+    /// The connection is accepted, by this process.
+    Accepted(Party),
+    /// The connection is refused.
+    Refused(Refusal),
 }
 
 /// Why a node that has the key is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub(super) enum Refusal {
-    /// It speaks another version.
+    /// It has another version of the wire format.
     #[error("wire version {0} is spoken here")]
     OtherVersion(u16),
     /// It runs another protocol.
@@ -93,9 +89,9 @@ pub(super) enum Refusal {
     /// It is not listed.
     #[error("{0} is not among the nodes listed here")]
     NotListed(NodeId),
-    /// It meant somebody else.
-    #[error("this is {0}, who was not meant")]
-    NotMe(NodeId),
+    /// It meant to reach another node.
+    #[error("another node was expected here, and this is {0}")]
+    WrongNode(NodeId),
     /// A later life of it is known, or another process with the same life.
     #[error("that life is over: life {life} is known here")]
     LifeIsOver {
@@ -104,67 +100,67 @@ pub(super) enum Refusal {
     },
 }
 
-/// Why a handshake came to nothing.
+/// Why a handshake has failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
-    /// The other end says no.
+    /// The other side refuses, or is refused.
     #[error("refused: {0}")]
     Refused(#[from] Refusal),
-    /// The other end does not have the key, or replays what somebody else said.
+    /// The other side does not have the key, or replays somebody else's messages.
     #[error("it does not have the key ({0})")]
-    Stranger(snow::Error),
-    /// The other end has the key but makes no sense.
-    #[error("it makes no sense ({0})")]
+    NoKey(snow::Error),
+    /// The other side has the key and sends something that cannot be decoded.
+    #[error("what it sends cannot be decoded ({0})")]
     Garbled(#[from] postcard::Error),
-    /// The other end does not wait for its turn.
-    #[error("it said more than it was asked")]
-    Impatient,
-    /// Somebody else answered.
+    /// The other side has sent more than the handshake.
+    #[error("it sent more than a handshake")]
+    EarlyData,
+    /// Another node answered.
     #[error("{0} answered")]
-    Somebody(NodeId),
-    /// Who answered is over.
+    WrongNode(NodeId),
+    /// The process that answered is known to be over.
     #[error("{0} answered, whose life is over")]
-    Over(Address),
-    /// It has hung up.
-    #[error("it hung up; it may have another key")]
-    HungUp,
-    /// The connection does not work.
+    LifeIsOver(Address),
+    /// The other side has closed the connection.
+    #[error("it closed the connection; it may have another key")]
+    Closed,
+    /// The system reports an error.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It took too long.
     #[error("it took too long")]
     TimedOut,
-    /// There was not room for all strangers at once.
-    #[error("too many strangers at once")]
+    /// It had to make room for newer connections.
+    #[error("too many pending handshakes")]
     Crowded,
 }
 
 impl Refusal {
-    /// The name for counters.
-    pub(super) fn reason(&self) -> &'static str {
+    /// The label of counters.
+    pub(super) fn label(&self) -> &'static str {
         match self {
             Self::OtherVersion(_) => "other version",
             Self::OtherProtocol(_) => "other protocol",
             Self::OtherConfiguration => "other configuration",
             Self::NotListed(_) => "not listed",
-            Self::NotMe(_) => "not me",
+            Self::WrongNode(_) => "wrong node",
             Self::LifeIsOver { .. } => "life is over",
         }
     }
 }
 
 impl HandshakeError {
-    /// The name for counters.
-    pub(super) fn reason(&self) -> &'static str {
+    /// The label of counters.
+    pub(super) fn label(&self) -> &'static str {
         match self {
-            Self::Refused(refusal) => refusal.reason(),
-            Self::Stranger(_) => "no key",
+            Self::Refused(refusal) => refusal.label(),
+            Self::NoKey(_) => "no key",
             Self::Garbled(_) => "garbled",
-            Self::Impatient => "impatient",
-            Self::Somebody(_) => "somebody else",
-            Self::Over(_) => "life is over",
-            Self::HungUp => "hung up",
-            // The codec says this of frames that are too large.
+            Self::EarlyData => "early data",
+            Self::WrongNode(_) => "wrong node",
+            Self::LifeIsOver(_) => "life is over",
+            Self::Closed => "closed",
+            // The codec reports a frame that is too large this way.
             Self::Io(error) if error.kind() == io::ErrorKind::InvalidData => "garbled",
             Self::Io(_) => "io",
             Self::TimedOut => "timed out",
@@ -174,10 +170,10 @@ impl HandshakeError {
 }
 
 impl Identity {
-    /// What a node says of itself.
+    /// What this node says of itself.
     ///
     /// # Errors
-    /// If there are no random numbers, or the configuration is too long to be told.
+    /// If the system has no random numbers, or the configuration does not fit a message.
     pub(super) fn new(config: &Config, me: Address) -> io::Result<Self> {
         let mut instance = [0; 8];
         getrandom::fill(&mut instance).map_err(io::Error::other)?;
@@ -187,7 +183,7 @@ impl Identity {
             protocol: config.protocol.clone(),
             configuration: config.configuration.clone(),
             peers: config.peers.keys().copied().filter(|peer| *peer != me.node).collect(),
-            strangers: AtomicU64::new(0),
+            unauthenticated: AtomicU64::new(0),
         };
         let hello = postcard::to_allocvec(&identity.hello(me.node)).map_err(io::Error::other)?;
         if hello.len() > CHUNK {
@@ -197,19 +193,20 @@ impl Identity {
         Ok(identity)
     }
 
-    /// Counts somebody who was not let in, and says so. Of strangers, the first, the second, the fourth …: a crowd of them
-    /// must not fill a disk. Whoever leaves without a word has not done anything.
-    pub(super) fn refused(&self, who: &dyn Display, why: &HandshakeError) {
+    /// Counts an inbound connection that was refused, and logs it. Of those without the key, only the first, second,
+    /// fourth … is a warning: a flood of them must not fill a disk. One that just closes the connection is none.
+    pub(super) fn report_refused(&self, from: &dyn Display, why: &HandshakeError) {
         let has_key = matches!(why, HandshakeError::Refused(_));
-        let nth = if has_key { 1 } else { self.strangers.fetch_add(1, Ordering::Relaxed) + 1 };
-        if matches!(why.reason(), "io" | "hung up") || !nth.is_power_of_two() {
-            tracing::debug!(%who, %why, "refused");
+        let nth =
+            if has_key { 1 } else { self.unauthenticated.fetch_add(1, Ordering::Relaxed) + 1 };
+        if matches!(why.label(), "io" | "closed") || !nth.is_power_of_two() {
+            tracing::debug!(%from, %why, "refused");
         } else if has_key {
-            tracing::warn!(%who, %why, "refused");
+            tracing::warn!(%from, %why, "refused");
         } else {
-            tracing::warn!(%who, %why, strangers = nth, "refused");
+            tracing::warn!(%from, %why, unauthenticated = nth, "refused");
         }
-        metrics::counter!("interrex_refused_total", "reason" => why.reason()).increment(1);
+        metrics::counter!("interrex_refused_total", "reason" => why.label()).increment(1);
     }
 
     fn hello(&self, to: NodeId) -> Hello {
@@ -222,7 +219,7 @@ impl Identity {
         }
     }
 
-    /// Everything that can be said without knowing who is there already.
+    /// Checks all that does not depend on the connections that are open.
     fn check(&self, hello: &Hello) -> Result<(), Refusal> {
         let from = hello.from.address.node;
         if hello.wire != WIRE {
@@ -232,7 +229,7 @@ impl Identity {
         } else if hello.configuration != self.configuration {
             Err(Refusal::OtherConfiguration)
         } else if hello.to != self.me.address.node {
-            Err(Refusal::NotMe(self.me.address.node))
+            Err(Refusal::WrongNode(self.me.address.node))
         } else if !self.peers.contains(&from) {
             Err(Refusal::NotListed(from))
         } else {
@@ -241,13 +238,13 @@ impl Identity {
     }
 
     fn noise(&self) -> Result<Builder<'_>, HandshakeError> {
-        let params = PATTERN.parse().map_err(HandshakeError::Stranger)?;
+        let params = PATTERN.parse().map_err(HandshakeError::NoKey)?;
         let builder = Builder::new(params).prologue(PROLOGUE);
-        builder.and_then(|builder| builder.psk(0, &self.key.0)).map_err(HandshakeError::Stranger)
+        builder.and_then(|builder| builder.psk(0, &self.key.0)).map_err(HandshakeError::NoKey)
     }
 }
 
-/// Dials a node and says who is there.
+/// Connects to a node and completes the handshake.
 pub(super) async fn dial<T: Transport>(
     transport: &T,
     at: &str,
@@ -255,94 +252,80 @@ pub(super) async fn dial<T: Transport>(
     identity: &Identity,
 ) -> Result<(Outgoing<T::Stream>, Party), HandshakeError> {
     let mut wire = Wire::new(transport.connect(at).await?);
-    let mut noise = identity.noise()?.build_initiator().map_err(HandshakeError::Stranger)?;
-    wire.write(&greeting(&mut noise)?).await?;
-    let noise = greeted(noise, &wire.read().await?)?;
-    let mut noise = noise.into_transport_mode().map_err(HandshakeError::Stranger)?;
+    let mut noise = identity.noise()?.build_initiator().map_err(HandshakeError::NoKey)?;
+    wire.write(&write_noise(&mut noise)?).await?;
+    let noise = read_noise(noise, &wire.read().await?)?;
+    let mut noise = noise.into_transport_mode().map_err(HandshakeError::NoKey)?;
     wire.allow(CHUNK + TAG);
     wire.write(&seal(&mut noise, &identity.hello(to))?).await?;
     match open(&mut noise, &wire.read().await?)? {
-        Answer::Refusal(refusal) => Err(refusal.into()),
-        Answer::Welcome(party) if party.address.node == to => {
+        Answer::Refused(refusal) => Err(refusal.into()),
+        Answer::Accepted(party) if party.address.node == to => {
             Ok((Outgoing::new(wire.into_stream()?, noise), party))
         }
-        Answer::Welcome(party) => Err(HandshakeError::Somebody(party.address.node)),
+        Answer::Accepted(party) => Err(HandshakeError::WrongNode(party.address.node)),
     }
 }
 
-/// Asks who has dialed. Whether it may come in is up to whoever knows who is there already; except where that does
-/// not matter: then it is refused at once.
-pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+/// Authenticates an inbound connection and reads its [`Hello`]. One that could never be accepted is refused at once;
+/// about the others the owner of the open connections decides.
+pub(super) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     from: SocketAddr,
     identity: &Identity,
-) -> Result<Guest<S>, HandshakeError> {
+) -> Result<Authenticated<S>, HandshakeError> {
     let mut wire = Wire::new(stream);
-    let noise = identity.noise()?.build_responder().map_err(HandshakeError::Stranger)?;
-    let mut noise = greeted(noise, &wire.read().await?)?;
-    wire.write(&greeting(&mut noise)?).await?;
-    let mut noise = noise.into_transport_mode().map_err(HandshakeError::Stranger)?;
+    let noise = identity.noise()?.build_responder().map_err(HandshakeError::NoKey)?;
+    let mut noise = read_noise(noise, &wire.read().await?)?;
+    wire.write(&write_noise(&mut noise)?).await?;
+    let mut noise = noise.into_transport_mode().map_err(HandshakeError::NoKey)?;
     wire.allow(CHUNK + TAG);
     let hello: Hello = open(&mut noise, &wire.read().await?)?;
-    let guest = Guest { party: hello.from, from, wire, noise };
+    let inbound = Authenticated { party: hello.from, from, wire, noise };
     match identity.check(&hello) {
-        Ok(()) => Ok(guest),
+        Ok(()) => Ok(inbound),
         Err(refusal) => {
-            guest.refuse(&refusal).await?;
+            inbound.refuse(&refusal).await?;
             Err(refusal.into())
         }
     }
 }
 
-/// Somebody who has dialed, has the key, and waits for the answer.
+/// An inbound connection whose process is authenticated and waits for the [`Answer`].
 #[derive(Debug)]
-pub(super) struct Guest<S> {
-    /// Who it is.
+pub(super) struct Authenticated<S> {
+    /// The process that has dialed.
     pub(super) party: Party,
-    /// Where it comes from.
+    /// Its network address.
     pub(super) from: SocketAddr,
     wire: Wire<S>,
     noise: TransportState,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Guest<S> {
-    /// Whether it has lost patience: whoever waits for an answer is silent.
-    pub(super) fn has_left(&mut self, cx: &mut Context<'_>) -> bool {
+impl<S: AsyncRead + AsyncWrite + Unpin> Authenticated<S> {
+    /// True if the other side has closed the connection, or has sent something before its turn.
+    pub(super) fn has_closed(&mut self, cx: &mut Context<'_>) -> bool {
         poll_end(&mut self.wire.stream, cx).is_ready()
     }
 
-    /// Lets it in.
-    pub(super) fn welcome(
+    /// Accepts the connection.
+    pub(super) fn accept(
         mut self,
         me: Party,
-        message: usize,
+        max_message_bytes: usize,
     ) -> Result<Incoming<S>, HandshakeError> {
-        let welcome = framed(&seal(&mut self.noise, &Answer::Welcome(me))?)?;
-        Ok(Incoming::new(self.wire.into_stream()?, self.noise, &welcome, message))
+        let acceptance = framed(&seal(&mut self.noise, &Answer::Accepted(me))?)?;
+        Ok(Incoming::new(self.wire.into_stream()?, self.noise, &acceptance, max_message_bytes))
     }
 
-    /// Keeps it out, and says why.
+    /// Refuses the connection, with the reason.
     pub(super) async fn refuse(mut self, why: &Refusal) -> Result<(), HandshakeError> {
-        self.wire.write(&seal(&mut self.noise, &Answer::Refusal(why.clone()))?).await?;
+        self.wire.write(&seal(&mut self.noise, &Answer::Refused(why.clone()))?).await?;
         Ok(self.wire.stream.shutdown().await?)
     }
 }
 
-/// How a stream ends on which nothing should come: in which way makes no difference.
-pub(super) fn poll_end<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    cx: &mut Context<'_>,
-) -> Poll<io::Error> {
-    let mut byte = [0];
-    let mut byte = ReadBuf::new(&mut byte);
-    Pin::new(stream).poll_read(cx, &mut byte).map(|read| match read {
-        Err(error) => error,
-        Ok(()) if byte.filled().is_empty() => io::ErrorKind::UnexpectedEof.into(),
-        Ok(()) => io::Error::new(io::ErrorKind::InvalidData, "nothing should come on it"),
-    })
-}
-
-/// Frames, as long as each is waited for.
+/// The stream during a handshake, frame by frame.
 #[derive(Debug)]
 struct Wire<S> {
     stream: S,
@@ -352,17 +335,18 @@ struct Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     fn new(stream: S) -> Self {
-        Self { stream, codec: outer_codec(GREETING), arrived: BytesMut::new() }
+        Self { stream, codec: frame::codec(NOISE_MESSAGE), arrived: BytesMut::new() }
     }
 
-    /// From now on frames may be so large. A stranger is not given more room than a greeting takes.
+    /// Raises the limit of a frame. Before the other side is authenticated, it gets no more memory than a Noise message
+    /// takes.
     fn allow(&mut self, frame: usize) {
         self.codec.set_max_frame_length(frame);
     }
 
-    /// The stream, on which nothing may have come that was not waited for.
+    /// The stream, if nothing has arrived beyond the handshake.
     fn into_stream(self) -> Result<S, HandshakeError> {
-        if self.arrived.is_empty() { Ok(self.stream) } else { Err(HandshakeError::Impatient) }
+        if self.arrived.is_empty() { Ok(self.stream) } else { Err(HandshakeError::EarlyData) }
     }
 
     async fn read(&mut self) -> Result<BytesMut, HandshakeError> {
@@ -371,7 +355,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 return Ok(frame);
             }
             if self.stream.read_buf(&mut self.arrived).await? == 0 {
-                return Err(HandshakeError::HungUp);
+                return Err(HandshakeError::Closed);
             }
         }
     }
@@ -381,28 +365,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// A frame with its length before it, as [`outer_codec`] takes it.
+/// A frame after its length, as [`frame::codec`] takes it.
 fn framed(frame: &[u8]) -> Result<Vec<u8>, HandshakeError> {
-    let length = u16::try_from(frame.len()).map_err(io::Error::other)?;
-    Ok([&length.to_be_bytes(), frame].concat())
+    Ok([&frame::header(frame.len())?, frame].concat())
 }
 
-fn greeting(noise: &mut HandshakeState) -> Result<[u8; GREETING], HandshakeError> {
-    let mut message = [0; GREETING];
-    noise.write_message(&[], &mut message).map_err(HandshakeError::Stranger)?;
+fn write_noise(noise: &mut HandshakeState) -> Result<[u8; NOISE_MESSAGE], HandshakeError> {
+    let mut message = [0; NOISE_MESSAGE];
+    noise.write_message(&[], &mut message).map_err(HandshakeError::NoKey)?;
     Ok(message)
 }
 
-fn greeted(mut noise: HandshakeState, message: &[u8]) -> Result<HandshakeState, HandshakeError> {
-    let mut nothing = [0; GREETING];
-    noise.read_message(message, &mut nothing).map_err(HandshakeError::Stranger)?;
+fn read_noise(mut noise: HandshakeState, message: &[u8]) -> Result<HandshakeState, HandshakeError> {
+    let mut nothing = [0; NOISE_MESSAGE];
+    noise.read_message(message, &mut nothing).map_err(HandshakeError::NoKey)?;
     Ok(noise)
 }
 
 fn seal(noise: &mut TransportState, value: &impl Serialize) -> Result<Vec<u8>, HandshakeError> {
     let plain = postcard::to_allocvec(value)?;
     let mut sealed = vec![0; plain.len() + TAG];
-    noise.write_message(&plain, &mut sealed).map_err(HandshakeError::Stranger)?;
+    noise.write_message(&plain, &mut sealed).map_err(HandshakeError::NoKey)?;
     Ok(sealed)
 }
 
@@ -411,6 +394,6 @@ fn open<V: DeserializeOwned>(
     sealed: &[u8],
 ) -> Result<V, HandshakeError> {
     let mut plain = vec![0; sealed.len()];
-    let length = noise.read_message(sealed, &mut plain).map_err(HandshakeError::Stranger)?;
+    let length = noise.read_message(sealed, &mut plain).map_err(HandshakeError::NoKey)?;
     Ok(postcard::from_bytes(&plain[..length])?)
 }

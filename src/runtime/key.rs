@@ -1,4 +1,4 @@
-//! The key of a cluster.
+//! The secret key of a cluster.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
@@ -9,70 +9,72 @@ use std::{
     str::FromStr,
 };
 
-/// What the nodes of a cluster have in common and nobody else has: 32 random bytes. As text, base64 of them.
+/// The secret that the nodes of a cluster share: 32 random bytes. As text, they are base64.
 ///
-/// There is no `Display`: a key is written down where that was asked for, and nowhere by accident.
+/// A node accepts connections only from nodes with the same key, and the key protects all messages between them. There is
+/// no `Display`, and `Debug` hides the bytes, so that a key does not get into a log by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClusterKey(pub(super) [u8; 32]);
 
-/// Why there is no key.
+/// Why a key cannot be made, read or written. None of these changes a file that existed before.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// The text is not a key.
     #[error(
         "this is not a key: a key is base64 of 32 bytes, 44 characters; make a new one, or copy it again"
     )]
     Malformed,
-    /// The file does not hold a key.
+    /// The file does not contain a key.
     #[error("{path}: no key in it: a key is base64 of 32 bytes, 44 characters; copy the file again", path = .0.display())]
     NoKey(PathBuf),
-    /// The file cannot be read or written.
+    /// The file cannot be read or written. If writing has failed, an incomplete new file may be left.
     #[error("{path}: {source}", path = path.display())]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         source: io::Error,
     },
-    /// The file is there already.
+    /// The file exists already. Nothing was written.
     #[error("{path}: is there already, and a key is not replaced by accident; remove it first", path = .0.display())]
     Exists(PathBuf),
-    /// The system has no randomness.
+    /// The system has no random numbers. No key was made.
     #[error("the system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
 }
 
 impl ClusterKey {
-    /// A new key.
+    /// A new random key.
     ///
     /// # Errors
-    /// If the system gives no random bytes.
+    /// [`KeyError::Random`] if the system gives no random bytes.
     pub fn generate() -> Result<Self, KeyError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 
-    /// The key as text: a secret.
+    /// The key as text, 44 characters. It is a secret.
     #[must_use]
     pub fn to_text(&self) -> String {
         STANDARD.encode(self.0)
     }
 
-    /// The key that a file holds.
+    /// Reads the key in a file. White space around it is ignored.
     ///
     /// # Errors
-    /// If the file cannot be read or does not hold a key.
+    /// [`KeyError::File`] if the file cannot be read, [`KeyError::NoKey`] if it does not contain a key.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
         let text = fs::read_to_string(path).map_err(file(path))?;
         text.parse().map_err(|_| KeyError::NoKey(path.to_path_buf()))
     }
 
-    /// Writes the key to a new file, which only its owner may read.
+    /// Writes the key to a new file, which only its owner may read, and syncs it.
     ///
     /// # Errors
-    /// If the file is there already, or cannot be written.
+    /// [`KeyError::Exists`] if the file exists, [`KeyError::File`] if it cannot be written.
     pub fn write_new(&self, path: impl AsRef<Path>) -> Result<(), KeyError> {
         let path = path.as_ref();
         let mut new = create_private(path).map_err(|error| {
@@ -96,7 +98,7 @@ fn file(path: &Path) -> impl FnOnce(io::Error) -> KeyError {
     |source| KeyError::File { path, source }
 }
 
-/// Base64 of 32 bytes; white space around it does not matter.
+/// Parses base64 of 32 bytes. White space around it is ignored.
 impl FromStr for ClusterKey {
     type Err = KeyError;
 
@@ -106,7 +108,7 @@ impl FromStr for ClusterKey {
     }
 }
 
-/// Says nothing about the key: logs are read by many.
+/// Hides the key: logs have many readers.
 impl fmt::Debug for ClusterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClusterKey(…)")
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_and_no_key_is_shown() {
+    fn a_malformed_key_is_refused_and_debug_hides_a_key() {
         for text in ["", "hello", "AAAA", "!"] {
             assert!(matches!(text.parse::<ClusterKey>(), Err(KeyError::Malformed)));
         }

@@ -1,30 +1,32 @@
-//! All connections of a node: who is there, what arrives, what is sent.
+//! All connections of a node: which nodes are connected, the arrivals, the sent messages.
 //!
-//! Each node dials every other one and is the only one to write on that connection. So there are two with each node:
-//! *outgoing*, on which this node writes, and *incoming*, on which the other one does. A node is there, in the life
-//! that it said it has, as long as one of them is open and it connects back in time.
+//! Each node dials every other one and is the only one to write on that connection. So there are two connections with
+//! each node: the *outgoing* one, on which this node writes, and the *incoming* one, on which the other node writes.
+//! A node is connected, in the life that it gave in the handshake, as long as one of them is open and it dials back in
+//! time.
 //!
-//! Everything but dials and handshakes happens in the task of whoever calls: there is one queue of arrivals and one of
-//! what was sent, and their orders mean something.
+//! Everything but dials and handshakes runs in the task of the caller: there is one queue of arrivals and one of sent
+//! messages, and their orders matter.
 
-mod door;
+mod accept;
 mod outbox;
 mod peer;
+mod poll;
 mod presence;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use self::{
     outbox::Outbox,
-    peer::{Link, Waiting, Whereabouts},
+    peer::{Link, Queued, Reachability},
     presence::Dialed,
 };
 use super::{
+    component::Component,
     config::{Config, Limits},
-    connection::{Ended, Unsendable, encode},
+    connection::{CloseReason, EncodeError, encode},
     detector::Detector,
-    handshake::{Guest, Identity},
+    handshake::{Authenticated, Identity},
     transport::Transport,
 };
 use crate::machine::{Address, NodeId, Peer, Value};
@@ -36,7 +38,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
 };
 use tokio::{
     sync::mpsc,
@@ -44,11 +46,12 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Guests that have said who they are and were not looked at yet. Those on top wait as strangers.
-const GUESTS: usize = 16;
+/// The authenticated connections that wait to be accepted or refused. Further ones count as pending handshakes.
+const MAX_AUTHENTICATED: usize = 16;
 
-/// Where a node listens, and where those go who are let in.
-type Door<T> = (<T as Transport>::Listener, mpsc::Sender<Guest<<T as Transport>::Stream>>);
+/// A listener, and the queue for the connections that are authenticated.
+type Listening<T> =
+    (<T as Transport>::Listener, mpsc::Sender<Authenticated<<T as Transport>::Stream>>);
 
 /// All connections of a node.
 pub(super) struct Links<T: Transport, D, M> {
@@ -60,54 +63,53 @@ pub(super) struct Links<T: Transport, D, M> {
     detector: D,
     /// The other nodes, by number.
     peers: Vec<Link<T::Stream>>,
-    /// Which of them is looked at first next time.
+    /// The index of the node that is read from first next time.
     first: usize,
-    /// Whether something was begun, or has become possible, that was not polled since.
+    /// True if something was begun, or has become possible, that was not polled since.
     again: bool,
     outbox: Outbox,
-    /// Whether the kernel was asked to hold anything back.
+    /// True if the kernel holds anything back.
     holds: bool,
     arrivals: VecDeque<Signal<M>>,
-    /// Whether nobody has taken anything, from one beat to the next, of what this node waits to hand out.
+    /// True if, between the last two heartbeats, the kernel has taken nothing of the outbox.
     stuck: bool,
-    /// When that is to be given up, as it was at the last beat.
+    /// The stall deadline of the outbox's head at the last heartbeat.
     stall: Option<Instant>,
-    /// Where it listens, until the door is opened.
-    door: Option<Door<T>>,
-    guests: mpsc::Receiver<Guest<T::Stream>>,
+    /// The listener, until [`accept`](Links::accept) is called.
+    listening: Option<Listening<T>>,
+    inbound: mpsc::Receiver<Authenticated<T::Stream>>,
     dials: JoinSet<Dialed<T::Stream>>,
-    /// The door, and those who tell others why they cannot come in.
-    errands: JoinSet<()>,
-    /// When to give signs of life.
-    beat: Instant,
-    /// Rings when there is something to do, or earlier.
+    /// The task that accepts connections, and those that send refusals.
+    tasks: JoinSet<()>,
+    next_heartbeat: Instant,
+    /// Wakes the task when something is due, or earlier.
     alarm: Pin<Box<Sleep>>,
     gauges: Gauges,
 }
 
-/// What can be seen from outside.
+/// The gauges of the crate `metrics`.
 struct Gauges {
     arrivals: metrics::Gauge,
     connections: metrics::Gauge,
 }
 
-/// What comes from the links.
+/// An arrival.
 #[derive(Debug)]
 pub(super) enum Signal<M> {
-    /// A message arrived.
+    /// A message.
     Message {
         /// The process that sent it.
         from: Address,
-        /// In which step of its life.
+        /// The step of the sender's life in which it was sent.
         sent: u64,
-        /// What it sent.
+        /// The message.
         message: M,
     },
-    /// What was monitored under this name is gone, or was not there.
+    /// The end of a monitored process, under the monitored name.
     Down(Peer),
     /// Another node knows a later life of this one: this one is over.
     Superseded {
-        /// Who knows it.
+        /// The node that knows it.
         by: NodeId,
         /// The number of the later life.
         life: u32,
@@ -115,7 +117,7 @@ pub(super) enum Signal<M> {
 }
 
 impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
-    /// Listens, but lets nobody in yet: those who dial wait at the [door](Self::open_door).
+    /// Listens. Nodes that dial wait in the kernel's backlog until [`accept`](Self::accept) is called.
     pub(super) async fn open(
         transport: T,
         detector: D,
@@ -125,7 +127,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         let identity = Arc::new(Identity::new(config, me)?);
         let listener = transport.listen(&config.listen).await?;
         let address = T::address(&listener)?;
-        let (let_in, guests) = mpsc::channel(GUESTS);
+        let (authenticated, inbound) = mpsc::channel(MAX_AUTHENTICATED);
         let others = config.peers.iter().filter(|(node, _)| **node != me.node);
         let peers: Vec<_> = others.map(|(node, at)| Link::new(*node, at.clone())).collect();
         let now = Instant::now();
@@ -144,31 +146,31 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             arrivals: VecDeque::new(),
             stuck: false,
             stall: None,
-            door: Some((listener, let_in)),
-            guests,
+            listening: Some((listener, authenticated)),
+            inbound,
             dials: JoinSet::new(),
-            errands: JoinSet::new(),
-            beat: now,
+            tasks: JoinSet::new(),
+            next_heartbeat: now,
             alarm: Box::pin(sleep_until(now)),
             gauges: Gauges::new(me.node),
         })
     }
 
-    /// From now on this node is there: others come in, and it connects to everybody.
-    pub(super) fn open_door(&mut self) {
-        if let Some((listener, let_in)) = self.door.take() {
+    /// Accepts connections from now on, and dials all other nodes.
+    pub(super) fn accept(&mut self) {
+        if let Some((listener, authenticated)) = self.listening.take() {
             let identity = self.identity.clone();
-            self.errands.spawn(door::keep::<T>(listener, identity, self.limits, let_in));
+            self.tasks.spawn(accept::accept::<T>(listener, identity, self.limits, authenticated));
         }
         (0..self.peers.len()).for_each(|i| self.dial_now(i));
     }
 
-    /// Where it listens.
+    /// The address where it listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits until a node lets this one in: its address in the life that it has now. Nothing is lost if nobody waits.
+    /// Waits until a dial to a node has succeeded, and returns its address in its current life. Cancel-safe.
     pub(super) async fn reach(&mut self, node: NodeId) -> Address {
         let peer = self.find(node);
         poll_fn(|cx| {
@@ -177,76 +179,76 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             }
             self.poll(cx);
             let link = peer.map(|i| &self.peers[i]).filter(|link| link.outgoing.is_some());
-            link.and_then(Link::present).map_or(Poll::Pending, Poll::Ready)
+            link.and_then(Link::connected).map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
 
-    /// Which of the other nodes it is, if it is listed.
+    /// The index of a node, if it is listed.
     fn find(&self, node: NodeId) -> Option<usize> {
         self.peers.binary_search_by_key(&node, |link| link.node).ok()
     }
 
-    fn is_there(&self, i: usize, peer: Peer) -> bool {
-        self.peers[i].whereabouts(peer) == Whereabouts::There
+    fn is_connected(&self, i: usize, peer: Peer) -> bool {
+        self.peers[i].reachability(peer) == Reachability::Connected
     }
 
-    /// Whether it is this process.
+    /// True for this process.
     fn is_me(&self, peer: Peer) -> bool {
         peer == Peer::Name(self.me.node) || peer == Peer::Process(self.me)
     }
 
-    /// Sends a message, behind everything that was sent before to whomever.
+    /// Sends a message, after everything that was sent before to any node.
     pub(super) fn send(&mut self, to: Peer, step: u64, message: M) {
         if self.is_me(to) {
             self.arrivals.push_back(Signal::Message { from: self.me, sent: step, message });
             return;
         }
         let Some(i) = self.find(to.node()) else { return dropped(&to, "not listed", 1) };
-        match self.peers[i].whereabouts(to) {
-            Whereabouts::There if self.peers[i].outgoing.is_some() => {
-                self.put(i, to, step, &message);
+        match self.peers[i].reachability(to) {
+            Reachability::Connected if self.peers[i].outgoing.is_some() => {
+                self.push(i, to, step, &message);
             }
-            Whereabouts::There | Whereabouts::Away => self.wait(i, to, step, &message),
-            Whereabouts::Silent => dropped(&to, "silent", 1),
-            Whereabouts::Over => dropped(&to, "life is over", 1),
-            Whereabouts::Later => {
-                self.replace(i, &Ended::LifeIsOver);
-                self.wait(i, to, step, &message);
+            Reachability::Connected | Reachability::Unknown => self.queue(i, to, step, &message),
+            Reachability::Silent => dropped(&to, "silent", 1),
+            Reachability::Over => dropped(&to, "life is over", 1),
+            Reachability::Later => {
+                self.replace(i, &CloseReason::LifeIsOver);
+                self.queue(i, to, step, &message);
             }
         }
     }
 
-    /// Puts a message behind all that was sent.
-    fn put(&mut self, i: usize, to: Peer, step: u64, message: &M) {
-        if let Err(why) = self.outbox.push(i, &(step, message), self.limits.message) {
-            report_unsendable(to, &why);
+    /// Appends a message to the outbox.
+    fn push(&mut self, i: usize, to: Peer, step: u64, message: &M) {
+        if let Err(why) = self.outbox.push(i, &(step, message), self.limits.max_message_bytes) {
+            report_not_encodable(to, &why);
         }
         if self.outbox.is_scattered(i) {
             self.hold(i);
         }
     }
 
-    /// Asks the kernel to gather what is written to a node in many small parts.
+    /// Asks the kernel to gather small writes to a node.
     fn hold(&mut self, i: usize) {
         if let Some(stream) = self.peers[i].outgoing.as_mut().and_then(|out| out.hold(true)) {
-            T::hold(stream, true);
+            Component::Transport.run(|| T::hold(stream, true));
             self.holds = true;
         }
     }
 
-    /// Keeps a message until there is a connection, or there can be none.
-    fn wait(&mut self, i: usize, to: Peer, step: u64, message: &M) {
+    /// Keeps a message until the node is connected, or cannot be.
+    fn queue(&mut self, i: usize, to: Peer, step: u64, message: &M) {
         let link = &mut self.peers[i];
         let mut frame = vec![];
-        match encode(&(step, message), self.limits.message, &mut frame) {
-            Ok(()) => link.waiting.push_back(Waiting { to, frame }),
-            Err(why) => return report_unsendable(to, &why),
+        match encode(&(step, message), self.limits.max_message_bytes, &mut frame) {
+            Ok(()) => link.queued.push_back(Queued { to, frame }),
+            Err(why) => return report_not_encodable(to, &why),
         }
         self.dial_now(i);
     }
 
-    /// Watches a process: [`Signal::Down`] when it is gone.
+    /// Monitors a process: [`Signal::Down`] when it has ended.
     pub(super) fn monitor(&mut self, peer: Peer) {
         if self.is_me(peer) {
             return;
@@ -254,53 +256,50 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         let Some(i) = self.find(peer.node()) else {
             return self.arrivals.push_back(Signal::Down(peer));
         };
-        match self.peers[i].whereabouts(peer) {
-            Whereabouts::Silent | Whereabouts::Over => {
+        match self.peers[i].reachability(peer) {
+            Reachability::Silent | Reachability::Over => {
                 return self.arrivals.push_back(Signal::Down(peer));
             }
-            Whereabouts::There => {}
-            Whereabouts::Away => self.dial_now(i),
-            Whereabouts::Later => {
-                self.replace(i, &Ended::LifeIsOver);
+            Reachability::Connected => {}
+            Reachability::Unknown => self.dial_now(i),
+            Reachability::Later => {
+                self.replace(i, &CloseReason::LifeIsOver);
                 self.dial_now(i);
             }
         }
         self.peers[i].monitors.insert(peer);
     }
 
-    /// Stops watching, and forgets a `Down` that is on its way.
+    /// Ends a monitor, and removes its `Down` from the arrivals. A monitor of the same node under the other kind of name
+    /// stays as it is.
     pub(super) fn demonitor(&mut self, peer: Peer) {
         if let Some(i) = self.find(peer.node()) {
             self.peers[i].monitors.remove(&peer);
         }
-        let node = peer.node();
-        self.arrivals.retain(|signal| !matches!(signal, Signal::Down(it) if it.node() == node));
+        self.arrivals.retain(|signal| !matches!(signal, Signal::Down(it) if *it == peer));
     }
 
-    /// What has arrived already.
+    /// The next arrival that was read already.
     pub(super) fn try_next(&mut self) -> Option<Signal<M>> {
         self.arrivals.pop_front()
     }
 
-    /// What arrives next. Nothing is lost if nobody waits for the answer.
-    pub(super) async fn next(&mut self) -> Signal<M> {
-        poll_fn(|cx| {
-            if self.arrivals.is_empty() || self.is_due() {
-                self.poll(cx);
-            }
-            self.arrivals.pop_front().map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
+    /// The next arrival. Everything else makes progress meanwhile.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Signal<M>> {
+        if self.arrivals.is_empty() || self.is_due() {
+            self.poll(cx);
+        }
+        self.arrivals.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Hands everything that was sent to the kernel, in order; what waits for a dial only if it is too much. Meanwhile
-    /// nothing else stands still. Nothing is lost if nobody waits.
+    /// Waits until the kernel has taken all that was sent, and no node has too many queued messages. Heartbeats, reads and
+    /// handshakes go on meanwhile. Cancel-safe.
     pub(super) async fn flush(&mut self) {
         poll_fn(|cx| {
-            if self.poll_outbox(cx).is_pending() || self.do_too_many_wait() || self.is_due() {
+            if self.poll_outbox(cx).is_pending() || self.is_queue_full() || self.is_due() {
                 self.poll(cx);
             }
-            if self.outbox.is_empty() && !self.do_too_many_wait() {
+            if self.outbox.is_empty() && !self.is_queue_full() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -309,14 +308,14 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         .await;
     }
 
-    /// Whether so much waits for a dial that nothing should be added. To drop what comes on top would leave a hole in what
-    /// arrives if the dial succeeds.
-    fn do_too_many_wait(&self) -> bool {
-        self.peers.iter().any(|link| link.waiting.len() >= self.limits.waiting.max(1))
+    /// True if a node that is not connected yet has as many queued messages as may be. Further ones are not dropped, since
+    /// the ones after them might arrive.
+    fn is_queue_full(&self) -> bool {
+        self.peers.iter().any(|link| link.queued.len() >= self.limits.max_queued_per_peer.max(1))
     }
 
-    /// Keeps everything going (signs of life, handshakes, arrivals as far as there is room) and never returns.
-    pub(super) async fn tend(&mut self) {
+    /// Keeps heartbeats, handshakes, writes, and reads as far as there is room, going. Never returns.
+    pub(super) async fn keep_alive(&mut self) {
         poll_fn(|cx| {
             self.poll(cx);
             Poll::<()>::Pending
@@ -324,20 +323,20 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         .await;
     }
 
-    /// Ends all connections, behind everything that was sent.
+    /// Closes all connections, after everything that was sent.
     pub(super) async fn close(mut self) {
         poll_fn(|cx| {
             self.poll(cx);
-            let waits = self.peers.iter().any(|link| !link.waiting.is_empty());
-            if self.outbox.is_empty() && !waits { Poll::Ready(()) } else { Poll::Pending }
+            let queued = self.peers.iter().any(|link| !link.queued.is_empty());
+            if self.outbox.is_empty() && !queued { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
         for outgoing in self.peers.iter_mut().filter_map(|link| link.outgoing.as_mut()) {
-            // One that is broken is closed already.
+            // An error says that it is closed already.
             let _ = poll_fn(|cx| outgoing.poll_shutdown(cx)).await;
         }
-        // Then somebody else can listen there.
-        self.errands.shutdown().await;
+        // The listener is closed with its task: another process can listen there.
+        self.tasks.shutdown().await;
     }
 }
 
@@ -360,14 +359,14 @@ impl<T: Transport, D, M> fmt::Debug for Links<T, D, M> {
     }
 }
 
-/// Says that messages were dropped, and why.
+/// Counts messages that were dropped, and logs it.
 fn dropped(to: &dyn Display, why: &'static str, messages: u64) {
     tracing::debug!(%to, why, messages, "dropped");
     metrics::counter!("interrex_dropped_total", "why" => why).increment(messages);
 }
 
-/// A message that cannot be sent to anybody is a mistake of the program.
-fn report_unsendable(to: Peer, why: &Unsendable) {
+/// A message that cannot be encoded is a mistake of the program, and a warning.
+fn report_not_encodable(to: Peer, why: &EncodeError) {
     tracing::warn!(%to, %why, "dropped");
-    metrics::counter!("interrex_dropped_total", "why" => why.why()).increment(1);
+    metrics::counter!("interrex_dropped_total", "why" => why.label()).increment(1);
 }

@@ -1,8 +1,7 @@
-//! Node logs: what happened to a node, and what it did.
+//! Node logs: the events of a node, and their effects.
 //!
-//! A log is lines of JSON, each an [`Entry`]. A line is written before any effect of it is carried out; so a node that
-//! was killed may have done less than its last lines say, and never more. Lives of a node follow each other in one
-//! file.
+//! A log is lines of JSON, each an [`Entry`]. A line is written before any effect in it is carried out. So a node that was
+//! killed may have done less than its last lines say, and never more. All lives of a node are in one file, in order.
 
 use crate::machine::{Boot, EffectOf, EventOf, Machine};
 use serde::{Deserialize, Serialize};
@@ -13,10 +12,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// The form of logs that this version writes and reads.
+/// The version of the log format that is written and read.
 pub const FORMAT: u32 = 1;
 
-/// A line of a log: JSON, and behind it a line feed.
+/// A line of a log: JSON, then a line feed.
 ///
 /// # Example
 ///
@@ -31,57 +30,57 @@ pub const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry<Boot, Event, Effect> {
-    /// A life begins: step 0.
+    /// The start of a life: step 0.
     Start(Start<Boot, Effect>),
-    /// An event was met: step 1, 2, ….
+    /// An event and its effects: step 1, 2, ….
     Step(Step<Event, Effect>),
-    /// The life has ended, and not by a crash.
+    /// The end of a life, unless it was a crash.
     End(End),
 }
 
-/// The line of a machine.
+/// The entries of a machine's log.
 pub type EntryOf<M> = Entry<Boot<<M as Machine>::Stable>, EventOf<M>, EffectOf<M>>;
 
-/// A life begins.
+/// The start of a life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start<Boot, Effect> {
     /// [`FORMAT`].
     pub format: u32,
-    /// When, by the clock of the host: microseconds since 1970.
+    /// The time by [`Config::clock`](super::Config::clock), in microseconds since 1970.
     pub at: u64,
-    /// As in [`Config`](super::Config).
+    /// [`Config::protocol`](super::Config::protocol).
     pub protocol: String,
-    /// As in [`Config`](super::Config).
+    /// [`Config::configuration`](super::Config::configuration).
     pub configuration: String,
-    /// What the process was told.
+    /// The argument of [`Machine::start`].
     pub boot: Boot,
-    /// What it asked for, in order.
+    /// The effects, in order.
     pub effects: Vec<Effect>,
 }
 
-/// An event was met.
+/// A step of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step<Event, Effect> {
-    /// When, by the clock of the host: microseconds since 1970.
+    /// The time by [`Config::clock`](super::Config::clock), in microseconds since 1970.
     pub at: u64,
     /// The event.
     pub event: Event,
-    /// Of a message: in which step of its sender's life it was sent.
+    /// If the event is a message: the step of the sender's life in which it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
-    /// What the machine asked for, in order.
+    /// The effects, in order.
     pub effects: Vec<Effect>,
 }
 
-/// A life has ended.
+/// The end of a life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct End {
-    /// When, by the clock of the host: microseconds since 1970.
+    /// The time by [`Config::clock`](super::Config::clock), in microseconds since 1970.
     pub at: u64,
-    /// The reason, if the machine has ended it; otherwise the program did.
+    /// The machine's reason, if it has stopped; none if the program has shut the node down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
 }
@@ -90,12 +89,13 @@ pub struct End {
 #[derive(Debug)]
 pub(super) struct Log {
     file: File,
+    clock: fn() -> u64,
     lines: Vec<u8>,
 }
 
 impl Log {
-    /// Opens a log to append to. Where a life before was killed within a line, that line is ended.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// Opens a log to append to. If the last line is incomplete, because the node was killed, it is ended first.
+    pub(super) fn open(path: &Path, clock: fn() -> u64) -> io::Result<Self> {
         let mut file = File::options().read(true).append(true).create(true).open(path)?;
         let mut lines = vec![];
         if file.metadata()?.len() > 0 {
@@ -106,7 +106,12 @@ impl Log {
                 lines.push(b'\n');
             }
         }
-        Ok(Self { file, lines })
+        Ok(Self { file, clock, lines })
+    }
+
+    /// The time for an entry.
+    pub(super) fn now(&self) -> u64 {
+        (self.clock)()
     }
 
     /// Adds a line, which is not written yet.
@@ -124,8 +129,9 @@ impl Log {
     }
 }
 
-/// The clock of the host, in microseconds since 1970.
-pub(super) fn now() -> u64 {
+/// The clock of the host, in microseconds since 1970. A clock before 1970 reads 0.
+#[must_use]
+pub fn unix_micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

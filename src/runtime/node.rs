@@ -1,39 +1,59 @@
-//! A machine that runs.
+//! A node: a machine that runs, as its program sees it.
 
 use super::{
+    component::Component,
     config::Config,
     detector::Detector,
-    links::{Links, Signal},
-    log::{self, End, Entry, Log, Start, Step},
-    storage::{Directory, Storage, StorageError},
-    timers::Timers,
+    error::{Ended, RunError, SpawnError, TrySendError},
+    links::Links,
+    log::Log,
+    observer::{Forward, Observer},
+    process::{Process, Queues},
+    storage::{Directory, Storage},
     transport::{Tcp, Transport},
 };
-use crate::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Value};
-use serde::Serialize;
+use crate::machine::{Address, Boot, Machine, NodeId, Value};
 use std::{
     borrow::Cow,
-    io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
-    select,
-    sync::mpsc::{self, error::TrySendError},
+    sync::{
+        Semaphore,
+        mpsc::{self, error::TrySendError as Full},
+    },
     task::JoinHandle,
     time::timeout,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
-/// How many events are taken, at most, before what they ask for is carried out.
-const BATCH: usize = 64;
-/// How long a node that ends goes on handing out what it has sent.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// A machine that runs. When it is dropped, the node ends.
+/// A machine that runs, in a task of its own.
+///
+/// # Its methods, in the order of their use
+///
+/// 1. **Start**: [`spawn`](Self::spawn), or [`spawn_with`](Self::spawn_with). When it returns, the node listens and the
+///    machine starts.
+/// 2. **Properties**, which do not change and can be read at any time: [`me`](Self::me), [`address`](Self::address).
+/// 3. **Inputs**, at any time and from any task: [`commands`](Self::commands), which can be cloned. When the node has
+///    ended, sending fails.
+/// 4. **Outputs**: [`observation`](Self::observation) or [`poll_observation`](Self::poll_observation), again and again,
+///    until it returns none: then the node has ended.
+/// 5. **End**: [`shut_down`](Self::shut_down) ends the node, [`ended`](Self::ended) waits until it ends by itself. Both say
+///    how it has ended. Dropping the node shuts it down in the background.
+///
+/// # Observations must be read
+///
+/// Each observation is queued for the program. When
+/// [`max_queued_observations`](super::Limits::max_queued_observations) are queued, the machine stands still until one is
+/// read: it handles no message, no timer and no command, and [`Commands::send`] waits in the end. Heartbeats go on, so that
+/// the other nodes do not suspect this one. But their messages are no longer read either. A node whose messages the kernel
+/// cannot take for ten times the detector's timeout closes its connection to this one, and those messages are lost.
+///
+/// A program that needs no observations can read and drop them, or call [`ended`](Self::ended), which does so.
 #[derive(Debug)]
 pub struct Node<M: Machine> {
     me: Address,
@@ -44,7 +64,7 @@ pub struct Node<M: Machine> {
     shutdown: DropGuard,
 }
 
-/// Hands commands to a node.
+/// The queue of a node's commands. It can be cloned, and does not keep the node alive.
 #[derive(Debug)]
 pub struct Commands<M: Machine>(mpsc::Sender<M::Command>);
 
@@ -54,82 +74,28 @@ impl<M: Machine> Clone for Commands<M> {
     }
 }
 
-/// How a node has ended, where nothing went wrong.
+/// How a node has ended, if not by an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The machine has ended it, for this reason.
+    /// The machine has stopped, for this reason.
     Stopped(Cow<'static, str>),
-    /// The program has.
+    /// The program has shut it down.
     ShutDown,
-}
-
-/// Why a node does not come up. It leaves nothing behind but the number of its life.
-#[derive(Debug, thiserror::Error)]
-pub enum SpawnError {
-    /// Its storage cannot be used.
-    #[error("the storage cannot be used: {0}")]
-    Storage(#[from] StorageError),
-    /// Its log cannot be written.
-    #[error("the log {path} cannot be written: {source}", path = path.display())]
-    Log {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It cannot listen.
-    #[error("cannot listen at {at}: {source}")]
-    Listen {
-        /// Where.
-        at: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The node to join through is not there.
-    #[error("{contact}, to join through, was not reached within {within:?}")]
-    Contact {
-        /// Which node.
-        contact: NodeId,
-        /// How long it was tried.
-        within: Duration,
-    },
-}
-
-/// Why a node has ended that should not have.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// What must survive cannot be kept.
-    #[error("the storage cannot be used: {0}")]
-    Storage(#[from] StorageError),
-    /// Its log cannot be written.
-    #[error("the log cannot be written: {0}")]
-    Log(#[from] io::Error),
-    /// The node was started again elsewhere, or its lives are counted anew.
-    #[error(
-        "{me} is over: {by} knows life {life} of that node. Either it runs twice, or its lives were counted anew: without \
-         what it stored they are numbered by the clock, in seconds, and one must have passed"
-    )]
-    Superseded {
-        /// The process that is over.
-        me: Address,
-        /// Who knows a later one.
-        by: NodeId,
-        /// The number of that.
-        life: u32,
-    },
-    /// The machine has panicked, which it must not.
-    #[error("the machine has panicked: {0}")]
-    Panicked(String),
 }
 
 impl<M> Node<M>
 where
     M: Machine + Send + Sync + 'static,
 {
-    /// Runs a machine over TCP, in the current tokio runtime.
+    /// Starts a node over TCP, in the current tokio runtime, with the detector and storage of the configuration.
+    ///
+    /// It returns when the node listens and, if a contact is configured, has reached that.
     ///
     /// # Errors
-    /// If it cannot come up.
+    /// If the log, the storage, the address or the contact cannot be used; see [`SpawnError`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or if that has no I/O or no time.
     ///
     /// # Example
     ///
@@ -142,7 +108,7 @@ where
     /// let config = Config::new(NodeId(0), "127.0.0.1:0", [], ClusterKey::generate()?, "gms3");
     /// let mut node = Node::spawn(Gms3::<String>::default(), config).await?;
     ///
-    /// node.commands().send(Command::Mcast("hello".into())).await;
+    /// node.commands().send(Command::Mcast("hello".into())).await?;
     /// let delivered = Observation::Delivered { number: 1, message: "hello".into() };
     /// assert_eq!(node.observation().await, Some(delivered));
     /// node.shut_down().await?;
@@ -155,10 +121,15 @@ where
         Self::spawn_with(machine, config, Tcp, detector, storage).await
     }
 
-    /// Runs a machine over any transport, with any detector and storage; those of the configuration are not used.
+    /// Starts a node over any transport, with any detector and storage. `heartbeats` and `data` of the configuration are
+    /// not used.
     ///
     /// # Errors
-    /// If it cannot come up.
+    /// If the log, the storage, the address or the contact cannot be used; see [`SpawnError`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or if that lacks what the transport needs. Panics of the transport's `listen` and the
+    /// storage's `open` are passed on.
     pub async fn spawn_with(
         machine: M,
         config: Config,
@@ -166,99 +137,93 @@ where
         detector: impl Detector,
         storage: impl Storage<M::Stable>,
     ) -> Result<Self, SpawnError> {
-        let tell = |_, observation| Some(observation);
-        Self::spawn_tapped(machine, config, transport, detector, storage, tell).await
+        Self::spawn_observed(machine, config, transport, detector, storage, Forward).await
     }
 
-    /// The same; `tap` sees each observation first, and says what of it is left for
-    /// [`observation`](Self::observation).
-    pub(super) async fn spawn_tapped(
+    /// Starts a node whose observations go to an observer first.
+    pub(super) async fn spawn_observed(
         machine: M,
         config: Config,
         transport: impl Transport,
         detector: impl Detector,
         mut storage: impl Storage<M::Stable>,
-        tap: impl FnMut(Address, M::Observation) -> Option<M::Observation> + Send + 'static,
+        observer: impl Observer<M::Observation>,
     ) -> Result<Self, SpawnError> {
-        let log = config.log.as_deref().map(open_log).transpose()?;
+        let log = config.log.as_deref().map(|path| open_log(path, config.clock)).transpose()?;
         let opened = storage.open(config.node)?;
         let me = Address { node: config.node, life: opened.life };
         let listen = |source| SpawnError::Listen { at: config.listen.clone(), source };
         let mut links = Links::open(transport, detector, &config, me).await.map_err(listen)?;
         let contact = match config.contact {
-            Some(contact) => Some(reach(&mut links, contact, config.limits.contact).await?),
+            Some(contact) => Some(reach(&mut links, contact, config.limits.contact_timeout).await?),
             None => None,
         };
         let address = links.address();
-        let (commands, taken) = mpsc::channel(config.limits.commands);
-        let (told, observations) = mpsc::channel(config.limits.observations);
+        let (commands, receiver) = mpsc::channel(capacity(config.limits.max_queued_commands));
+        let (sender, observations) = mpsc::channel(capacity(config.limits.max_queued_observations));
         let shutdown = CancellationToken::new();
-        let process = Process {
+        let process = Process::new(
             machine,
             me,
-            state: None,
-            step: 0,
-            commands: taken,
-            waiting: metrics::gauge!("interrex_commands", "node" => me.node.to_string()),
             links,
-            timers: Timers::new(),
             storage,
             log,
-            observed: vec![],
-            tap,
-            told,
-            ending: None,
-        };
+            observer,
+            Queues { commands: receiver, observations: sender },
+        );
         let boot = Boot { me, stable: opened.stable, contact };
         let span = tracing::info_span!("node", %me, protocol = config.protocol);
-        let task = tokio::spawn(process.live(boot, config, shutdown.clone()).instrument(span));
+        let task = tokio::spawn(process.run(boot, config, shutdown.clone()).instrument(span));
         let commands = Commands(commands);
         Ok(Self { me, address, commands, observations, task, shutdown: shutdown.drop_guard() })
     }
 
-    /// The process that runs.
+    /// The address of the process, in its current life.
     #[must_use]
     pub fn me(&self) -> Address {
         self.me
     }
 
-    /// Where it listens.
+    /// The network address where it listens, with the actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where to hand it commands; to be cloned and kept.
+    /// The queue of its commands. Clone it to send from other tasks.
     #[must_use]
     pub fn commands(&self) -> &Commands<M> {
         &self.commands
     }
 
-    /// What the application is told next; none when the node has ended and everything was told. Nothing is lost if
-    /// nobody waits for the answer.
+    /// Waits for the next observation. None: the node has ended, and all observations were read.
+    ///
+    /// Cancel-safe: no observation is lost if the future is dropped.
     pub async fn observation(&mut self) -> Option<M::Observation> {
         self.observations.recv().await
     }
 
-    /// What the application is told next, for a task that polls.
+    /// The same as [`observation`](Self::observation), for a task that polls.
     pub fn poll_observation(&mut self, context: &mut Context<'_>) -> Poll<Option<M::Observation>> {
         self.observations.poll_recv(context)
     }
 
-    /// Ends the node: what it has sent is handed out, then its connections end. The others take it for one that has
-    /// crashed behind that.
+    /// Ends the node, and waits until it has ended.
+    ///
+    /// Messages that it has sent are still written, for at most [`CLOSE_TIMEOUT`](super::CLOSE_TIMEOUT); then its connections
+    /// end. To the other nodes it has crashed after that. Commands that it has not taken are dropped, and so are unread observations.
     ///
     /// # Errors
-    /// Those with which it had ended already.
+    /// If the node had ended with an error before.
     pub async fn shut_down(self) -> Result<Ending, RunError> {
         drop((self.shutdown, self.observations));
         ended(self.task).await
     }
 
-    /// Waits until the node ends; its observations are dropped.
+    /// Waits until the node ends by itself. Its observations are dropped.
     ///
     /// # Errors
-    /// If it ended because something went wrong.
+    /// If the node ends with an error.
     pub async fn ended(mut self) -> Result<Ending, RunError> {
         while self.observations.recv().await.is_some() {}
         ended(self.task).await
@@ -266,26 +231,41 @@ where
 }
 
 async fn ended(task: JoinHandle<Result<Ending, RunError>>) -> Result<Ending, RunError> {
-    task.await.unwrap_or_else(|error| Err(RunError::Panicked(error.to_string())))
+    task.await.unwrap_or_else(|error| {
+        let payload = error.try_into_panic().map_err(|_| RunError::Cancelled)?;
+        let (component, message) = Component::of_panic(payload);
+        Err(RunError::Panicked { component, message })
+    })
 }
 
 impl<M: Machine> Commands<M> {
-    /// Hands over a command, when there is room for it. False if the node has ended.
-    pub async fn send(&self, command: M::Command) -> bool {
-        self.0.send(command).await.is_ok()
-    }
-
-    /// Hands over a command if there is room now; gives it back if there is none, or the node has ended.
+    /// Queues a command, and waits for room in the queue. A queued command is dropped if the node ends before it takes it.
     ///
     /// # Errors
-    /// With the command.
-    pub fn try_send(&self, command: M::Command) -> Result<(), M::Command> {
-        self.0.try_send(command).map_err(TrySendError::into_inner)
+    /// If the node has ended. The command was not queued.
+    pub async fn send(&self, command: M::Command) -> Result<(), Ended> {
+        self.0.send(command).await.map_err(|_| Ended)
+    }
+
+    /// Queues a command if there is room now. A queued command is dropped if the node ends before it takes it.
+    ///
+    /// # Errors
+    /// If the queue is full or the node has ended. The error returns the command.
+    pub fn try_send(&self, command: M::Command) -> Result<(), TrySendError<M::Command>> {
+        self.0.try_send(command).map_err(|error| match error {
+            Full::Full(command) => TrySendError::Full(command),
+            Full::Closed(command) => TrySendError::Ended(command),
+        })
     }
 }
 
-fn open_log(path: &Path) -> Result<Log, SpawnError> {
-    Log::open(path).map_err(|source| SpawnError::Log { path: path.into(), source })
+/// The capacity of a queue with this limit: tokio's queues panic outside of this range.
+fn capacity(limit: usize) -> usize {
+    limit.clamp(1, Semaphore::MAX_PERMITS)
+}
+
+fn open_log(path: &Path, clock: fn() -> u64) -> Result<Log, SpawnError> {
+    Log::open(path, clock).map_err(|source| SpawnError::Log { path: path.into(), source })
 }
 
 async fn reach<T: Transport, D: Detector, V: Value>(
@@ -295,190 +275,4 @@ async fn reach<T: Transport, D: Detector, V: Value>(
 ) -> Result<Address, SpawnError> {
     let reached = timeout(within, links.reach(contact)).await;
     reached.map_err(|_| SpawnError::Contact { contact, within })
-}
-
-/// A process, and all it has. Only `step` changes the machine's state.
-struct Process<M: Machine, T: Transport, D, S, O> {
-    machine: M,
-    me: Address,
-    /// None only within a step.
-    state: Option<M::State>,
-    /// How many steps were taken in this life.
-    step: u64,
-    /// Dropped before `tap`: what was handed over later than that is given back.
-    commands: mpsc::Receiver<M::Command>,
-    /// How many commands wait to be taken.
-    waiting: metrics::Gauge,
-    links: Links<T, D, M::Message>,
-    timers: Timers<M::Timer>,
-    storage: S,
-    log: Option<Log>,
-    /// What was observed, and not told yet.
-    observed: Vec<M::Observation>,
-    tap: O,
-    told: mpsc::Sender<M::Observation>,
-    ending: Option<Ending>,
-}
-
-impl<M, T, D, S, O> Process<M, T, D, S, O>
-where
-    M: Machine,
-    T: Transport,
-    D: Detector,
-    S: Storage<M::Stable>,
-    O: FnMut(Address, M::Observation) -> Option<M::Observation>,
-{
-    async fn live(
-        mut self,
-        boot: Boot<M::Stable>,
-        config: Config,
-        shutdown: CancellationToken,
-    ) -> Result<Ending, RunError> {
-        // Who comes in is met when the machine has started.
-        self.links.open_door();
-        self.start(boot, config).await?;
-        while self.ending.is_none() {
-            select! {
-                () = shutdown.cancelled() => self.ending = Some(Ending::ShutDown),
-                signal = self.links.next() => self.meet(signal).await?,
-                timer = self.timers.next() => self.take(Event::Timeout(timer), None).await?,
-                Some(command) = self.commands.recv() => self.take(Event::Command(command), None).await?,
-            }
-            self.take_what_is_there().await?;
-            self.commit().await?;
-        }
-        self.end().await
-    }
-
-    async fn start(&mut self, boot: Boot<M::Stable>, config: Config) -> Result<(), RunError> {
-        let written = self.log.is_some().then(|| boot.clone());
-        let (state, effects) = self.machine.start(boot);
-        self.state = Some(state);
-        if let (Some(log), Some(boot)) = (&mut self.log, written) {
-            let Config { protocol, configuration, .. } = config;
-            let (format, at, effects) = (log::FORMAT, log::now(), effects.iter().collect());
-            let start = Start { format, at, protocol, configuration, boot, effects };
-            log.add(&Entry::<_, (), _>::Start(start))?;
-        }
-        self.carry_out(effects).await?;
-        self.commit().await
-    }
-
-    /// Takes more, as far as it is at hand, so that what it asks for leaves together.
-    async fn take_what_is_there(&mut self) -> Result<(), RunError> {
-        for _ in 0..BATCH {
-            // Signs of life wait for the end of the batch, and steps may take long.
-            if self.ending.is_some() || self.links.is_due() {
-                break;
-            }
-            let (signal, command) = (self.links.try_next(), self.commands.try_recv().ok());
-            if signal.is_none() && command.is_none() {
-                break;
-            }
-            if let Some(signal) = signal {
-                self.meet(signal).await?;
-            }
-            if let Some(command) = command
-                && self.ending.is_none()
-            {
-                self.take(Event::Command(command), None).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn meet(&mut self, signal: Signal<M::Message>) -> Result<(), RunError> {
-        match signal {
-            Signal::Message { from, sent, message } => {
-                self.take(Event::Message { from, message }, Some(sent)).await
-            }
-            Signal::Down(peer) => self.take(Event::Down(peer), None).await,
-            Signal::Superseded { by, life } => Err(RunError::Superseded { me: self.me, by, life }),
-        }
-    }
-
-    /// One step of the machine.
-    async fn take(&mut self, event: EventOf<M>, sent: Option<u64>) -> Result<(), RunError> {
-        let Some(state) = self.state.take() else { return Ok(()) };
-        let written = self.log.is_some().then(|| event.clone());
-        let (state, effects) = self.machine.step(state, event);
-        self.state = Some(state);
-        self.step += 1;
-        if let (Some(log), Some(event)) = (&mut self.log, written) {
-            let effects = effects.iter().collect();
-            log.add(&Entry::<(), _, _>::Step(Step { at: log::now(), event, sent, effects }))?;
-        }
-        self.carry_out(effects).await
-    }
-
-    /// In order. What is sent and what is told is only gathered: [`commit`](Self::commit) hands it out.
-    async fn carry_out(&mut self, effects: Vec<EffectOf<M>>) -> Result<(), RunError> {
-        for effect in effects {
-            match effect {
-                Effect::Send { to, message } => self.links.send(to, self.step, message),
-                Effect::Monitor(peer) => self.links.monitor(peer),
-                Effect::Demonitor(peer) => self.links.demonitor(peer),
-                Effect::SetTimer { timer, after } => self.timers.set(timer, after),
-                Effect::CancelTimer(timer) => self.timers.cancel(&timer),
-                Effect::Persist(stable) => {
-                    self.commit().await?;
-                    self.storage.persist(&stable)?;
-                }
-                Effect::Observe(observation) => {
-                    count(&observation);
-                    self.observed.push(observation);
-                }
-                Effect::Stop(reason) => {
-                    tracing::info!(%reason, "the machine stops");
-                    self.ending = Some(Ending::Stopped(reason));
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What was done is written down; then what was sent leaves, and then the application is told.
-    async fn commit(&mut self) -> Result<(), RunError> {
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        self.waiting.set(self.commands.len() as f64);
-        if let Some(log) = &mut self.log {
-            log.write()?;
-        }
-        self.links.flush().await;
-        for observation in self.observed.drain(..) {
-            let Some(observation) = (self.tap)(self.me, observation) else { continue };
-            // Whoever is slow to listen holds the machine up, but not the signs of life.
-            select! {
-                biased;
-                told = self.told.reserve() => {
-                    if let Ok(place) = told {
-                        place.send(observation);
-                    }
-                }
-                () = self.links.tend() => {}
-            }
-        }
-        Ok(())
-    }
-
-    async fn end(mut self) -> Result<Ending, RunError> {
-        let ending = self.ending.take().unwrap_or(Ending::ShutDown);
-        let _ = timeout(FAREWELL, self.links.close()).await;
-        if let Some(log) = &mut self.log {
-            let stopped = match &ending {
-                Ending::Stopped(reason) => Some(reason.to_string()),
-                Ending::ShutDown => None,
-            };
-            log.add(&Entry::<(), (), ()>::End(End { at: log::now(), stopped }))?;
-            log.write()?;
-        }
-        Ok(ending)
-    }
-}
-
-/// Counts what the application is told, by its name in the protocol: deliveries, views, elections.
-fn count(observation: &impl Serialize) {
-    let name = serde_variant::to_variant_name(observation).unwrap_or("other");
-    metrics::counter!("interrex_observed_total", "what" => name).increment(1);
 }

@@ -1,9 +1,11 @@
-//! What a program says to a `gen_leader` that runs.
+//! A `gen_leader` that runs, and calls to it.
 
 use super::{
     config::Config,
     detector::Detector,
-    node::{Commands, Ending, Node, RunError, SpawnError},
+    error::{Ended, RunError, SpawnError},
+    node::{Commands, Ending, Node},
+    observer::Observer,
     storage::{Directory, Storage},
     transport::{Tcp, Transport},
 };
@@ -22,11 +24,15 @@ use std::{
 };
 use tokio::sync::{oneshot, watch};
 
-/// A `gen_leader` that runs: the application, the very one that was checked, over any of the elections.
+/// A `gen_leader` that runs: the same application that was checked, over any of the elections.
 ///
-/// A reply comes from what a callback returns, or later, from any callback, by
-/// [`Context::reply`](gen_leader::Context::reply). A task of the program that has found an answer says so with a
-/// [`cast`](Client::cast), and the callback replies.
+/// Use it like a [`Node`]: start it with [`spawn`](Self::spawn) or [`spawn_with`](Self::spawn_with), call it through its
+/// [`client`](Self::client)s, end it with [`shut_down`](Self::shut_down), or wait for its end with [`ended`](Self::ended).
+/// Its observations need no reader: replies go to the callers, and the leader is a [watch](Self::leader).
+///
+/// A callback replies at once with its return value, or any callback replies later with
+/// [`Context::reply`](gen_leader::Context::reply). If a task of the program computes the reply, it sends the result with
+/// [`cast`](Client::cast), and that callback replies.
 ///
 /// # Example
 ///
@@ -60,10 +66,10 @@ pub struct Server<E: Election, B: Behaviour<E>> {
     leader: watch::Receiver<Option<Address>>,
 }
 
-/// Calls and casts, for any number of tasks. Those of a server that has ended fail.
+/// Calls and casts to a server. It can be cloned and used by any number of tasks, and does not keep the server alive.
 pub struct Client<E: Election, B: Behaviour<E>> {
     commands: Commands<GenLeader<E, B>>,
-    calls: Arc<Calls<B::Reply>>,
+    calls: Arc<PendingCalls<B::Reply>>,
 }
 
 impl<E: Election, B: Behaviour<E>> Clone for Client<E, B> {
@@ -74,32 +80,40 @@ impl<E: Election, B: Behaviour<E>> Clone for Client<E, B> {
 
 /// Why a call has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CallError {
-    /// The leader died while the call was out. It may have been carried out.
-    #[error("the leader died while the call was out")]
+    /// The leader died during the call. The request may have been carried out.
+    #[error("the leader died during the call")]
     LeaderDied,
-    /// The client has waited long enough. It may still be carried out.
+    /// The timeout of the call has passed. The request may have been carried out, or may still be.
     #[error("no answer in time")]
     TimedOut,
-    /// The local node has ended.
+    /// The local node has ended, before or during the call. The request may have been carried out by the leader, or may
+    /// still be.
     #[error("the local node has ended")]
     Ended,
 }
 
+impl From<Ended> for CallError {
+    fn from(Ended: Ended) -> Self {
+        Self::Ended
+    }
+}
+
 impl<E: Election, B: Behaviour<E>> Server<E, B> {
-    /// Runs it over TCP, in the current tokio runtime.
+    /// Starts it over TCP; see [`Node::spawn`].
     ///
     /// # Errors
-    /// If it cannot come up.
+    /// If the log, the storage, the address or the contact cannot be used; see [`SpawnError`].
     pub async fn spawn(machine: GenLeader<E, B>, config: Config) -> Result<Self, SpawnError> {
         let (detector, storage) = (config.heartbeats, config.data.clone().map(Directory::new));
         Self::spawn_with(machine, config, Tcp, detector, storage).await
     }
 
-    /// Runs it over any transport, with any detector and storage; those of the configuration are not used.
+    /// Starts it over any transport, with any detector and storage; see [`Node::spawn_with`].
     ///
     /// # Errors
-    /// If it cannot come up.
+    /// If the log, the storage, the address or the contact cannot be used; see [`SpawnError`].
     pub async fn spawn_with(
         machine: GenLeader<E, B>,
         config: Config,
@@ -107,52 +121,52 @@ impl<E: Election, B: Behaviour<E>> Server<E, B> {
         detector: impl Detector,
         storage: impl Storage<E::Stable>,
     ) -> Result<Self, SpawnError> {
-        let calls = Arc::new(Calls::default());
+        let calls = Arc::new(PendingCalls::default());
         let (recognised, leader) = watch::channel(None);
-        let desk = Desk { calls: Arc::clone(&calls), recognised };
-        let tap = move |me, told| desk.take(me, told);
-        let node = Node::spawn_tapped(machine, config, transport, detector, storage, tap).await?;
+        let replies = Replies { calls: Arc::clone(&calls), recognised };
+        let node =
+            Node::spawn_observed(machine, config, transport, detector, storage, replies).await?;
         let client = Client { commands: node.commands().clone(), calls };
         Ok(Self { node, client, leader })
     }
 
-    /// Who calls and casts.
+    /// A client of this server.
     #[must_use]
     pub fn client(&self) -> Client<E, B> {
         self.client.clone()
     }
 
-    /// The process that runs.
+    /// The address of the process, in its current life.
     #[must_use]
     pub fn me(&self) -> Address {
         self.node.me()
     }
 
-    /// Where it listens.
+    /// The network address where it listens, with the actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.node.address()
     }
 
-    /// Whom it has recognised as leader last, itself maybe, and whenever that changes. (Between the death of a leader
-    /// and the next election it is still the dead one.)
+    /// A watch of the leader that this process has recognised last, which may be itself. None before the first election.
+    /// Between the death of a leader and the next election it is still the dead one.
     #[must_use]
     pub fn leader(&self) -> watch::Receiver<Option<Address>> {
         self.leader.clone()
     }
 
-    /// Ends it; see [`Node::shut_down`].
+    /// Ends it; see [`Node::shut_down`]. Pending calls fail with [`CallError::Ended`].
     ///
     /// # Errors
-    /// Those with which it had ended already.
+    /// If it had ended with an error before.
     pub async fn shut_down(self) -> Result<Ending, RunError> {
         self.node.shut_down().await
     }
 
-    /// Waits until it ends.
+    /// Waits until it ends by itself.
     ///
     /// # Errors
-    /// If it ended because something went wrong.
+    /// If it ends with an error.
     pub async fn ended(self) -> Result<Ending, RunError> {
         drop(self.client);
         self.node.ended().await
@@ -160,10 +174,11 @@ impl<E: Election, B: Behaviour<E>> Server<E, B> {
 }
 
 impl<E: Election, B: Behaviour<E>> Client<E, B> {
-    /// The local process answers. Without a time-out, it may wait for ever.
+    /// Calls the local process, and waits for its reply: for ever, if there is no timeout. If the future is dropped, the
+    /// call is carried out all the same.
     ///
     /// # Errors
-    /// If there is no answer in time, or no server any more.
+    /// [`CallError::TimedOut`] or [`CallError::Ended`].
     pub async fn call(
         &self,
         request: B::Request,
@@ -172,11 +187,12 @@ impl<E: Election, B: Behaviour<E>> Client<E, B> {
         self.ask(|tag| Command::Call { tag, request, timeout }).await
     }
 
-    /// The leader answers, wherever it is. Without a time-out, it may wait for ever.
+    /// Calls the leader, at any node, and waits for its reply: for ever, if there is no timeout. If the future is dropped,
+    /// the call is carried out all the same.
     ///
     /// # Errors
-    /// If there is no answer in time, the leader died, or there is no server any more. Whether the leader has done
-    /// what was asked is unknown then.
+    /// [`CallError::LeaderDied`], [`CallError::TimedOut`] or [`CallError::Ended`]. It is unknown then if the leader has
+    /// carried out the request.
     pub async fn leader_call(
         &self,
         request: B::Request,
@@ -185,18 +201,28 @@ impl<E: Election, B: Behaviour<E>> Client<E, B> {
         self.ask(|tag| Command::LeaderCall { tag, request, timeout }).await
     }
 
-    /// Said to the local process. False if the server has ended.
-    pub async fn cast(&self, request: B::Request) -> bool {
+    /// Sends a request to the local process, without a reply. Waits for room in the queue of commands.
+    ///
+    /// # Errors
+    /// If the server has ended. The request was not sent.
+    pub async fn cast(&self, request: B::Request) -> Result<(), Ended> {
         self.commands.send(Command::Cast(request)).await
     }
 
-    /// Said to the leader. False if the server has ended.
-    pub async fn leader_cast(&self, request: B::Request) -> bool {
+    /// Sends a request to the leader, without a reply. Waits for room in the queue of commands. The request is lost if the
+    /// leader dies before it arrives.
+    ///
+    /// # Errors
+    /// If the server has ended. The request was not sent.
+    pub async fn leader_cast(&self, request: B::Request) -> Result<(), Ended> {
         self.commands.send(Command::LeaderCast(request)).await
     }
 
-    /// Any other message to the local process. False if the server has ended.
-    pub async fn info(&self, request: B::Request) -> bool {
+    /// Sends the local process a message that is neither a call nor a cast. Waits for room in the queue of commands.
+    ///
+    /// # Errors
+    /// If the server has ended. The message was not sent.
+    pub async fn info(&self, request: B::Request) -> Result<(), Ended> {
         self.commands.send(Command::Info(request)).await
     }
 
@@ -205,65 +231,67 @@ impl<E: Election, B: Behaviour<E>> Client<E, B> {
         command: impl FnOnce(u64) -> Command<B::Request>,
     ) -> Result<B::Reply, CallError> {
         let (call, answer) = Call::begin(&self.calls);
-        if !self.commands.send(command(call.tag)).await {
-            return Err(CallError::Ended);
-        }
+        self.commands.send(command(call.tag)).await?;
         answer.await.unwrap_or(Err(CallError::Ended))
     }
 }
 
 type Answer<R> = Result<R, CallError>;
 
-/// The calls that are out, by their tags.
+/// The calls that wait for an answer, by their tags.
 #[derive(Debug)]
-struct Calls<R> {
-    out: Mutex<BTreeMap<u64, oneshot::Sender<Answer<R>>>>,
+struct PendingCalls<R> {
+    pending: Mutex<BTreeMap<u64, oneshot::Sender<Answer<R>>>>,
     next: AtomicU64,
 }
 
-impl<R> Default for Calls<R> {
+impl<R> Default for PendingCalls<R> {
     fn default() -> Self {
-        Self { out: Mutex::default(), next: AtomicU64::new(0) }
+        Self { pending: Mutex::default(), next: AtomicU64::new(0) }
     }
 }
 
-impl<R> Calls<R> {
-    fn out(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Answer<R>>>> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+impl<R> PendingCalls<R> {
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Answer<R>>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A call that is out as long as somebody waits for it.
+/// A call that is pending until it is dropped.
 struct Call<'a, R> {
-    calls: &'a Calls<R>,
+    calls: &'a PendingCalls<R>,
     tag: u64,
 }
 
 impl<'a, R> Call<'a, R> {
-    fn begin(calls: &'a Calls<R>) -> (Self, oneshot::Receiver<Answer<R>>) {
+    fn begin(calls: &'a PendingCalls<R>) -> (Self, oneshot::Receiver<Answer<R>>) {
         let tag = calls.next.fetch_add(1, Ordering::Relaxed);
         let (answered, answer) = oneshot::channel();
-        calls.out().insert(tag, answered);
+        calls.pending().insert(tag, answered);
         (Self { calls, tag }, answer)
     }
 }
 
 impl<R> Drop for Call<'_, R> {
     fn drop(&mut self) {
-        self.calls.out().remove(&self.tag);
+        self.calls.pending().remove(&self.tag);
     }
 }
 
-/// Hands answers to those who wait. When the node ends, it is dropped: nobody waits in vain.
-struct Desk<R> {
-    calls: Arc<Calls<R>>,
+/// The observer of a server: hands replies to the callers. The node drops it when it ends; then the pending calls fail.
+struct Replies<R> {
+    calls: Arc<PendingCalls<R>>,
     recognised: watch::Sender<Option<Address>>,
 }
 
-impl<R> Desk<R> {
-    /// Takes everything: what nobody has to hear must not wait for somebody to listen.
-    fn take<T>(&self, me: Address, told: Observation<T, R>) -> Option<Observation<T, R>> {
-        match told {
+/// Takes every observation, so that none waits for a program to read it.
+impl<T, R: Send + 'static> Observer<Observation<T, R>> for Replies<R> {
+    fn observe(
+        &mut self,
+        me: Address,
+        observation: Observation<T, R>,
+    ) -> Option<Observation<T, R>> {
+        match observation {
             Observation::Replied { tag, reply } => self.answer(tag, Ok(reply)),
             Observation::Failed { tag, error } => self.answer(tag, Err(error.into())),
             Observation::Elected { .. } => self.recognise(me),
@@ -272,11 +300,13 @@ impl<R> Desk<R> {
         }
         None
     }
+}
 
+impl<R> Replies<R> {
     fn answer(&self, tag: u64, answer: Answer<R>) {
-        if let Some(waiting) = self.calls.out().remove(&tag) {
-            // Whoever has stopped waiting does not mind.
-            let _ = waiting.send(answer);
+        if let Some(caller) = self.calls.pending().remove(&tag) {
+            // The caller may have stopped waiting.
+            let _ = caller.send(answer);
         }
     }
 
@@ -285,9 +315,9 @@ impl<R> Desk<R> {
     }
 }
 
-impl<R> Drop for Desk<R> {
+impl<R> Drop for Replies<R> {
     fn drop(&mut self) {
-        self.calls.out().clear();
+        self.calls.pending().clear();
     }
 }
 

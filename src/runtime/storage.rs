@@ -1,4 +1,4 @@
-//! What survives a crash.
+//! Stable storage: what survives a crash.
 
 use crate::machine::NodeId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -9,11 +9,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Keeps what survives a crash: the number of the node's life, and what its machine [persists](crate::machine::Effect).
+/// Stable storage: keeps the number of the node's life, and what its machine [persists](crate::machine::Effect).
 ///
-/// Both calls block the node, which carries nothing else out meanwhile: that is what they are for.
+/// Both calls block the node, which sends no heartbeats meanwhile. If one takes longer than the other nodes' detectors
+/// allow, they suspect this node. If `persist` panics, the node ends with
+/// [`RunError::Panicked`](super::RunError::Panicked).
 ///
-/// [`Directory`] keeps it on a disk, and `None` does not keep it.
+/// [`Directory`] keeps it on a disk. `None::<Directory>` keeps nothing.
 ///
 /// # Example
 ///
@@ -51,32 +53,34 @@ use std::{
 /// # Ok::<(), StorageError>(())
 /// ```
 pub trait Storage<Stable>: Send + 'static {
-    /// A life of the node begins. When this returns, its number is kept, and is greater than that of any life before.
+    /// Begins a life of the node. When this returns, the life's number is stored, and it is greater than that of any life
+    /// before.
     ///
     /// # Errors
-    /// If nothing can be kept, or what is kept cannot be understood. Then what was kept stays as it is.
+    /// If nothing can be stored, or the stored content cannot be understood. The stored content must stay as it is.
     fn open(&mut self, node: NodeId) -> Result<Opened<Stable>, StorageError>;
 
-    /// Replaces what is kept. When this returns, it would survive a crash of the host.
+    /// Replaces the stored value. When this returns, the value survives a crash of the host.
     ///
     /// # Errors
-    /// If it cannot be kept. Then what was kept before is kept, or this is.
+    /// If it cannot be stored. Either the old or the new value must be stored then. The node ends with
+    /// [`RunError::Storage`](super::RunError::Storage).
     fn persist(&mut self, stable: &Stable) -> Result<(), StorageError>;
 }
 
-/// What a life begins with.
+/// The start of a life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened<Stable> {
-    /// The number of this life.
+    /// The number of this life, greater than that of any life before.
     pub life: u32,
-    /// What was persisted last.
+    /// The value that was persisted last, in any life before.
     pub stable: Option<Stable>,
 }
 
 impl<Stable> Opened<Stable> {
-    /// A life that begins now, where nothing is known of those before. Its number is that of the seconds since 2020. So
-    /// it is greater than the one before, unless the clock was set back or there were more lives than seconds. (Who
-    /// comes with a number that is over is refused by those who remember.)
+    /// A life that begins now, without anything stored. Its number is the number of seconds since 2020. So it is greater
+    /// than that of any life before, unless the clock was set back or two lives began in the same second. In that case
+    /// other nodes refuse it, and it ends with [`RunError::Superseded`](super::RunError::Superseded).
     #[must_use]
     pub fn anew() -> Self {
         const SINCE: Duration = Duration::from_hours(50 * 365 * 24 + 12 * 24);
@@ -85,44 +89,45 @@ impl<Stable> Opened<Stable> {
     }
 }
 
-/// Why nothing can be kept, or what is kept cannot be used.
+/// Why stable storage cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StorageError {
-    /// The disk does not do what it should.
+    /// The system reports an error. The file holds the value before or the new one, complete.
     #[error("{path}: {source}", path = path.display())]
     Disk {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         source: io::Error,
     },
-    /// Another process uses the folder.
+    /// Another process uses the folder. Nothing in it was changed.
     #[error("{path}: another process uses it; a folder belongs to one node", path = .0.display())]
     InUse(PathBuf),
-    /// The file is torn or corrupt.
+    /// The file is torn or corrupt. It was not changed.
     #[error(
         "{path}: torn or corrupt ({reason}); restore it, or remove it if the node may start as one that has lost its storage",
         path = path.display()
     )]
     Corrupt {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The first thing that is wrong with it.
         reason: String,
     },
-    /// It belongs to another node.
-    #[error("{path}: it is {found}'s, and this is {node}", path = path.display())]
+    /// The file belongs to another node. It was not changed.
+    #[error("{path}: it belongs to {found}, and this is {node}", path = path.display())]
     Foreign {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Whose it is.
+        /// The node that it belongs to.
         found: NodeId,
-        /// Who opened it.
+        /// The node that opened it.
         node: NodeId,
     },
 }
 
-/// None keeps nothing: each life begins without stable storage.
+/// `None` stores nothing: each life begins without a stable value.
 impl<Stable, S: Storage<Stable>> Storage<Stable> for Option<S> {
     fn open(&mut self, node: NodeId) -> Result<Opened<Stable>, StorageError> {
         match self {
@@ -136,17 +141,17 @@ impl<Stable, S: Storage<Stable>> Storage<Stable> for Option<S> {
     }
 }
 
-/// A folder with one file, which is replaced as a whole.
+/// Stable storage in a folder: one file, which is replaced atomically and synced, and a lock.
 #[derive(Debug)]
 pub struct Directory {
     folder: PathBuf,
-    /// Held as long as the folder is used.
+    /// The lock, held as long as the folder is used.
     lock: Option<File>,
     node: NodeId,
     life: u32,
 }
 
-/// The file of a node: what it is of, and what is kept.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 struct Kept<Stable> {
     node: NodeId,
@@ -157,7 +162,7 @@ struct Kept<Stable> {
 const FILE: &str = "stable";
 
 impl Directory {
-    /// In this folder, which is made if it is not there.
+    /// Uses this folder, which is created when the storage is opened.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), lock: None, node: NodeId(0), life: 0 }
     }
@@ -190,7 +195,7 @@ impl Directory {
         }
     }
 
-    /// Write, sync, rename, sync of the folder: at every moment the file is the old one or the new one.
+    /// Write, sync, rename, sync of the folder: at any moment the file is the old one or the new one.
     fn replace<Stable: Serialize>(&self, kept: &Kept<&Stable>) -> Result<(), StorageError> {
         let [path, new] = [FILE, "stable.new"].map(|name| self.folder.join(name));
         let bytes = postcard::to_allocvec_crc32(kept, CRC.digest()).map_err(|error| {

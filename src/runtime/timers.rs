@@ -1,9 +1,13 @@
 //! The timers that a machine has armed.
 
-use std::{collections::BTreeMap, future::poll_fn, task::Poll, time::Duration};
+use std::{
+    collections::BTreeMap,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio_util::time::{DelayQueue, delay_queue::Key};
 
-/// A timer fires after this at the latest: the queue panics at what is further away than two years.
+/// The longest time after which a timer fires: the queue panics beyond two years.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// The timers that a machine has armed.
@@ -35,15 +39,12 @@ impl<Timer: Ord + Clone> Timers<Timer> {
         }
     }
 
-    /// The next timer that fires, which is disarmed then. Nothing is lost if nobody waits for the answer.
-    pub(super) async fn next(&mut self) -> Timer {
-        let timer = poll_fn(|context| match self.queue.poll_expired(context) {
-            Poll::Ready(Some(expired)) => Poll::Ready(expired.into_inner()),
-            // It wakes when a timer is inserted.
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        })
-        .await;
+    /// The next timer that fires, which is disarmed.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Timer> {
+        // An empty queue wakes the task when a timer is inserted.
+        let Poll::Ready(Some(expired)) = self.queue.poll_expired(cx) else { return Poll::Pending };
+        let timer = expired.into_inner();
         self.keys.remove(&timer);
-        timer
+        Poll::Ready(timer)
     }
 }

@@ -1,4 +1,4 @@
-//! Streams of bytes between nodes.
+//! Transports: streams of bytes between nodes.
 
 use std::{future::Future, io, net::SocketAddr};
 use tokio::{
@@ -6,10 +6,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Makes streams of bytes. Everything above (keys, frames, signs of life) is the same over any.
+/// Opens streams of bytes between nodes. Authentication, frames and heartbeats are built on top of any transport.
 ///
-/// A connection that is refused or ended by the other host is an error or an end of the stream at once; one that is
-/// not answered at all may take as long as it likes, since it is given up from outside.
+/// If the other host refuses or closes a connection, the stream must end, or return an error, at once. A connection that
+/// gets no answer may take as long as it likes: the node applies its own timeouts.
+///
+/// If a stream panics, the node ends with [`RunError::Panicked`](super::RunError::Panicked), unless it is still in its
+/// handshake: then the connection has failed. If `connect` panics, the attempt has failed. If `accept` panics, that is
+/// logged as an error, and the node accepts no more connections.
 ///
 /// # Example
 ///
@@ -61,32 +65,41 @@ use tokio::{
 pub trait Transport: Send + Sync + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
-    /// Where others connect to.
+    /// A socket that accepts connections. It is closed when it is dropped.
     type Listener: Send + 'static;
 
-    /// Listens at an address, `host:port`; port 0 takes any that is free.
-    fn listen(&self, at: &str) -> impl Future<Output = io::Result<Self::Listener>> + Send;
-
-    /// Where it listens indeed.
+    /// Listens at an address, `host:port`. Port 0 means any free port.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Any error ends the start of the node, with [`SpawnError::Listen`](super::SpawnError::Listen).
+    fn listen(&self, at: &str) -> impl Future<Output = io::Result<Self::Listener>> + Send;
+
+    /// The address of a listener, with the actual port.
+    ///
+    /// # Errors
+    /// Any error ends the start of the node, with [`SpawnError::Listen`](super::SpawnError::Listen).
     fn address(listener: &Self::Listener) -> io::Result<SocketAddr>;
 
-    /// The next connection from outside.
+    /// Waits for the next inbound connection, and returns it with its address.
+    ///
+    /// # Errors
+    /// An error is logged, and `accept` is called again after 50 ms.
     fn accept(
         listener: &mut Self::Listener,
     ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
     /// Connects to an address, `host:port`.
+    ///
+    /// # Errors
+    /// Any error means that the node at that address is down.
     fn connect(&self, to: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
-    /// From now on, what is written need not leave the host at once (`true`), or goes now (`false`). It must survive
-    /// the end of the process either way. Where that cannot be had, nothing is held.
+    /// Lets the host gather small writes from now on (`true`), or send everything at once (`false`). Either way, what is
+    /// written must still be sent if the process is killed. The default does nothing, which is always correct.
     fn hold(_: &Self::Stream, _hold: bool) {}
 }
 
-/// TCP.
+/// TCP, without Nagle's algorithm.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp;
 
@@ -114,10 +127,10 @@ impl Transport for Tcp {
         Ok(stream)
     }
 
-    /// `TCP_CORK`: what is held back is in the kernel, which sends it when the process ends, too.
+    /// `TCP_CORK`: the kernel holds the bytes, and sends them even if the process ends.
     #[cfg(target_os = "linux")]
     fn hold(stream: &TcpStream, hold: bool) {
-        // A connection that has ended is noticed elsewhere.
+        // An error says that the connection has ended, which reads and writes report.
         let _ = socket2::SockRef::from(stream).set_tcp_cork(hold);
     }
 }

@@ -212,7 +212,7 @@ async fn multicast(node: &mut Node<Gms3<String>>, sends: bool, multicasts: u64) 
     let (mut sent, mut delivered) = (0, 0);
     while delivered < multicasts {
         while sends && sent < multicasts && sent - delivered < OUTSTANDING {
-            assert!(node.commands().send(Command::Mcast(text.clone())).await, "it runs");
+            node.commands().send(Command::Mcast(text.clone())).await.expect("it runs");
             sent += 1;
         }
         let observation = node.observation().await.expect("it runs");

@@ -142,14 +142,13 @@ impl Node {
         let listen = self.listen.as_ref().unwrap_or(&peers[&self.id]);
         let protocol = self.protocol.name();
         let roster = (self.protocol != Known::Gms3).then_some(roster);
-        Ok(Config {
-            configuration: machines::configuration(roster),
-            contact: self.contact,
-            data: self.data_dir.clone(),
-            log: self.log.clone(),
-            heartbeats: Heartbeats::with_timeout(Duration::from_millis(self.timeout)),
-            ..Config::new(self.id, listen, peers.clone(), key, protocol)
-        })
+        let mut config = Config::new(self.id, listen, peers.clone(), key, protocol);
+        config.configuration = machines::configuration(roster);
+        config.contact = self.contact;
+        config.data.clone_from(&self.data_dir);
+        config.log.clone_from(&self.log);
+        config.heartbeats = Heartbeats::with_timeout(Duration::from_millis(self.timeout));
+        Ok(config)
     }
 
     fn peers(&self) -> Result<BTreeMap<NodeId, String>, Failure> {

@@ -3,13 +3,14 @@
 use crate::{
     protocol::registry::Known,
     real::{
-        line::{self, Line, Said},
+        line::{Line, Said},
         processes::{Cluster, Plan, Process, Trouble},
     },
 };
 use interrex::{
     gms3::View,
     machine::{Address, NodeId},
+    runtime::unix_micros,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -236,7 +237,7 @@ impl Group {
     pub fn fail(&mut self, leader: NodeId, how: How) -> Result<Takeover, Trouble> {
         let mut marks = self.marks();
         marks.remove(&leader);
-        let begin = line::now();
+        let begin = unix_micros();
         match how {
             How::Kill => self.cluster.kill(leader),
             How::Stop => self.cluster.node(leader)?.stop(),

@@ -4,14 +4,10 @@ use crate::io::text::printable;
 use interrex::{
     gms3::View,
     machine::{Address, NodeId},
+    runtime::unix_micros,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::SocketAddr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 /// A line; for programs, one object of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,15 +105,8 @@ impl Line {
     /// It happens now.
     #[must_use]
     pub fn now(answers: Option<u64>, said: Said) -> Self {
-        Self { at: now(), answers, said }
+        Self { at: unix_micros(), answers, said }
     }
-}
-
-/// The clock of the host, in microseconds since 1970.
-#[must_use]
-pub fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// As people read it, with nodes instead of processes: their lives are large numbers.

@@ -182,8 +182,9 @@ pub enum Carry<'a> {
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let folder = tempfile::tempdir()?;
 /// let log = folder.path().join("n0.log");
-/// let config = Config::new(NodeId(0), "127.0.0.1:0", [], ClusterKey::generate()?, "gms3");
-/// let node = Node::spawn(cluster::gms3(), Config { log: Some(log.clone()), ..config }).await?;
+/// let mut config = Config::new(NodeId(0), "127.0.0.1:0", [], ClusterKey::generate()?, "gms3");
+/// config.log = Some(log.clone());
+/// let node = Node::spawn(cluster::gms3(), config).await?;
 /// node.shut_down().await?;
 ///
 /// let validation = validate(&[log], Carry::Nothing)?;

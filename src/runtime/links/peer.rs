@@ -1,4 +1,4 @@
-//! Another node: what is known of it, and the connections with it.
+//! The state of one other node: its known life, and the connections with it.
 
 use crate::{
     machine::{Address, NodeId, Peer},
@@ -15,66 +15,66 @@ use std::{
 };
 use tokio::{task::AbortHandle, time::Instant};
 
-/// Another node. Its connections, where there are any, are with the process that is known.
+/// The state of one other node. Its connections, if there are any, are with the process in `known`.
 #[derive(Debug)]
 pub(super) struct Link<S> {
     pub(super) node: NodeId,
-    /// Where it listens.
+    /// The address where it listens.
     pub(super) at: String,
-    /// The last life that has shown itself.
+    /// The process of its last known life.
     pub(super) known: Option<Party>,
-    /// On which it writes.
+    /// The connection on which it writes.
     pub(super) incoming: Option<Incoming<S>>,
-    /// On which this node writes.
+    /// The connection on which this node writes.
     pub(super) outgoing: Option<Outgoing<S>>,
-    /// When it has been silent for too long, or has not connected back for too long.
+    /// When it will have been silent for too long, or will not have connected back for too long.
     pub(super) silence: Option<Deadline>,
     /// The dial that is under way.
     pub(super) dial: Option<AbortHandle>,
-    /// Whether that is to be tried again if it fails: it was begun before the life that is known.
+    /// True if that dial must be repeated when it fails: it was begun before the known life appeared.
     pub(super) dial_again: bool,
-    /// Whether it did not answer the last time, and its host did not say that nobody is there. Then it is not waited for
-    /// once more: not before a dial that nobody waits for has succeeded.
+    /// True if the node was silent the last time, rather than closed or refused by its host. Then no message or monitor
+    /// waits for it again until a dial in the background has succeeded.
     pub(super) silent: bool,
     /// When to dial next.
     pub(super) redial: Option<Instant>,
     backoff: ExponentialBackoff,
-    /// What is sent once the dial has succeeded.
-    pub(super) waiting: VecDeque<Waiting>,
-    /// What is watched, or will be if the dial succeeds. Names come before processes.
+    /// Messages to be sent when the dial succeeds.
+    pub(super) queued: VecDeque<Queued>,
+    /// The registered monitors. Names come before processes.
     pub(super) monitors: BTreeSet<Peer>,
 }
 
 /// A message that waits for a connection.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct Queued {
     pub(super) to: Peer,
     pub(super) frame: Vec<u8>,
 }
 
-/// Where somebody is who was named.
+/// The state of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whereabouts {
-    /// Connected.
-    There,
-    /// Not connected; a dial says whether it can be.
-    Away,
-    /// Not connected, and it was silent the last time.
+pub(super) enum Reachability {
+    /// It is connected.
+    Connected,
+    /// It is not connected; a dial finds out whether it can be.
+    Unknown,
+    /// It is not connected, and was silent the last time.
     Silent,
     /// Its life is over.
     Over,
-    /// The life that is connected is over, then: this one comes after it.
+    /// It is a later life than the connected one, which is therefore over.
     Later,
 }
 
-/// Where a process stands that has shown itself.
+/// How a process relates to the known life of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It is the one that is known.
-    Known,
-    /// It comes after that.
+pub(super) enum Age {
+    /// It is the known process.
+    Current,
+    /// It is a later life.
     Later,
-    /// It is over, or claims to be what another process is.
+    /// It is an earlier life, or another process with the same life.
     Over,
 }
 
@@ -92,56 +92,56 @@ impl<S> Link<S> {
             silent: false,
             redial: None,
             backoff: backoff(),
-            waiting: VecDeque::new(),
+            queued: VecDeque::new(),
             monitors: BTreeSet::new(),
         }
     }
 
-    /// Who is there, if anybody is.
-    pub(super) fn present(&self) -> Option<Address> {
-        let connected = self.incoming.is_some() || self.outgoing.is_some();
-        self.known.filter(|_| connected).map(|party| party.address)
+    /// The process that is connected, if one is.
+    pub(super) fn connected(&self) -> Option<Address> {
+        let open = self.incoming.is_some() || self.outgoing.is_some();
+        self.known.filter(|_| open).map(|party| party.address)
     }
 
-    pub(super) fn whereabouts(&self, peer: Peer) -> Whereabouts {
-        let there = self.present().is_some();
+    pub(super) fn reachability(&self, peer: Peer) -> Reachability {
+        let connected = self.connected().is_some();
         let named = match (peer, self.known) {
             (Peer::Process(named), Some(known)) => named.life.cmp(&known.address.life),
             (Peer::Name(_), _) | (_, None) => Ordering::Equal,
         };
-        match (named, there) {
-            (Ordering::Less, _) => Whereabouts::Over,
-            (Ordering::Greater, true) => Whereabouts::Later,
-            (Ordering::Equal, true) => Whereabouts::There,
-            (Ordering::Equal, false) if self.silent => Whereabouts::Silent,
-            (Ordering::Equal | Ordering::Greater, false) => Whereabouts::Away,
+        match (named, connected) {
+            (Ordering::Less, _) => Reachability::Over,
+            (Ordering::Greater, true) => Reachability::Later,
+            (Ordering::Equal, true) => Reachability::Connected,
+            (Ordering::Equal, false) if self.silent => Reachability::Silent,
+            (Ordering::Equal | Ordering::Greater, false) => Reachability::Unknown,
         }
     }
 
-    pub(super) fn standing(&self, party: Party) -> Standing {
-        let Some(known) = self.known else { return Standing::Later };
+    pub(super) fn age(&self, party: Party) -> Age {
+        let Some(known) = self.known else { return Age::Later };
         match party.address.life.cmp(&known.address.life) {
-            Ordering::Greater => Standing::Later,
-            Ordering::Equal if party.instance == known.instance => Standing::Known,
-            Ordering::Equal | Ordering::Less => Standing::Over,
+            Ordering::Greater => Age::Later,
+            Ordering::Equal if party.instance == known.instance => Age::Current,
+            Ordering::Equal | Ordering::Less => Age::Over,
         }
     }
 
-    /// The next dial is later than the last one was.
+    /// Schedules the next dial, after a longer pause than the last one.
     pub(super) fn redial_later(&mut self) {
         if self.dial.is_none() {
             self.redial = self.backoff.next().map(|delay| Instant::now() + delay);
         }
     }
 
-    /// A dial has succeeded.
+    /// Resets the pauses, after a dial has succeeded.
     pub(super) fn reset_backoff(&mut self) {
         self.redial = None;
         self.backoff = backoff();
     }
 }
 
-/// From 50 ms to 2 s: jitter at most doubles the delay.
+/// Pauses from 50 ms to 2 s: jitter at most doubles the delay.
 fn backoff() -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(50))

@@ -285,7 +285,7 @@ impl Application for Group<'_> {
     async fn obey(&mut self, Mcast(text): Mcast) -> Option<Said> {
         let message = Multicast { from: self.me, index: self.sent, text };
         self.sent += 1;
-        self.commands.send(Command::Mcast(message)).await.then_some(Said::Done)
+        self.commands.send(Command::Mcast(message)).await.is_ok().then_some(Said::Done)
     }
 }
 

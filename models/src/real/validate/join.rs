@@ -22,8 +22,9 @@ use std::{
 
 /// By how much clocks of hosts may differ for a true `Down` not to be taken for a wrong one, in microseconds.
 pub(super) const SKEW: u64 = 5_000;
-/// How long a node that ends goes on handing out what it sent, before it writes that it has ended.
-const FAREWELL: u64 = 1_000_000;
+/// How long a node that ends goes on writing its messages before its log says that it has ended, in microseconds.
+#[expect(clippy::cast_possible_truncation, reason = "it is seconds")]
+const CLOSE_TIMEOUT: u64 = interrex::runtime::CLOSE_TIMEOUT.as_micros() as u64;
 /// What has not arrived after this time will not arrive, in microseconds.
 const PATIENCE: u64 = 1_000_000;
 
@@ -332,7 +333,7 @@ impl<'a, R: Real> Cluster<'a, R> {
         };
         let it = &self.lives[life];
         let went_on = it.last() > at.saturating_add(SKEW);
-        let ended_later = it.end.is_some_and(|end| end > at.saturating_add(FAREWELL + SKEW));
+        let ended_later = it.end.is_some_and(|end| end > at.saturating_add(CLOSE_TIMEOUT + SKEW));
         (!went_on && !ended_later).then_some(life)
     }
 

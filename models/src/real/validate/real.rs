@@ -87,7 +87,7 @@ impl Real for Gms3<Multicast> {
     }
 
     fn is_wish(&self, reason: &str) -> bool {
-        reason == "stop"
+        reason == gms3::STOPPED_ON_COMMAND
     }
 }
 

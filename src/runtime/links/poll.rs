@@ -1,10 +1,11 @@
-//! Everything that has to be looked at whenever something happens.
+//! The poll loop: dials, accepted connections, reads, writes and deadlines.
 
 use super::{Links, Signal};
 use crate::{
     machine::Value,
     runtime::{
-        connection::{Deadline, Ended, Incoming, decode},
+        component::Component,
+        connection::{CloseReason, Deadline, Incoming, decode},
         detector::Detector,
         transport::Transport,
     },
@@ -17,17 +18,17 @@ use std::{
 };
 use tokio::{task::coop::unconstrained, time::Instant};
 
-/// How much is read, at most, from a connection that is about to be replaced. Its writer should be gone, and the
-/// kernel holds less than this; a writer that is not gone cannot keep this node busy.
-const LAST_BYTES: usize = 64 << 20;
-/// How many times as many arrivals there may be while nothing can be written: more than two nodes have sent each other
-/// between two looks at what arrives.
-const WHEN_STUCK: usize = 64;
-/// Signs of life are not given more often.
+/// The most bytes that are read from a connection that is about to be replaced. Its writer should be gone, and the kernel
+/// holds less than this. If the writer is not gone, it cannot keep this node busy.
+const MAX_DRAIN_BYTES: usize = 64 << 20;
+/// While nothing can be written, the limit of arrivals is multiplied by this: to more than two nodes have sent each other
+/// before they read again.
+const STUCK_FACTOR: usize = 64;
+/// Heartbeats are not sent more often.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 
 impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
-    /// Takes everything a step further that can be. Whatever cannot wakes the task when it can.
+    /// Makes all progress that is possible now. The rest wakes the task when it becomes possible.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         self.again = true;
         while std::mem::take(&mut self.again) {
@@ -38,12 +39,12 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
 
     fn poll_once(&mut self, cx: &mut Context<'_>) {
         self.poll_dials(cx);
-        self.poll_guests(cx);
-        self.poll_errands(cx);
+        self.poll_inbound(cx);
+        self.poll_tasks(cx);
         let all = self.peers.len();
-        for (turn, i) in (self.first..all).chain(0..self.first).enumerate() {
-            // Whoever is read from may not take the room of all.
-            let share = self.room().div_ceil(all - turn);
+        for (nth, i) in (self.first..all).chain(0..self.first).enumerate() {
+            // One node may not take the room of the others.
+            let share = self.room().div_ceil(all - nth);
             self.poll_link(i, share, cx);
         }
         self.first = (self.first + 1) % all.max(1);
@@ -51,17 +52,17 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         self.poll_clock(cx);
     }
 
-    /// An errand ends when it is done, except the door, which never is.
-    fn poll_errands(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(done)) = self.errands.poll_join_next(cx) {
+    /// Removes finished tasks. The one that accepts connections never finishes.
+    fn poll_tasks(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(done)) = self.tasks.poll_join_next(cx) {
             if let Err(error) = done {
-                tracing::error!(%error, "the transport has panicked; if it was accepting, nobody comes in any more");
+                tracing::error!(%error, "the transport has panicked; if it was accepting, this node accepts no more connections");
             }
         }
     }
 
     fn poll_link(&mut self, i: usize, share: usize, cx: &mut Context<'_>) {
-        self.poll_welcome(i, cx);
+        self.poll_acceptance(i, cx);
         self.read(i, share, cx);
         let Some(outgoing) = &mut self.peers[i].outgoing else { return };
         if let Poll::Ready(why) = outgoing.poll_end(cx) {
@@ -71,18 +72,18 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         }
     }
 
-    pub(super) fn poll_welcome(&mut self, i: usize, cx: &mut Context<'_>) {
+    pub(super) fn poll_acceptance(&mut self, i: usize, cx: &mut Context<'_>) {
         let Some(incoming) = &mut self.peers[i].incoming else { return };
-        if let Poll::Ready(Err(error)) = incoming.poll_welcome(cx) {
+        if let Poll::Ready(Err(error)) = incoming.poll_acceptance(cx) {
             self.end(i, &error.into());
         }
     }
 
-    /// How many arrivals may be read. Who is stuck reads more than it should: two that both waited for the other to read
-    /// would take each other for dead.
+    /// The number of messages that may be read. A node that is stuck reads more than its limit: two nodes that both waited
+    /// for the other one to read would suspect each other.
     fn room(&self) -> usize {
-        let times = if self.stuck { WHEN_STUCK } else { 1 };
-        let limit = self.limits.arrivals.max(1).saturating_mul(times);
+        let times = if self.stuck { STUCK_FACTOR } else { 1 };
+        let limit = self.limits.max_queued_arrivals.max(1).saturating_mul(times);
         limit.saturating_sub(self.arrivals.len())
     }
 
@@ -90,8 +91,8 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         self.room() > 0
     }
 
-    /// Looks, once a beat, whether anything has moved.
-    fn look_whether_stuck(&mut self) {
+    /// Finds out, once a heartbeat, whether the kernel has taken anything since the last one.
+    fn check_progress(&mut self) {
         let head = self.outbox.head().map(|run| run.to);
         let outgoing = head.and_then(|i| self.peers[i].outgoing.as_mut());
         let stall = outgoing.and_then(|outgoing| outgoing.stall()).map(|stall| stall.at());
@@ -99,12 +100,12 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         self.stall = stall;
     }
 
-    /// Reads what has arrived, as far as there is room, and at most so many messages.
+    /// Reads what has arrived, as far as there is room, and at most `share` messages.
     fn read(&mut self, i: usize, share: usize, cx: &mut Context<'_>) {
         let full = self.arrivals.len().saturating_add(share);
         while self.has_room() {
             if self.arrivals.len() >= full {
-                // There may be more, and room for it when everybody has had a turn.
+                // There may be more, and room for it when all nodes were read from.
                 self.again = true;
                 break;
             }
@@ -115,11 +116,11 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             }
         }
         if self.peers[i].incoming.as_mut().is_some_and(Incoming::heard) {
-            self.hear(i);
+            self.note_sign_of_life(i);
         }
     }
 
-    fn read_one(&mut self, i: usize, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    fn read_one(&mut self, i: usize, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let link = &mut self.peers[i];
         let (Some(incoming), Some(party)) = (&mut link.incoming, link.known) else {
             return Poll::Pending;
@@ -134,25 +135,26 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         })
     }
 
-    /// Reads all that has arrived from a process that is over, whether there is room or not: `Down` comes behind it.
+    /// Reads all that has arrived from a process that is over, beyond the limit too: its `Down` comes after that.
     pub(super) fn drain(&mut self, i: usize) {
-        // Whatever does not wake anybody now will not have to: the connection is about to be dropped.
-        at_once(&mut Context::from_waker(Waker::noop()), |cx| {
-            let taken = |links: &Self| links.peers[i].incoming.as_ref().map_or(0, Incoming::taken);
-            let before = taken(self);
+        // No wake-up is needed: the connection is dropped right after.
+        without_budget(&mut Context::from_waker(Waker::noop()), |cx| {
+            let read =
+                |links: &Self| links.peers[i].incoming.as_ref().map_or(0, Incoming::bytes_read);
+            let before = read(self);
             while let Poll::Ready(Ok(())) = self.read_one(i, cx) {
-                if taken(self).saturating_sub(before) > LAST_BYTES {
+                if read(self).saturating_sub(before) > MAX_DRAIN_BYTES {
                     break;
                 }
             }
         });
     }
 
-    /// Writes what was sent, in order.
+    /// Writes the outbox, in order.
     pub(super) fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(run) = self.outbox.head() {
             let i = run.to;
-            // There is one: what is for a node is forgotten with the connection to it.
+            // Always open: messages to a node are dropped together with the connection.
             let Some(outgoing) = &mut self.peers[i].outgoing else {
                 self.outbox.forget(i);
                 continue;
@@ -161,7 +163,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
                 Poll::Ready(Ok(())) => self.outbox.pop(),
                 Poll::Ready(Err(why)) => self.end_outgoing(i, &why),
                 Poll::Pending => {
-                    // It may take long, and signs of life to others must not be held back meanwhile.
+                    // It may take long, and heartbeats to others must not be held back meanwhile.
                     self.release();
                     return Poll::Pending;
                 }
@@ -171,18 +173,18 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         Poll::Ready(())
     }
 
-    /// What the kernel was asked to hold back may go.
+    /// Lets the kernel send what it holds back.
     fn release(&mut self) {
         if std::mem::take(&mut self.holds) {
             for outgoing in self.peers.iter_mut().filter_map(|link| link.outgoing.as_mut()) {
                 if let Some(stream) = outgoing.hold(false) {
-                    T::hold(stream, false);
+                    Component::Transport.run(|| T::hold(stream, false));
                 }
             }
         }
     }
 
-    /// Whether it is time for something.
+    /// True if a deadline or a heartbeat is due.
     pub(in crate::runtime) fn is_due(&self) -> bool {
         self.alarm.deadline() <= Instant::now()
     }
@@ -190,21 +192,22 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     fn poll_clock(&mut self, cx: &mut Context<'_>) {
         loop {
             let now = Instant::now();
-            if self.beat <= now {
-                self.beat = now + self.detector.period().max(SHORTEST_PERIOD);
-                self.give_signs_of_life(cx);
-                self.look_whether_stuck();
+            if self.next_heartbeat <= now {
+                let period = Component::Detector.run(|| self.detector.period());
+                self.next_heartbeat = now + period.max(SHORTEST_PERIOD);
+                self.send_heartbeats(cx);
+                self.check_progress();
                 self.again |= self.stuck;
             }
             for i in 0..self.peers.len() {
-                self.judge_silence(i, now, cx);
-                self.judge_stall(i, now);
+                self.check_silence(i, now, cx);
+                self.check_stall(i, now);
                 if self.peers[i].redial.is_some_and(|at| at <= now) {
                     self.dial_now(i);
                 }
             }
             let next = self.next_due();
-            // Too early does no harm, and most deadlines only move on.
+            // An alarm that is too early does no harm, and most deadlines are only extended.
             if next < self.alarm.deadline() || self.alarm.is_elapsed() {
                 self.alarm.as_mut().reset(next);
             }
@@ -214,49 +217,49 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         }
     }
 
-    /// A sign of life may overtake what was sent, since it means nothing; but not in the middle of a message.
-    fn give_signs_of_life(&mut self, cx: &mut Context<'_>) {
+    /// A heartbeat may overtake messages, since it carries none; but it may not interrupt one.
+    fn send_heartbeats(&mut self, cx: &mut Context<'_>) {
         for i in 0..self.peers.len() {
             let Some(outgoing) = &mut self.peers[i].outgoing else { continue };
             if outgoing.is_half_written() || self.outbox.has_begun(i) {
                 continue;
             }
-            if let Poll::Ready(Err(why)) = outgoing.poll_sign_of_life(cx) {
+            if let Poll::Ready(Err(why)) = outgoing.poll_heartbeat(cx) {
                 self.end_outgoing(i, &why);
             }
         }
     }
 
-    /// Whether silence can be blamed on the other node: not while this one does not listen.
-    fn listens(&self, i: usize) -> bool {
+    /// True if silence means that the other node sends nothing, rather than that this one does not read.
+    fn is_listening(&self, i: usize) -> bool {
         self.peers[i].incoming.is_none() || self.has_room()
     }
 
-    fn judge_silence(&mut self, i: usize, now: Instant, cx: &mut Context<'_>) {
-        if !self.listens(i) || !has_passed(self.peers[i].silence.as_mut(), now) {
+    fn check_silence(&mut self, i: usize, now: Instant, cx: &mut Context<'_>) {
+        if !self.is_listening(i) || !has_passed(self.peers[i].silence.as_mut(), now) {
             return;
         }
-        at_once(cx, |cx| self.read(i, usize::MAX, cx));
+        without_budget(cx, |cx| self.read(i, usize::MAX, cx));
         let still = self.peers[i].silence.is_some_and(|silence| silence.at() <= now);
-        if still && self.listens(i) {
-            self.end(i, &Ended::Silent);
+        if still && self.is_listening(i) {
+            self.end(i, &CloseReason::Silent);
         }
     }
 
-    fn judge_stall(&mut self, i: usize, now: Instant) {
+    fn check_stall(&mut self, i: usize, now: Instant) {
         let stall = self.peers[i].outgoing.as_mut().and_then(|outgoing| outgoing.stall());
         if has_passed(stall, now) {
-            self.end_outgoing(i, &Ended::Stalled);
+            self.end_outgoing(i, &CloseReason::Stalled);
         }
     }
 
-    /// When there is something to do next.
+    /// The time of the next deadline or heartbeat.
     fn next_due(&mut self) -> Instant {
-        let mut next = self.beat;
+        let mut next = self.next_heartbeat;
         for i in 0..self.peers.len() {
-            let listens = self.listens(i);
+            let listening = self.is_listening(i);
             let link = &mut self.peers[i];
-            let silence = link.silence.filter(|_| listens).map(|silence| silence.at());
+            let silence = link.silence.filter(|_| listening).map(|silence| silence.at());
             let stall = link.outgoing.as_mut().and_then(|outgoing| outgoing.stall());
             let stall = stall.map(|stall| stall.at());
             let due = [silence, stall, link.redial].into_iter().flatten().min();
@@ -270,8 +273,8 @@ fn has_passed(deadline: Option<&mut Deadline>, now: Instant) -> bool {
     deadline.is_some_and(|deadline| deadline.has_passed(now))
 }
 
-/// Polls something that must not be told to let others go first.
-fn at_once(cx: &mut Context<'_>, mut poll: impl FnMut(&mut Context<'_>)) {
+/// Polls without tokio's cooperative budget, which would end a read early.
+fn without_budget(cx: &mut Context<'_>, mut poll: impl FnMut(&mut Context<'_>)) {
     let all = pin!(unconstrained(poll_fn(|cx| {
         poll(cx);
         Poll::Ready(())

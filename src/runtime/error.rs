@@ -1,0 +1,98 @@
+//! The errors of a node, and what each leaves behind.
+
+use super::{component::Component, storage::StorageError};
+use crate::machine::{Address, NodeId};
+use std::{io, path::PathBuf, time::Duration};
+
+/// Why a node does not start. No task of it is left, it does not listen, and no message of it was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The log cannot be opened. Nothing else was done.
+    #[error("the log {path} cannot be written: {source}", path = path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The storage cannot be opened. The stored content is as before. An empty log file may be left.
+    #[error("the storage cannot be used: {0}")]
+    Storage(#[from] StorageError),
+    /// The transport cannot listen, or the configuration does not fit a handshake. The number of this life is used up in
+    /// the storage: the next start has a greater one.
+    #[error("cannot listen at {at}: {source}")]
+    Listen {
+        /// The address.
+        at: String,
+        /// The transport's reason.
+        source: io::Error,
+    },
+    /// The contact was not reached. The number of this life is used up in the storage. The contact may have seen attempts
+    /// to connect.
+    #[error("{contact}, to join through, was not reached within {within:?}")]
+    Contact {
+        /// The node to join through.
+        contact: NodeId,
+        /// How long it was tried.
+        within: Duration,
+    },
+}
+
+/// The error with which a node has ended. Its connections are closed and its port is free: to the other nodes it has
+/// crashed. Its log has no [`End`](super::End), and the storage holds the value that was persisted last.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A value cannot be persisted. The effects before that [`Persist`](crate::machine::Effect::Persist) were carried out,
+    /// it and the later ones were not. The storage holds the value before, or the new one.
+    #[error("the storage cannot be used: {0}")]
+    Storage(#[from] StorageError),
+    /// The log cannot be written. The steps that are not in it were not carried out. Its last line may be incomplete; the
+    /// next life ends that line.
+    #[error("the log cannot be written: {0}")]
+    Log(#[from] io::Error),
+    /// A later life of this node is known to another node. The steps that are not in the log were not carried out.
+    #[error(
+        "{me} is over: {by} knows life {life} of that node. Either the node runs twice, or it was restarted without its \
+         storage within a second: without storage, lives are numbered by the clock, in seconds"
+    )]
+    Superseded {
+        /// The process that is over.
+        me: Address,
+        /// The node that knows a later life.
+        by: NodeId,
+        /// The number of the later life.
+        life: u32,
+    },
+    /// A component of the node has panicked. The steps that are not in the log were not carried out; the last steps in it
+    /// may have been carried out in part.
+    #[error("{component} has panicked: {message}")]
+    Panicked {
+        /// The component.
+        component: Component,
+        /// The message of the panic.
+        message: String,
+    },
+    /// The tokio runtime was shut down while the node was running. The steps that are not in the log were not carried
+    /// out; the last steps in it may have been carried out in part.
+    #[error("the tokio runtime was shut down while the node was running")]
+    Cancelled,
+}
+
+/// The node has ended. The command was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node has ended")]
+pub struct Ended;
+
+/// Why a command was not queued. Each returns the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrySendError<Command> {
+    /// The queue is full: see [`Limits::max_queued_commands`](super::Limits::max_queued_commands). It can be tried again.
+    #[error("the queue of commands is full")]
+    Full(Command),
+    /// The node has ended.
+    #[error("the node has ended")]
+    Ended(Command),
+}
