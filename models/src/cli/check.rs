@@ -16,6 +16,8 @@ use interrex_models::{
         audit::{Audit, audit},
         coverage::Coverage,
         search::{Limits, Pass, Progress},
+        serial::Serial,
+        stateright::Stateright,
     },
     model::{
         environment::{Bound, Budget, Start, Storage, Timers, Times},
@@ -23,7 +25,7 @@ use interrex_models::{
     },
     protocol::{Protocol, registry::Known},
     verdict::{
-        check::{Comparison, Report, Row, Verdict, check_with},
+        check::{Comparison, Report, Row, Verdict, check_by, check_with},
         scenario::Scenario,
     },
     with_protocol,
@@ -52,9 +54,9 @@ use std::{
 pub(super) struct Check {
     #[command(flatten)]
     chosen: Chosen,
-    /// What explores the worlds
-    #[arg(long, value_enum, default_value_t = Engine::Stateright)]
-    engine: Engine,
+    /// The engine that explores the worlds. Without it: serial with one thread, stateright with more
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
     /// How many threads explore; only with one is the depth known
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
@@ -86,7 +88,9 @@ pub(super) struct Check {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Engine {
-    /// Breadth first, in memory
+    /// Breadth first, on one thread, with counterexamples in the same pass
+    Serial,
+    /// Breadth first, on any number of threads
     Stateright,
 }
 
@@ -126,6 +130,9 @@ struct Made {
 
 impl Check {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
+        if self.engine == Some(Engine::Serial) && self.threads > 1 {
+            return Err(Failure::Usage("--engine serial uses one thread".into()));
+        }
         let scenarios = match &self.made.protocol {
             Some(protocol) => vec![self.made.scenario(protocol)?],
             None => self.chosen.among(Scenario::read_all(&self.folders.scenarios)?)?,
@@ -157,7 +164,6 @@ impl Check {
     }
 
     fn check(&self, scenario: &Scenario, covered: Option<&mut Covered>) -> Result<Report, Failure> {
-        let Engine::Stateright = self.engine;
         let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
         Ok(with_protocol!(known, &scenario.environment, protocol =>
             self.explore(protocol, scenario, covered)))
@@ -181,7 +187,12 @@ impl Check {
             Pass::Livelocks => bar.set_message("looking for livelocks"),
         };
         let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
-        let mut report = check_with(&rules, scenario, limits, &mut progress);
+        let progress = &mut progress;
+        let mut report = match self.engine {
+            None => check_with(&rules, scenario, limits, progress),
+            Some(Engine::Serial) => check_by(&Serial, &rules, scenario, limits, progress),
+            Some(Engine::Stateright) => check_by(&Stateright, &rules, scenario, limits, progress),
+        };
         if self.twice {
             bar.set_message("running everything twice");
             report.audit = Some(audit(&rules, limits, &mut |states| bar.set_position(states)));

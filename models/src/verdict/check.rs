@@ -1,11 +1,12 @@
 //! Checking a scenario: what the search found, as verdicts, beside what was expected.
 
 use crate::{
-    claim::property::Kind,
+    claim::property::{Kind, Property},
     evidence::trace::Trace,
     explore::{
         audit::Audit,
-        search::{Finding, Limits, Progress, search},
+        engine::Engine,
+        search::{Finding, Findings, Limits, Progress, search, search_by},
     },
     io::memory,
     model::{
@@ -166,6 +167,30 @@ pub fn check_with<P: Protocol>(
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Report {
+    report(rules, scenario, limits, |properties| search(rules, properties, limits, progress))
+}
+
+/// The same by a given engine, whatever the number of threads.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_by<P: Protocol>(
+    engine: &impl Engine,
+    rules: &Arc<Rules<P>>,
+    scenario: &Scenario,
+    limits: Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Report {
+    let search = |properties: &_| search_by(engine, rules, properties, limits, progress);
+    report(rules, scenario, limits, search)
+}
+
+fn report<P: Protocol>(
+    rules: &Rules<P>,
+    scenario: &Scenario,
+    limits: Limits,
+    search: impl FnOnce(&[&'static Property]) -> Findings<P>,
+) -> Report {
     assert!(!scenario.properties.is_empty(), "a scenario without properties checks nothing");
     if let Err(misfit) = rules.environment().suits(rules.protocol()) {
         panic!("{}: {misfit}", scenario.name);
@@ -173,7 +198,7 @@ pub fn check_with<P: Protocol>(
     let properties: Vec<_> = scenario.properties.iter().map(|(property, _)| *property).collect();
     memory::forget_peak();
     let began = Instant::now();
-    let findings = search(rules, &properties, limits, progress);
+    let findings = search(&properties);
     let seconds = began.elapsed().as_secs_f64();
 
     let row = |(finding, (_, expected)): (&Finding<P>, &(_, Option<Expected>))| {
