@@ -79,6 +79,21 @@ fn check_prints_a_table_and_ends_with_0() {
 }
 
 #[test]
+fn the_engine_that_is_asked_for_explores() {
+    for (arguments, engine) in [
+        (vec![], "serial"),
+        (vec!["--threads", "2"], "stateright"),
+        (vec!["--engine", "stateright"], "stateright"),
+        (vec!["--engine", "serial"], "serial"),
+    ] {
+        let check = ["check", "gms3/joined-3-calm", "--format", "json"];
+        let (code, out, _) = interrex(check.into_iter().chain(arguments));
+        let report: Value = out.parse().expect("JSON");
+        assert_eq!((code, &report["engine"]), (0, &engine.into()));
+    }
+}
+
+#[test]
 fn check_answers_programs_with_an_object_a_line() {
     let (code, out, _) =
         interrex(["check", "joined-3-busy", "joined-3-calm", "--format", "json", "--threads", "2"]);
@@ -290,7 +305,8 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         ("check --threads 0".into(), &["--threads"]),
         ("check --max-states 0".into(), &["--max-states"]),
         ("check --max-seconds 0".into(), &["--max-seconds"]),
-        ("check --engine other".into(), &["possible values: stateright"]),
+        ("check --engine other".into(), &["possible values: serial, stateright"]),
+        ("check --engine serial --threads 2".into(), &["--engine serial uses one thread"]),
         ("check --nodes 3".into(), &["--protocol"]),
         ("check --protocol gms3".into(), &["--nodes", "--start"]),
         ("check --protocol gsm3 --nodes 3 --start joined".into(), &["did you mean `gms3`"]),

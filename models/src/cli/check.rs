@@ -18,6 +18,8 @@ use interrex_models::{
         audit::{Audit, audit},
         coverage::Coverage,
         search::{Limits, Pass, Progress},
+        serial::Serial,
+        stateright::Stateright,
     },
     io::file::shown,
     model::{
@@ -26,7 +28,7 @@ use interrex_models::{
     },
     protocol::{Protocol, registry::Known},
     verdict::{
-        check::{Report, Row, check_with},
+        check::{Report, Row, check_by, check_with},
         outcome::{Comparison, Verdict},
         report::{Case, Format, Section, text::show_places},
         scenario::Scenario,
@@ -58,9 +60,9 @@ use std::{
 pub(super) struct Check {
     #[command(flatten)]
     chosen: Chosen,
-    /// The engine that explores the worlds
-    #[arg(long, value_enum, default_value_t = Engine::Stateright)]
-    engine: Engine,
+    /// The engine that explores the worlds. Without it: serial with one thread, stateright with more
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
     /// The number of threads that explore; the depth is known with one thread only
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
@@ -92,7 +94,9 @@ pub(super) struct Check {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Engine {
-    /// Breadth first, in memory
+    /// Breadth first, on one thread, with counterexamples in the same pass
+    Serial,
+    /// Breadth first, on any number of threads
     Stateright,
 }
 
@@ -132,6 +136,9 @@ struct Made {
 
 impl Check {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
+        if self.engine == Some(Engine::Serial) && self.threads > 1 {
+            return Err(Failure::Usage("--engine serial uses one thread".into()));
+        }
         let scenarios = match &self.made.protocol {
             Some(protocol) => vec![self.made.scenario(protocol)?],
             None => self.chosen.among(self.folders.scenarios()?)?,
@@ -157,7 +164,6 @@ impl Check {
         scenario: &'a Scenario,
         covered: Option<&mut Covered>,
     ) -> Result<Checked<'a>, Failure> {
-        let Engine::Stateright = self.engine;
         let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
         Ok(with_protocol!(known, &scenario.environment, protocol =>
             self.explore(protocol, scenario, covered)))
@@ -181,7 +187,12 @@ impl Check {
             Pass::Livelocks => bar.set_message("looking for livelocks"),
         };
         let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
-        let report = check_with(&rules, scenario, limits, &mut progress);
+        let search = &mut progress;
+        let report = match self.engine {
+            None => check_with(&rules, scenario, limits, search),
+            Some(Engine::Serial) => check_by(&Serial, &rules, scenario, limits, search),
+            Some(Engine::Stateright) => check_by(&Stateright, &rules, scenario, limits, search),
+        };
         let audit = self.twice.then(|| {
             bar.set_message("running everything twice");
             audit(&rules, limits, &mut |states| bar.set_position(states))

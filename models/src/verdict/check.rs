@@ -1,8 +1,12 @@
 //! Checking a scenario: an exhaustive search, and a verdict on each property beside the expected one.
 
 use crate::{
+    claim::property::Property,
     evidence::trace::Trace,
-    explore::search::{Finding, Limits, Progress, search},
+    explore::{
+        engine::Engine,
+        search::{Finding, Findings, Limits, Progress, search, search_by},
+    },
     io::{memory, text::grouped},
     model::world::Rules,
     protocol::Protocol,
@@ -108,6 +112,30 @@ pub fn check_with<P: Protocol>(
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Report {
+    report(rules, scenario, limits, |properties| search(rules, properties, limits, progress))
+}
+
+/// The same by a given engine, whatever the number of threads.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_by<P: Protocol>(
+    engine: &impl Engine,
+    rules: &Arc<Rules<P>>,
+    scenario: &Scenario,
+    limits: Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Report {
+    let search = |properties: &_| search_by(engine, rules, properties, limits, progress);
+    report(rules, scenario, limits, search)
+}
+
+fn report<P: Protocol>(
+    rules: &Rules<P>,
+    scenario: &Scenario,
+    limits: Limits,
+    search: impl FnOnce(&[&'static Property]) -> Findings<P>,
+) -> Report {
     assert!(!scenario.properties.is_empty(), "a scenario without properties checks nothing");
     if let Err(misfit) = rules.protocol().suits(rules.environment()) {
         panic!("{}: {misfit}", scenario.name);
@@ -115,7 +143,7 @@ pub fn check_with<P: Protocol>(
     let properties: Vec<_> = scenario.properties.iter().map(|(property, _)| *property).collect();
     memory::forget_peak();
     let began = Instant::now();
-    let findings = search(rules, &properties, limits, progress);
+    let findings = search(&properties);
     let seconds = began.elapsed().as_secs_f64();
 
     let row = |finding: &Finding<P>| {
