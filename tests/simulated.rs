@@ -19,11 +19,8 @@ use interrex::{
 };
 use interrex_models::{
     claim::property::{BOUNDED_IDS, Property},
-    protocol::registry::Known,
-    real::{
-        machines::{self, Multicast, Texts},
-        validate::{Carry, Validation, Verdict, validate},
-    },
+    protocol::{gen_leader::Texts, multicast::Multicast, registry::Known},
+    real::validate::{Carry, Validation, Verdict, validate},
     verdict::scenario::{Expected, Scenario},
     with_machine,
 };
@@ -120,10 +117,9 @@ fn config(node: NodeId, known: Known, stage: &Stage, folder: &Path) -> Config {
     let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".parse::<ClusterKey>().unwrap();
     let mut config = Config::new(node, "0.0.0.0:7000", peers, key, known.name());
     config.log = Some(log(folder, node));
-    if known == Known::Gms3 {
+    config.configuration = known.configuration(&Roster::new(NODES, 0));
+    if known.joins_through_contact() {
         config.contact = *stage.contact.lock().unwrap();
-    } else {
-        config.configuration = machines::configuration(Some(&Roster::new(NODES, 0)));
     }
     config
 }

@@ -2,6 +2,7 @@
 
 pub mod gen_leader;
 pub mod gms3;
+pub mod multicast;
 pub mod registry;
 mod vocabulary;
 

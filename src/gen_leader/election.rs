@@ -138,6 +138,16 @@ impl Roster {
         true
     }
 
+    /// Those who may lead, by priority.
+    pub fn candidates(&self) -> impl Iterator<Item = NodeId> {
+        self.candidates.iter().copied()
+    }
+
+    /// Those who only follow.
+    pub fn workers(&self) -> impl Iterator<Item = NodeId> {
+        self.workers.iter().copied()
+    }
+
     /// The place of a candidate in the list, from 0, where the highest priority is.
     #[must_use]
     pub fn place(&self, node: NodeId) -> Option<usize> {
