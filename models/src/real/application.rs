@@ -18,19 +18,27 @@ pub trait Application: Protocol {
     fn model(&self, environment: &Environment) -> Self::Model;
 
     /// Who takes part, if that is the same at all nodes and known beforehand.
-    fn roster(&self) -> Option<&Roster>;
+    fn roster(&self) -> Option<&Roster> {
+        None
+    }
 
     /// In a log: what a command is in the harness.
     fn asked(&self, command: &Self::Command) -> Asked;
 
     /// In a log: of a message that is delivered, who multicast it, and how many it had multicast before.
-    fn stamp(&self, observation: &Self::Observation) -> Option<(Address, u64)>;
+    fn stamp(&self, _observation: &Self::Observation) -> Option<(Address, u64)> {
+        None
+    }
 
     /// In a log: whether a timer belongs to a local client, and nobody else learns of it.
-    fn is_of_client(&self, timer: &Self::Timer) -> bool;
+    fn is_of_client(&self, _timer: &Self::Timer) -> bool {
+        false
+    }
 
     /// In a log: whether a process that ends for this reason does as its application wished.
-    fn is_wish(&self, reason: &str) -> bool;
+    fn is_wish(&self, _reason: &str) -> bool {
+        false
+    }
 
     /// What its node can be asked for on standard input, beside what any node can.
     type Request: Request;

@@ -67,19 +67,11 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
         }
     }
 
-    fn stamp(&self, _: &Self::Observation) -> Option<(Address, u64)> {
-        None
-    }
-
     fn is_of_client(&self, timer: &Timer) -> bool {
         match timer {
             Timer::Tau => false,
             Timer::Call(_) => true,
         }
-    }
-
-    fn is_wish(&self, _: &str) -> bool {
-        false
     }
 
     type Request = Request<String, String>;

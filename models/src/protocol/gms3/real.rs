@@ -11,7 +11,7 @@ use crate::{
 };
 use interrex::{
     gen_leader::Roster,
-    gms3::{Command, Gms3, Observation, Timer},
+    gms3::{Command, Gms3, Observation},
     machine::Address,
     runtime::{Config, SpawnError},
 };
@@ -54,10 +54,6 @@ impl Application for Gms3<Multicast> {
         super::gms3()
     }
 
-    fn roster(&self) -> Option<&Roster> {
-        None
-    }
-
     fn asked(&self, command: &Command<Multicast>) -> Asked {
         match command {
             Command::Mcast(_) => Asked::Scripted(None),
@@ -69,12 +65,6 @@ impl Application for Gms3<Multicast> {
         match observation {
             Observation::Delivered { message, .. } => Some((message.from, message.index)),
             Observation::Joined | Observation::Installed(_) | Observation::Error(_) => None,
-        }
-    }
-
-    fn is_of_client(&self, timer: &Timer) -> bool {
-        match timer {
-            Timer::Join => false,
         }
     }
 
