@@ -29,6 +29,8 @@ macro_rules! protocols {
             [
                 /// Group membership with numbered messages: [`interrex::gms3`].
                 Gms3 => gms3::real::machine;
+                /// Group membership without numbers: [`interrex::gms2`].
+                Gms2 => gms2::real::machine;
                 /// The election of 2003: [`Capture`](interrex::gen_leader::Capture).
                 GenLeader1_0 => gen_leader::real::of_2003;
                 /// The election of 2007, as it was: [`Bully`](interrex::gen_leader::Bully) without repairs.
