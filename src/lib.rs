@@ -77,6 +77,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod gen_leader;
+pub mod gms2;
 pub mod gms3;
 pub mod machine;
 #[doc = include_str!("PROTOCOLS.md")]

@@ -216,7 +216,7 @@ fn bad_usage_is_refused_before_anything_happens() {
     for (more, says) in [
         (&["--worker", "n1"] as &[&str], &["--worker n1 is not in --peers"] as &[&str]),
         (&["--worker", "n0"], &["all nodes are workers"]),
-        (&["--contact", "n1"], &["only gms3 joins through somebody"]),
+        (&["--contact", "n1"], &["a node of gen_leader does not join through another"]),
         (&["--peers", "n0=127.0.0.1:1"], &["--peers names n0 twice"]),
         (&["--peers", "n1"], &["expected NODE=HOST:PORT", "n1=127.0.0.1:7001"]),
         (&["--peers", "n01=127.0.0.1:1"], &["`n01` is not a node"]),

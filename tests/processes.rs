@@ -330,9 +330,9 @@ fn deliveries_agree(group: &Group) -> Result<BTreeMap<Address, Sent>, String> {
 fn numbered(line: &Line) -> Option<(u64, String)> {
     match &line.said {
         Said::Delivered { number, from, index, text } => {
-            Some((*number, format!("{from} {index} {text}")))
+            Some(((*number)?, format!("{from} {index} {text}")))
         }
-        Said::View(view) if line.answers.is_none() => Some((view.number, format!("{view:?}"))),
+        Said::View(view) if line.answers.is_none() => Some((view.number?, format!("{view:?}"))),
         _ => None,
     }
 }

@@ -13,17 +13,14 @@
 use fastrand::Rng;
 use interrex::{
     gen_leader::{Command, Election, GenLeader, Roster, dictionary::Request},
-    gms3,
+    gms2, gms3,
     machine::{Address, Machine, NodeId, Value},
     runtime::{ClusterKey, Config, Heartbeats, Node, Opened, Storage, StorageError, Transport},
 };
 use interrex_models::{
     claim::property::{BOUNDED_IDS, Property},
-    protocol::registry::Known,
-    real::{
-        machines::{self, Multicast, Texts},
-        validate::{Carry, Validation, Verdict, validate},
-    },
+    protocol::{gen_leader::Texts, multicast::Multicast, registry::Known},
+    real::validate::{Carry, Validation, Verdict, validate},
     verdict::{outcome::Expected, scenario::Scenario},
     with_machine,
 };
@@ -123,10 +120,9 @@ fn config(node: NodeId, known: Known, stage: &Stage, folder: &Path) -> Config {
     let mut config = Config::new(node, "0.0.0.0:7000", peers, key, known.name());
     config.log = Some(log(folder, node));
     config.clock = simulated_micros;
-    if known == Known::Gms3 {
+    config.configuration = known.configuration(&Roster::new(NODES, 0));
+    if known.joins_through_contact() {
         config.contact = *stage.contact.lock().unwrap();
-    } else {
-        config.configuration = machines::configuration(Some(&Roster::new(NODES, 0)));
     }
     config
 }
@@ -367,6 +363,12 @@ trait Asks: Machine {
 impl Asks for gms3::Gms3<Multicast> {
     fn ask(me: Address, index: u64) -> gms3::Command<Multicast> {
         gms3::Command::Mcast(Multicast { from: me, index, text: "hello".into() })
+    }
+}
+
+impl Asks for gms2::Gms2<Multicast> {
+    fn ask(me: Address, index: u64) -> gms2::Command<Multicast> {
+        gms2::Command::Mcast(Multicast { from: me, index, text: "hello".into() })
     }
 }
 

@@ -17,9 +17,9 @@ use interrex_models::{
     },
     explore::shrink::shrink,
     model::world::Rules,
-    protocol::registry::Known,
+    protocol::{gen_leader as dictionary, gms3 as group, multicast::Multicast, registry::Known},
     real::{
-        machines::{self, Multicast},
+        application,
         validate::{Carried, Carry, Validation, Verdict, validate},
     },
     with_protocol,
@@ -323,7 +323,11 @@ type Gms3Nodes = Nodes<gms3::Gms3<Multicast>>;
 
 /// A joined group.
 fn gms3_nodes(size: u16) -> Gms3Nodes {
-    let mut nodes = Nodes::new(machines::gms3(), "gms3", machines::configuration(None));
+    let mut nodes = Nodes::new(
+        group::real::machine(&Roster::default()),
+        "gms3",
+        application::configuration(None),
+    );
     nodes.start(N0, None);
     for node in 1..size {
         nodes.start(NodeId(node), Some(N0));
@@ -683,12 +687,12 @@ fn what_was_not_sent_cannot_arrive() {
     assert!(contradiction.message.contains("arrived twice"), "{contradiction}");
 }
 
-type Texts = gen_leader::GenLeader<gen_leader::Bully, machines::Texts>;
+type Texts = gen_leader::GenLeader<gen_leader::Bully, dictionary::Texts>;
 
 fn gen_leader_nodes(size: u16) -> Nodes<Texts> {
     let roster = Roster::new(size, 0);
-    let configuration = machines::configuration(Some(&roster));
-    let machine = machines::gen_leader(gen_leader::Repairs::all(), roster);
+    let configuration = application::configuration(Some(&roster));
+    let machine = dictionary::real::repaired(&roster);
     Nodes::new(machine, "gen_leader", configuration)
 }
 

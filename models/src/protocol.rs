@@ -1,7 +1,9 @@
 //! What the harness asks of a protocol, beyond being a [`Machine`].
 
 pub mod gen_leader;
+pub mod gms2;
 pub mod gms3;
+pub mod multicast;
 pub mod registry;
 mod vocabulary;
 

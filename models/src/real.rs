@@ -1,7 +1,7 @@
 //! Real nodes: the processes of a cluster on this machine, what they print, and the validation of their logs.
 
+pub mod application;
 pub mod failover;
 pub mod line;
-pub mod machines;
 pub mod processes;
 pub mod validate;

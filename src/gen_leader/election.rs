@@ -140,6 +140,16 @@ impl Roster {
         true
     }
 
+    /// The candidates, by priority.
+    pub fn candidates(&self) -> impl Iterator<Item = NodeId> {
+        self.candidates.iter().copied()
+    }
+
+    /// The workers.
+    pub fn workers(&self) -> impl Iterator<Item = NodeId> {
+        self.workers.iter().copied()
+    }
+
     /// The place of a candidate in the list. Place 0 has the highest priority.
     #[must_use]
     pub fn place(&self, node: NodeId) -> Option<usize> {

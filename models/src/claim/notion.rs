@@ -26,7 +26,7 @@ pub enum Notion {
     Installed(View),
     /// A message was handed to the application.
     Delivered {
-        /// Its place in the order of views and messages.
+        /// Its place in the order of views and messages; 0 where these have no numbers.
         number: u64,
         /// Which message.
         message: Token,
@@ -48,7 +48,7 @@ pub enum Notion {
 /// A group, as one of its members knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
-    /// Its number; also the term of its leader.
+    /// Its number, which is also the term of its leader; 0 where views have no numbers.
     pub number: u64,
     /// Who leads it.
     pub leader: Address,
@@ -68,7 +68,8 @@ impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { number, leader, .. } = self;
         let followers: Vec<_> = self.followers.iter().map(Address::to_string).collect();
-        write!(f, "view {number} ({leader}, [{}])", followers.join(", "))
+        let number = if *number == 0 { String::new() } else { format!(" {number}") };
+        write!(f, "view{number} ({leader}, [{}])", followers.join(", "))
     }
 }
 

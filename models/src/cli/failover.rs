@@ -9,6 +9,7 @@ use interrex::machine::NodeId;
 use interrex_models::{
     protocol::registry::Known,
     real::{
+        application::Replicates,
         failover::{Group, How, Return, Takeover},
         processes::{Cluster, Plan, Trouble},
     },
@@ -114,8 +115,11 @@ impl Failover {
         say(format!("  {leader} leads, and all agree"))?;
         let (key, value) = (format!("round-{number}"), format!("led-by-{leader}"));
         let writer = group.write(leader, &key, &value)?;
-        let gms3 = self.protocol == Known::Gms3;
-        let did = if gms3 { "multicasts" } else { "puts" };
+        let replicates = self.protocol.replicates();
+        let did = match replicates {
+            Replicates::Messages => "multicasts",
+            Replicates::Dictionary => "puts",
+        };
         say(format!("  {writer} {did} `{key} {value}`, and all have it"))?;
         let what = match self.how {
             How::Kill => "kill -9",
@@ -134,8 +138,10 @@ impl Failover {
         });
         if self.how == How::Kill {
             match group.have_all(patience) {
-                Ok(()) if gms3 => say("  another multicast reaches all survivors".into())?,
-                Ok(()) => say("  all survivors have what was written".into())?,
+                Ok(()) => say(match replicates {
+                    Replicates::Messages => "  another multicast reaches all survivors".into(),
+                    Replicates::Dictionary => "  all survivors have what was written".into(),
+                })?,
                 Err(trouble) => complaint = complaint.or(Some(trouble.to_string())),
             }
         }

@@ -10,13 +10,9 @@ use interrex::{
     machine::NodeId,
     runtime::{ClusterKey, Config, Ending, Heartbeats},
 };
-use interrex_models::{
-    protocol::registry::Known,
-    real::{line::Said, machines},
-    with_machine,
-};
+use interrex_models::{protocol::registry::Known, real::line::Said, with_machine};
 use output::Output;
-use serve::{Desk, Serve};
+use serve::Desk;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -55,10 +51,10 @@ pub(super) struct Node {
     /// The protocol: `gms3`, `gen_leader` or another one that `interrex list` shows
     #[arg(long, value_name = "NAME")]
     protocol: Known,
-    /// gen_leader: this node only follows and never leads; the same ones at every node
+    /// In an election: this node only follows and never leads; the same ones at every node
     #[arg(long, value_name = "NODE")]
     worker: Vec<NodeId>,
-    /// gms3: join the group of this node; without it, found a group
+    /// In a group: join the group of this node; without it, found a group
     #[arg(long, value_name = "NODE")]
     contact: Option<NodeId>,
     /// Append events and effects to this file, for `interrex validate`
@@ -81,42 +77,26 @@ pub(super) struct Node {
     verbose: u8,
 }
 
-/// Who takes part: the same at every node.
-#[derive(Clone, Debug)]
-struct Members {
-    /// Those who may lead, by priority.
-    candidates: Vec<NodeId>,
-    /// Those who only follow.
-    workers: Vec<NodeId>,
-}
-
-impl Members {
-    fn roster(&self) -> Roster {
-        Roster::of(self.candidates.iter().copied(), self.workers.iter().copied())
-    }
-}
-
 impl Node {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let peers = self.peers()?;
-        let members = self.members(&peers)?;
-        let config = self.config(&peers, &members.roster())?;
+        let roster = self.roster(&peers)?;
+        let config = self.config(&peers, &roster)?;
         self.tell_what_happens()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Ended(format!("no runtime: {error}")))?;
-        runtime.block_on(self.serve(config, &members))
+        runtime.block_on(self.serve(config, &roster))
     }
 
-    async fn serve(&self, config: Config, members: &Members) -> Result<Exit, Failure> {
+    async fn serve(&self, config: Config, roster: &Roster) -> Result<Exit, Failure> {
         let output = Output::open(self.format);
         let desk = Desk {
             output: &output,
             protocol: self.protocol,
-            members,
             patience: Duration::from_millis(self.patience),
             until_eof: self.until_eof,
         };
-        let served = with_machine!(self.protocol, &members.roster(), machine => machine.serve(config, desk).await);
+        let served = with_machine!(self.protocol, roster, machine => serve::serve(machine, config, desk).await);
         let ended = match &served {
             Ok(Ending::Stopped(reason)) => Some(Some(reason.to_string())),
             Ok(Ending::ShutDown) => Some(None),
@@ -141,9 +121,8 @@ impl Node {
             .map_err(|error| Failure::Usage(format!("{error} (`interrex key` makes one)")))?;
         let listen = self.listen.as_ref().unwrap_or(&peers[&self.id]);
         let protocol = self.protocol.name();
-        let roster = (self.protocol != Known::Gms3).then_some(roster);
         let mut config = Config::new(self.id, listen, peers.clone(), key, protocol);
-        config.configuration = machines::configuration(roster);
+        config.configuration = self.protocol.configuration(roster);
         config.contact = self.contact;
         config.data.clone_from(&self.data_dir);
         config.log.clone_from(&self.log);
@@ -167,11 +146,11 @@ impl Node {
     }
 
     /// Candidates by number, then workers; what does not fit the protocol is refused.
-    fn members(&self, peers: &BTreeMap<NodeId, String>) -> Result<Members, Failure> {
-        let gms3 = self.protocol == Known::Gms3;
+    fn roster(&self, peers: &BTreeMap<NodeId, String>) -> Result<Roster, Failure> {
+        let (protocol, name) = (self.protocol, self.protocol.name());
         let refused = match self.contact {
-            Some(contact) if !gms3 => {
-                Some(format!("--contact {contact}: only gms3 joins through somebody"))
+            Some(contact) if !protocol.joins_through_contact() => {
+                Some(format!("--contact {contact}: a node of {name} does not join through another"))
             }
             Some(contact) if contact == self.id => {
                 Some(format!("--contact {contact}: a node does not join through itself"))
@@ -179,8 +158,8 @@ impl Node {
             Some(contact) if !peers.contains_key(&contact) => {
                 Some(format!("--contact {contact} is not in --peers"))
             }
-            _ if gms3 && !self.worker.is_empty() => {
-                Some("gms3 has no workers: leave out --worker".into())
+            _ if !protocol.has_workers() && !self.worker.is_empty() => {
+                Some(format!("{name} has no workers: leave out --worker"))
             }
             _ => (self.worker.iter().find(|worker| !peers.contains_key(worker)))
                 .map(|worker| format!("--worker {worker} is not in --peers")),
@@ -189,11 +168,11 @@ impl Node {
             return Err(Failure::Usage(message));
         }
         let (workers, candidates): (Vec<_>, Vec<_>) =
-            peers.keys().partition(|node| self.worker.contains(node));
+            peers.keys().partition::<Vec<NodeId>, _>(|node| self.worker.contains(node));
         if candidates.is_empty() {
             return Err(Failure::Usage("all nodes are workers: nobody could ever lead".into()));
         }
-        Ok(Members { candidates, workers })
+        Ok(Roster::of(candidates, workers))
     }
 
     fn tell_what_happens(&self) -> Result<(), Failure> {

@@ -59,21 +59,22 @@
 //! # Ok::<(), String>(())
 //! ```
 
+pub mod real;
+
 use super::{Names, Notion, Protocol, Standing, Vocabulary};
 use crate::{
     claim::{
         notion::{Term, Token},
         property::{self, Property},
     },
-    model::environment::Start,
+    model::environment::{Environment, Start},
     names,
-    real::machines::Texts,
 };
 use interrex::{
     gen_leader::{
         self, Behaviour, Bully, Call, Capture, Command, Dictionary, Election, ElectionId,
-        GenLeader, Message, MessageOf, Observation, Patience, Repair, Repairs, State, StateOf,
-        Timer, bully, capture, dictionary::Request,
+        GenLeader, Message, MessageOf, Observation, Patience, Repair, Repairs, Roster, State,
+        StateOf, Timer, bully, capture, dictionary::Request,
     },
     machine::{NodeId, Value},
 };
@@ -88,6 +89,12 @@ pub trait Script<E: Election>: Behaviour<E> {
 
 /// What the harness asks of an election.
 pub trait Checked: Election {
+    /// An application over a variant.
+    fn under<B: Behaviour<Self>>(
+        application: B,
+        roster: Roster,
+        variant: Self::Variant,
+    ) -> GenLeader<Self, B>;
     /// The name of a variant.
     fn name(variant: &Self::Variant) -> Cow<'static, str>;
     /// What it is, in a line.
@@ -111,6 +118,10 @@ pub trait Checked: Election {
 }
 
 impl Checked for Capture {
+    fn under<B: Behaviour<Self>>(application: B, roster: Roster, (): ()) -> GenLeader<Self, B> {
+        GenLeader::v2003(application, roster)
+    }
+
     fn name((): &()) -> Cow<'static, str> {
         "gen_leader_1_0".into()
     }
@@ -160,6 +171,14 @@ impl Checked for Capture {
 }
 
 impl Checked for Bully {
+    fn under<B: Behaviour<Self>>(
+        application: B,
+        roster: Roster,
+        repairs: Repairs,
+    ) -> GenLeader<Self, B> {
+        GenLeader::new(application, roster).with_repairs(repairs)
+    }
+
     fn name(repairs: &Repairs) -> Cow<'static, str> {
         if *repairs == Repairs::none() {
             return "gen_leader_2007".into();
@@ -352,6 +371,25 @@ fn messages<E: Checked, B: Behaviour<E>>() -> Names<MessageOf<E, B>> {
 
 /// The dictionary of scenarios: one key, under which each write stores which it is.
 pub type Writes = Dictionary<char, Token>;
+
+/// The dictionary of real nodes. Tags of calls are chosen by the program, each time another in a life.
+pub type Texts = Dictionary<String, String>;
+
+/// The dictionary of scenarios over the election of 2003.
+#[must_use]
+pub fn gen_leader_1_0(environment: &Environment) -> GenLeader<Capture, Writes> {
+    Capture::under(Writes::default(), roster(environment), ())
+}
+
+/// The dictionary of scenarios over the election of 2007, with repairs.
+#[must_use]
+pub fn gen_leader(repairs: Repairs, environment: &Environment) -> GenLeader<Bully, Writes> {
+    Bully::under(Writes::default(), roster(environment), repairs)
+}
+
+fn roster(environment: &Environment) -> Roster {
+    Roster::new(environment.nodes, environment.workers)
+}
 
 /// Each call is a write, so that the order of writes matters.
 impl<E: Election> Script<E> for Writes {

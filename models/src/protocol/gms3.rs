@@ -1,6 +1,8 @@
 //! gms3, as the harness sees it.
 
-use super::{Notion, Protocol, Standing, View, Vocabulary};
+pub mod real;
+
+use super::{Notion, Protocol, Standing, View, Vocabulary, multicast::Payload};
 use crate::{
     claim::{
         notion::Token,
@@ -11,43 +13,18 @@ use crate::{
         node::{Condition, Node},
     },
     names,
-    real::machines::Multicast,
 };
 use im::{OrdSet, Vector, vector};
 use interrex::{
     gms3::{self, Command, Follower, Gms3, Leader, Message, Observation, State, Timer},
-    machine::{Address, NodeId, Value},
+    machine::{Address, NodeId},
 };
 use std::borrow::Cow;
 
-/// What gms3 can multicast for the properties to read.
-pub trait Payload: Value {
-    /// Which message it is.
-    fn token(&self) -> Token;
-
-    /// The message of scenarios with this name, where scenarios multicast this.
-    #[must_use]
-    fn scripted(_: Token) -> Option<Self> {
-        None
-    }
-}
-
-impl Payload for Token {
-    fn token(&self) -> Token {
-        *self
-    }
-
-    fn scripted(token: Token) -> Option<Self> {
-        Some(token)
-    }
-}
-
-/// No scenario multicasts texts. The index is that of one life: which one, a token does not say.
-impl Payload for Multicast {
-    fn token(&self) -> Token {
-        let index = u32::try_from(self.index).unwrap_or(u32::MAX);
-        Token { sender: self.from.node, index }
-    }
+/// gms3, multicasting the messages of scenarios.
+#[must_use]
+pub fn gms3() -> Gms3<Token> {
+    Gms3::default()
 }
 
 impl<T: Payload> Protocol for Gms3<T> {

@@ -1,100 +1,129 @@
-//! The protocols that can be chosen by name. Nothing else needs to know which there are.
+//! The list of protocols: from it follow their names, the machines that scenarios check, and those that real nodes run.
 
 use crate::{
-    claim::{notion::Token, property::Property},
+    claim::property::Property,
     evidence::trace::Trace,
     io::file,
     model::environment::{Environment, Misfit},
-    protocol::{Protocol, gen_leader::Writes},
+    protocol::Protocol,
+    real::application::{self, Application, Replicates},
 };
-use interrex::{
-    gen_leader::{Bully, Capture, GenLeader, Repair, Repairs, Roster},
-    gms3::Gms3,
-};
+use interrex::gen_leader::{Repair, Roster};
 use std::{borrow::Cow, str::FromStr};
 
-/// A protocol that has a name on the command line, in scenarios and in traces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// [`Gms3`].
-    Gms3,
-    /// The election of 2003, [`Capture`].
-    GenLeader1_0,
-    /// The election of 2007, [`Bully`] without repairs.
-    GenLeader2007,
-    /// The repaired election.
-    GenLeader,
-    /// The repaired election without one of its repairs.
-    GenLeaderWithout(Repair),
+pub use super::{
+    gen_leader::{gen_leader, gen_leader_1_0},
+    gms3::gms3,
+};
+
+/// The list. A protocol is a line: what it is called here, and the function below [`protocol`](crate::protocol) that
+/// makes the machine of real nodes, given the roster. Everything else follows from that machine, an [`Application`].
+///
+/// The list is handed to the macro that is named.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! protocols {
+    ([$($then:tt)+], $with:tt) => {
+        $($then)+! {
+            $with
+            [
+                /// Group membership with numbered messages: [`interrex::gms3`].
+                Gms3 => gms3::real::machine;
+                /// Group membership without numbers: [`interrex::gms2`].
+                Gms2 => gms2::real::machine;
+                /// The election of 2003: [`Capture`](interrex::gen_leader::Capture).
+                GenLeader1_0 => gen_leader::real::of_2003;
+                /// The election of 2007, as it was: [`Bully`](interrex::gen_leader::Bully) without repairs.
+                GenLeader2007 => gen_leader::real::of_2007;
+                /// The election of 2007, repaired.
+                GenLeader => gen_leader::real::repaired;
+            ]
+            // These have names, too, and are left out where all protocols are listed.
+            [
+                /// The repaired election without one of its repairs.
+                GenLeaderWithout(repair: Repair) => gen_leader::real::without;
+            ]
+        }
+    };
 }
 
-/// Evaluates an expression with the machine that a name stands for, as it is in an environment: some
-/// are told how many nodes there are. There is one for every environment that passes
-/// [`Environment::check`]; only the machine can say whether the environment suits it.
+macro_rules! known {
+    (
+        {}
+        [$($(#[$doc:meta])* $name:ident => $($_:ident)::+;)*]
+        [$($(#[$more:meta])* $variant:ident($part:ident: $parts:ty) => $($__:ident)::+;)*]
+    ) => {
+        /// A protocol of the list: what a name on the command line, in a scenario or in a trace stands for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Known {
+            $($(#[$doc])* $name,)*
+            $($(#[$more])* $variant($parts),)*
+        }
+
+        impl Known {
+            /// All there are, but for those that lack a repair.
+            pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
+
+            /// All that have a name.
+            fn named() -> impl Iterator<Item = Self> {
+                Self::ALL.into_iter()$(.chain(<$parts>::ALL.map(Self::$variant)))*
+            }
+        }
+    };
+}
+protocols!([known], {});
+
+/// Evaluates an expression with the machine that a protocol is in real nodes, for a roster. (Some have no use for one.)
 #[macro_export]
-macro_rules! with_protocol {
-    ($known:expr, $environment:expr, $protocol:ident => $body:expr) => {{
-        let environment: &$crate::model::environment::Environment = $environment;
+macro_rules! with_machine {
+    ($known:expr, $roster:expr, $machine:ident => $body:expr) => {
+        $crate::protocols!(
+            [$crate::with_one_of_the_machines],
+            { $known, $roster, $machine => $body }
+        )
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! with_one_of_the_machines {
+    (
+        { $known:expr, $roster:expr, $machine:ident => $body:expr }
+        [$($(#[$doc:meta])* $name:ident => $($make:ident)::+;)*]
+        [$($(#[$more:meta])* $variant:ident($part:ident: $parts:ty) => $($vary:ident)::+;)*]
+    ) => {{
+        let roster: &interrex::gen_leader::Roster = $roster;
         let known: $crate::protocol::registry::Known = $known;
         match known {
-            $crate::protocol::registry::Known::GenLeader1_0 => {
-                let $protocol = $crate::protocol::registry::gen_leader_1_0(environment);
+            $($crate::protocol::registry::Known::$name => {
+                let $machine = $crate::protocol::$($make)::+(roster);
                 $body
-            }
-            $crate::protocol::registry::Known::GenLeader2007
-            | $crate::protocol::registry::Known::GenLeader
-            | $crate::protocol::registry::Known::GenLeaderWithout(_) => {
-                let $protocol =
-                    $crate::protocol::registry::gen_leader(known.repairs(), environment);
+            })*
+            $($crate::protocol::registry::Known::$variant($part) => {
+                let $machine = $crate::protocol::$($vary)::+($part, roster);
                 $body
-            }
-            $crate::protocol::registry::Known::Gms3 => {
-                // The same in every environment.
-                let _ = environment;
-                let $protocol = $crate::protocol::registry::gms3();
-                $body
-            }
+            })*
         }
     }};
 }
 
-/// gms3, multicasting the messages of scenarios.
-#[must_use]
-pub fn gms3() -> Gms3<Token> {
-    Gms3::default()
-}
-
-/// The dictionary over the election of 2003.
-#[must_use]
-pub fn gen_leader_1_0(environment: &Environment) -> GenLeader<Capture, Writes> {
-    GenLeader::v2003(Writes::default(), roster(environment))
-}
-
-/// The dictionary over the election of 2007, with repairs.
-#[must_use]
-pub fn gen_leader(repairs: Repairs, environment: &Environment) -> GenLeader<Bully, Writes> {
-    GenLeader::new(Writes::default(), roster(environment)).with_repairs(repairs)
-}
-
-fn roster(environment: &Environment) -> Roster {
-    Roster::new(environment.nodes, environment.workers)
+/// Evaluates an expression with the machine that a protocol is in scenarios, in an environment: some are told how many
+/// nodes there are. There is one for every environment that passes [`Environment::check`]; only the machine can say
+/// whether the environment suits it.
+#[macro_export]
+macro_rules! with_protocol {
+    ($known:expr, $environment:expr, $protocol:ident => $body:expr) => {{
+        let environment: &$crate::model::environment::Environment = $environment;
+        // Who takes part, the environment says.
+        let roster = interrex::gen_leader::Roster::default();
+        $crate::with_machine!($known, &roster, machine => {
+            let $protocol = $crate::real::application::Application::model(&machine, environment);
+            $body
+        })
+    }};
 }
 
 impl Known {
-    /// All there are, but for those that lack a repair.
-    pub const ALL: [Self; 4] =
-        [Self::Gms3, Self::GenLeader1_0, Self::GenLeader2007, Self::GenLeader];
-
-    /// The repairs that it has.
-    #[must_use]
-    pub fn repairs(self) -> Repairs {
-        match self {
-            Self::Gms3 | Self::GenLeader1_0 | Self::GenLeader2007 => Repairs::none(),
-            Self::GenLeader => Repairs::all(),
-            Self::GenLeaderWithout(repair) => Repairs::all().without(repair),
-        }
-    }
-
     /// Its name.
     #[must_use]
     pub fn name(self) -> Cow<'static, str> {
@@ -111,6 +140,36 @@ impl Known {
     #[must_use]
     pub fn properties(self) -> &'static [&'static Property] {
         with_protocol!(self, &Environment::SOME, protocol => protocol.properties())
+    }
+
+    /// Whether a node that comes up joins through one that is up.
+    #[must_use]
+    pub fn joins_through_contact(self) -> bool {
+        with_protocol!(self, &Environment::SOME, protocol => protocol.joins_through_contact())
+    }
+
+    /// Whether its groups can have nodes that never lead.
+    #[must_use]
+    pub fn has_workers(self) -> bool {
+        with_protocol!(self, &Environment::SOME, protocol => protocol.has_workers())
+    }
+
+    /// What must be the same at all its nodes beside the protocol, if these take part.
+    #[must_use]
+    pub fn configuration(self, roster: &Roster) -> String {
+        with_machine!(self, roster, machine => application::configuration(Application::roster(&machine)))
+    }
+
+    /// What its real nodes have copies of.
+    #[must_use]
+    pub fn replicates(self) -> Replicates {
+        with_machine!(self, &Roster::default(), machine => machine.replicates())
+    }
+
+    /// The command that makes a value known at all its real nodes.
+    #[must_use]
+    pub fn write(self, key: &str, value: &str) -> String {
+        with_machine!(self, &Roster::default(), machine => machine.write(key, value))
     }
 
     /// Whether an environment is one for it.
@@ -152,9 +211,7 @@ impl Known {
 impl FromStr for Known {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        let incomplete = Repair::ALL.map(Self::GenLeaderWithout);
-        let found = Self::ALL.into_iter().chain(incomplete).find(|known| known.name() == name);
-        found.ok_or_else(|| {
+        Self::named().find(|known| known.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name);
             let hint = file::did_you_mean(name, names.iter().map(AsRef::as_ref));
             format!("there is no protocol `{name}`{hint} (there are: {})", names.join(", "))

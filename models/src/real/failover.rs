@@ -3,12 +3,12 @@
 use crate::{
     protocol::registry::Known,
     real::{
-        line::{Line, Said},
+        application::Replicates,
+        line::{Line, Said, View},
         processes::{Cluster, Plan, Process, Trouble},
     },
 };
 use interrex::{
-    gms3::View,
     machine::{Address, NodeId},
     runtime::unix_micros,
 };
@@ -140,9 +140,8 @@ impl Group {
 
     /// What each node that runs says of its group.
     fn opinions(&self) -> Result<BTreeMap<NodeId, Said>, Trouble> {
-        let question = if self.gms3() { "members" } else { "leader" };
         let ask = |(node, process): (NodeId, &Arc<Process>)| {
-            Ok((node, process.ask(question, self.patience())?))
+            Ok((node, process.ask("members", self.patience())?))
         };
         self.cluster.running().map(ask).collect()
     }
@@ -155,7 +154,7 @@ impl Group {
             return None;
         }
         let leader = match first {
-            Said::Leader { leader } => (*leader)?,
+            Said::Members { leader, .. } => (*leader)?,
             Said::View(View { leader, followers, .. }) => {
                 let mut members = opinions.keys().map(|node| self.cluster.life(*node));
                 let is_in = |member: Option<Address>| {
@@ -178,37 +177,43 @@ impl Group {
         let writer = writer.unwrap_or(leader);
         let marks = self.marks();
         let process = self.cluster.node(writer)?;
-        let command =
-            if self.gms3() { format!("mcast {key} {value}") } else { format!("put {key} {value}") };
+        let command = self.protocol().write(key, value);
         let answer = process.ask(&command, self.patience())?;
         if answer != Said::Done {
             return Err(Trouble::new(format!("`{command}` at {writer}: {answer}")));
         }
         self.written.insert(key.into(), value.into());
-        if self.gms3() {
-            let text = format!("{key} {value}");
-            for (node, mark) in marks {
-                self.cluster
-                    .node(node)?
-                    .wait(mark, self.patience(), |line| delivers(line, &text))?;
+        match self.protocol().replicates() {
+            Replicates::Messages => {
+                let text = format!("{key} {value}");
+                let delivered = |line: &Line| delivers(line, &text);
+                for (node, mark) in marks {
+                    self.cluster.node(node)?.wait(mark, self.patience(), delivered)?;
+                }
             }
-        } else {
-            self.have_all(self.patience())?;
+            Replicates::Dictionary => self.have_copies(self.patience())?,
         }
         Ok(writer)
     }
 
-    /// Waits until all nodes that run have what was written so far. gms3 has nothing but deliveries, which cannot be
-    /// lost again; there, one more multicast must be delivered everywhere.
+    /// Waits until all nodes that run have what was written so far. A message that was delivered cannot be lost again:
+    /// where there are only messages, one more must be delivered everywhere.
     ///
     /// # Errors
     /// If somebody has not in time.
     pub fn have_all(&mut self, within: Duration) -> Result<(), Trouble> {
-        if self.gms3() {
-            let leader = self.agree(within)?;
-            let key = format!("check-{}", self.written.len());
-            return self.write(leader, &key, "still here").map(|_| ());
+        match self.protocol().replicates() {
+            Replicates::Messages => {
+                let leader = self.agree(within)?;
+                let key = format!("check-{}", self.written.len());
+                self.write(leader, &key, "still here").map(|_| ())
+            }
+            Replicates::Dictionary => self.have_copies(within),
         }
+    }
+
+    /// Waits until the copies of all nodes that run hold what was written so far.
+    fn have_copies(&self, within: Duration) -> Result<(), Trouble> {
         let until = Instant::now() + within;
         for (node, process) in self.cluster.running() {
             loop {
@@ -297,13 +302,13 @@ impl Group {
         Ok(back)
     }
 
-    /// Starts a node. In gms3 it founds a group without a contact; with one it joins, and tries again if it gives up:
-    /// whoever joins while the group has no leader waits in vain.
+    /// Starts a node. Where nodes join groups, it founds one without a contact; with one it joins, and tries again if
+    /// it gives up: a node that joins while the group has no leader waits in vain.
     ///
     /// # Errors
     /// If it does not come up, or in.
     pub fn start(&mut self, node: NodeId, contact: Option<NodeId>) -> Result<(), Trouble> {
-        let contact = contact.filter(|_| self.gms3());
+        let contact = contact.filter(|_| self.protocol().joins_through_contact());
         if contact.is_none() {
             return self.cluster.start(node, None).map(|_| ());
         }
@@ -326,8 +331,8 @@ impl Group {
         self.cluster.running().map(|(node, process)| (node, process.heard_so_far())).collect()
     }
 
-    fn gms3(&self) -> bool {
-        self.cluster.plan().protocol == Known::Gms3
+    fn protocol(&self) -> Known {
+        self.cluster.plan().protocol
     }
 
     /// How long anything may take.

@@ -2,7 +2,6 @@
 
 use crate::io::text::printable;
 use interrex::{
-    gms3::View,
     machine::{Address, NodeId},
     runtime::unix_micros,
 };
@@ -50,14 +49,15 @@ pub enum Said {
         /// Who leads.
         leader: Option<Address>,
     },
-    /// gms3: this node is a member now.
+    /// Of a group: this node is a member now.
     Joined,
-    /// gms3: a view is in force.
+    /// Of a group: a view is in force.
     View(View),
-    /// gms3: a multicast, in the common order.
+    /// Of a group: a multicast, in the common order.
     Delivered {
-        /// Its place in the order.
-        number: u64,
+        /// Its place in the order, if the protocol counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
         /// Who multicast it.
         from: Address,
         /// How many that process had multicast before.
@@ -101,6 +101,18 @@ pub enum Said {
     },
 }
 
+/// The members of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Its place in the order of views and messages, if the protocol counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// Who leads.
+    pub leader: Address,
+    /// The others, by seniority.
+    pub followers: Vec<Address>,
+}
+
 impl Line {
     /// It happens now.
     #[must_use]
@@ -129,10 +141,12 @@ impl fmt::Display for Said {
             Self::View(View { number, leader, followers }) => {
                 let followers: Vec<_> = followers.iter().map(|follower| follower.node).collect();
                 let followers = listed(&followers, None);
-                write!(f, "view {number}: leader {}, followers{followers}", leader.node)
+                let number = Number(*number);
+                write!(f, "view{number}: leader {}, followers{followers}", leader.node)
             }
             Self::Delivered { number, from, text, .. } => {
-                write!(f, "delivered {number} from {}: {}", from.node, printable(text))
+                let number = Number(*number);
+                write!(f, "delivered{number} from {}: {}", from.node, printable(text))
             }
             Self::Done => f.write_str("ok"),
             Self::Found { key, value: Some(value) } => {
@@ -151,6 +165,15 @@ impl fmt::Display for Said {
             Self::Ended { stopped: Some(reason) } => write!(f, "stopped: {}", printable(reason)),
             Self::Ended { stopped: None } => f.write_str("shut down"),
         }
+    }
+}
+
+/// A number, if there is one.
+struct Number(Option<u64>);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |number| write!(f, " {number}"))
     }
 }
 

@@ -137,8 +137,8 @@ impl Cluster {
         &self.plan
     }
 
-    /// Starts a node that does not run, and waits until it is up. gms3: with a contact it joins, without one it founds a
-    /// group.
+    /// Starts a node that does not run, and waits until it is up. Where nodes join groups, it joins with a contact and
+    /// founds a group without one.
     ///
     /// # Errors
     /// If it does not come up.

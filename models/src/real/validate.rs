@@ -33,16 +33,13 @@ mod join;
 mod judge;
 mod life;
 mod log;
-mod real;
-
-pub use real::{Asked, Modelled, Real};
 
 use crate::{
     claim::property::Property,
     evidence::trace::Trace,
     io::{file::FileError, text::plain},
     protocol::registry::Known,
-    real::machines,
+    real::application::{self, Application},
     with_machine,
 };
 use interrex::{gen_leader::Roster, machine::NodeId};
@@ -214,13 +211,13 @@ pub fn validate(paths: &[PathBuf], carry: Carry<'_>) -> Result<Validation, FileE
     })?;
     let known: Known =
         common.protocol.parse().map_err(|message: String| FileError::new(first, message))?;
-    let roster = machines::roster(&common.configuration).map_err(|error| {
+    let roster = application::roster(&common.configuration).map_err(|error| {
         FileError::new(first, format!("the configuration is not a roster: {error}"))
     })?;
     with_machine!(known, &roster, machine => of_machine(&machine, known, &common, paths, carry))
 }
 
-fn of_machine<R: Real>(
+fn of_machine<R: Application>(
     machine: &R,
     known: Known,
     common: &Common,
@@ -268,7 +265,7 @@ fn of_machine<R: Real>(
     Ok(validation)
 }
 
-fn judge<R: Real>(cluster: &Cluster<'_, R>, carry: Carry<'_>, validation: &mut Validation) {
+fn judge<R: Application>(cluster: &Cluster<'_, R>, carry: Carry<'_>, validation: &mut Validation) {
     validation.contradictions.clone_from(&cluster.contradictions);
     validation.lost = cluster.lost;
     let judged = judge::judge(cluster);

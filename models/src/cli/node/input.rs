@@ -1,7 +1,6 @@
 //! Standard input: commands, one a line.
 
-use interrex::gen_leader::dictionary::Request;
-use interrex_models::io::file::did_you_mean;
+use interrex_models::{io::file::did_you_mean, real::application::Request};
 use std::{
     io::{self, BufRead, Read},
     thread,
@@ -48,7 +47,7 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, Strin
 
 /// What any protocol is asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked<C> {
+pub(super) enum Asked<R> {
     /// Who leads?
     Leader,
     /// Who takes part?
@@ -60,24 +59,8 @@ pub(super) enum Asked<C> {
     /// The end.
     Quit,
     /// What only this protocol knows.
-    Own(C),
+    Own(R),
 }
-
-/// What only some protocol knows.
-pub(super) trait Own: Sized {
-    /// How its commands are written, and what they do.
-    const USAGE: &'static [(&'static str, &'static str)];
-    /// By name, with what stands behind it.
-    fn parse(name: &str, rest: &str) -> Option<Self>;
-}
-
-/// Commands of the dictionary: to the leader, or to the copy at hand.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Dictionary(pub(super) Request<String, String>);
-
-/// A text to be multicast.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mcast(pub(super) String);
 
 const COMMON: [(&str, &str); 5] = [
     ("leader", "who leads, as far as this node knows"),
@@ -87,7 +70,7 @@ const COMMON: [(&str, &str); 5] = [
     ("quit", "shut this node down"),
 ];
 
-impl<C: Own> Asked<C> {
+impl<R: Request> Asked<R> {
     /// What a line asks for. Nothing, if it is empty.
     pub(super) fn parse(line: &str) -> Result<Option<Self>, String> {
         let line = line.trim_start();
@@ -103,57 +86,25 @@ impl<C: Own> Asked<C> {
         };
         let asked = plain
             .filter(|_| rest.trim().is_empty())
-            .or_else(|| C::parse(name, rest).map(Self::Own));
-        asked.map(Some).ok_or_else(|| wrong::<C>(name))
+            .or_else(|| R::parse(name, rest).map(Self::Own));
+        asked.map(Some).ok_or_else(|| wrong::<R>(name))
     }
 
     pub(super) fn help() -> Vec<String> {
-        usage::<C>().map(|(how, what)| format!("{how:<14}  {what}")).collect()
+        usage::<R>().map(|(how, what)| format!("{how:<14}  {what}")).collect()
     }
 }
 
-fn usage<C: Own>() -> impl Iterator<Item = (&'static str, &'static str)> {
-    C::USAGE.iter().copied().chain(COMMON)
+fn usage<R: Request>() -> impl Iterator<Item = (&'static str, &'static str)> {
+    R::USAGE.iter().copied().chain(COMMON)
 }
 
-fn wrong<C: Own>(name: &str) -> String {
+fn wrong<R: Request>(name: &str) -> String {
     let first = |how: &'static str| how.split(' ').next().unwrap_or(how);
-    if let Some((how, _)) = usage::<C>().find(|(how, _)| first(how) == name) {
+    if let Some((how, _)) = usage::<R>().find(|(how, _)| first(how) == name) {
         return format!("`{name}` is written: {how}");
     }
-    let names: Vec<_> = usage::<C>().map(|(how, _)| first(how)).collect();
+    let names: Vec<_> = usage::<R>().map(|(how, _)| first(how)).collect();
     let hint = did_you_mean(name, names.iter().copied());
     format!("there is no command `{name}`{hint} (there are: {})", names.join(", "))
-}
-
-impl Own for Dictionary {
-    const USAGE: &'static [(&'static str, &'static str)] = &[
-        ("put KEY VALUE", "store a value, at the leader; a key has no spaces, a value may"),
-        ("get KEY", "look a value up, in the copy of this node"),
-        ("delete KEY", "delete a value, at the leader"),
-        ("dump", "everything that the copy of this node holds"),
-    ];
-
-    fn parse(name: &str, rest: &str) -> Option<Self> {
-        let word = || Some(rest.trim()).filter(|word| !word.is_empty() && !word.contains(' '));
-        Some(Self(match name {
-            "put" => {
-                let (key, value) = rest.trim_start().split_once(' ')?;
-                Request::Store(key.into(), value.into())
-            }
-            "get" => Request::Lookup(word()?.into()),
-            "delete" => Request::Delete(word()?.into()),
-            "dump" if rest.trim().is_empty() => Request::Dump,
-            _ => return None,
-        }))
-    }
-}
-
-impl Own for Mcast {
-    const USAGE: &'static [(&'static str, &'static str)] =
-        &[("mcast TEXT", "deliver a text at every member, in the same order everywhere")];
-
-    fn parse(name: &str, rest: &str) -> Option<Self> {
-        (name == "mcast" && !rest.is_empty()).then(|| Self(rest.into()))
-    }
 }

@@ -12,7 +12,6 @@ use super::{
     join::{Cluster, Demands},
     judge,
     life::{DeedKind, Fate, Met, Place},
-    real::{Asked, Real},
 };
 use crate::{
     claim::property::{Kind, Property},
@@ -26,6 +25,7 @@ use crate::{
         world::{Rules, World},
     },
     protocol::Protocol,
+    real::application::{Application, Asked},
 };
 use interrex::machine::{Address, Effect, EffectOf, Event, NodeId, Peer};
 use rustc_hash::FxHashMap;
@@ -52,7 +52,7 @@ type Sent = (usize, usize);
 ///
 /// # Errors
 /// Where they cannot be carried over, and why.
-pub(super) fn carry<R: Real>(
+pub(super) fn carry<R: Application>(
     cluster: &Cluster<'_, R>,
     property: &'static Property,
     moments: usize,
@@ -83,7 +83,7 @@ pub(super) fn carry<R: Real>(
 }
 
 /// The environment, in which everything can happen very often, and the run in the order in which it happens there.
-fn prepare<R: Real>(
+fn prepare<R: Application>(
     cluster: &Cluster<'_, R>,
     moments: usize,
 ) -> Result<(Environment, Vec<Place>), NotCarried> {
@@ -123,7 +123,7 @@ fn prepare<R: Real>(
 
 /// The first moments of the run; and who must have come up before what, since in the harness nobody waits for a node
 /// that is not up yet.
-fn demands<R: Real>(cluster: &Cluster<'_, R>, moments: usize) -> Demands {
+fn demands<R: Application>(cluster: &Cluster<'_, R>, moments: usize) -> Demands {
     let mut limits = vec![0; cluster.lives.len()];
     let mut begun = FxHashMap::<Place, Vec<usize>>::default();
     let mut up = FxHashMap::<NodeId, usize>::default();
@@ -180,7 +180,7 @@ fn demands<R: Real>(cluster: &Cluster<'_, R>, moments: usize) -> Demands {
 }
 
 /// Which message each step met.
-fn receipts<R: Real>(cluster: &Cluster<'_, R>) -> FxHashMap<Place, Sent> {
+fn receipts<R: Application>(cluster: &Cluster<'_, R>) -> FxHashMap<Place, Sent> {
     let lives = cluster.lives.iter().enumerate();
     let received = lives.flat_map(|(sender, life)| {
         life.deeds.iter().enumerate().filter_map(move |(at, deed)| match deed.kind {
@@ -191,11 +191,15 @@ fn receipts<R: Real>(cluster: &Cluster<'_, R>) -> FxHashMap<Place, Sent> {
     received.collect()
 }
 
-fn not<R: Real>(cluster: &Cluster<'_, R>, place: Place, reason: impl Into<String>) -> NotCarried {
+fn not<R: Application>(
+    cluster: &Cluster<'_, R>,
+    place: Place,
+    reason: impl Into<String>,
+) -> NotCarried {
     NotCarried { place: Some(cluster.line(place)), reason: reason.into() }
 }
 
-struct Passage<'a, R: Real> {
+struct Passage<'a, R: Application> {
     cluster: &'a Cluster<'a, R>,
     property: &'static Property,
     rules: Rules<R::Model>,
@@ -210,7 +214,7 @@ struct Passage<'a, R: Real> {
     arrived: bool,
 }
 
-impl<R: Real> Passage<'_, R> {
+impl<R: Application> Passage<'_, R> {
     fn take(&mut self, place: Place) -> Result<(), NotCarried> {
         let life = &self.cluster.lives[place.life];
         let node = life.me.node;

@@ -11,8 +11,8 @@
 use super::{
     Contradiction, Where,
     life::{DeedKind, Fate, Life, Met, Place},
-    real::Real,
 };
+use crate::real::application::Application;
 use interrex::machine::{Address, NodeId, Peer};
 use rustc_hash::FxHashMap;
 use std::{
@@ -29,7 +29,7 @@ const CLOSE_TIMEOUT: u64 = interrex::runtime::CLOSE_TIMEOUT.as_micros() as u64;
 const PATIENCE: u64 = 1_000_000;
 
 /// All lives of all nodes, joined.
-pub(super) struct Cluster<'a, R: Real> {
+pub(super) struct Cluster<'a, R: Application> {
     pub machine: &'a R,
     pub paths: &'a [PathBuf],
     /// By node, and then in the order in which they were lived.
@@ -71,7 +71,7 @@ pub(super) struct Demands {
     pub begun: FxHashMap<Place, Vec<usize>>,
 }
 
-impl<'a, R: Real> Cluster<'a, R> {
+impl<'a, R: Application> Cluster<'a, R> {
     /// Joins lives.
     ///
     /// # Errors

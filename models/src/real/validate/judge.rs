@@ -4,7 +4,6 @@ use super::{
     Verdict,
     join::Cluster,
     life::{DeedKind, Fate, Life, Met, Place},
-    real::{Asked, Real},
 };
 use crate::{
     claim::{
@@ -17,6 +16,7 @@ use crate::{
     },
     model::environment::Environment,
     protocol::{Notion, Standing, View},
+    real::application::{Application, Asked},
 };
 use interrex::{
     gen_leader::Roster,
@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const WORDED: usize = 10;
 
 /// The histories of the nodes, as far as the run has come.
-struct Histories<'a, R: Real> {
+struct Histories<'a, R: Application> {
     cluster: &'a Cluster<'a, R>,
     /// How many messages each life's node had multicast in the lives before, and how many that life did.
     multicast: &'a [(u32, u32)],
@@ -52,7 +52,7 @@ struct Finding {
 pub(super) type Judged = Vec<(&'static Property, Verdict, Option<usize>)>;
 
 /// Judges all properties of a protocol.
-pub(super) fn judge<R: Real>(cluster: &Cluster<'_, R>) -> Judged {
+pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
     let (multicast, index) = (multicast(cluster), index(cluster));
     let begin = || Histories {
         cluster,
@@ -114,7 +114,7 @@ pub(super) fn judge<R: Real>(cluster: &Cluster<'_, R>) -> Judged {
 const AT_AN_END: &[&Property] = &[&TOTAL_ORDER_SURVIVORS, &BOUNDED_IDS];
 const FAIR: &str = "it is about runs that never end";
 
-fn violated<R: Real>(
+fn violated<R: Application>(
     cluster: &Cluster<'_, R>,
     (complaints, count): (Vec<String>, usize),
     first: usize,
@@ -124,7 +124,7 @@ fn violated<R: Real>(
 }
 
 /// The first moment behind which a property is violated. Between two ends of lives it stays so.
-fn earliest<'a, R: Real>(begin: &dyn Fn() -> Histories<'a, R>, finding: &Finding) -> usize {
+fn earliest<'a, R: Application>(begin: &dyn Fn() -> Histories<'a, R>, finding: &Finding) -> usize {
     let (mut holds, mut violated) = (finding.before, finding.first);
     if finding.property.name == SINGLE_LEADER.name {
         return violated;
@@ -157,7 +157,7 @@ impl Finding {
 }
 
 /// Of each life, how many messages its node had multicast before it, and how many in it.
-fn multicast<R: Real>(cluster: &Cluster<'_, R>) -> Vec<(u32, u32)> {
+fn multicast<R: Application>(cluster: &Cluster<'_, R>) -> Vec<(u32, u32)> {
     let mut counts = vec![(0, 0); cluster.lives.len()];
     for lives in cluster.nodes().values() {
         let mut before = 0_u32;
@@ -174,7 +174,7 @@ fn multicast<R: Real>(cluster: &Cluster<'_, R>) -> Vec<(u32, u32)> {
 }
 
 /// The nodes that have logs, and those of the roster.
-fn index<R: Real>(cluster: &Cluster<'_, R>) -> BTreeMap<NodeId, usize> {
+fn index<R: Application>(cluster: &Cluster<'_, R>) -> BTreeMap<NodeId, usize> {
     let size =
         cluster.machine.roster().and_then(size).map_or(0, |(nodes, workers)| nodes + workers);
     let logged = cluster.nodes().keys().copied();
@@ -195,7 +195,7 @@ fn idle(index: &BTreeMap<NodeId, usize>) -> Vec<Profile> {
     index.keys().map(|node| Profile::idle(node.first_life())).collect()
 }
 
-impl<R: Real> Histories<'_, R> {
+impl<R: Application> Histories<'_, R> {
     /// Asks about all nodes.
     fn ask<T>(&self, ask: impl FnOnce(Group<'_>) -> T) -> T {
         let nodes: Vec<_> = self.profiles.iter().collect();
@@ -317,7 +317,10 @@ impl<R: Real> Histories<'_, R> {
 }
 
 /// Why properties of settled worlds are not judged on the end of the logs.
-fn unsettled<R: Real>(cluster: &Cluster<'_, R>, histories: &Histories<'_, R>) -> Option<String> {
+fn unsettled<R: Application>(
+    cluster: &Cluster<'_, R>,
+    histories: &Histories<'_, R>,
+) -> Option<String> {
     if !histories.profiles.iter().any(Profile::is_up) {
         return Some("nobody is up in the end".into());
     }
@@ -338,7 +341,7 @@ fn unsettled<R: Real>(cluster: &Cluster<'_, R>, histories: &Histories<'_, R>) ->
 }
 
 /// Somebody who has a timer that has yet to fire, and changes something then.
-fn unfired<R: Real>(cluster: &Cluster<'_, R>) -> Option<String> {
+fn unfired<R: Application>(cluster: &Cluster<'_, R>) -> Option<String> {
     cluster.all_up().find_map(|life| {
         let life = &cluster.lives[life];
         let mut timers = life.armed.iter().filter(|timer| !cluster.machine.is_of_client(timer));
@@ -348,7 +351,11 @@ fn unfired<R: Real>(cluster: &Cluster<'_, R>) -> Option<String> {
 }
 
 /// Whether a time-out does more than to send to nobody and to arm its timer again.
-fn changes_something<R: Real>(cluster: &Cluster<'_, R>, life: &Life<R>, timer: &R::Timer) -> bool {
+fn changes_something<R: Application>(
+    cluster: &Cluster<'_, R>,
+    life: &Life<R>,
+    timer: &R::Timer,
+) -> bool {
     let (state, effects) = cluster.machine.step(life.state.clone(), Event::Timeout(timer.clone()));
     let is_again = |other: &R::Timer| other == timer;
     state != life.state
@@ -361,7 +368,7 @@ fn changes_something<R: Real>(cluster: &Cluster<'_, R>, life: &Life<R>, timer: &
 }
 
 /// Somebody who watches a process that is over, or was not there then, and was not told.
-fn untold<R: Real>(cluster: &Cluster<'_, R>) -> Option<String> {
+fn untold<R: Application>(cluster: &Cluster<'_, R>) -> Option<String> {
     let up_since = |peer| cluster.up(peer).map(|life| cluster.lives[life].began());
     cluster.all_up().find_map(|watcher| {
         let me = cluster.lives[watcher].me.node;
@@ -373,7 +380,7 @@ fn untold<R: Real>(cluster: &Cluster<'_, R>) -> Option<String> {
 }
 
 /// Whom a process watches in the end, and when it last knew that they are there.
-fn watched<R: Real>(life: &Life<R>) -> BTreeMap<Peer, u64> {
+fn watched<R: Application>(life: &Life<R>) -> BTreeMap<Peer, u64> {
     let mut watched = BTreeMap::new();
     for (step, it) in life.steps.iter().enumerate() {
         match it.met {

@@ -1,7 +1,9 @@
 //! The lives of nodes, as their logs tell them and as far as the properties and the other nodes are concerned.
 
-use super::real::{Asked, Real};
-use crate::protocol::{Notion, Standing};
+use crate::{
+    protocol::{Notion, Standing},
+    real::application::{Application, Asked},
+};
 use interrex::machine::{Address, Effect, EffectOf, Event, EventOf, Peer};
 use rustc_hash::FxHasher;
 use std::{
@@ -11,7 +13,7 @@ use std::{
 
 /// One life of a node.
 #[derive(Debug)]
-pub(super) struct Life<R: Real> {
+pub(super) struct Life<R: Application> {
     /// In which file it is.
     pub file: usize,
     /// The process, with the number that its life has in the logs.
@@ -137,7 +139,7 @@ pub(super) struct Place {
     pub step: usize,
 }
 
-impl<R: Real> Life<R> {
+impl<R: Application> Life<R> {
     /// When it came up.
     pub(super) fn began(&self) -> u64 {
         self.steps[0].at
@@ -196,7 +198,7 @@ impl<R: Real> Life<R> {
     }
 }
 
-fn deed<R: Real>(machine: &R, effect: &EffectOf<R>) -> Option<DeedKind> {
+fn deed<R: Application>(machine: &R, effect: &EffectOf<R>) -> Option<DeedKind> {
     match effect {
         Effect::Send { to, message } => {
             Some(DeedKind::Send { to: *to, digest: digest(message), fate: Fate::UnderWay })
@@ -217,7 +219,11 @@ fn deed<R: Real>(machine: &R, effect: &EffectOf<R>) -> Option<DeedKind> {
 }
 
 /// What an event is, without what it says.
-pub(super) fn met<R: Real>(machine: &R, event: &EventOf<R>, sent: Option<u64>) -> Met<R::Timer> {
+pub(super) fn met<R: Application>(
+    machine: &R,
+    event: &EventOf<R>,
+    sent: Option<u64>,
+) -> Met<R::Timer> {
     match event {
         Event::Message { from, message } => {
             Met::Message { from: *from, sent: sent.unwrap_or(u64::MAX), digest: digest(message) }

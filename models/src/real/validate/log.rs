@@ -3,11 +3,11 @@
 use super::{
     Difference, Where,
     life::{self, Life, Met},
-    real::Real,
 };
 use crate::{
     evidence::trace::to_value,
     io::file::{FileError, without_place},
+    real::application::Application,
 };
 use interrex::{
     machine::{Address, Boot, EffectOf, EventOf},
@@ -50,7 +50,7 @@ pub(super) struct Common {
 }
 
 /// What a log tells.
-pub(super) struct Told<R: Real> {
+pub(super) struct Told<R: Application> {
     pub lives: Vec<Life<R>>,
     pub difference: Option<Difference>,
 }
@@ -130,7 +130,7 @@ pub(super) fn common(path: &Path) -> Result<Option<Common>, FileError> {
 const NO_START: &str = "no life has begun: expected a line `{\"start\":…}`";
 
 /// Runs a machine over a log.
-pub(super) fn run<R: Real>(
+pub(super) fn run<R: Application>(
     machine: &R,
     common: &Common,
     (file, path): (usize, &Path),
@@ -152,7 +152,7 @@ pub(super) fn run<R: Real>(
     Ok(run.told)
 }
 
-struct Run<'a, R: Real> {
+struct Run<'a, R: Application> {
     machine: &'a R,
     common: &'a Common,
     file: usize,
@@ -162,7 +162,7 @@ struct Run<'a, R: Real> {
     running: Option<Life<R>>,
 }
 
-impl<R: Real> Run<'_, R> {
+impl<R: Application> Run<'_, R> {
     fn take(&mut self, entry: EntryOf<R>) -> Result<(), FileError> {
         match entry {
             Entry::Start(start) => self.start(start),

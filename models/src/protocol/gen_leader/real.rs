@@ -1,0 +1,208 @@
+//! `gen_leader` as real nodes run it: a dictionary of texts, of which every node has a copy.
+
+use super::{Checked, Texts, Writes};
+use crate::{
+    model::environment::Environment,
+    real::{
+        application::{self, Application, Asked, Replicates, Running},
+        line::Said,
+    },
+};
+use interrex::{
+    gen_leader::{
+        Bully, Capture, Command, GenLeader, Repair, Repairs, Roster, Timer,
+        dictionary::{Reply, Request},
+    },
+    machine::Address,
+    runtime::{self, CallError, Config, Ending, RunError, Server, SpawnError},
+};
+use std::{net::SocketAddr, time::Duration};
+use tokio::sync::watch;
+
+/// The dictionary over the election of 2003.
+#[must_use]
+pub fn of_2003(roster: &Roster) -> GenLeader<Capture, Texts> {
+    Capture::under(Texts::default(), roster.clone(), ())
+}
+
+/// The dictionary over the election of 2007.
+#[must_use]
+pub fn of_2007(roster: &Roster) -> GenLeader<Bully, Texts> {
+    with(Repairs::none(), roster)
+}
+
+/// The dictionary over the election of 2007, repaired.
+#[must_use]
+pub fn repaired(roster: &Roster) -> GenLeader<Bully, Texts> {
+    with(Repairs::all(), roster)
+}
+
+/// The same without one of its repairs.
+#[must_use]
+pub fn without(repair: Repair, roster: &Roster) -> GenLeader<Bully, Texts> {
+    with(Repairs::all().without(repair), roster)
+}
+
+fn with(repairs: Repairs, roster: &Roster) -> GenLeader<Bully, Texts> {
+    Bully::under(Texts::default(), roster.clone(), repairs)
+}
+
+impl<E: Checked> Application for GenLeader<E, Texts> {
+    type Model = GenLeader<E, Writes>;
+
+    fn model(&self, environment: &Environment) -> GenLeader<E, Writes> {
+        E::under(Writes::default(), super::roster(environment), self.variant().clone())
+    }
+
+    fn roster(&self) -> Option<&Roster> {
+        Some(self.roster())
+    }
+
+    fn asked(&self, command: &Self::Command) -> Asked {
+        match command {
+            Command::LeaderCall { tag, .. } => Asked::Scripted(Some(*tag)),
+            // The dictionary does nothing about them, or answers.
+            Command::Call { .. } | Command::Cast(_) | Command::Info(_) => Asked::Local,
+            Command::LeaderCast(_) | Command::CodeChange(_) => Asked::Unknown,
+        }
+    }
+
+    fn is_of_client(&self, timer: &Timer) -> bool {
+        match timer {
+            Timer::Tau => false,
+            Timer::Call(_) => true,
+        }
+    }
+
+    type Request = Request<String, String>;
+    type Running = Member<E>;
+    type Client = Client<E>;
+
+    async fn spawn(
+        self,
+        config: Config,
+        patience: Duration,
+    ) -> Result<(Member<E>, Client<E>), SpawnError> {
+        let roster = self.roster().clone();
+        let server = Server::spawn(self, config).await?;
+        let (dictionary, mut leader) = (server.client(), server.leader());
+        let client = Client { dictionary, leader: leader.clone(), roster, patience };
+        // One may have been recognised before anybody asks.
+        leader.mark_changed();
+        Ok((Member { server, leader, last: None }, client))
+    }
+
+    fn write(&self, key: &str, value: &str) -> String {
+        format!("put {key} {value}")
+    }
+
+    fn replicates(&self) -> Replicates {
+        Replicates::Dictionary
+    }
+}
+
+/// To the leader, or to the copy at hand.
+impl application::Request for Request<String, String> {
+    const USAGE: &'static [(&'static str, &'static str)] = &[
+        ("put KEY VALUE", "store a value, at the leader; a key has no spaces, a value may"),
+        ("get KEY", "look a value up, in the copy of this node"),
+        ("delete KEY", "delete a value, at the leader"),
+        ("dump", "everything that the copy of this node holds"),
+    ];
+
+    fn parse(name: &str, rest: &str) -> Option<Self> {
+        let word = || Some(rest.trim()).filter(|word| !word.is_empty() && !word.contains(' '));
+        Some(match name {
+            "put" => {
+                let (key, value) = rest.trim_start().split_once(' ')?;
+                Self::Store(key.into(), value.into())
+            }
+            "get" => Self::Lookup(word()?.into()),
+            "delete" => Self::Delete(word()?.into()),
+            "dump" if rest.trim().is_empty() => Self::Dump,
+            _ => return None,
+        })
+    }
+}
+
+/// A node that runs, and says whom it recognises as leader.
+pub struct Member<E: Checked> {
+    server: Server<E, Texts>,
+    leader: watch::Receiver<Option<Address>>,
+    last: Option<Address>,
+}
+
+impl<E: Checked> Running for Member<E> {
+    fn me(&self) -> Address {
+        self.server.me()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Whenever another leader is recognised.
+    async fn said(&mut self) -> Option<Said> {
+        loop {
+            self.leader.changed().await.ok()?;
+            let leader = *self.leader.borrow_and_update();
+            if leader != self.last {
+                self.last = leader;
+                return Some(Said::Leader { leader });
+            }
+        }
+    }
+
+    async fn shut_down(self) -> Result<Ending, RunError> {
+        self.server.shut_down().await
+    }
+
+    async fn ended(self) -> Result<Ending, RunError> {
+        self.server.ended().await
+    }
+}
+
+/// Reads and writes the dictionary through a node.
+pub struct Client<E: Checked> {
+    dictionary: runtime::Client<E, Texts>,
+    leader: watch::Receiver<Option<Address>>,
+    roster: Roster,
+    patience: Duration,
+}
+
+impl<E: Checked> application::Client for Client<E> {
+    type Request = Request<String, String>;
+
+    fn leader(&self) -> Option<Address> {
+        *self.leader.borrow()
+    }
+
+    fn members(&self) -> Said {
+        let (candidates, workers) = (self.roster.candidates(), self.roster.workers());
+        Said::Members {
+            candidates: candidates.collect(),
+            workers: workers.collect(),
+            leader: self.leader(),
+        }
+    }
+
+    async fn ask(&mut self, request: Request<String, String>) -> Option<Said> {
+        let patience = Some(self.patience);
+        let key = match &request {
+            Request::Lookup(key) => key.clone(),
+            Request::Store(..) | Request::Delete(_) | Request::Dump => String::new(),
+        };
+        let reply = if let Request::Store(..) | Request::Delete(_) = request {
+            self.dictionary.leader_call(request, patience).await
+        } else {
+            self.dictionary.call(request, patience).await
+        };
+        Some(match reply {
+            Ok(Reply::Ok) => Said::Done,
+            Ok(Reply::Found(value)) => Said::Found { key, value },
+            Ok(Reply::Dumped(entries)) => Said::Dumped { entries: entries.into_iter().collect() },
+            Err(CallError::Ended) => return None,
+            Err(error) => Said::Error { error: error.to_string() },
+        })
+    }
+}

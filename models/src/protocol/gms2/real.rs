@@ -1,0 +1,93 @@
+//! gms2 as real nodes run it: members multicast texts.
+
+use crate::{
+    claim::notion::Token,
+    model::environment::Environment,
+    protocol::multicast::{self, Group, Mcast, Member, Multicast, Sender},
+    real::{
+        application::{Application, Asked, Replicates},
+        line::{Said, View},
+    },
+};
+use interrex::{
+    gen_leader::Roster,
+    gms2::{Command, Gms2, Observation, STOPPED_ON_COMMAND},
+    machine::Address,
+    runtime::{Config, SpawnError},
+};
+use std::time::Duration;
+
+/// gms2, multicasting texts. Who takes part, its views say.
+#[must_use]
+pub fn machine(_: &Roster) -> Gms2<Multicast> {
+    Gms2::default()
+}
+
+impl Group for Gms2<Multicast> {
+    const FOUNDED: Option<u64> = None;
+
+    fn mcast(message: Multicast) -> Command<Multicast> {
+        Command::Mcast(message)
+    }
+
+    fn said(observation: Observation<Multicast>) -> Said {
+        match observation {
+            Observation::Joined => Said::Joined,
+            Observation::Installed(view) => Said::View(View {
+                number: None,
+                leader: view.leader,
+                followers: view.followers.into_iter().collect(),
+            }),
+            Observation::Delivered(Multicast { from, index, text }) => {
+                Said::Delivered { number: None, from, index, text }
+            }
+            Observation::Error(error) => Said::Error { error: error.into() },
+        }
+    }
+}
+
+impl Application for Gms2<Multicast> {
+    type Model = Gms2<Token>;
+
+    fn model(&self, _: &Environment) -> Gms2<Token> {
+        Gms2::default()
+    }
+
+    fn asked(&self, command: &Command<Multicast>) -> Asked {
+        match command {
+            Command::Mcast(_) => Asked::Scripted(None),
+            Command::Stop => Asked::End,
+        }
+    }
+
+    fn stamp(&self, observation: &Observation<Multicast>) -> Option<(Address, u64)> {
+        match observation {
+            Observation::Delivered(message) => Some((message.from, message.index)),
+            Observation::Joined | Observation::Installed(_) | Observation::Error(_) => None,
+        }
+    }
+
+    fn is_wish(&self, reason: &str) -> bool {
+        reason == STOPPED_ON_COMMAND
+    }
+
+    type Request = Mcast;
+    type Running = Member<Self>;
+    type Client = Sender<Self>;
+
+    async fn spawn(
+        self,
+        config: Config,
+        _: Duration,
+    ) -> Result<(Member<Self>, Sender<Self>), SpawnError> {
+        multicast::spawn(self, config).await
+    }
+
+    fn write(&self, key: &str, value: &str) -> String {
+        format!("mcast {key} {value}")
+    }
+
+    fn replicates(&self) -> Replicates {
+        Replicates::Messages
+    }
+}

@@ -1,0 +1,94 @@
+//! gms3 as real nodes run it: members multicast texts.
+
+use crate::{
+    claim::notion::Token,
+    model::environment::Environment,
+    protocol::multicast::{self, Group, Mcast, Member, Multicast, Sender},
+    real::{
+        application::{Application, Asked, Replicates},
+        line::{Said, View},
+    },
+};
+use interrex::{
+    gen_leader::Roster,
+    gms3::{Command, Gms3, Observation, STOPPED_ON_COMMAND},
+    machine::Address,
+    runtime::{Config, SpawnError},
+};
+use std::time::Duration;
+
+/// gms3, multicasting texts. Who takes part, its views say.
+#[must_use]
+pub fn machine(_: &Roster) -> Gms3<Multicast> {
+    Gms3::default()
+}
+
+impl Group for Gms3<Multicast> {
+    const FOUNDED: Option<u64> = Some(0);
+
+    fn mcast(message: Multicast) -> Command<Multicast> {
+        Command::Mcast(message)
+    }
+
+    fn said(observation: Observation<Multicast>) -> Said {
+        match observation {
+            Observation::Joined => Said::Joined,
+            Observation::Installed(view) => Said::View(View {
+                number: Some(view.number),
+                leader: view.leader,
+                followers: view.followers.into_iter().collect(),
+            }),
+            Observation::Delivered { number, message } => {
+                let Multicast { from, index, text } = message;
+                Said::Delivered { number: Some(number), from, index, text }
+            }
+            Observation::Error(error) => Said::Error { error: error.into() },
+        }
+    }
+}
+
+impl Application for Gms3<Multicast> {
+    type Model = Gms3<Token>;
+
+    fn model(&self, _: &Environment) -> Gms3<Token> {
+        super::gms3()
+    }
+
+    fn asked(&self, command: &Command<Multicast>) -> Asked {
+        match command {
+            Command::Mcast(_) => Asked::Scripted(None),
+            Command::Stop => Asked::End,
+        }
+    }
+
+    fn stamp(&self, observation: &Observation<Multicast>) -> Option<(Address, u64)> {
+        match observation {
+            Observation::Delivered { message, .. } => Some((message.from, message.index)),
+            Observation::Joined | Observation::Installed(_) | Observation::Error(_) => None,
+        }
+    }
+
+    fn is_wish(&self, reason: &str) -> bool {
+        reason == STOPPED_ON_COMMAND
+    }
+
+    type Request = Mcast;
+    type Running = Member<Self>;
+    type Client = Sender<Self>;
+
+    async fn spawn(
+        self,
+        config: Config,
+        _: Duration,
+    ) -> Result<(Member<Self>, Sender<Self>), SpawnError> {
+        multicast::spawn(self, config).await
+    }
+
+    fn write(&self, key: &str, value: &str) -> String {
+        format!("mcast {key} {value}")
+    }
+
+    fn replicates(&self) -> Replicates {
+        Replicates::Messages
+    }
+}
