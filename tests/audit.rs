@@ -1,7 +1,6 @@
 //! Everything is run twice: machines that consult nothing but their input do the same, the others are
 //! found out.
 
-#[path = "cheat.rs"]
 mod cheat;
 
 use assert_cmd::Command;

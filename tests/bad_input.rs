@@ -3,7 +3,7 @@
 //!
 //! They are the same every day, and some of those that load are searched or shrunk. Of 100,000 others, each
 //! scenario is searched and more traces are shrunk, by
-//! `cargo test --release -p interrex-models --test bad-input -- --ignored`. With `--nocapture` the slowest
+//! `cargo test --release -p interrex-models --test bad_input -- --ignored`. With `--nocapture` the slowest
 //! case is shown. One that hangs ends the process, and what was read is kept in the folder for
 //! temporary files.
 

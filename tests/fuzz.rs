@@ -1,7 +1,6 @@
 //! Random schedules: the same ones everywhere, strong enough to find what the exhaustive search finds,
 //! and judged where it cannot go.
 
-#[path = "cheat.rs"]
 mod cheat;
 
 use assert_cmd::Command;

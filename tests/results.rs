@@ -4,7 +4,8 @@ use interrex_models::{
     protocol::registry::Known,
     verdict::{
         matrix::{Matrix, class_of},
-        scenario::{Expected, Scenario},
+        outcome::Expected,
+        scenario::Scenario,
     },
 };
 use std::{env, fmt::Write, fs, path::Path};
@@ -27,7 +28,10 @@ fn the_tables_of_results_say_what_the_scenarios_expect() {
     if env::var_os("UPDATE_TABLES").is_some() {
         fs::write(&path, &text).expect("a file that can be written");
     } else {
-        assert!(text == stored, "another table: `UPDATE_TABLES=1 cargo test --test results` writes it");
+        assert!(
+            text == stored,
+            "another table: `UPDATE_TABLES=1 cargo test --test results` writes it"
+        );
     }
 }
 
@@ -56,7 +60,11 @@ fn table(known: Known, scenarios: &[Scenario]) -> String {
         let _ = write!(text, "\n| `{}` |", property.name);
         for scenario in &columns {
             let judged = scenario.properties.iter().find(|(it, _)| it.name == property.name);
-            let _ = write!(text, " {} |", cell(scenario, judged.and_then(|(_, it)| *it), property.name));
+            let _ = write!(
+                text,
+                " {} |",
+                cell(scenario, judged.and_then(|(_, it)| *it), property.name)
+            );
         }
     }
     text += "\n| *distinct worlds* |";
