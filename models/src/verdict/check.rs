@@ -144,7 +144,7 @@ pub struct Row {
 /// ```
 ///
 /// # Panics
-/// If the scenario has no properties or too many, its environment does not suit the protocol, or the
+/// If the scenario has no properties or more than 32, its environment does not suit the protocol, or the
 /// limits allow no thread.
 pub fn check<P: Protocol>(
     protocol: P,
