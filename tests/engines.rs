@@ -1,15 +1,16 @@
 //! The two engines find the same, and whatever a protocol has a notion for can be checked at once.
 
 use interrex_models::{
-    claim::property,
+    claim::property::{self, Kind, Property},
     explore::{
-        search::{Finding, Findings, Limits, search_by},
+        search::{Finding, Findings, Limits, search, search_by},
         serial::Serial,
         stateright::Stateright,
     },
     model::{
+        action::ActionOf,
         environment::{Budget, Start},
-        world::Rules,
+        world::{Rules, World},
     },
     protocol::{
         Protocol,
@@ -21,7 +22,7 @@ use interrex_models::{
     },
     with_protocol,
 };
-use std::{num::NonZeroU64, path::Path, sync::Arc};
+use std::{collections::HashSet, num::NonZeroU64, path::Path, sync::Arc};
 
 fn scenarios() -> impl Iterator<Item = Scenario> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
@@ -77,6 +78,64 @@ fn both_engines_find_the_same_up_to_a_limit() {
         assert_eq!(own.complete, most >= 4335, "{most}");
         assert_eq!(content(own), content(theirs), "{most}");
     }
+}
+
+/// The steps to the nearest violation, and the fewest faults among the runs that are as short: layer by layer.
+fn nearest<P: Protocol>(rules: &Rules<P>, property: &Property) -> Option<(usize, u32)> {
+    let given = rules.environment().budgets;
+    let faults = |world: &World| -> u32 {
+        let left = world.budgets();
+        Budget::FAULTS.iter().map(|budget| u32::from(given[*budget] - left[*budget])).sum()
+    };
+    let mut met = HashSet::from([rules.initial()]);
+    let (mut layer, mut depth) = (vec![rules.initial()], 0);
+    while !layer.is_empty() {
+        let violated = layer.iter().filter(|world| rules.is_violated(world, property));
+        if let Some(fewest) = violated.map(faults).min() {
+            return Some((depth, fewest));
+        }
+        let follow = |world: &World| -> Vec<World> {
+            let mut actions = vec![];
+            rules.enabled(world, &mut actions);
+            let next = actions.iter().map(|enabled| rules.follow(world, enabled));
+            next.filter(|next| rules.is_within_bound(next)).collect()
+        };
+        layer = layer.iter().flat_map(follow).filter(|next| met.insert(next.clone())).collect();
+        depth += 1;
+    }
+    None
+}
+
+/// The faults that a run names.
+fn faults<P: Protocol>(_: &Rules<P>, run: &[ActionOf<P>]) -> u32 {
+    let is_fault = |budget| Budget::FAULTS.contains(&budget);
+    let of = |action: &ActionOf<P>| {
+        let within = u32::from(action.crash_after.is_some());
+        within + u32::from(action.choice.budget().is_some_and(is_fault))
+    };
+    run.iter().map(of).sum()
+}
+
+#[test]
+fn of_the_shortest_runs_one_with_the_fewest_faults_is_found() {
+    let mut compared = 0;
+    for scenario in scenarios() {
+        let known: Known = scenario.protocol.parse().expect("a protocol");
+        with_protocol!(known, &scenario.environment, protocol => {
+            let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
+            let properties: Vec<_> =
+                scenario.properties.iter().map(|(property, _)| *property).collect();
+            let own = search(&rules, &properties, Limits::default(), &mut |_| {});
+            for finding in own.properties.iter().filter(|finding| finding.property.kind != Kind::Fair) {
+                let found = finding.counterexample.as_ref();
+                let found = found.map(|run| (run.len(), faults(&rules, run)));
+                compared += u32::from(found.is_some());
+                let name = (&scenario.name, finding.property.name);
+                assert_eq!(found, nearest(&rules, finding.property), "{name:?}");
+            }
+        });
+    }
+    assert!(compared > 40, "{compared}");
 }
 
 /// A world beyond the bound is no world, not even the first.

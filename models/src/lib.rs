@@ -45,8 +45,8 @@
 //!   crash within one step share its look-up.
 //! * **Two engines.** With one thread a breadth-first search of our own counts, judges and finds shortest
 //!   counterexamples in one pass. With several threads stateright counts and judges, and our own search then
-//!   looks for the counterexamples. So a counterexample is always a shortest one, and the same one on any
-//!   number of threads.
+//!   looks for the counterexamples. So a counterexample is always a shortest one, of these one with the fewest
+//!   faults, and the same one on any number of threads.
 //! * **Livelocks are looked for apart**, and only where a scenario asks: by a depth-first search of our
 //!   own, which keeps a fingerprint of each world, and full worlds only on its way. stateright's `eventually`
 //!   misses cycles. It adds about half of the time, and no memory to the peak.

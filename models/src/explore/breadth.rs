@@ -1,5 +1,7 @@
 //! Breadth first: the nearest worlds first, and of equally near ones the first in the order of
-//! [`Rules::enabled`]. So the first run that is found to anything is a shortest one, and always the same.
+//! [`Rules::enabled`]. So the first run to anything is a shortest one. Of equally short runs the one with the
+//! fewest [faults](crate::model::environment::Budget::FAULTS) is kept, and of those the first: it is always
+//! the same.
 //!
 //! Full worlds are kept only at the front. Of every other world a key is kept, and the step by which it was
 //! met first.
@@ -82,6 +84,11 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         self.expanded - 1
     }
 
+    /// The number of steps to the world that was expanded last.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
     /// The number of steps to the world that is expanded next.
     pub(crate) fn next_depth(&self) -> usize {
         self.depth + usize::from(self.expanded == self.next_layer)
@@ -129,6 +136,27 @@ impl<'a, P: Protocol> Breadth<'a, P> {
     }
 }
 
+/// The end of a shortest run. Another one replaces it if it is as near and comes with fewer faults.
+pub(crate) struct Goal<T> {
+    /// The number of steps to it.
+    pub(crate) depth: usize,
+    faults: u32,
+    /// What is reached.
+    pub(crate) end: T,
+}
+
+impl<T> Goal<T> {
+    /// A world that is reached, in the search or by one of its steps.
+    pub(crate) fn new<P: Protocol>(rules: &Rules<P>, world: &World, depth: usize, end: T) -> Self {
+        Self { depth, faults: rules.faults(world), end }
+    }
+
+    /// Whether it replaces one that was met earlier.
+    pub(crate) fn replaces(&self, earlier: &Self) -> bool {
+        (self.depth, self.faults) < (earlier.depth, earlier.faults)
+    }
+}
+
 /// A step, and the world after it.
 pub(crate) type Taken<P> = (ActionOf<P>, World);
 
@@ -145,8 +173,8 @@ pub(crate) fn retrace<P: Protocol>(rules: &Rules<P>, from: &World, way: &[usize]
     way.iter().map(step).collect()
 }
 
-/// A shortest run from a world to a step that `is_goal`, through worlds that may be entered. None if there
-/// is no such step, or if `goes_on` ends the search before it expands one more world.
+/// A shortest run from a world to a step that `is_goal`, through worlds that may be entered, and of these one
+/// with the fewest faults. None if there is no such step, or if `goes_on` ends the search before it is found.
 pub(crate) fn shortest<P: Protocol>(
     rules: &Rules<P>,
     from: &World,
@@ -156,9 +184,13 @@ pub(crate) fn shortest<P: Protocol>(
 ) -> Option<Vec<Taken<P>>> {
     let mut breadth = Breadth::new(rules);
     breadth.start(from.clone(), fingerprint(from));
-    let mut actions = vec![];
-    while !breadth.is_done() && goes_on(&breadth) {
+    let (mut goal, mut actions): (Option<Goal<_>>, _) = (None, vec![]);
+    while !breadth.is_done() && goal.as_ref().is_none_or(|goal| goal.depth > breadth.next_depth()) {
+        if !goes_on(&breadth) {
+            break;
+        }
         let world = breadth.next(&mut actions)?;
+        let depth = breadth.depth() + 1;
         for (nth, enabled) in actions.iter().enumerate() {
             let next = rules.follow(&world, enabled);
             let print = fingerprint(&next);
@@ -166,12 +198,17 @@ pub(crate) fn shortest<P: Protocol>(
                 continue;
             }
             if is_goal(&enabled.action, &next) {
-                let mut way = breadth.way_to(breadth.here());
-                way.push(nth);
-                return Some(retrace(rules, from, &way));
+                let met = Goal::new(rules, &next, depth, (breadth.here(), nth));
+                if goal.as_ref().is_none_or(|earlier| met.replaces(earlier)) {
+                    goal = Some(met);
+                }
+            } else if goal.is_none() {
+                breadth.enter(nth, next, print);
             }
-            breadth.enter(nth, next, print);
         }
     }
-    None
+    let (place, nth) = goal?.end;
+    let mut way = breadth.way_to(place);
+    way.push(nth);
+    Some(retrace(rules, from, &way))
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     explore::{
-        breadth::{Breadth, fingerprint, retrace},
+        breadth::{Breadth, Goal, fingerprint, retrace},
         engine::{Engine, Explored, Judged, Judgement, Limits, Meter, Pass, Progress},
     },
     model::{
@@ -29,8 +29,7 @@ impl Engine for Serial {
         limits: Limits,
         progress: &mut dyn FnMut(Progress),
     ) -> Explored<P> {
-        let everything = |_: &Tally| false;
-        survey(rules, judged, limits, everything, &mut |states| {
+        survey(rules, judged, limits, None, &mut |states| {
             progress(Progress { states, pass: Pass::Exploring });
         })
     }
@@ -45,8 +44,7 @@ pub(crate) fn shortest_runs<P: Protocol>(
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> BTreeMap<usize, Vec<ActionOf<P>>> {
-    let found_all = |tally: &Tally| sought & !tally.judgement.violated == 0;
-    let mut explored = survey(rules, judged, limits, found_all, &mut |states| {
+    let mut explored = survey(rules, judged, limits, Some(sought), &mut |states| {
         progress(Progress { states, pass: Pass::Shortening });
     });
     explored.shortest.retain(|row, _| sought & (1 << row) != 0);
@@ -59,27 +57,32 @@ struct Tally {
     transitions: u64,
     settled: u64,
     judgement: Judgement,
-    /// For each property that is violated the place of the first world that violates it.
-    first: BTreeMap<usize, usize>,
+    /// For each property that is violated the place of the world to which its counterexample leads.
+    ends: BTreeMap<usize, Goal<usize>>,
+    /// The distance of the worlds that are being met.
+    depth: usize,
+    /// The properties that were violated in a nearer world.
+    closed: u32,
 }
 
-/// Visits the worlds until there are no more, or it is enough.
+/// Visits all worlds, or as many as tell the counterexamples of the properties that are sought.
 fn survey<P: Protocol>(
     rules: &Rules<P>,
     judged: &Judged,
     limits: Limits,
-    is_enough: impl Fn(&Tally) -> bool,
+    sought: Option<u32>,
     progress: &mut dyn FnMut(u64),
 ) -> Explored<P> {
     let initial = rules.initial();
     let (mut tally, mut meter, mut actions) = (Tally::default(), Meter::new(limits), vec![]);
     let mut breadth = Breadth::new(rules);
     if rules.is_within_bound(&initial) {
-        tally.note(rules, judged, &initial, 0);
+        tally.note(rules, judged, &initial, 0, 0);
         breadth.start(initial.clone(), fingerprint(&initial));
     }
     let mut complete = true;
-    while !breadth.is_done() && !is_enough(&tally) {
+    let is_enough = |tally: &Tally, depth| sought.is_some_and(|sought| tally.knows(sought, depth));
+    while !breadth.is_done() && !is_enough(&tally, breadth.next_depth()) {
         if !meter.allows_another() {
             complete = false;
             break;
@@ -94,15 +97,15 @@ fn survey<P: Protocol>(
                 continue;
             }
             tally.transitions += 1;
-            let place = breadth.met();
+            let (place, depth) = (breadth.met(), breadth.depth() + 1);
             let print = fingerprint(&next);
             if let Some(new) = breadth.enter(nth, next, print) {
-                tally.note(rules, judged, new, place);
+                tally.note(rules, judged, new, place, depth);
             }
         }
     }
-    let run = |(row, place): (&usize, &usize)| {
-        let run = retrace(rules, &initial, &breadth.way_to(*place)).into_iter();
+    let run = |(row, goal): (&usize, &Goal<usize>)| {
+        let run = retrace(rules, &initial, &breadth.way_to(goal.end)).into_iter();
         (*row, run.map(|(action, _)| action).collect())
     };
     Explored {
@@ -112,26 +115,44 @@ fn survey<P: Protocol>(
         depth: Some(breadth.farthest()),
         settled: tally.settled,
         judgement: tally.judgement,
-        shortest: tally.first.iter().map(run).collect(),
+        shortest: tally.ends.iter().map(run).collect(),
     }
 }
 
 impl Tally {
-    /// Adds a world that was met, as the one at this place.
+    /// Adds a world that was met: its place, and its distance.
     fn note<P: Protocol>(
         &mut self,
         rules: &Rules<P>,
         judged: &Judged,
         world: &World,
         place: usize,
+        depth: usize,
     ) {
+        if depth > self.depth {
+            (self.depth, self.closed) = (depth, self.judgement.violated);
+        }
         let (judgement, is_settled) = judged.world(rules, world);
         self.settled += u64::from(is_settled);
-        let mut new = judgement.violated & !self.judgement.violated;
-        while new != 0 {
-            self.first.insert(new.trailing_zeros() as usize, place);
-            new &= new - 1;
-        }
         self.judgement.merge(judgement);
+        let open = judgement.violated & !self.closed;
+        for row in rows(open) {
+            let goal = Goal::new(rules, world, depth, place);
+            if self.ends.get(&row).is_none_or(|earlier| goal.replaces(earlier)) {
+                self.ends.insert(row, goal);
+            }
+        }
     }
+
+    /// Whether the counterexamples of these properties are known when worlds of this distance are to be
+    /// expanded: all of the worlds that are as far as theirs have been met.
+    fn knows(&self, sought: u32, depth: usize) -> bool {
+        let is_known = |row| self.ends.get(&row).is_some_and(|goal| goal.depth <= depth);
+        sought & !self.judgement.violated == 0 && rows(sought).all(is_known)
+    }
+}
+
+/// The places of the bits that are set.
+fn rows(bits: u32) -> impl Iterator<Item = usize> {
+    (0..32).filter(move |row| bits & (1 << row) != 0)
 }

@@ -1,7 +1,10 @@
 //! Following a run: actions by name, one after the other.
 
 use super::{EnabledOf, Rules, World};
-use crate::{model::action::ActionOf, protocol::Protocol};
+use crate::{
+    model::{action::ActionOf, environment::Budget},
+    protocol::Protocol,
+};
 
 impl<P: Protocol> Rules<P> {
     /// Takes an action in a world: the action as one that is enabled there, and the world after it.
@@ -30,5 +33,12 @@ impl<P: Protocol> Rules<P> {
             world = taken.as_ref().ok().map(|(_, next)| next.clone());
             Some(taken)
         })
+    }
+
+    /// The number of faults on the way to a world, the same on every way: budgets are part of a world.
+    pub(crate) fn faults(&self, world: &World) -> u32 {
+        let (given, left) = (self.environment().budgets, world.budgets());
+        let spent = |budget: &Budget| u32::from(given[*budget].saturating_sub(left[*budget]));
+        Budget::FAULTS.iter().map(spent).sum()
     }
 }
