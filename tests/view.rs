@@ -36,21 +36,22 @@ fn of_everything(known: Known) -> Environment {
     environment(start, &budgets)
 }
 
-/// Every world, up to so many.
-fn worlds<P: Protocol>(rules: &Rules<P>, most: usize) -> HashSet<World> {
-    let mut met = HashSet::from([rules.initial()]);
-    let (mut open, mut actions) = (vec![rules.initial()], vec![]);
-    while let Some(world) = open.pop() {
+/// The worlds in the order in which they are met, up to so many.
+fn worlds<P: Protocol>(rules: &Rules<P>, most: usize) -> Vec<World> {
+    let (mut worlds, mut met) = (vec![rules.initial()], HashSet::from([rules.initial()]));
+    let (mut expanded, mut actions) = (0, vec![]);
+    while expanded < worlds.len() && worlds.len() < most {
         actions.clear();
-        rules.enabled(&world, &mut actions);
+        rules.enabled(&worlds[expanded], &mut actions);
         for enabled in &actions {
-            let next = rules.follow(&world, enabled);
-            if met.len() < most && met.insert(next.clone()) {
-                open.push(next);
+            let next = rules.follow(&worlds[expanded], enabled);
+            if met.insert(next.clone()) {
+                worlds.push(next);
             }
         }
+        expanded += 1;
     }
-    met
+    worlds
 }
 
 fn assert_carried<P: Protocol>(protocol: P, environment: Environment) {

@@ -168,12 +168,11 @@ pub fn audit_run<P: Protocol>(
     second: &Rules<P>,
     run: &[ActionOf<P>],
 ) -> Option<Difference> {
-    let worlds = [first.initial(), second.initial()];
-    let contrasts = contrast_beginnings((first, &worlds[0]), (second, &worlds[1]));
+    let (begins, begins_again) = (first.initial(), second.initial());
+    let contrasts = contrast_beginnings((first, &begins), (second, &begins_again));
     if !contrasts.is_empty() {
         return Some(Difference::of_beginnings(contrasts));
     }
-    let [begins, begins_again] = worlds;
     let both = first.run(begins, run).zip(second.run(begins_again, run));
     for (taken, (one, other)) in both.enumerate() {
         let contrasts = match (one, other) {
@@ -257,17 +256,12 @@ impl<'a, P: Protocol> Walk<'a, P> {
 /// The differences of the actions that are possible at the end of a way. Both rules remember the steps from
 /// there, so the machine is not asked again.
 fn contrast_from<P: Protocol>(first: &Rules<P>, second: &Rules<P>, way: &[usize]) -> Difference {
-    let begins = [first.initial(), second.initial()];
-    let contrasts = contrast_beginnings((first, &begins[0]), (second, &begins[1]));
+    let contrasts = contrast_beginnings((first, &first.initial()), (second, &second.initial()));
     if !contrasts.is_empty() {
         return Difference::of_beginnings(contrasts);
     }
-    let run = retrace(first, &begins[0], way);
-    let run_again = retrace(second, &begins[1], way);
-    let possible = possible(first, run.last().map_or(&begins[0], |(_, world)| world));
-    let possible_again =
-        self::possible(second, run_again.last().map_or(&begins[1], |(_, world)| world));
-    let run = run.iter().map(|(action, _)| action.to_string()).collect();
+    let (run, possible) = steps_after(first, way);
+    let (_, possible_again) = steps_after(second, way);
     for (one, other) in possible.iter().zip(&possible_again) {
         let contrasts = contrast((first, one), (second, other));
         if !contrasts.is_empty() {
@@ -282,15 +276,19 @@ fn contrast_from<P: Protocol>(first: &Rules<P>, second: &Rules<P>, way: &[usize]
 /// A step, and the world after it.
 type Step<P> = (EnabledOf<P>, World);
 
-/// The steps that are possible in a world.
-fn possible<P: Protocol>(rules: &Rules<P>, world: &World) -> Vec<Step<P>> {
+/// The actions on a way, and the steps that are possible at its end.
+fn steps_after<P: Protocol>(rules: &Rules<P>, way: &[usize]) -> (Vec<String>, Vec<Step<P>>) {
+    let initial = rules.initial();
+    let run = retrace(rules, &initial, way);
+    let end = run.last().map_or(&initial, |(_, world)| world);
     let mut actions = vec![];
-    rules.enabled(world, &mut actions);
+    rules.enabled(end, &mut actions);
     let step = |enabled: EnabledOf<P>| {
-        let next = rules.follow(world, &enabled);
+        let next = rules.follow(end, &enabled);
         (enabled, next)
     };
-    actions.into_iter().map(step).collect()
+    let possible = actions.into_iter().map(step).collect();
+    (run.iter().map(|(action, _)| action.to_string()).collect(), possible)
 }
 
 /// The differences at the nodes of two worlds in which nothing has happened yet.

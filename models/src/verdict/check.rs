@@ -89,7 +89,7 @@ pub struct Exact {
 /// ```
 ///
 /// # Panics
-/// If the scenario has no properties or too many, its environment does not suit the protocol, or the
+/// If the scenario has no properties or more than 32, its environment does not suit the protocol, or the
 /// limits allow no thread.
 pub fn check<P: Protocol>(
     protocol: P,
