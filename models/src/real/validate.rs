@@ -173,15 +173,15 @@ pub enum Carry<'a> {
 /// The log of a node that was alone:
 ///
 /// ```
-/// use interrex::{machine::NodeId, runtime::{ClusterKey, Config, Node}};
-/// use interrex_models::real::{machines, validate::{validate, Carry, Verdict}};
+/// use interrex::{gen_leader::Roster, machine::NodeId, runtime::{ClusterKey, Config, Node}};
+/// use interrex_models::{protocol::gms3::real::machine, real::validate::{validate, Carry, Verdict}};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let folder = tempfile::tempdir()?;
 /// let log = folder.path().join("n0.log");
 /// let mut config = Config::new(NodeId(0), "127.0.0.1:0", [], ClusterKey::generate()?, "gms3");
 /// config.log = Some(log.clone());
-/// let node = Node::spawn(cluster::gms3(), config).await?;
+/// let node = Node::spawn(machine(&Roster::default()), config).await?;
 /// node.shut_down().await?;
 ///
 /// let validation = validate(&[log], Carry::Nothing)?;
