@@ -12,15 +12,17 @@
 
 use fastrand::Rng;
 use interrex::{
-    gen_leader::{Command, Election, GenLeader, Roster, dictionary::Request},
-    gms2, gms3,
-    machine::{Address, Machine, NodeId, Value},
+    gen_leader::Roster,
+    machine::{NodeId, Value},
     runtime::{ClusterKey, Config, Heartbeats, Node, Opened, Storage, StorageError, Transport},
 };
 use interrex_models::{
     claim::property::{BOUNDED_IDS, Property},
-    protocol::{gen_leader::Texts, multicast::Multicast, registry::Known},
-    real::validate::{Carry, Validation, Verdict, validate},
+    protocol::registry::Known,
+    real::{
+        application::Application,
+        validate::{Carry, Validation, Verdict, validate},
+    },
     verdict::{outcome::Expected, scenario::Scenario},
     with_machine,
 };
@@ -138,13 +140,14 @@ fn log(folder: &Path, node: NodeId) -> PathBuf {
 }
 
 /// A program with a node, and a client that sends a request now and then.
-async fn program<M: Asks + Send + Sync + 'static>(
+async fn program<M: Application + Clone>(
     machine: M,
     config: Config,
     disk: Disk<M::Stable>,
     busy: Arc<Mutex<bool>>,
 ) -> turmoil::Result {
     let detector = Heartbeats::with_timeout(TIMEOUT);
+    let client = machine.clone();
     // A newcomer whose contact is down tries again when it is restarted.
     let Ok(mut node) = Node::spawn_with(machine, config, Simulated, detector, disk).await else {
         return Ok(());
@@ -157,7 +160,9 @@ async fn program<M: Asks + Send + Sync + 'static>(
             biased;
             observation = node.observation() => if observation.is_none() { return Ok(()) },
             _ = pause.tick() => {
-                if *busy.lock().unwrap() && commands.try_send(M::ask(me, asked)).is_ok() {
+                let key = format!("key-{}", asked % 5);
+                let write = client.write_of(me, asked, &key, &asked.to_string());
+                if *busy.lock().unwrap() && commands.try_send(write).is_ok() {
                     asked += 1;
                 }
             }
@@ -178,7 +183,7 @@ struct Play<'a> {
 
 impl<'a> Play<'a> {
     /// Starts all nodes, one after the other.
-    fn begin<M: Asks + Clone + Send + Sync + 'static>(
+    fn begin<M: Application + Clone>(
         known: Known,
         machine: &'a M,
         seed: u64,
@@ -353,30 +358,6 @@ fn foreseen(known: Known, faults: Faults) -> BTreeSet<&'static str> {
         scenario.properties.into_iter().filter_map(move |it| foreseen(it, bounded))
     };
     scenarios.flat_map(of_scenario).collect()
-}
-
-/// The requests of clients.
-trait Asks: Machine {
-    fn ask(me: Address, asked: u64) -> Self::Command;
-}
-
-impl Asks for gms3::Gms3<Multicast> {
-    fn ask(me: Address, index: u64) -> gms3::Command<Multicast> {
-        gms3::Command::Mcast(Multicast { from: me, index, text: "hello".into() })
-    }
-}
-
-impl Asks for gms2::Gms2<Multicast> {
-    fn ask(me: Address, index: u64) -> gms2::Command<Multicast> {
-        gms2::Command::Mcast(Multicast { from: me, index, text: "hello".into() })
-    }
-}
-
-impl<E: Election> Asks for GenLeader<E, Texts> {
-    fn ask(me: Address, tag: u64) -> Command<Request<String, String>> {
-        let request = Request::Store(format!("key {}", tag % 5), format!("{tag} of {me}"));
-        Command::LeaderCall { tag, request, timeout: Some(Duration::from_secs(5)) }
-    }
 }
 
 const ALL: [Known; 4] = [Known::Gms3, Known::GenLeader, Known::GenLeader2007, Known::GenLeader1_0];

@@ -166,7 +166,7 @@ impl Known {
         with_machine!(self, &Roster::default(), machine => machine.replicates())
     }
 
-    /// The command that makes a value known at all its real nodes.
+    /// The line that makes a value known at all its real nodes.
     #[must_use]
     pub fn write(self, key: &str, value: &str) -> String {
         with_machine!(self, &Roster::default(), machine => machine.write(key, value))

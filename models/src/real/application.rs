@@ -54,8 +54,11 @@ pub trait Application: Protocol {
         patience: Duration,
     ) -> impl Future<Output = Result<(Self::Running, Self::Client), SpawnError>>;
 
-    /// The command that makes a value known at all nodes.
+    /// The line that makes a value known at all nodes.
     fn write(&self, key: &str, value: &str) -> String;
+
+    /// The same as a command of a process that has issued so many before.
+    fn write_of(&self, me: Address, issued: u64, key: &str, value: &str) -> Self::Command;
 
     /// What all nodes have copies of: so one sees whether they have what was written.
     fn replicates(&self) -> Replicates;

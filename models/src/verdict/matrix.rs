@@ -5,7 +5,7 @@
 //! search.
 
 use crate::{
-    claim::property,
+    claim::property::{self, Kind, Property},
     io::text::grouped,
     model::environment::{Class, Environment},
     protocol::registry::Known,
@@ -46,6 +46,8 @@ pub struct Cell {
     pub verdict: Verdict,
     /// Worlds beyond a bound were left out.
     pub bounded: bool,
+    /// The property is judged in settled worlds, and some run goes round for ever without reaching one.
+    pub unsettled: bool,
     /// The number of distinct worlds.
     pub states: u64,
     /// The actions in a shortest counterexample.
@@ -70,7 +72,7 @@ impl Matrix {
             let rows = scenario.properties.iter().map(|(property, expected)| {
                 let verdict = expected.map_or(Verdict::Unknown, Expected::verdict);
                 let steps = expected.and_then(Expected::steps);
-                (property.name, verdict, steps, steps.is_some())
+                (*property, verdict, steps, steps.is_some())
             });
             Column::new(scenario, scenario.states.unwrap_or_default(), rows)
         };
@@ -81,10 +83,10 @@ impl Matrix {
     #[must_use]
     pub fn found<'a>(searches: impl IntoIterator<Item = (&'a Scenario, &'a Report)>) -> Self {
         let column = |(scenario, report): (&Scenario, &Report)| {
-            let rows = report
-                .properties
-                .iter()
-                .map(|row| (row.name, row.verdict, row.steps, row.trace.is_some()));
+            let rows = scenario.properties.iter().zip(&report.properties);
+            let rows = rows.map(|((property, _), row)| {
+                (*property, row.verdict, row.steps, row.trace.is_some())
+            });
             Column::new(scenario, report.states, rows)
         };
         Self { columns: searches.into_iter().filter_map(column).collect() }
@@ -183,7 +185,8 @@ pub enum Entry {
     Verdict(Option<Cell>),
 }
 
-/// `✓ 4,335`, `✗ 6`, `–`, `?`; `✓ ≤ 4,335` where worlds beyond a bound were left out.
+/// `✓ 4,335`, `✗ 6`, `–`, `?`; `✓ ≤ 4,335` where worlds beyond a bound were left out, `✓ ∞ 4,335` where a run
+/// may never reach a settled world.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cell = match self {
@@ -194,7 +197,8 @@ impl fmt::Display for Entry {
         match (cell.verdict, cell.steps) {
             (Verdict::Holds, _) => {
                 let bounded = if cell.bounded { "≤ " } else { "" };
-                write!(f, "✓ {bounded}{}", grouped(cell.states))
+                let unsettled = if cell.unsettled { "∞ " } else { "" };
+                write!(f, "✓ {bounded}{unsettled}{}", grouped(cell.states))
             }
             (Verdict::Violated, Some(steps)) => write!(f, "✗ {steps}"),
             (Verdict::Unwitnessed, _) => f.write_str("–"),
@@ -208,25 +212,30 @@ impl Column {
     fn new(
         scenario: &Scenario,
         states: u64,
-        rows: impl Iterator<Item = (&'static str, Verdict, Option<usize>, bool)>,
+        rows: impl Iterator<Item = (&'static Property, Verdict, Option<usize>, bool)>,
     ) -> Option<Self> {
         let class = class_of(scenario)?;
-        let cell = |(property, verdict, steps, is_kept): (&'static str, _, _, bool)| Cell {
+        let rows: Vec<_> = rows.collect();
+        let livelock = rows.iter().any(|(property, verdict, ..)| {
+            property.kind == Kind::Fair && *verdict == Verdict::Violated
+        });
+        let cell = |(property, verdict, steps, is_kept): (&'static Property, _, _, bool)| Cell {
             protocol: scenario.protocol.clone(),
             environment: class,
-            property,
+            property: property.name,
             verdict,
             bounded: scenario.environment.bound.is_some(),
+            unsettled: livelock && property.kind == Kind::Settled,
             states,
             steps,
             trace: is_kept
-                .then(|| format!("{}/{property}.{}.json", scenario.protocol, class.name())),
+                .then(|| format!("{}/{}.{}.json", scenario.protocol, property.name, class.name())),
         };
         Some(Self {
             protocol: scenario.protocol.clone(),
             class,
             environment: scenario.environment.clone(),
-            cells: rows.map(cell).collect(),
+            cells: rows.into_iter().map(cell).collect(),
         })
     }
 }

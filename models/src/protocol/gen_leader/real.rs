@@ -43,6 +43,9 @@ pub fn without(repair: Repair, roster: &Roster) -> GenLeader<Bully, Texts> {
     with(Repairs::all().without(repair), roster)
 }
 
+/// How long the caller of a write waits for its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 fn with(repairs: Repairs, roster: &Roster) -> GenLeader<Bully, Texts> {
     Bully::under(Texts::default(), roster.clone(), repairs)
 }
@@ -94,6 +97,11 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
 
     fn write(&self, key: &str, value: &str) -> String {
         format!("put {key} {value}")
+    }
+
+    fn write_of(&self, _: Address, issued: u64, key: &str, value: &str) -> Self::Command {
+        let request = Request::Store(key.into(), value.into());
+        Command::LeaderCall { tag: issued, request, timeout: Some(PATIENCE) }
     }
 
     fn replicates(&self) -> Replicates {

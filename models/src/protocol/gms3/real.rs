@@ -88,6 +88,11 @@ impl Application for Gms3<Multicast> {
         format!("mcast {key} {value}")
     }
 
+    fn write_of(&self, me: Address, issued: u64, key: &str, value: &str) -> Command<Multicast> {
+        let text = format!("{key} {value}");
+        Command::Mcast(Multicast { from: me, index: issued, text })
+    }
+
     fn replicates(&self) -> Replicates {
         Replicates::Messages
     }
