@@ -193,7 +193,7 @@ fn tell(who: &str, took: &mut [u64]) {
     );
 }
 
-const DIED: &str = "the leader died while the call was out";
+const DIED: &str = "the leader died during the call";
 const LATE: &str = "no answer in time";
 
 /// Writes, reads and deletes of a few keys that belong to the node.

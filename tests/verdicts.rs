@@ -103,7 +103,7 @@ fn a_search_that_ran_out_of_time_says_so() {
 fn a_violation_found_before_the_cut_stands_and_an_expected_one_that_is_not_reached_is_unknown() {
     let expected = [
         (&property::NOBODY_STOPPED, Expected::Violated(6)),
-        (&property::VALIDITY, Expected::Violated(5)),
+        (&property::VALIDITY, Expected::Violated(4)),
     ];
     let limits = |most| Limits { max_states: NonZeroU64::new(most), ..Limits::default() };
     let early = explore(&scenario(2, 2, &expected), limits(30));
@@ -119,7 +119,7 @@ fn a_violation_found_before_the_cut_stands_and_an_expected_one_that_is_not_reach
 #[test]
 fn a_limit_anywhere_is_survived_and_what_is_found_is_shortest() {
     let shortest = [
-        (&property::VALIDITY, Expected::Violated(5)),
+        (&property::VALIDITY, Expected::Violated(4)),
         (&property::TOTAL_ORDER_UNIFORM, Expected::Violated(6)),
         (&property::NOBODY_STOPPED, Expected::Violated(6)),
         (&property::LEADER_EXISTS, Expected::Holds),

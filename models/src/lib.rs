@@ -81,3 +81,8 @@ pub mod model;
 pub mod protocol;
 pub mod real;
 pub mod verdict;
+
+/// The examples of the README run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
