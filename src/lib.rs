@@ -81,6 +81,7 @@ pub mod gms2;
 pub mod gms3;
 pub mod machine;
 #[doc = include_str!("PROTOCOLS.md")]
+#[allow(clippy::doc_markdown, reason = "names of the originals, in prose")]
 pub mod protocols {}
 #[cfg(feature = "runtime")]
 pub mod runtime;

@@ -1,10 +1,6 @@
 //! Stable storage: what survives, and which damage is detected.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that cannot go on has failed; files are what it is about"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use interrex::{
     machine::NodeId,

@@ -95,7 +95,7 @@ pub const UNIFORM_AGREEMENT: Property = Property {
     claim: "what any node delivered, also one that crashed, has been delivered by all who owe it",
     at_stake: "a node that is down had delivered a message that a member has delivered too",
     complain: |Group { nodes, .. }, complain| {
-        agreement_on_messages(&all_processes(nodes), nodes, complain)
+        agreement_on_messages(&all_processes(nodes), nodes, complain);
     },
     witness: |nodes| {
         let fallen = nodes.iter().filter(|node| !node.is_up());
@@ -114,7 +114,7 @@ pub const SURVIVORS_AGREEMENT: Property = Property {
     claim: "what any node that is up delivered has been delivered by all who owe it",
     at_stake: "two members have delivered a message in a view later than their first",
     complain: |Group { nodes, .. }, complain| {
-        agreement_on_messages(&present_processes(nodes), nodes, complain)
+        agreement_on_messages(&present_processes(nodes), nodes, complain);
     },
     witness: |nodes| {
         let late = |node: &&&Profile| {

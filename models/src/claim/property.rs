@@ -225,7 +225,7 @@ pub(super) fn pairs<T>(list: &[T]) -> impl Iterator<Item = (&T, &T)> {
 }
 
 /// The members that are up, where a leader can be had: otherwise nothing is asked of them.
-pub(super) fn members_with_leader<'a>(group: Group<'a>) -> Option<Vec<&'a Profile>> {
+pub(super) fn members_with_leader(group: Group<'_>) -> Option<Vec<&Profile>> {
     let members = group.nodes.iter().copied().filter(|node| node.is_member());
     group.can_lead.then(|| members.collect())
 }
