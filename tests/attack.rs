@@ -1,11 +1,7 @@
 //! Load and failures that no protocol causes by itself: floods in both directions, long steps, endless timers, disks that
 //! fail, and connections that are tampered with.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "it tests what is outside of machines"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use interrex::{
     machine::{Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer},
