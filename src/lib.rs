@@ -7,10 +7,12 @@
 //! `interrex-models` of the same workspace is the harness: it explores protocols exhaustively, drives them at random and
 //! replays their traces. A program that embeds this crate does not depend on it.
 //!
+//! The *seeds* are the three published Erlang texts that the protocols come from: see [`protocols`].
+//!
 //! ```text
 //!            ┌──────────── interrex (src/): what a program embeds ────────────┐
 //!            │  machine    Machine, Event, Effect: the only interface         │
-//!            │  gms3       the group membership of the seed, faults included  │
+//!            │  gms2, gms3 the group membership of a seed, faults included    │
 //!            │  gen_leader both elections of the seeds, a repaired one, and   │
 //!            │             the behaviour that runs over each                  │
 //!            │  runtime    any of them over TCP (feature `runtime`)           │
@@ -24,6 +26,7 @@
 //!   │  evidence   traces: record, replay, draw                                       │
 //!   │  verdict    scenarios, their expectations, reports                             │
 //!   │  real       real nodes: processes, failover, validation of their logs          │
+//!   │  io         files and text                                                     │
 //!   └────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!

@@ -1,9 +1,9 @@
 //! Calls to the leader, and the state that is replicated.
 
 use super::{
+    definition::{Group, Kind, Property, members_with_leader, pairs, repeated, survivors},
     notion::Standing,
     profile::{Presence, Profile},
-    property::{Group, Kind, Property, members_with_leader, pairs, repeated, survivors},
 };
 use std::fmt;
 

@@ -1,12 +1,12 @@
 //! Which messages are delivered.
 
 use super::{
-    notion::{Standing, Token},
-    profile::{Delivery, Presence, Process, Profile},
-    property::{
+    definition::{
         Complaints, Group, Kind, Property, all_processes, present_processes, repeated, sorted,
         survivors,
     },
+    notion::{Standing, Token},
+    profile::{Delivery, Presence, Process, Profile},
 };
 use smallvec::SmallVec;
 

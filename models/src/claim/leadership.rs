@@ -1,9 +1,9 @@
 //! Who leads: one leader, known to all, and elections that end.
 
 use super::{
+    definition::{Group, Kind, Property, members_with_leader, pairs, sorted},
     notion::Standing,
     profile::{Presence, Profile},
-    property::{Group, Kind, Property, members_with_leader, pairs, sorted},
 };
 
 /// No two nodes lead at the same time.

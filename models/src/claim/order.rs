@@ -1,9 +1,9 @@
 //! In which order views and messages come.
 
 use super::{
+    definition::{Complaints, Group, Kind, Property, all_processes, pairs, present_processes},
     notion::View,
     profile::{Delivery, Process},
-    property::{Complaints, Group, Kind, Property, all_processes, pairs, present_processes},
 };
 use smallvec::SmallVec;
 

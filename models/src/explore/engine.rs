@@ -2,7 +2,9 @@
 //!
 //! An engine counts, and says which properties are violated and which are witnessed. Everything else is
 //! [`search`](crate::explore::search)'s: shortest counterexamples that the engine does not know, livelocks,
-//! verdicts. There are two engines: [`Serial`](crate::explore::serial::Serial), which uses one thread, and
+//! verdicts. An engine in other processes or on other machines sends worlds as
+//! [`Portable`](crate::model::view::Portable)s, and divides them by their portable fingerprints
+//! ([`Digests`](crate::model::view::Digests)). The command offers engines in `cli/check.rs`. There are two: [`Serial`](crate::explore::serial::Serial), which uses one thread, and
 //! [`Stateright`](crate::explore::stateright::Stateright), which uses several.
 
 use crate::{

@@ -1,4 +1,13 @@
 //! The list of protocols: from it follow their names, the machines that scenarios check, and those that real nodes run.
+//!
+//! # Adding a protocol
+//!
+//! 1. Its machine, `src/NAME.rs`: an implementation of [`Machine`](interrex::machine::Machine).
+//! 2. What the harness asks of it, `models/src/protocol/NAME.rs`: an implementation of [`Protocol`].
+//! 3. What real nodes ask of it, `models/src/protocol/NAME/real.rs`: an implementation of [`Application`].
+//! 4. A line in the list below, and a `pub mod` for each new file.
+//! 5. Its scenarios, `models/scenarios/NAME/*.toml`; its traces, which `check --save-traces traces` writes; and a block for its
+//!    table in `traces/README.md`.
 
 use crate::{
     claim::property::Property,

@@ -3,8 +3,9 @@
 //! A command answers with [`Section`]s: a scenario, a run, the logs of a cluster. Each says what it has
 //! found as [`Case`]s. A [`Renderer`] writes sections in one [`Format`].
 //!
-//! Another format is one more file beside [`text`] and [`json`], with a `Renderer` that writes the cases, and
-//! one more variant of `Format`. Every command understands it then.
+//! Another format is one more file beside [`text`] and [`json`], with a `Renderer` that writes the cases; a
+//! `pub mod` for it here; and one more variant of [`Format`] with its arm in [`Format::renderer`]. Every command
+//! that reports (`check`, `matrix`, `fuzz`, `replay`, `validate`) understands it then.
 
 pub mod json;
 pub mod text;
