@@ -1,4 +1,5 @@
-//! The world that a protocol is checked in. What follows is `models/SEMANTICS.md`, the rules that this code implements.
+//! The world that a protocol is checked in. Below is `models/SEMANTICS.md`, the rules that this code
+//! implements.
 //!
 #![doc = include_str!("../SEMANTICS.md")]
 
