@@ -34,7 +34,8 @@
 //!
 //! * `holds`: the search was complete, no world violates the property, and some world exercises it (its
 //!   *witness*).
-//! * `violated`: a world or a run violates it. The verdict comes with a shortest run.
+//! * `violated`: a world or a run violates it. It comes with a shortest run, unless a limit ended the search
+//!   for that run.
 //! * `unwitnessed`: the search was complete and found no violation, but no world exercises the property.
 //! * `unknown`: a limit cut the search short.
 //!

@@ -109,7 +109,7 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     /// on its measure.
     ///
     /// # Errors
-    /// The part of the environment that does not fit, and what would.
+    /// The part of the environment that does not fit, and a sentence that says what would fit.
     fn suits(&self, environment: &Environment) -> Result<(), Misfit> {
         environment.check()?;
         let name = self.name();

@@ -7,7 +7,7 @@ use super::{
 };
 use std::fmt;
 
-/// Members agree on the view, and on what they replicate.
+/// Members agree on the view, and on the replicated state.
 pub const AGREEMENT: Property = Property {
     name: "agreement",
     kind: Kind::Settled,

@@ -36,7 +36,7 @@ pub enum Notion {
     Elected(Term),
     /// The process takes this one for its leader.
     Surrendered(Address),
-    /// The process carries out what this one has broadcast.
+    /// The process carries out a broadcast of this leader.
     Served(Address),
     /// A call was answered, or has failed.
     Answered(u64),

@@ -31,7 +31,7 @@ pub struct Profile {
     pub waiting: Vec<u64>,
     /// The number of election ids it has used in this life, if the protocol counts them.
     pub ids: u64,
-    /// It has carried out what a leader broadcast.
+    /// It has carried out a broadcast of a leader.
     pub served: bool,
     /// The first leader whose broadcast it carried out although its last surrender was to another process.
     pub strayed: Option<Address>,
@@ -86,7 +86,7 @@ impl Profile {
         }
     }
 
-    /// Adds an observation to what is known of the node.
+    /// Adds an observation to the profile.
     pub(crate) fn read(&mut self, notion: Notion) {
         self.failed = notion == Notion::Failed;
         match notion {

@@ -162,7 +162,7 @@ pub fn audit<P: Protocol>(
 }
 
 /// Takes a single run twice, and returns the first difference, if there is one. Rules do not compute
-/// remembered steps again, so one of the two should be made by [`anew`](Rules::anew).
+/// remembered steps again, so one of the two should come from [`anew`](Rules::anew).
 pub fn audit_run<P: Protocol>(
     first: &Rules<P>,
     second: &Rules<P>,

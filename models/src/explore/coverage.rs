@@ -131,7 +131,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// The coverage of a protocol of which nothing was reached.
+    /// Empty coverage of a protocol: no place was reached yet.
     pub fn none<P: Protocol>(protocol: &P) -> Self {
         let places = protocol.vocabulary().map(|vocabulary| places(&vocabulary));
         Self {

@@ -141,7 +141,7 @@ pub enum Pass {
 /// The properties of a search, with remembered judgements: nodes with the same profiles are judged once.
 /// Judgements of settled properties are remembered apart.
 ///
-/// The profiles of some nodes are a path in a trie, whose last edge bears the judgement. So a list that
+/// The profiles of some nodes are a path in a trie, whose last edge holds the judgement. So a list that
 /// differs from another only at its end costs one small entry.
 pub struct Judged {
     properties: Vec<&'static Property>,
@@ -163,9 +163,9 @@ pub(crate) fn seen<P: Protocol>(rules: &Rules<P>, world: &World) -> Seen {
 /// Which properties are violated and witnessed: a bit for each, in the order in which they were given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// Those that are violated.
+    /// The violated properties.
     pub violated: u32,
-    /// Those whose witness was found.
+    /// The properties with a witness.
     pub witnessed: u32,
 }
 

@@ -1,10 +1,10 @@
 //! Livelocks: fair runs that never end, reported as lassos.
 //!
-//! Settled properties are judged where nothing is left to do. So they say nothing about a run that never
-//! settles. Budgets are only spent and histories only grow, so such a run ends up in a cycle of steps that
-//! cost nothing: deliveries, mostly. The cycle is *fair* if nothing waits all along it: each link is empty
-//! somewhere or delivers, each timer is disarmed somewhere or fires. An unfair cycle is the scheduler's fault
-//! and not the protocol's.
+//! Settled properties are judged in worlds where nothing is left to do. So they say nothing about a run that
+//! never settles. Budgets are only spent and histories only grow, so such a run ends up in a cycle of steps
+//! that cost nothing: deliveries, mostly. The cycle is *fair* if nothing waits all along it: each link is
+//! empty somewhere or delivers, each timer is disarmed somewhere or fires. An unfair cycle is the scheduler's
+//! fault and not the protocol's.
 //!
 //! The more of a strongly connected component a cycle passes through, the less waits. So a component has a
 //! fair cycle if, and only if, the cycle through all of it is fair. [`livelock`] looks at each component, and

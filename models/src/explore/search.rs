@@ -1,6 +1,6 @@
 //! The exhaustive search: an [engine](crate::explore::engine) visits every reachable world, also those after
-//! a violation. Then shortest counterexamples are looked for, where the engine does not know them, and
-//! livelocks, where a scenario asks for them.
+//! a violation. Then it looks for shortest counterexamples that the engine does not know, and for livelocks
+//! if a scenario asks for them.
 //!
 //! A counterexample is always a shortest one, and the same one for every engine.
 

@@ -11,8 +11,8 @@
 //!
 //! # The environment of the minimal run
 //!
-//! The minimal run is kept in the weakest environment in which it is possible: each budget is what the run
-//! uses. Settled properties are judged in that environment from the beginning, so that the kept trace
+//! The minimal run is kept in the weakest environment in which it is possible: each budget is the number that
+//! the run uses. Settled properties are judged in that environment from the beginning, so that the kept trace
 //! violates its property in its own environment. For a *settled* or a *fair* property the budget of time-outs
 //! stays as it is: with fewer, a timer that can no longer fire would cause a violation that is the budget's
 //! fault and not the protocol's.

@@ -1,4 +1,4 @@
-//! The environment of a run: how large the group is, how it begins, and how much can happen.
+//! The environment of a run: the size of the group, its beginning, and the budgets of what can happen.
 
 mod budget;
 mod class;

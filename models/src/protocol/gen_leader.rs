@@ -86,7 +86,7 @@ pub trait Script<E: Election>: Behaviour<E> {
     fn command(&self, node: NodeId, issued: u32) -> Option<Command<Self::Request>>;
 }
 
-/// The needs of the harness: what an election must say about itself to be checked.
+/// An election that the harness can check.
 pub trait Checked: Election {
     /// An application over a variant.
     fn under<B: Behaviour<Self>>(

@@ -114,7 +114,7 @@ impl Matrix {
         self.columns.iter().find(|column| column.protocol == protocol && column.class == class)
     }
 
-    /// The cells of a property, one for each class; none where the property has no meaning.
+    /// The cells of a property, one for each class; none if the property has no meaning for the protocol.
     fn row(&self, protocol: &str, property: &str) -> [Option<&Cell>; Class::ALL.len()] {
         Class::ALL.map(|class| {
             let cells = &self.column(protocol, class)?.cells;
@@ -181,7 +181,7 @@ pub struct Row {
 pub enum Entry {
     /// The environment of the protocol in this column.
     Environment(String),
-    /// The verdict on the property; none where it has no meaning.
+    /// The verdict on the property; none if it has no meaning for the protocol.
     Verdict(Option<Cell>),
 }
 

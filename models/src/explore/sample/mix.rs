@@ -22,8 +22,8 @@ pub(super) struct Mix {
     pub(super) paces: Paces,
 }
 
-/// The weight of each link, for choosing among deliveries: many faults appear only with late messages. None
-/// is zero.
+/// The weight of each link, for choosing among deliveries: many faults appear only with late messages. No
+/// weight is zero.
 #[derive(Clone, Debug)]
 pub(super) struct Paces {
     size: usize,

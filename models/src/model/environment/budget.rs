@@ -1,4 +1,4 @@
-//! Budgets: how often each kind of action can still happen.
+//! Budgets: the number of times that each kind of action can still happen.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{collections::BTreeMap, fmt, ops, str::FromStr};
