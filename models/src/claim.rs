@@ -1,4 +1,4 @@
-//! What is claimed of protocols: the properties, and what they see of a node.
+//! The claims about protocols: the properties, and their view of a node.
 
 mod calls;
 mod definition;

@@ -1,4 +1,4 @@
-//! Ways through the worlds: every one, random ones, shortest ones, and those that never end.
+//! Exploration: exhaustive search, random schedules, shortest runs and livelocks.
 
 pub mod audit;
 pub(crate) mod breadth;

@@ -1,77 +1,96 @@
-//! The harness of interrex: explores protocols exhaustively, drives them at random, replays their traces.
+//! The harness of interrex: explores protocols exhaustively, samples random schedules, and replays traces.
 //!
-//! A [`Protocol`](protocol::Protocol) is a [`Machine`](interrex::machine::Machine) with a little more:
-//! how its scenarios begin, and how its states and observations read in the field's notions. The rest is
-//! written once, for all of them:
+//! A [`Protocol`](protocol::Protocol) is a [`Machine`](interrex::machine::Machine) with a little more: how its
+//! scenarios begin, and what its states and observations mean in the field's notions. The rest of the harness
+//! is written once, for all protocols.
 //!
-//! | room | what is there |
+//! # The map
+//!
+//! | module | content |
 //! |---|---|
-//! | [`model`] | environments, actions, and the rules by which worlds follow each other |
-//! | [`protocol`] | what the harness asks of a protocol; the protocols that have a name |
-//! | [`claim`] | the properties, and what they see of a node |
+//! | [`model`] | environments, actions, and the rules by which worlds follow each other (`models/SEMANTICS.md`) |
+//! | [`protocol`] | the interface of protocols, and the list of known ones |
+//! | [`claim`] | the properties, and their view of a node |
 //! | [`explore`] | exhaustive search, random schedules, livelocks, shrinking, coverage, audit |
-//! | [`evidence`] | runs that are kept, replayed, drawn |
-//! | [`verdict`] | scenarios, and how what was found compares with what was expected |
-//! | [`real`] | real nodes: a cluster on this machine, what it prints, and the validation of its logs |
+//! | [`evidence`] | traces: runs that are kept, replayed and drawn |
+//! | [`verdict`] | scenarios, the comparison of results with expectations, reports |
+//! | [`real`] | real nodes: a cluster on this machine, its output, and the validation of its logs |
 //! | [`io`] | files and text |
 //!
 //! Two halves stand side by side over one verdict: [`explore`] visits the worlds of a model, [`real`] runs the
 //! same machines in processes.
 //!
+//! To add something, these are the places (paths are below `models/src/`):
+//!
+//! | addition | places |
+//! |---|---|
+//! | a protocol | One line in the list of `protocol/registry.rs`. `protocol/<name>.rs` implements [`Protocol`](protocol::Protocol), `protocol/<name>/real.rs` implements [`Application`](real::application::Application). Its scenarios are in `models/scenarios/<name>/`. |
+//! | a property | A constant in the file of its family below `claim/`, and its place in the lists of `claim/property.rs`. |
+//! | an engine | `explore/<name>.rs` implements [`Engine`](explore::engine::Engine), the trait of `explore/engine.rs`. [`search`](explore::search::search) chooses the engine; [`search_by`](explore::search::search_by) takes any. |
+//! | a report format | `verdict/report/<name>.rs` implements [`Renderer`](verdict::report::Renderer), and [`Format`](verdict::report::Format) gets one variant. Every command then accepts it. |
+//! | a drawing | One file below `evidence/draw/`. It draws a [`Chart`](evidence::draw::chart::Chart). |
+//!
 //! # What a verdict means
 //!
-//! `holds` is said only of a search that ran to its end and that found the property's witness, a world in
-//! which it was at stake. `violated` comes with a shortest run. `unwitnessed`: nothing violates it, but
-//! nothing put it to the test either. `unknown`: a limit cut the search. Every verdict is about one
-//! environment: a number of nodes and the budgets of what may happen; it says nothing about more. Where
-//! the environment has a bound on what can grow for ever, worlds beyond it are left out, and every
-//! verdict is called `bounded`.
+//! * `holds`: the search was complete, no world violates the property, and some world exercises it (its
+//!   *witness*).
+//! * `violated`: a world or a run violates it. It comes with a shortest run, unless a limit ended the search
+//!   for that run.
+//! * `unwitnessed`: the search was complete and found no violation, but no world exercises the property.
+//! * `unknown`: a limit cut the search short.
 //!
-//! A *settled* property is judged where the protocol has nothing left to do. That is sound as long as no
-//! fair run goes round for ever. Such a [livelock](explore::livelock) is a failure of its own, the property
-//! `no-livelock`: its `holds` needs a complete search and no witness, its counterexample is a *lasso*, a
-//! stem and a loop. It is looked for only where it is asked for: a `holds` of a settled property in a
-//! scenario that leaves it out says nothing of runs that never settle.
+//! Every verdict is about one environment: a number of nodes and the budgets of what may happen. It says
+//! nothing about larger ones. An environment may have a bound on a measure that can grow without limit. Worlds
+//! beyond it are left out, and every verdict is called `bounded`.
+//!
+//! A *settled* property is judged in settled worlds: there is nothing to deliver and no timer to fire. Starts
+//! and commands that are still possible do not matter. This is sound if every fair run settles. A fair run that
+//! never does is a [livelock](explore::livelock), a failure of its own: the property `no-livelock`. Its `holds`
+//! needs a complete search but no witness. Its counterexample is a *lasso*, a stem and a loop. Livelocks are
+//! looked for only if a scenario asks for them. Without that, the `holds` of a settled property says nothing
+//! about runs that never settle.
 //!
 //! # Decisions, and why
 //!
-//! * **One world, over handles.** In millions of worlds only hundreds of different nodes and links occur.
+//! * **Worlds are made of handles.** In millions of worlds only hundreds of different nodes and links occur.
 //!   Each is kept once, worlds hold small integers, and a machine's step is computed once for each pair of
-//!   node and event. Rich types in machines therefore cost nothing.
-//! * **All that belongs to a node is one part:** condition, history, storage, timers, monitors, commands
-//!   issued. So most of what happens is one look-up.
-//! * **An enabled action bears its step.** Whoever asks what is
-//!   [enabled](model::world::Rules::enabled) gets tokens that only lead where the rules allow; all variants that
-//!   crash within one step share its look-up.
-//! * **Two engines.** With one thread a breadth-first search of our own counts, judges and finds shortest
-//!   counterexamples in one pass. With several threads stateright counts and judges, and our own search then
-//!   looks for the counterexamples. So a counterexample is always a shortest one, of these one with the fewest
-//!   faults, and the same one on any number of threads.
-//! * **Livelocks are looked for apart**, and only where a scenario asks: by a depth-first search of our
-//!   own, which keeps a fingerprint of each world, and full worlds only on its way. stateright's `eventually`
-//!   misses cycles. It adds about half of the time, and no memory to the peak.
-//! * **Judgements are remembered for each list of profiles**, in a trie: many worlds differ in nothing
+//!   node and event. So rich types in machines cost nothing.
+//! * **Everything that belongs to a node is one part:** condition, history, storage, timers, monitors, number
+//!   of commands. So most actions are one look-up.
+//! * **An enabled action carries its step.** [`enabled`](model::world::Rules::enabled) returns tokens that lead
+//!   only where the rules allow. All variants that crash within one step share its look-up.
+//! * **Two engines.** One thread explores with our own [`Serial`](explore::serial::Serial) engine. It counts,
+//!   judges and finds shortest counterexamples in one pass. Several threads explore with
+//!   [`Stateright`](explore::stateright::Stateright), which counts and judges; a [`search`](explore::search) of
+//!   our own then looks for shortest counterexamples.
+//! * **Counterexamples are reproducible.** A counterexample is a shortest one. Among equally short ones, the
+//!   one with the fewest faults is kept. It is the same on any number of threads.
+//! * **One thread by default.** It is fast enough for daily use. All its results, the depth included, are the
+//!   same on every machine.
+//! * **Livelocks have a search of their own**, and only on request. It is a depth-first search that keeps a
+//!   fingerprint of each world, and full worlds only on its current path. stateright's `eventually` misses
+//!   cycles. This search adds about half of the time, and no memory to the peak.
+//! * **Judgements are remembered for each list of profiles**, in a trie, because many worlds differ in nothing
 //!   that a property reads.
-//! * **Traces are named after scenarios**, `traces/<folder>/<property>.<scenario>.json`, not after
-//!   classes of environments: two scenarios may differ in size and budgets only, and each has its
-//!   shortest run.
-//! * **A column of the matrix breaks one assumption and no other.** `lossy` has drops and no crashes: what
-//!   falls there falls for want of reliable links. The price is that much is not at stake in a column in
-//!   which nobody ever dies; such a cell says so instead of `holds`.
-//! * **A joined group of `gen_leader` is formed, not written down:** its nodes come up one after the other,
-//!   each when the others have nothing left to do. Only gms3's is given, by PROTOCOLS.md.
-//! * **Under an open cut** settled properties are judged on the side that holds more than half of those
-//!   that may lead, crashed or not, once *nobody* has anything left to do, on either side. Such a world
-//!   does not count as settled.
-//! * **A cut empties links of `Down`s too**, as SEMANTICS.md has it: who had not been told of a crash when
-//!   the nodes fell apart never will be. Erlang would tell of it. Where a counterexample depends on that, its
-//!   cause says so.
-//! * **Who comes back is another process**, in what is said of order and of lost messages: it owes nothing
-//!   that was delivered while it was away, its former life counts among the crashed, and `validity` asks
-//!   for what was sent in first lives only. `one-leader-per-term`, `no-duplicate` and
-//!   `surrendered-before-served` read a node's whole history.
-//! * **One thread unless asked.** It is fast enough for every day, and everything it prints, the depth
-//!   included, is the same on every machine.
+//! * **Traces are named after scenarios**, `traces/<folder>/<property>.<scenario>.json`, not after classes of
+//!   environments. Two scenarios may differ only in size and budgets, and each has its own shortest run.
+//! * **A column of the matrix breaks one assumption and no other.** `lossy` has drops and no crashes, so its
+//!   violations come from lost messages. The price: without crashes many properties are not exercised. Such a
+//!   cell says so instead of `holds`.
+//! * **A joined group of `gen_leader` is formed, not written down.** Its nodes come up one after the other,
+//!   each when the others have nothing left to do. The joined groups of gms2 and gms3 are written down.
+//! * **The protocol says whether a leader is possible.** Properties that need a leader (`leader-exists`,
+//!   `agreement`, `no-lost-call`) ask [`Protocol::can_lead`](protocol::Protocol::can_lead) first. So a protocol
+//!   with quorums is not blamed while a majority is down.
+//! * **Under an open cut** settled properties are judged on the side that holds more than half of the nodes
+//!   that may lead, crashed or not, once neither side has anything left to do. Such a world does not count as
+//!   settled.
+//! * **A cut loses messages, not `Down`s.** A `Down` that is under way is delivered, because no detector
+//!   forgets what it has noticed.
+//! * **A restarted node is another process**, as to order and lost messages. It owes nothing that was delivered
+//!   while it was down. Its former life counts among the crashed, and `validity` covers only messages sent in
+//!   first lives. `one-leader-per-term`, `no-duplicate` and `surrendered-before-served` read a node's whole
+//!   history.
 
 pub mod claim;
 pub mod evidence;

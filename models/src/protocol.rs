@@ -1,4 +1,4 @@
-//! What the harness asks of a protocol, beyond being a [`Machine`].
+//! Protocols: what the harness needs to know beyond a [`Machine`].
 
 pub mod gen_leader;
 pub mod gms2;
@@ -22,39 +22,39 @@ use crate::{
 use interrex::machine::{Machine, NodeId};
 use std::borrow::Cow;
 
-/// A machine that can be checked: how its scenarios begin, what its users ask for, and how its states
-/// and observations read in the field's notions.
+/// A machine that can be checked. It says how its scenarios begin, which commands its users issue, and what
+/// its states and observations mean in the field's notions.
 pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     /// Its name on the command line, in scenarios and in traces.
     fn name(&self) -> Cow<'static, str>;
 
-    /// What it is, in a line.
+    /// A description, in a line.
     fn summary(&self) -> Cow<'static, str>;
 
-    /// The properties it has the notion for.
+    /// The properties that have a meaning for it.
     fn properties(&self) -> &'static [&'static Property];
 
-    /// How its groups can begin.
+    /// The possible beginnings of its groups.
     fn starts(&self) -> &'static [Start];
 
-    /// Whether a node that comes up joins through one that is up.
+    /// True if a node that comes up joins through one that is up.
     fn joins_through_contact(&self) -> bool;
 
-    /// Whether its groups can have nodes that never lead.
+    /// True if its groups can have workers: nodes that never lead.
     fn has_workers(&self) -> bool {
         false
     }
 
-    /// Whether a node may ever lead.
+    /// True if a node may ever lead.
     fn may_lead(&self, _node: NodeId) -> bool {
         true
     }
 
-    /// Whether a leader can be had among these nodes: those that are up and can reach each other, with
-    /// their states. `leader-exists`, `agreement` and `no-lost-call` ask nothing where it cannot.
+    /// True if these nodes can have a leader. They are the nodes that are up and can reach each other, with
+    /// their states. If it is false, `leader-exists`, `agreement` and `no-lost-call` ask nothing of them.
     ///
-    /// By default one member that [may lead](Self::may_lead) is enough. A protocol with quorums asks for
-    /// a majority; one that elects on demand, for a request.
+    /// One member that [may lead](Self::may_lead) is enough by default. A protocol with quorums needs a
+    /// majority. One that elects on demand needs a request.
     fn can_lead(&self, up: &[(NodeId, &Self::State)]) -> bool {
         let is_candidate = |(node, state): &(NodeId, &Self::State)| {
             self.may_lead(*node) && self.standing(state) != Standing::Outsider
@@ -62,52 +62,54 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
         up.iter().any(is_candidate)
     }
 
-    /// What of a state can grow for ever, if anything can: what a bound is on.
+    /// The name of its measure: a quantity of a state that can grow without limit, on which a scenario can
+    /// put a bound. None if there is no such quantity.
     fn measure(&self) -> Option<&'static str> {
         None
     }
 
-    /// How large that is in a state.
+    /// The value of the measure in a state.
     fn measured(&self, _state: &Self::State) -> u64 {
         0
     }
 
-    /// What the application at `node` asks for when it has asked `issued` times before.
+    /// The next command of the application at `node`, after `issued` earlier ones.
     fn command(&self, node: NodeId, issued: u32) -> Option<Self::Command>;
 
-    /// The nodes of a group of `size`, workers included, that is already formed and has nothing under
-    /// way; none if it is what comes of it when all nodes come up in turn and nothing goes wrong.
-    /// Asked for only where it is among the [starts](Self::starts).
+    /// The nodes of a formed group of `size`, workers included, with nothing under way. None if the harness
+    /// is to form the group: all nodes come up in turn, without faults. Called only if `joined` is among the
+    /// [starts](Self::starts).
     fn joined(&self, _size: u16) -> Option<Vec<Node<Self>>> {
         None
     }
 
-    /// Where a process stands in its group.
+    /// The standing of a process in its group.
     fn standing(&self, state: &Self::State) -> Standing;
 
-    /// The calls to the leader among the first commands that a node issues, by their tags.
+    /// The tags of the calls to the leader among the first `issued` commands of a node.
     fn calls(&self, _node: NodeId, _issued: u32) -> Vec<u64> {
         vec![]
     }
 
-    /// The calls whose local clients still wait for the leader's answer, as far as the process knows.
+    /// The tags of the calls whose local clients still wait for the leader's answer, as far as the process
+    /// knows.
     fn waiting(&self, _: &Self::State) -> Vec<u64> {
         vec![]
     }
 
-    /// The process's copy of the replicated application state, as text; none while nothing has changed it.
+    /// The process's copy of the replicated application state, as text. None before the first change.
     fn replica(&self, _: &Self::State) -> Option<String> {
         None
     }
 
-    /// What an observation says.
+    /// The meaning of an observation.
     fn notion(&self, observation: &Self::Observation) -> Notion;
 
-    /// Whether an environment is one for it: one of its starts, workers only where it has them, and a
-    /// bound only on what it measures.
+    /// Checks that an environment suits it: one of its starts, workers only if it has them, and a bound only
+    /// on its measure.
     ///
     /// # Errors
-    /// The part of the environment that does not fit, and what would.
+    /// The part of the environment that does not fit, and a sentence that says what would fit.
     fn suits(&self, environment: &Environment) -> Result<(), Misfit> {
         environment.check()?;
         let name = self.name();
@@ -142,14 +144,14 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
         }
     }
 
-    /// The names of its roles, messages and so on; without them, nothing is known of what is
-    /// [covered](crate::explore::coverage).
+    /// The names of its roles, messages and so on. Without them there is no
+    /// [coverage](crate::explore::coverage).
     fn vocabulary(&self) -> Option<Vocabulary<Self>> {
         None
     }
 }
 
-/// What the properties see of a node.
+/// The profile of a node: its view for the properties.
 pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
     let mut profile = Profile {
         presence: match &node.condition {
@@ -165,8 +167,8 @@ pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
         profile.read(protocol.notion(observation));
     }
     if let Condition::Up(state) = &node.condition {
-        // In its first life a node owes an answer to every call that it has issued. In a later one the
-        // world does not tell which calls its earlier lives issued, so the process is asked.
+        // In its first life a node must get an answer to every call that it has issued. In a later life only
+        // the process knows its calls: `issued` counts those of earlier lives too.
         profile.waiting = match node.life {
             0 => protocol.calls(node.id, node.issued),
             _ => protocol.waiting(state),

@@ -1,4 +1,4 @@
-//! Expectations of a protocol, results, and the comparison of the two.
+//! Verdicts: what is expected of a protocol, what was found, and the comparison of the two.
 
 pub mod check;
 pub mod matrix;

@@ -7,7 +7,7 @@ use super::{
 };
 use std::fmt;
 
-/// Members agree on the view, and on what they replicate.
+/// Members agree on the view, and on the replicated state.
 pub const AGREEMENT: Property = Property {
     name: "agreement",
     kind: Kind::Settled,
@@ -41,7 +41,7 @@ pub const NO_LOST_CALL: Property = Property {
     at_stake: "a call at a node that does not lead has been answered",
     complain: |Group { nodes, can_lead }, complain| {
         for node in survivors(nodes) {
-            // Where no leader can be had, a call rightly waits.
+            // If no leader is possible, a call may wait.
             for tag in node.waiting.iter().filter(|_| can_lead) {
                 complain(format_args!("{} still waits for the answer to call {tag}", node.me));
             }
@@ -59,7 +59,7 @@ pub const NO_LOST_CALL: Property = Property {
     },
 };
 
-/// Only a leader that one has surrendered to is obeyed.
+/// A process obeys only the leader it has surrendered to.
 pub const SURRENDERED_BEFORE_SERVED: Property = Property {
     name: "surrendered-before-served",
     kind: Kind::Safety,
@@ -87,7 +87,7 @@ impl fmt::Display for LastView<'_> {
     }
 }
 
-/// What a node has replicated.
+/// The replicated state of a node.
 struct Replica<'a>(&'a Profile);
 
 impl fmt::Display for Replica<'_> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::{fmt, hash::Hash};
 
-/// One thing that is claimed of a protocol.
+/// A claim about a protocol.
 #[derive(Debug)]
 pub struct Property {
     /// Its name in scenarios, reports and traces.
@@ -15,7 +15,7 @@ pub struct Property {
     pub kind: Kind,
     /// The claim, in a sentence.
     pub claim: &'static str,
-    /// What its witness shows, in a sentence.
+    /// The condition under which a world exercises it, in a sentence.
     pub at_stake: &'static str,
     pub(super) complain: fn(Group<'_>, Complaints<'_>),
     pub(super) witness: fn(&[&Profile]) -> bool,
@@ -24,14 +24,14 @@ pub struct Property {
 /// The nodes that a property is judged on.
 #[derive(Clone, Copy, Debug)]
 pub struct Group<'a> {
-    /// What is to be seen of each.
+    /// Their profiles.
     pub nodes: &'a [&'a Profile],
-    /// The protocol says that a leader can be had among those that are up
+    /// The nodes that are up can have a leader, as the protocol says
     /// ([`Protocol::can_lead`](crate::protocol::Protocol::can_lead)).
     pub can_lead: bool,
 }
 
-/// Where complaints go. They are formatted only if somebody reads them.
+/// The receiver of complaints. It formats them only if they are read.
 pub(super) type Complaints<'a> = &'a mut dyn FnMut(fmt::Arguments<'_>);
 
 /// When a property is judged.
@@ -40,15 +40,15 @@ pub(super) type Complaints<'a> = &'a mut dyn FnMut(fmt::Arguments<'_>);
 pub enum Kind {
     /// In every world.
     Safety,
-    /// In every world in which the protocol has nothing left to do.
+    /// In every settled world: the protocol has nothing left to do.
     Settled,
-    /// On every fair run, as a whole: on cycles, since budgets end all others.
+    /// On whole fair runs. Only cycles matter, because budgets end all other runs.
     Fair,
 }
 
 impl Kind {
-    /// Whether such a property holds only if a world shows that it was at stake. What is claimed of
-    /// runs is at stake on every one: there a complete search is enough.
+    /// True if such a property holds only when some world exercised it. Every run exercises a claim about
+    /// runs, so a complete search is enough there.
     #[must_use]
     pub fn needs_witness(self) -> bool {
         match self {
@@ -59,8 +59,8 @@ impl Kind {
 }
 
 impl Property {
-    /// Whether the property is violated in a world with these nodes (in a settled world, if it is of
-    /// that kind).
+    /// True if the property is violated in a world with these nodes (in a settled world, if it is of that
+    /// kind).
     #[must_use]
     pub fn is_violated(&self, group: Group<'_>) -> bool {
         let mut violated = false;
@@ -68,7 +68,7 @@ impl Property {
         violated
     }
 
-    /// What is wrong in a world with these nodes, a sentence for each violation.
+    /// The violations in a world with these nodes, a sentence for each.
     #[must_use]
     pub fn complaints(&self, group: Group<'_>) -> Vec<String> {
         let mut complaints = vec![];
@@ -78,7 +78,7 @@ impl Property {
         complaints
     }
 
-    /// The first complaints only, and how many there are in all.
+    /// The first complaints only, and the number of all.
     #[must_use]
     pub fn first_complaints(&self, group: Group<'_>, most: usize) -> (Vec<String>, usize) {
         let (mut complaints, mut count) = (vec![], 0);
@@ -91,7 +91,7 @@ impl Property {
         (complaints, count)
     }
 
-    /// Whether a world with these nodes shows that the property was exercised.
+    /// True if a world with these nodes exercises the property.
     #[must_use]
     pub fn is_witnessed(&self, nodes: &[&Profile]) -> bool {
         (self.witness)(nodes)
@@ -121,7 +121,7 @@ pub(super) fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> SmallVec<[T; 8]>
     items
 }
 
-/// What is there more than once: each item as often as an equal one follows it.
+/// The repeated items: each occurs here as often as an equal one follows it.
 pub(super) fn repeated<T: Copy + Ord + Hash>(
     list: impl Iterator<Item = T> + Clone,
 ) -> impl Iterator<Item = T> {
@@ -147,8 +147,8 @@ pub(super) fn pairs<T>(list: &[T]) -> impl Iterator<Item = (&T, &T)> {
     list.iter().enumerate().flat_map(later)
 }
 
-/// The members that are up, where a leader can be had: otherwise nothing is asked of them.
-pub(super) fn members_with_leader(group: Group<'_>) -> Option<Vec<&Profile>> {
+/// The members that are up, if a leader is possible. Otherwise none, because nothing is asked of them.
+pub(super) fn members_with_leader<'a>(group: Group<'a>) -> Option<Vec<&'a Profile>> {
     let members = group.nodes.iter().copied().filter(|node| node.is_member());
     group.can_lead.then(|| members.collect())
 }

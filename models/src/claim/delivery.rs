@@ -1,4 +1,4 @@
-//! Which messages are delivered.
+//! Properties of delivery: no message is invented, repeated or lost.
 
 use super::{
     definition::{
@@ -10,7 +10,7 @@ use super::{
 };
 use smallvec::SmallVec;
 
-/// Only what was sent is delivered.
+/// Only sent messages are delivered.
 pub const NO_CREATION: Property = Property {
     name: "no-creation",
     kind: Kind::Safety,
@@ -35,7 +35,7 @@ pub const NO_CREATION: Property = Property {
     },
 };
 
-/// What is delivered is delivered once.
+/// No message is delivered twice.
 pub const NO_DUPLICATE: Property = Property {
     name: "no-duplicate",
     kind: Kind::Safety,
@@ -63,7 +63,7 @@ pub const NO_DUPLICATE: Property = Property {
 pub const VALIDITY: Property = Property {
     name: "no-lost-message-validity",
     kind: Kind::Settled,
-    // What a former life sent was another process's; how much that was, a world does not say.
+    // A former life was another process, and a world does not say how much that one sent.
     claim: "a sender that is up, and has never crashed, has itself delivered what it sent",
     at_stake: "a follower has delivered its own message",
     complain: |Group { nodes, .. }, complain| {
@@ -88,7 +88,7 @@ pub const VALIDITY: Property = Property {
     },
 };
 
-/// What anybody delivered, all who owe it delivered.
+/// If any process delivered a message, every process that owes it delivered it too.
 pub const UNIFORM_AGREEMENT: Property = Property {
     name: "no-lost-message-uniform-agreement",
     kind: Kind::Settled,
@@ -107,7 +107,7 @@ pub const UNIFORM_AGREEMENT: Property = Property {
     },
 };
 
-/// What a survivor delivered, all who owe it delivered.
+/// If a survivor delivered a message, every process that owes it delivered it too.
 pub const SURVIVORS_AGREEMENT: Property = Property {
     name: "no-lost-message-survivors-agreement",
     kind: Kind::Settled,

@@ -1,4 +1,4 @@
-//! Who leads: one leader, known to all, and elections that end.
+//! Properties of leadership: one leader, known to all, and elections that end.
 
 use super::{
     definition::{Group, Kind, Property, members_with_leader, pairs, sorted},
@@ -26,7 +26,7 @@ pub const SINGLE_LEADER: Property = Property {
 pub const ONE_LEADER_PER_TERM: Property = Property {
     name: "one-leader-per-term",
     kind: Kind::Safety,
-    // Of views, each is a term of its leader's, also one that only admits a member.
+    // Every view is a term of its leader, even one that only admits a member.
     claim: "no two nodes, crashed ones included, were ever leader in the same term",
     at_stake: "two nodes have been elected, one after the other",
     complain: |Group { nodes, .. }, complain| {
@@ -79,7 +79,7 @@ pub const LEADER_EXISTS: Property = Property {
     },
 };
 
-/// Nobody ends itself over a message.
+/// No node stops itself because of a message.
 pub const NOBODY_STOPPED: Property = Property {
     name: "nobody-stopped",
     kind: Kind::Safety,
@@ -98,7 +98,7 @@ pub const NOBODY_STOPPED: Property = Property {
     },
 };
 
-/// Election ids do not count up for ever.
+/// Election ids stay bounded.
 pub const BOUNDED_IDS: Property = Property {
     name: "bounded-ids",
     kind: Kind::Safety,
@@ -118,7 +118,7 @@ pub const NO_LIVELOCK: Property = Property {
     kind: Kind::Fair,
     claim: "no fair run goes round for ever",
     at_stake: "nothing: a complete search is enough",
-    // No world shows it, and none is a witness: see `lasso`.
+    // Judged on runs, not on worlds: see `explore/livelock.rs`.
     complain: |_, _| {},
     witness: |_| false,
 };

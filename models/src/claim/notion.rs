@@ -1,13 +1,14 @@
-//! The notions in which properties are worded: standings, views, terms, messages, and what observations say.
+//! The notions in which properties are worded: standings, views, terms, messages, and the meaning of
+//! observations.
 
 use interrex::machine::{Address, NodeId};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Where a process stands in its group.
+/// The standing of a process in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
-    /// It is no member yet.
+    /// It is not a member yet.
     Outsider,
     /// It is a member and acts as leader.
     Leading,
@@ -17,10 +18,10 @@ pub enum Standing {
     Seeking,
 }
 
-/// What an observation says, in the notions of the properties.
+/// The meaning of an observation, in the notions of the properties.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notion {
-    /// The process has joined a group: what it installs next is its first view.
+    /// The process has joined a group: the next view that it installs is its first.
     Joined,
     /// A view is in force.
     Installed(View),
@@ -28,20 +29,20 @@ pub enum Notion {
     Delivered {
         /// Its place in the order of views and messages; 0 where these have no numbers.
         number: u64,
-        /// Which message.
+        /// The message.
         message: Token,
     },
     /// The process was elected.
     Elected(Term),
     /// The process takes this one for its leader.
     Surrendered(Address),
-    /// The process carries out what this one has broadcast.
+    /// The process carries out a broadcast of this leader.
     Served(Address),
     /// A call was answered, or has failed.
     Answered(u64),
-    /// The process gives up, and says so.
+    /// The process reports an error and gives up.
     Failed,
-    /// Nothing that a property reads.
+    /// No property reads it.
     Unremarked,
 }
 
@@ -50,14 +51,14 @@ pub enum Notion {
 pub struct View {
     /// Its number, which is also the term of its leader; 0 where views have no numbers.
     pub number: u64,
-    /// Who leads it.
+    /// The leader.
     pub leader: Address,
     /// The others, in the protocol's order.
     pub followers: Vec<Address>,
 }
 
 impl View {
-    /// Whether a process is named in it, as leader or as follower.
+    /// True if a process is named in it, as leader or as follower.
     #[must_use]
     pub fn names(&self, process: Address) -> bool {
         self.leader == process || self.followers.contains(&process)
@@ -73,7 +74,8 @@ impl fmt::Display for View {
     }
 }
 
-/// What tells the times of leaders apart: a view's number, or what else the protocol counts.
+/// A term: the number that distinguishes successive leaderships. It is a view's number, or another counter of
+/// the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term(pub Vec<u64>);
 
@@ -85,12 +87,12 @@ impl fmt::Display for Term {
     }
 }
 
-/// A message of a scenario: the i-th that a node sends. Nothing else tells messages apart.
+/// The identity of a message in a scenario: the i-th message that a node sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token {
-    /// Who sends it.
+    /// The sender.
     pub sender: NodeId,
-    /// How many it had sent before.
+    /// The number of messages that the sender had sent before.
     pub index: u32,
 }
 

@@ -1,4 +1,4 @@
-//! In which order views and messages come.
+//! Properties of order: views and messages come in one order.
 
 use super::{
     definition::{Complaints, Group, Kind, Property, all_processes, pairs, present_processes},
@@ -13,8 +13,8 @@ pub const VIEW_ORDER: Property = Property {
     kind: Kind::Safety,
     claim: "each node installs views in increasing order, and a view of one number is the same everywhere",
     at_stake: "two nodes have installed two views each",
-    // That any two nodes order the views they share alike follows from these two. Followers are
-    // compared with their order, which decides who leads next.
+    // These two checks imply that any two nodes order their common views alike. The order of followers is
+    // compared too, because it decides the next leader.
     complain: |Group { nodes, .. }, complain| {
         for node in nodes {
             for (earlier, later) in node.views.iter().zip(node.views.iter().skip(1)) {
@@ -77,7 +77,8 @@ fn total_order(processes: &[Process<'_>], complain: Complaints<'_>) {
     }
 }
 
-/// Two processes that have delivered two messages each that are compared.
+/// The pairs of processes for which the order is exercised: each has delivered at least two comparable
+/// messages.
 fn order_at_stake<'a>(processes: &'a [Process<'a>]) -> Vec<(&'a Process<'a>, &'a Process<'a>)> {
     let at_stake = |(p, q): &(&Process<'_>, &Process<'_>)| {
         compared(p, q).into_iter().all(|mut deliveries| deliveries.nth(1).is_some())
@@ -85,8 +86,8 @@ fn order_at_stake<'a>(processes: &'a [Process<'a>]) -> Vec<(&'a Process<'a>, &'a
     pairs(processes).filter(at_stake).collect()
 }
 
-/// What two processes delivered behind the first view of both: a newcomer owes nothing older. (A founder's
-/// first view counts as well as none would: whoever else is there installed a later one.)
+/// The deliveries of two processes after the first views of both: a newcomer owes nothing older. (A founder's
+/// first view makes no difference: every other process installed a later one.)
 fn compared<'a>(
     p: &Process<'a>,
     q: &Process<'a>,
@@ -98,7 +99,7 @@ fn compared<'a>(
     [p, q].map(behind)
 }
 
-/// Views by their numbers; those of one number as they come.
+/// Sorts views by number. Views with the same number keep their order.
 fn by_number(views: &[View]) -> SmallVec<[&View; 8]> {
     let mut views: SmallVec<_> = views.iter().collect();
     views.sort_by_key(|view: &&View| view.number);

@@ -1,45 +1,45 @@
-//! A node, as the properties see it.
+//! The profile of a node: its view for the properties.
 
 use super::notion::{Notion, Standing, Term, Token, View};
 use interrex::machine::Address;
 use std::fmt;
 
-/// What the properties see of one node.
+/// The profile of one node: everything that the properties read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Profile {
     /// The node, in its present or last life.
     pub me: Address,
-    /// Whether it runs, and where it stands.
+    /// Its condition, and its standing while it runs.
     pub presence: Presence,
-    /// How many commands it has issued.
+    /// The number of commands that it has issued.
     pub issued: u32,
     /// The views that it installed, in order.
     pub views: Vec<View>,
     /// The messages that it delivered, in order.
     pub deliveries: Vec<Delivery>,
-    /// How many views and deliveries it had each time it joined a group anew, in a later life.
+    /// The numbers of views and deliveries at each time it joined a group again, in a later life.
     pub rejoined: Vec<(usize, usize)>,
-    /// The last that it observed was an error: if it is stopped, it has said why.
+    /// Its last observation was an error: if it has stopped, it has given a reason.
     pub failed: bool,
-    /// The terms in which it was elected, where that is not read from its views.
+    /// The terms in which it was elected, unless its views say that.
     pub elections: Vec<Term>,
-    /// To whom it surrendered, in order; itself where it was elected.
+    /// The leaders to whom it surrendered, in order; itself where it was elected.
     pub allegiances: Vec<Address>,
-    /// The calls that were answered or have failed, by their tags, in order.
+    /// The tags of calls that were answered or have failed, in order.
     pub answers: Vec<u64>,
-    /// The calls whose clients still wait for the leader's answer, by their tags.
+    /// The tags of calls whose clients still wait for the leader's answer.
     pub waiting: Vec<u64>,
-    /// How many election ids it has used up in this life, where the protocol counts them.
+    /// The number of election ids it has used in this life, if the protocol counts them.
     pub ids: u64,
-    /// It has carried out what a leader broadcast.
+    /// It has carried out a broadcast of a leader.
     pub served: bool,
-    /// Whose broadcast it carried out first without having surrendered to that one last.
+    /// The first leader whose broadcast it carried out although its last surrender was to another process.
     pub strayed: Option<Address>,
-    /// Its copy of the replicated application state, as JSON; none while nothing has changed it.
+    /// Its copy of the replicated application state, as JSON. None before the first change.
     pub replica: Option<String>,
 }
 
-/// Whether a node runs, and where it stands if it does.
+/// The condition of a node, with its standing while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Presence {
     /// Never started.
@@ -59,7 +59,7 @@ pub struct Delivery {
     pub message: Token,
     /// Its place in the order of views and messages.
     pub number: u64,
-    /// The view in force, as its place in [`Profile::views`]; none at a founder that is alone.
+    /// The view in force, as an index into [`Profile::views`]. None at a founder that is alone.
     pub view: Option<usize>,
 }
 
@@ -86,7 +86,7 @@ impl Profile {
         }
     }
 
-    /// Adds an observation to what is known of the node.
+    /// Adds an observation to the profile.
     pub(crate) fn read(&mut self, notion: Notion) {
         self.failed = notion == Notion::Failed;
         match notion {
@@ -114,30 +114,30 @@ impl Profile {
         }
     }
 
-    /// It runs.
+    /// True if the node runs.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.presence, Presence::Up(_))
     }
 
-    /// It runs and belongs to a group, whether or not it knows a leader.
+    /// True if it runs and belongs to a group, with or without a leader.
     pub(crate) fn is_member(&self) -> bool {
         matches!(self.presence, Presence::Up(standing) if standing != Standing::Outsider)
     }
 
-    /// It leads, and did not from the beginning.
+    /// True if it leads now but did not lead from the beginning.
     pub(crate) fn rose(&self) -> bool {
         let followed = self.views.first().is_some_and(|view| view.leader != self.me);
         let elected = followed || !self.elections.is_empty();
         elected && self.presence == Presence::Up(Standing::Leading)
     }
 
-    /// The terms in which it was elected, in whichever life.
+    /// The terms in which it was elected, in all lives.
     pub(crate) fn terms(&self) -> impl Iterator<Item = Term> {
         let own = self.views.iter().filter(|view| view.leader.node == self.me.node);
         own.map(|view| Term(vec![view.number])).chain(self.elections.iter().cloned())
     }
 
-    /// It was led by one process, and then by another.
+    /// True if it was led by one process, and then by another.
     pub(crate) fn changed_allegiance(&self) -> bool {
         let of_views = self.views.iter().map(|view| view.leader);
         let others = of_views.chain(self.allegiances.iter().copied());
@@ -149,8 +149,8 @@ impl Profile {
         self.deliveries.iter().any(|delivery| delivery.message == message)
     }
 
-    /// What each of its processes delivered, the last one's last: whoever comes back is another process, and
-    /// owes nothing that was delivered while it was away.
+    /// The deliveries of each of its processes, the last life's last. A restarted node is another process: it
+    /// owes nothing that was delivered while it was down.
     pub(crate) fn processes(&self) -> impl DoubleEndedIterator<Item = Process<'_>> {
         (0..=self.rejoined.len()).map(|life| {
             let (views, first) = life.checked_sub(1).map_or((0, 0), |before| self.rejoined[before]);
@@ -169,12 +169,12 @@ impl Profile {
     }
 }
 
-/// A node in one of its lives, as far as it delivered messages.
+/// The deliveries of a node in one of its lives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process<'a> {
-    /// Whose life it is.
+    /// The profile of the node.
     pub of: &'a Profile,
-    /// It is a life before the present or last one.
+    /// It is an earlier life, not the present or last one.
     pub is_over: bool,
     /// The number of its first view; 0 for a founder that is alone.
     pub first_number: u64,
@@ -182,7 +182,7 @@ pub(crate) struct Process<'a> {
     pub deliveries: &'a [Delivery],
 }
 
-/// `n1#1`, or `n1, in a former life,`: which one, what it observed does not say.
+/// `n1#1`, or `n1, in a former life,`: its observations do not give the number of a former life.
 impl fmt::Display for Process<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_over {

@@ -1,9 +1,8 @@
 //! The properties, written once for all protocols.
 //!
-//! A property reads [`Profile`]s: for each node whether it is up and where it stands, and what its
-//! history says in the field's notions. It complains of what is wrong, in sentences; no complaint, no
-//! violation. Beside each stands its *witness*, a world in which the property was exercised: one that
-//! never was holds for no reason.
+//! A property reads [`Profile`]s: the condition and standing of each node, and its history in the field's
+//! notions. It makes a complaint, a sentence, for each violation. Each property has a *witness*, a world that
+//! exercises it: a property that was never exercised holds vacuously.
 
 pub use super::{
     calls::{AGREEMENT, NO_LOST_CALL, SURRENDERED_BEFORE_SERVED},
@@ -15,7 +14,7 @@ pub use super::{
     order::{TOTAL_ORDER_SURVIVORS, TOTAL_ORDER_UNIFORM, VIEW_ORDER},
 };
 
-/// Every property there is, in the order of reports.
+/// All properties, in the order of reports.
 pub const ALL: &[&Property] = &[
     &SINGLE_LEADER,
     &ONE_LEADER_PER_TERM,
@@ -36,7 +35,7 @@ pub const ALL: &[&Property] = &[
     &NO_LIVELOCK,
 ];
 
-/// Those of group membership.
+/// The properties of group membership.
 pub const OF_GROUPS: &[&Property] = &[
     &SINGLE_LEADER,
     &ONE_LEADER_PER_TERM,
@@ -54,7 +53,7 @@ pub const OF_GROUPS: &[&Property] = &[
     &NO_LIVELOCK,
 ];
 
-/// Those of leader election.
+/// The properties of leader election.
 pub const OF_ELECTIONS: &[&Property] = &[
     &SINGLE_LEADER,
     &ONE_LEADER_PER_TERM,
@@ -67,7 +66,7 @@ pub const OF_ELECTIONS: &[&Property] = &[
     &NO_LIVELOCK,
 ];
 
-/// The same where there are no terms, and elections are not counted.
+/// The properties of leader election without terms, where elections are not counted.
 pub const OF_ELECTIONS_WITHOUT_TERMS: &[&Property] = &[
     &SINGLE_LEADER,
     &LEADER_EXISTS,

@@ -1,4 +1,4 @@
-//! Drawings of replayed runs: first a chart, then what it is drawn with.
+//! Drawings of replayed runs: a run becomes a chart, and a chart becomes text.
 
 pub mod chart;
 pub mod text;

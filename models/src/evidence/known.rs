@@ -1,7 +1,7 @@
 //! Known traces: the counterexamples that are kept.
 //!
-//! They are replayed before anything else is looked for: after a fault is mended, the first thing reported is
-//! which traces no longer violate their property.
+//! They are replayed before any search. So after a fault is fixed, the traces that no longer violate their
+//! property are reported first.
 
 use crate::{
     evidence::{

@@ -1,8 +1,8 @@
 //! Replaying a trace: exactly, or its schedule only.
 //!
-//! An exact replay finds out whether today's protocol does what was recorded: the first effect that differs
-//! ends it. A replay of the schedule runs today's protocol with the recorded actions, leaves out those that
-//! are no longer possible, and finds out whether the property is still violated.
+//! An exact replay checks that today's protocol has the recorded effects: the first difference ends it. A
+//! replay of the schedule runs today's protocol with the recorded actions, leaves out those that are no
+//! longer possible, and checks whether the property is still violated.
 
 mod origins;
 
@@ -37,7 +37,7 @@ pub enum Mode {
 /// The result of a replay.
 #[derive(Clone, Debug, Serialize)]
 pub struct Replay {
-    /// For each node, whether it is up at the beginning.
+    /// For each node, true if it is up at the beginning.
     pub up: Vec<bool>,
     /// The steps, one for each action that was replayed.
     pub steps: Vec<Replayed>,
@@ -61,8 +61,8 @@ pub struct Replayed {
     /// The step in which the signal of that link was sent; none if it was under way at the beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<usize>,
-    /// What the node took: an event, or its start; nothing in a crash. Where something happens to a
-    /// message on its way, that message.
+    /// The input of the node: an event, or its start. None in a crash. For a fault of a message on its way,
+    /// that message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub met: Option<Value>,
     /// The effects that happened, in order.
@@ -88,20 +88,20 @@ pub struct Replayed {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum End {
-    /// The environment ended it; the node can come back.
+    /// The environment ended it. The node can be restarted.
     Crashed,
     /// The node ended it by itself.
     Stopped,
 }
 
-/// Something that is different at a node.
+/// A change at a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// What, as a path.
+    /// The path of the changed value.
     pub what: String,
-    /// As it was.
+    /// The value before.
     pub before: Value,
-    /// As it is.
+    /// The value after.
     pub after: Value,
 }
 
@@ -109,9 +109,9 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The property is violated after this step, for these reasons.
+    /// The property is violated.
     Violated {
-        /// The first step after which it is.
+        /// The first step after which it is violated.
         after: usize,
         /// A sentence for each violation.
         complaints: Vec<String>,
@@ -129,12 +129,12 @@ pub enum Outcome {
     },
     /// An action is not possible.
     Impossible {
-        /// Which.
+        /// The step.
         step: usize,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Only the first steps were replayed, as was asked for, and nothing was wrong with them.
+    /// Only the first steps were replayed, as requested, and nothing was wrong with them.
     Partial,
 }
 

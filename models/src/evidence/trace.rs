@@ -1,8 +1,8 @@
 //! Traces: runs that are kept.
 //!
-//! A trace is a list of actions with the effects that were seen, and says for which property it was
-//! kept and why the protocol makes it possible. It is JSON that a person can read and diff; effects
-//! and timers are plain values, so that a trace outlives the protocol it was recorded from.
+//! A trace is a list of actions with their effects. It names the property that it violates, and the cause in
+//! the protocol. It is JSON that a person can read and diff. Effects and timers are plain values, so that a
+//! trace can still be read after the protocol has changed.
 
 use crate::{
     io::file::{self, FileError},
@@ -41,21 +41,20 @@ pub struct Trace {
     pub property: String,
     /// The rule of the protocol that makes it possible, in a line. Written by people.
     pub cause: String,
-    /// The run comes back to where it was behind this many steps, and could go round from there for
-    /// ever.
+    /// The number of steps before the loop of a livelock: the last step leads back to the world after these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loop_from: Option<usize>,
-    /// What happened.
+    /// The steps.
     pub steps: Vec<TraceStep>,
 }
 
-/// One action of a trace, and what was seen of it.
+/// One action of a trace, with its effects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TraceStep {
-    /// What happened.
+    /// The action.
     pub action: Choice<Value>,
-    /// The node crashed behind this many effects.
+    /// The node crashed after this many effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash_after: Option<usize>,
     /// The effects that happened, in order.
@@ -96,12 +95,12 @@ impl Trace {
     /// Reads a trace.
     ///
     /// # Errors
-    /// If it cannot be read, or is not a trace that this version understands: the place, and why.
+    /// If it cannot be read, or is not a trace that this version understands: the place, and the reason.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         Self::parse(path, &file::read(path)?)
     }
 
-    /// The trace that the text of a file is.
+    /// Parses the text of a trace file.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -119,9 +118,9 @@ impl Trace {
         Ok(trace)
     }
 
-    /// Where it is kept, below the folder of traces: in the folder that its scenario is in, or that of
-    /// the protocol, as `<property>.<scenario>.json`. The scenario, rather than the class of its
-    /// environment: two scenarios may differ in size only.
+    /// The path of its file below the folder of traces: the folder of its scenario, or else that of its
+    /// protocol, and `<property>.<scenario>.json`. It contains the scenario rather than the class of the
+    /// environment, because two scenarios may differ in size only.
     #[must_use]
     pub fn file_name(&self) -> PathBuf {
         let alone = (self.protocol.as_str(), self.scenario.as_str());
@@ -129,14 +128,14 @@ impl Trace {
         Path::new(folder).join(format!("{}.{scenario}.json", self.property))
     }
 
-    /// Writes it, and the folders above it. A file that holds the same run stays as it is, and so
-    /// does what people wrote in it; the cause of another run is kept, marked as such.
+    /// Writes it, and the folders above it. A file with the same run stays unchanged, with the cause that a
+    /// person wrote. If the file has another run, its cause is kept and marked as that of another run.
     ///
     /// # Errors
-    /// If it cannot be written; what was there stays then.
+    /// If it cannot be written. An existing file stays unchanged then.
     pub fn save(&self, path: &Path) -> Result<(), FileError> {
         let mut trace = self.clone();
-        // A pipe would be waited for.
+        // Reading a pipe would block.
         if path.is_file()
             && let Ok(known) = Self::read(path)
         {
@@ -154,14 +153,14 @@ impl Trace {
         file::write(path, &trace.to_json())
     }
 
-    /// Whether another trace differs in nothing but its cause.
+    /// True if another trace differs in nothing but its cause.
     #[must_use]
     pub fn has_run_of(&self, other: &Self) -> bool {
         let cause = self.cause.clone();
         *self == Self { cause, ..other.clone() }
     }
 
-    /// The trace as its file has it: an effect on a line.
+    /// The text of its file, with one effect per line.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut text = String::new();
@@ -203,7 +202,7 @@ impl Trace {
 }
 
 impl TraceStep {
-    /// The action, for a protocol that has these timers.
+    /// The action, with the timer type of a protocol.
     ///
     /// # Errors
     /// If it has no such timer.

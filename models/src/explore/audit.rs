@@ -1,9 +1,9 @@
-//! The determinism audit: everything is run twice, and must be the same.
+//! The determinism audit: everything is run twice, and both results must be the same.
 //!
-//! A machine may depend on nothing but its input: no clock, no chance, no memory of its own, no order that an
-//! address or a seed decides. Otherwise the results of a search are worth nothing, and its traces do not
-//! replay. So all worlds of a scenario are visited twice, in the same order and with the same machine, which
-//! is asked for every step again the second time. After each transition a rolling
+//! A machine may depend on nothing but its input: no clock, no random number, no hidden memory, no order that
+//! depends on an address or a seed. Otherwise the results of a search are worth nothing, and its traces do
+//! not replay. So all worlds of a scenario are visited twice, in the same order and with the same machine.
+//! The second time, the machine computes every step again. After each transition a rolling
 //! [digest](crate::model::view::Digests) takes in the action, the effects that the machine asked for, and the
 //! content of the next world. It is portable: two computers can be compared by it, too.
 //!
@@ -121,7 +121,7 @@ pub struct Contrast {
     pub second: Value,
 }
 
-/// Visits all worlds that the rules allow twice, and compares. Steps that these rules remember are not used.
+/// Visits all worlds of the rules twice, and compares. Steps that these rules remember are not used.
 ///
 /// The limits hold for each of the two visits. There is always one thread.
 ///
@@ -161,8 +161,8 @@ pub fn audit<P: Protocol>(
     }
 }
 
-/// Takes a single run twice, and compares: the first difference, if there is one. Rules do not ask the machine
-/// again for steps that they remember, so one of them should be [anew](Rules::anew).
+/// Takes a single run twice, and returns the first difference, if there is one. Rules do not compute
+/// remembered steps again, so one of the two should come from [`anew`](Rules::anew).
 pub fn audit_run<P: Protocol>(
     first: &Rules<P>,
     second: &Rules<P>,
@@ -177,7 +177,7 @@ pub fn audit_run<P: Protocol>(
     for (taken, (one, other)) in both.enumerate() {
         let contrasts = match (one, other) {
             (Ok(one), Ok(other)) => contrast((first, &one), (second, &other)),
-            // Impossible both times: a run ends there.
+            // Impossible both times: the run ends there.
             (Err(_), Err(_)) => return None,
             (one, other) => {
                 let said = |found: Result<_, String>| found.err().unwrap_or("possible".into());
@@ -212,8 +212,8 @@ impl<'a, P: Protocol> Walk<'a, P> {
         Self { digests, breadth, roll, transitions: 0 }
     }
 
-    /// Expands one world after the other, as long as `go_on` wants, which is given the rolling digest after
-    /// each; true if every world was expanded.
+    /// Expands one world after the other while `go_on` returns true. It gets the rolling digest after each
+    /// world. True if every world was expanded.
     fn run(
         &mut self,
         limits: Limits,
@@ -253,8 +253,8 @@ impl<'a, P: Protocol> Walk<'a, P> {
     }
 }
 
-/// The differences of the actions that are possible at the end of a way. Both rules remember the steps from
-/// there, so the machine is not asked again.
+/// The differences between the actions that are possible at the end of a path. Both rules remember the steps
+/// from there, so the machine computes nothing again.
 fn contrast_from<P: Protocol>(first: &Rules<P>, second: &Rules<P>, way: &[usize]) -> Difference {
     let contrasts = contrast_beginnings((first, &first.initial()), (second, &second.initial()));
     if !contrasts.is_empty() {
@@ -276,7 +276,7 @@ fn contrast_from<P: Protocol>(first: &Rules<P>, second: &Rules<P>, way: &[usize]
 /// A step, and the world after it.
 type Step<P> = (EnabledOf<P>, World);
 
-/// The actions on a way, and the steps that are possible at its end.
+/// The actions on a path, and the steps that are possible at its end.
 fn steps_after<P: Protocol>(rules: &Rules<P>, way: &[usize]) -> (Vec<String>, Vec<Step<P>>) {
     let initial = rules.initial();
     let run = retrace(rules, &initial, way);
@@ -338,7 +338,7 @@ fn contrast_nodes<P: Protocol>(
 }
 
 impl Audit {
-    /// The comparison with what is expected: that nothing differs.
+    /// The comparison with the expectation: nothing differs.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         match (&self.difference, self.complete) {

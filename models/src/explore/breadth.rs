@@ -1,10 +1,10 @@
-//! Breadth first: the nearest worlds first, and of equally near ones the first in the order of
-//! [`Rules::enabled`]. So the first run to anything is a shortest one. Of equally short runs the one with the
-//! fewest [faults](crate::model::environment::Budget::FAULTS) is kept, and of those the first: it is always
-//! the same.
+//! Breadth-first search: the nearest worlds first, and equally near ones in the order of [`Rules::enabled`].
+//! So the first run to any goal is a shortest one. Of equally short runs the one with the fewest
+//! [faults](crate::model::environment::Budget::FAULTS) is kept, and of those the first. So the result is
+//! always the same.
 //!
-//! Full worlds are kept only at the front. Of every other world a key is kept, and the step by which it was
-//! met first.
+//! Full worlds are kept only at the frontier. For every other world, only a key is kept and the step that led
+//! to it first.
 
 use crate::{
     model::{
@@ -20,8 +20,8 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-/// 64 bits that stand for a world within one process. Among a million worlds some two have the same with a
-/// probability of 2⁻²⁵.
+/// A 64-bit fingerprint of a world, valid within one process. Among a million worlds, the probability of any
+/// collision is 2⁻²⁵.
 pub(crate) type Fingerprint = u64;
 
 pub(crate) fn fingerprint(world: &World) -> Fingerprint {
@@ -30,16 +30,16 @@ pub(crate) fn fingerprint(world: &World) -> Fingerprint {
     hasher.finish()
 }
 
-/// A breadth-first search on its way. A world's *place* is its number in the order in which worlds are met,
-/// which is the order in which they are expanded.
+/// A breadth-first search in progress. A world's *place* is its number in the order of discovery, which is
+/// also the order of expansion.
 pub(crate) struct Breadth<'a, P: Protocol> {
     rules: &'a Rules<P>,
-    /// The keys of worlds that were met.
+    /// The keys of discovered worlds.
     met: FxHashSet<u64>,
-    /// The worlds that are not expanded yet.
+    /// The frontier: the worlds that are not expanded yet.
     front: VecDeque<World>,
-    /// For each world but the first: the place of the one before it, and which of the actions enabled
-    /// there led to it.
+    /// For each world but the first: the place of its predecessor, and the index of the action that led here
+    /// among those enabled there.
     came_from: Vec<(u32, u32)>,
     /// The number of worlds that were expanded.
     expanded: usize,
@@ -50,7 +50,7 @@ pub(crate) struct Breadth<'a, P: Protocol> {
 }
 
 impl<'a, P: Protocol> Breadth<'a, P> {
-    /// A search that has met nothing yet.
+    /// A search that has discovered nothing yet.
     pub(crate) fn new(rules: &'a Rules<P>) -> Self {
         Self {
             rules,
@@ -69,12 +69,12 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         self.front.push_back(first);
     }
 
-    /// The number of worlds that were met.
+    /// The number of discovered worlds.
     pub(crate) fn met(&self) -> usize {
         self.met.len()
     }
 
-    /// Every world that was met has been expanded.
+    /// True if every discovered world has been expanded.
     pub(crate) fn is_done(&self) -> bool {
         self.front.is_empty()
     }
@@ -94,13 +94,13 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         self.depth + usize::from(self.expanded == self.next_layer)
     }
 
-    /// The number of steps to the farthest world that was met.
+    /// The number of steps to the farthest discovered world.
     pub(crate) fn farthest(&self) -> usize {
         self.depth + usize::from(self.met() > self.next_layer)
     }
 
-    /// The next world, with the actions that are enabled in it. Whoever expands it [enters](Self::enter)
-    /// the worlds that follow.
+    /// The next world, with the actions that are enabled in it. The caller [enters](Self::enter) the worlds
+    /// that follow.
     pub(crate) fn next(&mut self, actions: &mut Vec<EnabledOf<P>>) -> Option<World> {
         let world = self.front.pop_front()?;
         self.depth = self.next_depth();
@@ -113,8 +113,7 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         Some(world)
     }
 
-    /// Enters a world that follows the one that is being expanded by the nth of its actions. If it is new,
-    /// the world comes back.
+    /// Enters the world that follows the expanded one by its nth action. Returns the world if it is new.
     pub(crate) fn enter(&mut self, nth: usize, world: World, key: u64) -> Option<&World> {
         if !self.met.insert(key) {
             return None;
@@ -124,7 +123,7 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         self.front.back()
     }
 
-    /// The way to the world of a place: which of the enabled actions to take, one after the other.
+    /// The path to the world at a place: the index of each action among those that are enabled.
     pub(crate) fn way_to(&self, mut place: usize) -> Vec<usize> {
         let mut way = vec![];
         while let Some((from, nth)) = place.checked_sub(1).map(|before| self.came_from[before]) {
@@ -136,22 +135,22 @@ impl<'a, P: Protocol> Breadth<'a, P> {
     }
 }
 
-/// The end of a shortest run. Another one replaces it if it is as near and comes with fewer faults.
+/// The end of a shortest run. An equally near end with fewer faults replaces it.
 pub(crate) struct Goal<T> {
     /// The number of steps to it.
     pub(crate) depth: usize,
     faults: u32,
-    /// What is reached.
+    /// The goal that is reached.
     pub(crate) end: T,
 }
 
 impl<T> Goal<T> {
-    /// A world that is reached, in the search or by one of its steps.
+    /// A goal in a world of the search, or in a world after one of its steps.
     pub(crate) fn new<P: Protocol>(rules: &Rules<P>, world: &World, depth: usize, end: T) -> Self {
         Self { depth, faults: rules.faults(world), end }
     }
 
-    /// Whether it replaces one that was met earlier.
+    /// True if it replaces an earlier goal.
     pub(crate) fn replaces(&self, earlier: &Self) -> bool {
         (self.depth, self.faults) < (earlier.depth, earlier.faults)
     }
@@ -160,7 +159,7 @@ impl<T> Goal<T> {
 /// A step, and the world after it.
 pub(crate) type Taken<P> = (ActionOf<P>, World);
 
-/// The run that takes, in each world, the action at this place among those that are enabled.
+/// The run of a path: in each world, it takes the enabled action with this index.
 pub(crate) fn retrace<P: Protocol>(rules: &Rules<P>, from: &World, way: &[usize]) -> Vec<Taken<P>> {
     let (mut world, mut actions) = (from.clone(), vec![]);
     let step = |nth: &usize| {
@@ -173,8 +172,9 @@ pub(crate) fn retrace<P: Protocol>(rules: &Rules<P>, from: &World, way: &[usize]
     way.iter().map(step).collect()
 }
 
-/// A shortest run from a world to a step that `is_goal`, through worlds that may be entered, and of these one
-/// with the fewest faults. None if there is no such step, or if `goes_on` ends the search before it is found.
+/// A shortest run from a world to a step that `is_goal`, through worlds that may be entered. Of equally short
+/// runs, it has the fewest faults. None if there is no such step, or if `goes_on` ends the search before it
+/// is found.
 pub(crate) fn shortest<P: Protocol>(
     rules: &Rules<P>,
     from: &World,

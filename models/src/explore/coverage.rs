@@ -1,8 +1,8 @@
-//! What runs have reached of a protocol: which events were met in which roles, and which effects came of it.
+//! Coverage: which events a protocol has handled in which roles, and which effects have happened.
 //!
-//! A verdict says nothing of what was never tried. So of each protocol it is counted how many different steps
-//! were taken at each [`Place`]: a role with a kind of event, or a kind of effect. A step that could have been
-//! taken and was not is not counted. What cannot be reached is [named](Unreachable), with the reason, in
+//! A verdict says nothing about behaviour that was never exercised. So the different steps of each protocol
+//! are counted at each [`Place`]: a role with a kind of event, or a kind of effect. Only steps that were
+//! taken count. Places that cannot be reached are [listed](Unreachable), with the reason, in
 //! `models/scenarios/<protocol>/unreachable.toml`:
 //!
 //! ```toml
@@ -14,8 +14,8 @@
 //! "joining × restart" = { nightly = "groups that are joined again are large" }
 //! ```
 //!
-//! Everything else must be reached; and what is named must not be, except by nightly scenarios where that is
-//! said.
+//! Every other place must be reached. A listed place must not be reached, except by nightly scenarios if its
+//! entry says so.
 //!
 //! # Example
 //!
@@ -68,7 +68,7 @@ use toml::Spanned;
 /// Something that runs can reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
 pub enum Place {
-    /// A process in this role meets an event of this kind. Of a start: the role in which it comes up.
+    /// A process in this role handles an event of this kind. For a start, the role in which it comes up.
     #[strum(to_string = "{role} × {event}")]
     Step {
         /// The role.
@@ -81,7 +81,7 @@ pub enum Place {
     Effect(EffectKind),
 }
 
-/// The kinds of what a process meets; messages, timers and commands by their names.
+/// The kinds of events that a process handles. Messages, timers and commands go by their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum EventKind {
@@ -92,17 +92,17 @@ pub enum EventKind {
     /// A message arrives.
     #[strum(to_string = "message {0}")]
     Message(&'static str),
-    /// Somebody is reported down.
+    /// A node or process is reported down.
     Down,
     /// A timer fires.
     #[strum(to_string = "timeout {0}")]
     Timeout(&'static str),
-    /// The application asks for something.
+    /// The application issues a command.
     #[strum(to_string = "command {0}")]
     Command(&'static str),
 }
 
-/// The kinds of effects; messages and observations by their names.
+/// The kinds of effects. Messages and observations go by their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
 #[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "they are those of `Effect`")]
@@ -119,19 +119,19 @@ pub enum EffectKind {
     Stop,
 }
 
-/// What runs of a protocol have reached.
+/// The places of a protocol that runs have reached.
 #[derive(Clone, Debug)]
 pub struct Coverage {
     protocol: String,
-    /// All there are, in the order of reports.
+    /// All places, in the order of reports.
     places: Vec<Place>,
-    /// Those that were reached, with digests of the steps: so that the same step in two scenarios is one.
+    /// The reached places, with digests of the steps: the same step in two scenarios counts once.
     reached: BTreeMap<Place, BTreeSet<u64>>,
     complete: bool,
 }
 
 impl Coverage {
-    /// What there is to reach of a protocol, and nothing of it reached.
+    /// Empty coverage of a protocol: no place was reached yet.
     pub fn none<P: Protocol>(protocol: &P) -> Self {
         let places = protocol.vocabulary().map(|vocabulary| places(&vocabulary));
         Self {
@@ -142,8 +142,8 @@ impl Coverage {
         }
     }
 
-    /// What all runs so far by these rules have reached: all transitions of a search, and the actions
-    /// of single runs.
+    /// The coverage of all runs so far by these rules: all transitions of a search, and the actions of single
+    /// runs.
     pub fn of<P: Protocol>(rules: &Rules<P>) -> Self {
         let mut coverage = Self::none(rules.protocol());
         if let Some(vocabulary) = rules.protocol().vocabulary() {
@@ -154,13 +154,13 @@ impl Coverage {
         coverage
     }
 
-    /// The same, of a search that a limit has cut short: what it has not reached is not known.
+    /// The same, for a search that a limit has cut short: it is unknown whether the rest can be reached.
     #[must_use]
     pub fn cut_short(self) -> Self {
         Self { complete: false, ..self }
     }
 
-    /// Adds what other runs of the same protocol have reached.
+    /// Adds the coverage of other runs of the same protocol.
     pub fn merge(&mut self, other: Self) {
         for (place, steps) in other.reached {
             self.reached.entry(place).or_default().extend(steps);
@@ -174,7 +174,7 @@ impl Coverage {
         &self.protocol
     }
 
-    /// Compares with what is named as unreachable.
+    /// Compares with the list of unreachable places.
     #[must_use]
     pub fn account(&self, unreachable: &Unreachable) -> Account {
         let entry = |place: &Place| Entry {
@@ -200,7 +200,7 @@ impl Coverage {
                 let kind = EventKind::of(event, vocabulary);
                 (vocabulary.roles.of(state), kind, digest(&(state, event)))
             }
-            // Only a node that is up meets an event.
+            // Only a node that is up handles an event.
             (Input::Event(_), Condition::Idle | Condition::Crashed | Condition::Stopped) => return,
         };
         let effects = step.effects.iter().map(|effect| EffectKind::of(effect, vocabulary));
@@ -218,7 +218,7 @@ fn places<P: Protocol>(vocabulary: &Vocabulary<P>) -> Vec<Place> {
 }
 
 impl EventKind {
-    /// Beside [`of`](Self::of), which has a line for each, too.
+    /// Keep it beside [`of`](Self::of), which also has a line for each.
     fn all<P: Protocol>(vocabulary: &Vocabulary<P>) -> Vec<Self> {
         let mut all = vec![Self::Start, Self::Restart];
         all.extend(vocabulary.messages.all().iter().map(|name| Self::Message(name)));
@@ -242,7 +242,7 @@ impl EventKind {
 }
 
 impl EffectKind {
-    /// Beside [`of`](Self::of), which has a line for each, too.
+    /// Keep it beside [`of`](Self::of), which also has a line for each.
     fn all<P: Protocol>(vocabulary: &Vocabulary<P>) -> Vec<Self> {
         let sends = vocabulary.messages.all().iter().map(|name| Self::Send(name));
         let rest =
@@ -265,21 +265,21 @@ impl EffectKind {
     }
 }
 
-/// What cannot be reached, and why.
+/// The places that cannot be reached, with the reasons.
 #[derive(Clone, Debug, Default)]
 pub struct Unreachable {
     named: Vec<(Named, Reason)>,
 }
 
-/// Why a place is not reached.
+/// The reason why a place is not reached.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged, expecting = "expected a reason, or `{ nightly = <reason> }`")]
 pub enum Reason {
     /// Nothing reaches it.
     Never(String),
-    /// Nightly scenarios do, and no others.
+    /// Only nightly scenarios reach it.
     ButNightly {
-        /// Why no others do.
+        /// The reason why no others reach it.
         nightly: String,
     },
 }
@@ -296,10 +296,11 @@ enum Named {
 }
 
 impl Unreachable {
-    /// Reads what is named for a protocol, in the folder of scenarios; nothing is, if there is no such file.
+    /// Reads the list of a protocol from the folder of scenarios. It is empty if there is no such file.
     ///
     /// # Errors
-    /// If the file cannot be read, something in it means nothing to the protocol, or a reason is missing.
+    /// If the file cannot be read, it names something that the protocol does not have, or a reason is
+    /// missing.
     pub fn read(folder: &Path, coverage: &Coverage) -> Result<Self, FileError> {
         let path = folder.join(&coverage.protocol).join(file::UNREACHABLE);
         if !path.exists() {
@@ -308,7 +309,7 @@ impl Unreachable {
         Self::parse(&path, &file::read(&path)?, coverage)
     }
 
-    /// What the text of a file names.
+    /// Parses the text of a file.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -328,7 +329,7 @@ impl Unreachable {
         Ok(Self { named })
     }
 
-    /// Why a place cannot be reached, if it is named.
+    /// The reason why a place cannot be reached, if it is listed.
     fn reason(&self, place: &Place) -> Option<&Reason> {
         let named = self.named.iter().find(|(named, _)| named.contains(place));
         named.map(|(_, reason)| reason)
@@ -346,7 +347,7 @@ impl Reason {
 }
 
 impl Named {
-    /// What a name says, where these places are.
+    /// Parses a name of some of these places.
     fn parse(name: &str, places: &[Place]) -> Result<Self, String> {
         let mut known = [const { vec![] }; 3];
         for place in places {
@@ -386,7 +387,7 @@ impl Named {
     }
 }
 
-/// The names in a list, all of them known; or all that are known.
+/// The names in a list, which must all be known. A `*` stands for all known names.
 fn listed(what: &str, list: &str, known: &[String]) -> Result<BTreeSet<String>, String> {
     if list == "*" {
         return Ok(known.iter().cloned().collect());
@@ -403,7 +404,7 @@ fn listed(what: &str, list: &str, known: &[String]) -> Result<BTreeSet<String>, 
     list.split(", ").map(check).collect()
 }
 
-/// What was reached of a protocol, beside what is named as unreachable.
+/// The coverage of a protocol, beside its list of unreachable places.
 #[derive(Clone, Debug, Serialize)]
 pub struct Account {
     /// The protocol's name.
@@ -411,35 +412,35 @@ pub struct Account {
     pub protocol: String,
     /// Every search ran to its end.
     pub complete: bool,
-    /// All there is to reach; nothing for a protocol that names no roles.
+    /// All places. Empty for a protocol without a vocabulary.
     pub entries: Vec<Entry>,
 }
 
-/// What was reached at a place.
+/// The coverage of a place.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// The place.
     pub place: Place,
-    /// How many different steps were taken there: of processes in different states, or with different
-    /// events. Of an effect: how many steps had it.
+    /// The number of different steps that were taken there: with different states or different events. For an
+    /// effect, the number of different steps that had it.
     pub count: usize,
-    /// Why it cannot be reached, if that is said.
+    /// The reason why it cannot be reached, if it is listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<Reason>,
 }
 
 impl Account {
-    /// What was not reached, and is not named as unreachable.
+    /// The places that were not reached although they are not listed as unreachable.
     pub fn unreached(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.count == 0 && entry.unreachable.is_none())
     }
 
-    /// What is named as unreachable, and was reached: the reason is no longer true.
+    /// The places that were reached although they are listed as unreachable: the reason is no longer true.
     pub fn stale(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.is_stale())
     }
 
-    /// How it compares with what is expected: that everything is reached but what is named.
+    /// The comparison with the expectation: every place is reached unless it is listed.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         let (unreached, stale) = (self.unreached().next(), self.stale().next());
@@ -453,7 +454,7 @@ impl Account {
 }
 
 impl Entry {
-    /// It was reached, and is named as what nothing reaches.
+    /// True if it was reached although it is listed as never reached.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.count > 0 && matches!(self.unreachable, Some(Reason::Never(_)))

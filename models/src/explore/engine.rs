@@ -1,4 +1,4 @@
-//! What an engine is: it visits every world that the rules allow, and judges each.
+//! Engines: an engine visits every world that the rules allow, and judges each.
 //!
 //! An engine counts, and says which properties are violated and which are witnessed. Everything else is
 //! [`search`](crate::explore::search)'s: shortest counterexamples that the engine does not know, livelocks,
@@ -43,7 +43,7 @@ pub trait Engine {
     ) -> Explored<P>;
 }
 
-/// What an engine has found.
+/// The results of an engine.
 #[derive_where(Debug)]
 pub struct Explored<P: Protocol> {
     /// Every reachable world has been visited.
@@ -62,7 +62,7 @@ pub struct Explored<P: Protocol> {
     pub shortest: BTreeMap<usize, Vec<ActionOf<P>>>,
 }
 
-/// How much a search may take. Without a limit it runs to its end.
+/// Limits of a search. Without a limit it runs to its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The number of threads; at least one. Counterexamples are looked for on one.
@@ -80,7 +80,7 @@ impl Limits {
         self.max_time.and_then(|time| Instant::now().checked_add(time))
     }
 
-    /// Whether they forbid to expand another world after so many.
+    /// True if they forbid to expand another world after this many.
     pub(crate) fn forbid(&self, expanded: u64, deadline: Option<Instant>) -> bool {
         let too_many = self.max_states.is_some_and(|most| expanded >= most.get());
         // Looking at the clock costs more than a world does.
@@ -95,7 +95,7 @@ impl Default for Limits {
     }
 }
 
-/// How much of its limits a pass on one thread has used.
+/// The part of its limits that a pass on one thread has used.
 pub(crate) struct Meter {
     limits: Limits,
     deadline: Option<Instant>,
@@ -112,7 +112,7 @@ impl Meter {
         self.expanded
     }
 
-    /// Whether one more world may be expanded, which is counted.
+    /// Counts one more world to expand. False if the limits forbid it.
     pub(crate) fn allows_another(&mut self) -> bool {
         let before = self.expanded;
         self.expanded += 1;
@@ -120,7 +120,7 @@ impl Meter {
     }
 }
 
-/// What is reported while a search runs.
+/// The progress of a search, reported while it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// The number of different worlds so far.
@@ -140,10 +140,10 @@ pub enum Pass {
     Livelocks,
 }
 
-/// The properties of a search, and what is remembered of judging them: nodes with the same profiles are
-/// judged once. What settled properties say is remembered apart.
+/// The properties of a search, with remembered judgements: nodes with the same profiles are judged once.
+/// Judgements of settled properties are remembered apart.
 ///
-/// The profiles of some nodes are a path in a trie, whose last edge bears the judgement. So a list that
+/// The profiles of some nodes are a path in a trie, whose last edge holds the judgement. So a list that
 /// differs from another only at its end costs one small entry.
 pub struct Judged {
     properties: Vec<&'static Property>,
@@ -155,7 +155,7 @@ pub struct Judged {
 /// The kinds of properties that are judged on worlds.
 const KINDS: [Kind; 2] = [Kind::Safety, Kind::Settled];
 
-/// What the properties of each of these kinds are judged on in a world.
+/// The nodes of a world on which the properties of each of these kinds are judged.
 pub(crate) type Seen = [Option<Subjects>; KINDS.len()];
 
 pub(crate) fn seen<P: Protocol>(rules: &Rules<P>, world: &World) -> Seen {
@@ -165,14 +165,14 @@ pub(crate) fn seen<P: Protocol>(rules: &Rules<P>, world: &World) -> Seen {
 /// Which properties are violated and witnessed: a bit for each, in the order in which they were given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// Those that are violated.
+    /// The violated properties.
     pub violated: u32,
-    /// Those whose witness was found.
+    /// The properties with a witness.
     pub witnessed: u32,
 }
 
 impl Judgement {
-    /// Adds what another says.
+    /// Adds another judgement.
     pub fn merge(&mut self, other: Self) {
         self.violated |= other.violated;
         self.witnessed |= other.witnessed;
@@ -180,7 +180,7 @@ impl Judgement {
 }
 
 impl Judged {
-    /// These properties, with nothing remembered.
+    /// Takes these properties, with nothing remembered.
     ///
     /// # Panics
     /// If there are more than 32, the bits of a [`Judgement`].
@@ -195,7 +195,7 @@ impl Judged {
         }
     }
 
-    /// Judges a world, and says whether it is settled.
+    /// Judges a world. The flag is true if the world is settled.
     pub fn world<P: Protocol>(&self, rules: &Rules<P>, world: &World) -> (Judgement, bool) {
         let seen = seen(rules, world);
         let [_, settled] = &seen;
@@ -217,7 +217,7 @@ impl Judged {
         judgement
     }
 
-    /// Nodes with the same profiles are judged alike, where a leader can be had and where none can.
+    /// Remembers by profiles. Groups that can have a leader and groups that cannot are kept apart.
     fn judge_subjects<P: Protocol>(
         &self,
         rules: &Rules<P>,

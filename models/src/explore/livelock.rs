@@ -1,17 +1,17 @@
 //! Livelocks: fair runs that never end, reported as lassos.
 //!
-//! Settled properties are judged where nothing is left to do, which says nothing of a run that never gets
-//! there. Budgets are only spent and histories only grow, so such a run ends up in a cycle of steps that
-//! cost nothing: deliveries, mostly. The cycle is *fair* if nothing waits all along it: each link is
-//! empty somewhere or delivers, each timer is disarmed somewhere or fires. An unfair cycle is the
-//! scheduler's fault and not the protocol's.
+//! Settled properties are judged in worlds where nothing is left to do. So they say nothing about a run that
+//! never settles. Budgets are only spent and histories only grow, so such a run ends up in a cycle of steps
+//! that cost nothing: deliveries, mostly. The cycle is *fair* if nothing waits all along it: each link is
+//! empty somewhere or delivers, each timer is disarmed somewhere or fires. An unfair cycle is the scheduler's
+//! fault and not the protocol's.
 //!
-//! The more of a strongly connected component a cycle passes through, the less waits. So a component has
-//! a fair cycle if, and only if, the way through all of it is fair. [`livelock`] looks at each component,
-//! and makes a lasso of what it finds: a shortest *stem* to a world of a fair component, and from there a
-//! short *cycle* back to that world.
+//! The more of a strongly connected component a cycle passes through, the less waits. So a component has a
+//! fair cycle if, and only if, the cycle through all of it is fair. [`livelock`] looks at each component, and
+//! makes a lasso of what it finds: a shortest *stem* to a world of a fair component, and from there a short
+//! *cycle* back to that world.
 //!
-//! # Which timers wait
+//! # Timers that wait
 //!
 //! A timer that cannot fire does not wait: if its budget is spent, or if it is not enabled although there
 //! is nothing to deliver, it does not make a cycle unfair. A late timer that stays armed while there is
@@ -40,11 +40,12 @@ pub struct Livelock<Timer> {
     pub complete: bool,
     /// There is a fair cycle.
     pub exists: bool,
-    /// A fair cycle and the way to it. None if there is none, or if a limit came before the shortest stem.
+    /// A fair cycle and the path to it. None if there is none, or if a limit ended the search before the
+    /// shortest stem was found.
     pub lasso: Option<Lasso<Timer>>,
 }
 
-/// A run that comes back to a world it has been in.
+/// A run whose last step returns to an earlier world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lasso<Timer> {
     /// The stem, then the cycle.
@@ -63,30 +64,30 @@ pub fn livelock<P: Protocol>(
     let complete = components.visit_all(limits, progress);
     let Components { done, fair, .. } = components;
     let exists = !fair.is_empty();
-    // Where the search was cut, a nearer one may have been missed.
+    // If the search was cut short, a nearer one may have been missed.
     let lasso = if complete && exists { lasso(rules, &done, &fair, limits) } else { None };
     Livelock { complete, exists, lasso }
 }
 
-/// The strongly connected components of worlds, by Tarjan's algorithm: depth first, with full worlds only
-/// on the present way.
+/// The strongly connected components of worlds, by Tarjan's algorithm: depth first, with full worlds only on
+/// the current path.
 struct Components<'a, P: Protocol> {
     rules: &'a Rules<P>,
     /// Worlds whose component is known.
     done: FxHashSet<Fingerprint>,
-    /// Worlds whose component is not known yet, in the order in which they were met.
+    /// Worlds whose component is not known yet, in the order of discovery.
     open: Vec<Fingerprint>,
     /// Their places in it.
     places: FxHashMap<Fingerprint, usize>,
-    /// The way from the initial world to where the search is.
+    /// The current path, from the initial world.
     way: Vec<Stop>,
-    /// The actions that are still to be tried on the way, the last stop's last.
+    /// The actions that are still to be tried on the path, the last stop's last.
     ahead: Vec<EnabledOf<P>>,
-    /// The worlds of fair components, each with the one that stands for its component.
+    /// The worlds of fair components, each with the representative of its component.
     fair: FxHashMap<Fingerprint, Fingerprint>,
 }
 
-/// A world on the way.
+/// A world on the path.
 struct Stop {
     world: World,
     /// Its place among the open ones.
@@ -158,7 +159,7 @@ impl<'a, P: Protocol> Components<'a, P> {
         self.way.push(Stop { world, place, back: place, is_cycle: false, ahead });
     }
 
-    /// Goes back a step. A world from which no earlier one is reached is the first of its component.
+    /// Goes back a step. A world that reaches no earlier one is the first of its component.
     fn leave(&mut self) {
         let Some(stop) = self.way.pop() else {
             return;
@@ -188,7 +189,7 @@ impl<'a, P: Protocol> Components<'a, P> {
     }
 }
 
-/// Whether the way through all of a component is fair, from any of its worlds.
+/// True if the cycle through all of a component is fair. Its start does not matter.
 fn is_fair<P: Protocol>(rules: &Rules<P>, first: &World, members: &FxHashSet<Fingerprint>) -> bool {
     let mut cycle = Cycle::begin(rules, first);
     let mut met = FxHashSet::from_iter([fingerprint(first)]);
@@ -213,7 +214,8 @@ fn is_fair<P: Protocol>(rules: &Rules<P>, first: &World, members: &FxHashSet<Fin
     false
 }
 
-/// Steps from one world on, which may become a cycle, and what has waited during all of them.
+/// A walk from one world, which may become a cycle, with the choices that have waited during all of its
+/// steps.
 pub(crate) struct Cycle<'a, P: Protocol> {
     rules: &'a Rules<P>,
     start: World,
@@ -234,25 +236,25 @@ impl<'a, P: Protocol> Cycle<'a, P> {
         }
     }
 
-    /// Whether after a step to a world less would wait.
+    /// True if less would wait after a step to this world.
     fn is_helped_by(&self, choice: &ChoiceOf<P>, next: &World) -> bool {
         let still = waiting(self.rules, next);
         self.waiting.iter().any(|waits| waits == choice || !still.contains(waits))
     }
 
-    /// Whether nothing waits.
+    /// True if nothing waits.
     fn is_fair(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether it is back in its first world, and fair.
+    /// True if it is back in its first world, and fair.
     pub(crate) fn closes_in(&self, world: &World) -> bool {
         self.is_fair() && self.start == *world
     }
 }
 
-/// What waits in a world: each signal's delivery, and each timer that would fire. A fair run does not put
-/// it off for ever.
+/// The choices that wait in a world: the delivery at each link, and each timer that would fire. A fair run
+/// does not postpone any of them indefinitely.
 fn waiting<P: Protocol>(rules: &Rules<P>, world: &World) -> Vec<ChoiceOf<P>> {
     let mut enabled = vec![];
     rules.enabled(world, &mut enabled);

@@ -1,14 +1,13 @@
-//! Random search: schedules that are drawn rather than enumerated, of groups that are too large to be
-//! explored.
+//! Random search: schedules are drawn rather than enumerated, for groups that are too large to be explored.
 //!
-//! A schedule draws its own faults and weights, takes actions by them, and then the faults stop: the
-//! run goes on until it settles, so that settled properties are judged, too. Every world on the way is
-//! one of the scenario's own; what a schedule violates, the scenario's exhaustive search would find if
-//! it could. That nothing is found proves nothing: such a property is *not violated*, and never
-//! *holds*. Runs that go round for ever are not looked for.
+//! A schedule draws its own faults and weights, and takes actions by them. Then the faults stop, and the run
+//! goes on until it settles, so that settled properties are judged too. Every world on the way is one of the
+//! scenario's own: an exhaustive search, if it is feasible, finds the same violations. A search that finds
+//! nothing proves nothing: such a property is *not violated*, and never *holds*. Livelocks are not looked
+//! for.
 //!
-//! A schedule depends on the seed, its number and the environment, and on nothing else: it is the same
-//! on every machine, whichever shard takes it.
+//! A schedule depends only on the seed, its number and the environment. It is the same on every machine, in
+//! every shard.
 
 mod again;
 mod mix;
@@ -37,8 +36,8 @@ use derive_where::derive_where;
 use std::time::Instant;
 use walk::{End, Walk};
 
-/// Takes random schedules of a scenario, and judges every property of the protocol on them. `progress`
-/// is told how many have been taken.
+/// Takes random schedules of a scenario, and judges every property of the protocol on them. `progress` is
+/// called with the number of schedules taken so far.
 ///
 /// # Example
 ///
@@ -112,21 +111,21 @@ struct Hunt<'a, P: Protocol> {
     tally: Tally,
     found: Vec<Found<P>>,
     again: Option<Again>,
-    /// What was reached with earlier tables.
+    /// The coverage of earlier tables.
     reached: Option<Coverage>,
 }
 
-/// What is remembered between schedules: it makes them faster, and nothing else.
+/// The tables that schedules share. They only make the schedules faster.
 struct Tables<P: Protocol> {
     rules: Rules<P>,
     judged: Judged,
-    /// How many actions were taken with them.
+    /// The number of actions that were taken with them.
     actions: u64,
-    /// About how many profiles there are.
+    /// The approximate number of profiles.
     profiles: Handle,
 }
 
-/// How the schedules went.
+/// The tally of all schedules.
 #[derive(Default)]
 struct Tally {
     done: u64,
@@ -136,7 +135,7 @@ struct Tally {
     beyond: u64,
 }
 
-/// What was found of one property.
+/// The findings on one property.
 #[derive_where(Default)]
 struct Found<P: Protocol> {
     violations: u64,
@@ -200,7 +199,7 @@ impl<'a, P: Protocol> Hunt<'a, P> {
         self.tally.done += 1;
     }
 
-    /// What was reached so far, if that is counted.
+    /// The coverage so far, if that is counted.
     fn coverage(&mut self) -> Option<Coverage> {
         let mut reached = self.reached.take()?;
         reached.merge(Coverage::of(&self.tables.rules));
@@ -213,7 +212,7 @@ impl<'a, P: Protocol> Hunt<'a, P> {
         self.tables.rules.set_environment(environment);
     }
 
-    /// What is reported of a property.
+    /// The report on a property.
     fn row(&mut self, row: usize) -> Row {
         let property = self.properties[row];
         let Found { violations, witnessed, first } = std::mem::take(&mut self.found[row]);
@@ -229,8 +228,8 @@ impl<'a, P: Protocol> Hunt<'a, P> {
         Row::new(property, self.scenario, verdict, counterexample, sampled)
     }
 
-    /// The run of a schedule as a trace, shrunk. It is named after what makes it again. Shrinking may use
-    /// all of the scenario's faults: with others than the schedule had, a run may be shorter.
+    /// The run of a schedule as a trace, shrunk. Its name has the seed and the number that reproduce it.
+    /// Shrinking may use all faults of the scenario, because with other faults a run may be shorter.
     fn shrunk(&mut self, property: &'static Property, first: &First<P>) -> Trace {
         self.restrict(self.scenario.environment.budgets);
         let (Schedules { seed, steps, .. }, schedule) = (self.schedules, first.schedule);
@@ -247,8 +246,8 @@ impl<P: Protocol> Tables<P> {
         Self { rules, judged, actions: 0, profiles: 0 }
     }
 
-    /// The tables only grow. Larger ones help no more: where much is met again, it has been met by
-    /// then, and where little is, they take gigabytes.
+    /// The tables only grow. Beyond this size they no longer help: parts that recur are in them by then, and
+    /// if few recur they take gigabytes.
     fn are_full(&self) -> bool {
         self.actions > 1 << 19 || self.profiles > 1 << 16
     }

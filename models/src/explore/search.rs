@@ -1,8 +1,8 @@
 //! The exhaustive search: an [engine](crate::explore::engine) visits every reachable world, also those after
-//! a violation. Then shortest counterexamples are looked for, where the engine does not know them, and
-//! livelocks, where a scenario asks for them.
+//! a violation. Then it looks for shortest counterexamples that the engine does not know, and for livelocks
+//! if a scenario asks for them.
 //!
-//! A counterexample is always a shortest one, and the same one whichever engine explores.
+//! A counterexample is always a shortest one, and the same one for every engine.
 
 pub use crate::explore::engine::{Limits, Pass, Progress};
 
@@ -35,7 +35,7 @@ pub struct Findings<P: Protocol> {
     pub depth: Option<usize>,
     /// The number of settled worlds.
     pub settled: u64,
-    /// For each property that was judged, in the order given.
+    /// A finding for each property, in the order given.
     pub properties: Vec<Finding<P>>,
 }
 
@@ -46,7 +46,7 @@ pub struct Finding<P: Protocol> {
     pub property: &'static Property,
     /// Every world on which it depends has been visited.
     pub complete: bool,
-    /// A world violates it, or a run that never ends.
+    /// A world violates it, or a livelock does.
     pub violated: bool,
     /// A world is its witness.
     pub witnessed: bool,
@@ -75,7 +75,7 @@ pub fn search<P: Protocol>(
     }
 }
 
-/// The same by a given engine.
+/// The same with a given engine.
 ///
 /// # Panics
 /// As [`search`].

@@ -35,8 +35,7 @@ impl Engine for Serial {
     }
 }
 
-/// Shortest runs to violations of the properties that are sought, a bit for each, as far as the limits
-/// allow.
+/// Shortest runs to violations of the properties in `sought`, a bit for each, as far as the limits allow.
 pub(crate) fn shortest_runs<P: Protocol>(
     rules: &Rules<P>,
     judged: &Judged,
@@ -51,21 +50,21 @@ pub(crate) fn shortest_runs<P: Protocol>(
     explored.shortest
 }
 
-/// What was found so far.
+/// The results so far.
 #[derive(Default)]
 struct Tally {
     transitions: u64,
     settled: u64,
     judgement: Judgement,
-    /// For each property that is violated the place of the world to which its counterexample leads.
+    /// For each violated property, the place of the world in which its counterexample ends.
     ends: BTreeMap<usize, Goal<usize>>,
-    /// The distance of the worlds that are being met.
+    /// The distance of the worlds that are being discovered.
     depth: usize,
     /// The properties that were violated in a nearer world.
     closed: u32,
 }
 
-/// Visits all worlds, or as many as tell the counterexamples of the properties that are sought.
+/// Visits all worlds. With `sought`, it stops when the counterexamples of those properties are known.
 fn survey<P: Protocol>(
     rules: &Rules<P>,
     judged: &Judged,
@@ -120,7 +119,7 @@ fn survey<P: Protocol>(
 }
 
 impl Tally {
-    /// Adds a world that was met: its place, and its distance.
+    /// Judges a new world, with its place and its distance.
     fn note<P: Protocol>(
         &mut self,
         rules: &Rules<P>,
@@ -144,8 +143,8 @@ impl Tally {
         }
     }
 
-    /// Whether the counterexamples of these properties are known when worlds of this distance are to be
-    /// expanded: all of the worlds that are as far as theirs have been met.
+    /// True if the counterexamples of these properties are known before worlds of this distance are expanded:
+    /// all worlds as far away as theirs have been discovered.
     fn knows(&self, sought: u32, depth: usize) -> bool {
         let is_known = |row| self.ends.get(&row).is_some_and(|goal| goal.depth <= depth);
         sought & !self.judgement.violated == 0 && rows(sought).all(is_known)

@@ -1,25 +1,25 @@
-//! Shrinking: from a run that violates a property to one of which nothing can be left out.
+//! Shrinking: from a run that violates a property to a minimal one, of which no action can be left out.
 //!
 //! Two methods alternate until neither makes the run smaller. *Leaving out and weakening*, by delta
 //! debugging: the run is tried without some of its actions, or with a weaker fault, and actions that have
-//! become impossible are skipped. *Searching*, breadth first, for a shorter run to a violation of the
-//! same property; in small worlds that is a shortest one. Of two runs the one with fewer actions is
-//! smaller, and of two with equally many the one with weaker faults. Every step makes the run smaller and
-//! none reads a clock, so the result is always the same. A search takes the trace's own environment, then
-//! what is left of it, and then that with one budget lowered by one: where the first two are too large to be
-//! searched, a run that needs less may still be found.
+//! become impossible are skipped. *Searching*, breadth first, for a shorter run to a violation of the same
+//! property; in small worlds that is a shortest one. A run with fewer actions is smaller. Of two runs with
+//! equally many actions, the one with weaker faults is smaller. Every step makes the run smaller and none
+//! reads a clock, so the result is always the same. A search takes the trace's own environment first, then
+//! the part of it that the run uses, and then that with one budget lowered by one. If the first two are too
+//! large to be searched, the third may still give a smaller run.
 //!
-//! # What is left of the environment
+//! # The environment of the minimal run
 //!
-//! The minimal run is kept in the weakest environment in which it is possible: each budget is what the
-//! run uses. Settled properties are judged in that environment from the beginning, since a start or a
-//! command that is left keeps the protocol from being settled. For a *settled* or a *fair* property the
-//! time-outs stay as they are: with fewer, a timer that cannot fire any more would make a violation, which
-//! the budget would have caused and not the protocol.
+//! The minimal run is kept in the weakest environment in which it is possible: each budget is the number that
+//! the run uses. Settled properties are judged in that environment from the beginning, so that the kept trace
+//! violates its property in its own environment. For a *settled* or a *fair* property the budget of time-outs
+//! stays as it is: with fewer, a timer that can no longer fire would cause a violation that is the budget's
+//! fault and not the protocol's.
 //!
 //! # Lassos
 //!
-//! Of a lasso only the stem is shrunk action by action. The cycle is replaced as a whole, by one that
+//! Only the stem of a lasso is shrunk action by action. The cycle is replaced as a whole, by one that
 //! [`livelock`] finds, if that makes a shorter lasso and there are few enough worlds to search all of them.
 
 use crate::{
@@ -48,14 +48,13 @@ fn most_worlds(environment: &Environment) -> u64 {
     MOST_PARTS / (size + size * size)
 }
 
-/// Shrinks a trace that violates a property to one of which no action can be left out and in which no
-/// fault can be weakened, and which violates the property with its last step. None if the trace's
-/// schedule does not violate it. Actions that are not possible, or that lead beyond the bound of its
-/// environment, are skipped.
+/// Shrinks a trace that violates a property. In the result, no action can be left out, no fault can be
+/// weakened, and the last step violates the property. None if the trace's schedule does not violate it.
+/// Actions that are not possible, or that lead beyond the bound of its environment, are skipped.
 ///
-/// Recorded effects are ignored. The trace that is returned has those of today, and an environment without
-/// what the run does not need. The cause is kept if the run is still the same. A trace that was shrunk
-/// before is returned as it is.
+/// Recorded effects are ignored. The returned trace has today's effects, and the smallest budgets that the
+/// run needs. The cause is kept if the run is still the same. A trace that was shrunk before is returned as
+/// it is.
 ///
 /// ```
 /// use interrex::machine::NodeId;
@@ -90,7 +89,7 @@ pub fn shrink<P: Protocol>(
     shrunk
 }
 
-/// The strength of the fault that an action is; `lost` effects of its step do not happen.
+/// The strength of the fault of an action. A crash within its step loses `lost` effects.
 fn strength<Timer>(action: &Action<Timer>, lost: usize) -> usize {
     let is_fault = |budget: Budget| Budget::FAULTS.contains(&budget);
     match (&action.choice, action.crash_after) {
@@ -132,7 +131,8 @@ fn weaker<Timer: Clone>(action: &Action<Timer>, lost: usize) -> Vec<Action<Timer
     }
 }
 
-/// The rank of what happens by itself on the way to a settled world: the lowest happens first.
+/// The rank of a choice on the way to a settled world: the lowest is taken first. None for a choice that does
+/// not happen by itself.
 fn settling_rank<Timer>(choice: &Choice<Timer>) -> Option<u8> {
     match choice {
         Choice::Heal => Some(0),
@@ -204,7 +204,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         (run.actions.len() == trace.steps.len()).then_some(run)
     }
 
-    /// Whether a run violates the property somewhere, in the trace's own environment.
+    /// True if a run violates the property anywhere, in the trace's own environment.
     fn is_violated_by(&self, actions: &[ActionOf<P>]) -> bool {
         let mut world = self.rules.initial();
         let mut actions = actions.iter();
@@ -270,9 +270,9 @@ impl<P: Protocol> Shrinking<'_, P> {
         run
     }
 
-    /// Looks for a shorter run: in the trace's own environment, then in what the run needs of it, then in
-    /// that with one budget lowered by one. Each may be too large to be searched where the next is not, or
-    /// never settle where the next does.
+    /// Looks for a shorter run: in the trace's own environment, then with the budgets that the run needs,
+    /// then with one of those lowered by one. A later environment may be small enough to search, or may
+    /// settle, where an earlier one does not.
     fn search(&mut self, run: &Run<P>) -> Option<Run<P>> {
         let own = self.environment.clone();
         let left = self.lowered(&run.actions);
@@ -293,8 +293,8 @@ impl<P: Protocol> Shrinking<'_, P> {
     }
 
     /// The run that takes those of the wanted actions that are possible, and then the cycle, up to the first
-    /// violation. Where only settled worlds are judged, it goes on towards one while it has less than
-    /// `most` actions.
+    /// violation. If only settled worlds are judged, it continues towards one while it has fewer than `most`
+    /// actions.
     fn attempt(
         &mut self,
         wanted: Vec<ActionOf<P>>,
@@ -318,7 +318,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         Some(run)
     }
 
-    /// Whether a run has reached a violation, in the environment that it needs.
+    /// True if a run has reached a violation, in the environment that it needs.
     fn is_over(&mut self, run: &Run<P>, world: &World) -> bool {
         match self.property.kind {
             Kind::Safety => self.rules.is_violated(world, self.property),
@@ -327,7 +327,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         }
     }
 
-    /// Whether nothing happens by itself: only such a world can be settled.
+    /// True if nothing happens by itself. Only such a world can be settled.
     fn is_calm(&self, world: &World) -> bool {
         let mut enabled = vec![];
         self.rules.enabled(world, &mut enabled);
@@ -337,8 +337,8 @@ impl<P: Protocol> Shrinking<'_, P> {
         !enabled.iter().any(|enabled| happens(&enabled.action.choice))
     }
 
-    /// Whether the last world of a run violates the property, in the environment that allows what the
-    /// run uses and nothing more.
+    /// True if the last world of a run violates the property, in the environment with exactly the budgets
+    /// that the run uses.
     fn ends_in_violation(&mut self, actions: &[ActionOf<P>]) -> bool {
         let property = self.property;
         self.within(self.lowered(actions), |rules| {
@@ -349,7 +349,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         })
     }
 
-    /// Adds a cycle to a run, if it is possible there, comes back, and is fair.
+    /// Adds a cycle to a run, if it is possible there, returns to its first world, and is fair.
     fn close_cycle(
         &self,
         mut run: Run<P>,
@@ -380,7 +380,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         run.lost.push(lost);
     }
 
-    /// An action as it is enabled, and the world after it, if it is possible and within the bound.
+    /// An action as an enabled one, and the world after it, if it is possible and within the bound.
     fn step(&self, world: &World, action: &ActionOf<P>) -> Option<(EnabledOf<P>, World)> {
         let (enabled, next) = self.rules.take(world, action).ok()?;
         self.rules.is_within_bound(&next).then_some((enabled, next))
@@ -413,7 +413,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         Environment { budgets, ..self.environment.clone() }
     }
 
-    /// Runs something by the rules of another environment.
+    /// Calls `look` with the rules of another environment.
     fn within<T>(&mut self, environment: Environment, look: impl FnOnce(&Rules<P>) -> T) -> T {
         self.rules.set_environment(environment);
         let seen = look(self.rules);
@@ -438,7 +438,7 @@ impl<P: Protocol> Shrinking<'_, P> {
     }
 }
 
-/// A shortest run with less than `most` actions that violates the property, or a short lasso.
+/// A shortest run with fewer than `most` actions that violates the property, or a short lasso.
 fn look<P: Protocol>(
     rules: &Rules<P>,
     property: &Property,

@@ -1,7 +1,7 @@
 //! The engine that uses several threads: stateright visits the worlds, we judge them.
 //!
-//! stateright's own limits, its `eventually` and its verdicts are not used: a search that is cut short
-//! there still passes.
+//! stateright's own limits, its `eventually` and its verdicts are not used: with those, a search that is cut
+//! short still passes.
 
 use crate::{
     explore::engine::{Engine, Explored, Judged, Judgement, Limits, Pass, Progress},
@@ -54,9 +54,9 @@ impl Engine for Stateright {
         Explored {
             complete: !cut.load(Relaxed),
             states: checker.unique_state_count() as u64,
-            // The initial world, unless it is beyond the bound, is counted as generated, and as depth 1.
+            // stateright counts the initial world (if it is within the bound) as generated, and as depth 1.
             transitions: (checker.state_count() as u64).saturating_sub(1),
-            // On several threads a world may first be met by a detour.
+            // With several threads a world may first be reached by a detour.
             depth: (limits.threads == 1).then(|| checker.max_depth().saturating_sub(1)),
             settled: settled.load(Relaxed),
             judgement: Judgement {
@@ -77,7 +77,7 @@ struct Search<P: Protocol> {
     tally: Tally,
 }
 
-/// What was found so far, by all threads.
+/// The results so far, of all threads.
 #[derive(Default)]
 struct Tally {
     expanded: AtomicU64,
@@ -110,7 +110,8 @@ impl<P: Protocol> Model for Search<P> {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        // stateright stops when nothing is left to discover; this is never discovered.
+        // stateright stops when every property has a discovery. This one never has, so every world is
+        // visited.
         vec![Property::always("explored", |search, world| {
             search.note(world);
             true
@@ -119,7 +120,7 @@ impl<P: Protocol> Model for Search<P> {
 }
 
 impl<P: Protocol> Search<P> {
-    /// Whether the limits allow one more world to be expanded.
+    /// True if the limits allow one more world to be expanded.
     fn may_expand(&self) -> bool {
         let before = self.tally.expanded.fetch_add(1, Relaxed);
         if self.limits.forbid(before, self.deadline) {

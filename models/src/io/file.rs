@@ -14,7 +14,7 @@ use std::{
 };
 use walkdir::WalkDir;
 
-/// Beside the scenarios of a protocol: what its runs cannot reach, and why.
+/// The file of unreachable places, in the folder of a protocol's scenarios.
 pub const UNREACHABLE: &str = "unreachable.toml";
 
 /// A fault of a file. Nothing was written, and nothing of the file was used.
@@ -61,7 +61,7 @@ pub(crate) fn line_of(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }
 
-/// The message of an error of JSON, without its place, which stands before the message already.
+/// The message of a JSON error without its place, which is already given before the message.
 pub(crate) fn without_place(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -80,7 +80,7 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
-/// More than any scenario or trace has, in bytes.
+/// The largest file, in bytes. No scenario or trace is as large.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// The text of a file.
@@ -99,7 +99,7 @@ pub fn read(path: &Path) -> Result<String, FileError> {
     text(path, bytes)
 }
 
-/// The text that the bytes of a file are.
+/// The bytes of a file as text.
 ///
 /// # Errors
 /// If they are not UTF-8.
@@ -107,11 +107,11 @@ pub fn text(path: &Path, bytes: Vec<u8>) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|_| FileError::new(path, "not a text: it is not UTF-8"))
 }
 
-/// The value that a text in JSON describes.
+/// Parses a JSON text, strictly.
 ///
 /// # Errors
-/// If it is something else, has a key twice, or is not written as it would be here: serde takes the last of
-/// two keys, and a list where names belong.
+/// If it is not such a value, has a duplicate key, or differs from the form that this program writes. serde
+/// alone is laxer: it takes the last of two equal keys, and accepts a list in place of an object.
 pub fn json<T: DeserializeOwned + Serialize>(path: &Path, text: &str) -> Result<T, FileError> {
     let wrong = |error| FileError::json(path, &error);
     let read: T = serde_json::from_str(text).map_err(wrong)?;
@@ -125,8 +125,8 @@ pub fn json<T: DeserializeOwned + Serialize>(path: &Path, text: &str) -> Result<
     }
 }
 
-/// The first place where a value is not written as it would be here, and how it would be written. What the value
-/// says on top is not compared: its type must refuse what it does not know.
+/// The first place where a value differs from the form that this program writes, and that form. Extra keys
+/// are not compared: the type must refuse unknown keys.
 fn differently<'a>(said: &Value, here: &'a Value) -> Option<(String, &'a Value)> {
     match (said, here) {
         (Value::Object(said), Value::Object(here)) => here.iter().find_map(|(key, here)| {
@@ -143,7 +143,7 @@ fn differently<'a>(said: &Value, here: &'a Value) -> Option<(String, &'a Value)>
     }
 }
 
-/// A value that has no key twice.
+/// A value without duplicate keys.
 struct Distinct(Value);
 
 impl<'de> Deserialize<'de> for Distinct {
@@ -203,8 +203,8 @@ impl<'de> de::Visitor<'de> for Distinct {
     }
 }
 
-/// Replaces the content of a file: after a failure, also a power failure, it has either its old content
-/// or the new. What is no plain file (a terminal, a pipe) is written to as it is.
+/// Replaces the content of a file. After a failure, even a power failure, it has either the old content or
+/// the new. A terminal or a pipe is written to directly.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -218,7 +218,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
 }
 
 fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
-    // Where a link leads, so that the link stays.
+    // The target of a symbolic link, so that the link itself stays.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = parent.unwrap_or(Path::new("."));
@@ -238,13 +238,13 @@ fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// Where folders cannot be opened, the system writes names by itself.
+/// This system cannot open folders, and writes names by itself.
 #[cfg(not(unix))]
 fn sync(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file that vanishes unless it is given its name, with the permissions of any new file.
+/// A temporary file, with the permissions of any new file. It is deleted unless it is given its name.
 #[cfg(unix)]
 fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
@@ -252,14 +252,14 @@ fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new().permissions(permissions).tempfile_in(folder)
 }
 
-/// A file that vanishes unless it is given its name.
+/// A temporary file. It is deleted unless it is given its name.
 #[cfg(not(unix))]
 fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     tempfile::NamedTempFile::new_in(folder)
 }
 
-/// The files below a folder that have this extension. Links to folders are not followed: they may lead
-/// back here.
+/// The files below a folder that have this extension. Links to folders are not followed, because they may
+/// form a cycle.
 ///
 /// # Errors
 /// If a folder cannot be read.
@@ -267,7 +267,7 @@ pub fn files_below(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, FileE
     let cannot = |folder: &Path, reason: &dyn fmt::Display| {
         FileError::new(folder, format!("cannot be read: {reason}"))
     };
-    // A file is no folder with one file in it.
+    // Without this, a plain file would count as a folder with one file.
     fs::read_dir(folder).map_err(|error| cannot(folder, &error))?;
     let mut paths = vec![];
     for entry in WalkDir::new(folder).sort_by_file_name() {
@@ -287,7 +287,7 @@ pub fn files_below(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, FileE
     Ok(paths)
 }
 
-/// The name of a file below a folder: its place there, with `/` on every system.
+/// The name of a file below a folder: its relative path, with `/` on every system.
 #[must_use]
 pub fn name_below(folder: &Path, path: &Path) -> String {
     path.strip_prefix(folder).unwrap_or(path).to_string_lossy().replace('\\', "/")

@@ -12,6 +12,6 @@ pub(crate) fn peak() -> Option<u64> {
 
 /// Begins a new measurement.
 pub(crate) fn forget_peak() {
-    // Where this is not possible, the peak is that of the whole process: more, never less.
+    // Without this, the peak is that of the whole process: an upper bound.
     let _ = fs::write("/proc/self/clear_refs", "5");
 }

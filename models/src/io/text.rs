@@ -40,7 +40,7 @@ pub fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-/// The value, where brackets around it are there already.
+/// The value without brackets, for a place that has brackets already.
 fn inside(value: &Value) -> String {
     match value {
         Value::Object(fields) if fields.len() > 1 => {

@@ -1,89 +1,89 @@
-//! What can happen next, as schedules and traces name it.
+//! Actions: the things that can happen next, as schedules and traces name them.
 
 use crate::model::environment::Budget;
 use interrex::machine::{Machine, NodeId, Peer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One thing that happens.
+/// One action of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Action<Timer> {
-    /// What happens.
+    /// The choice of the environment.
     pub choice: Choice<Timer>,
-    /// Only the first k effects of the step happen, and then its node crashes.
+    /// The node crashes within the step: only the first k effects happen.
     pub crash_after: Option<usize>,
 }
 
-/// What the environment may choose to do next.
+/// A choice of the environment: the next thing to happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Choice<Timer> {
     /// An idle node comes up.
     Start {
-        /// Which.
+        /// The node.
         node: NodeId,
-        /// Through whom it joins, where the protocol joins through somebody.
+        /// The node it joins through, if the protocol needs one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         contact: Option<NodeId>,
     },
     /// The application at a node asks for the next thing.
     Command {
-        /// Which.
+        /// The node.
         node: NodeId,
     },
     /// The head of a link arrives.
     Deliver {
-        /// Whose signal it is.
+        /// The sender.
         from: NodeId,
-        /// Who takes it.
+        /// The receiver.
         to: NodeId,
     },
     /// An armed timer fires.
     Timeout {
-        /// Whose timer it is.
+        /// The node of the timer.
         node: NodeId,
-        /// Which.
+        /// The timer.
         timer: Timer,
     },
     /// A node crashes between two steps.
     Crash {
-        /// Which.
+        /// The node.
         node: NodeId,
     },
     /// A crashed node comes up again.
     Restart {
-        /// Which.
+        /// The node.
         node: NodeId,
-        /// Through whom it joins anew, where the protocol joins through somebody.
+        /// The node it joins through again, if the protocol needs one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         contact: Option<NodeId>,
     },
     /// The message at the head of a link vanishes.
     Drop {
-        /// Who sent it.
+        /// The sender.
         from: NodeId,
-        /// Who does not get it.
+        /// The receiver, which does not get it.
         to: NodeId,
     },
     /// The message at the head of a link is copied to its tail.
     Duplicate {
-        /// Who sent it.
+        /// The sender.
         from: NodeId,
-        /// Who gets it twice.
+        /// The receiver, which gets it twice.
         to: NodeId,
     },
     /// The second message on a link overtakes the first.
     Overtake {
-        /// Who sent them.
+        /// The sender.
         from: NodeId,
-        /// Who gets them in the other order.
+        /// The receiver, which gets them in the other order.
         to: NodeId,
     },
-    /// A detector errs: what a node monitors is reported dead, and is not.
+    /// A detector errs: it reports a monitored node as dead although that node is up.
     Suspect {
-        /// Who is told.
+        /// The node that is notified.
         watcher: NodeId,
-        /// Of whom, as it was monitored.
+        /// The suspected node, named as it was monitored.
         target: Peer,
     },
     /// The nodes fall apart into two sides.
@@ -101,13 +101,13 @@ pub enum Choice<Timer> {
 pub struct Side(u32);
 
 impl Side {
-    /// Every side there is among so many nodes.
+    /// All possible sides among this many nodes.
     pub fn all(size: u16) -> impl Iterator<Item = Self> {
         (1..1_u64 << size.saturating_sub(1))
             .filter_map(|side| u32::try_from(side << 1).ok().map(Self))
     }
 
-    /// Whether a node belongs to it.
+    /// True if the node belongs to this side.
     #[must_use]
     pub fn contains(self, node: NodeId) -> bool {
         1_u32.checked_shl(node.0.into()).is_some_and(|bit| self.0 & bit != 0)
@@ -157,7 +157,7 @@ pub type ActionOf<M> = Action<<M as Machine>::Timer>;
 pub type ChoiceOf<M> = Choice<<M as Machine>::Timer>;
 
 impl<Timer> Choice<Timer> {
-    /// The node that takes a step or ends. What happens to links happens to no node.
+    /// The node that takes a step or ends. None for an action on a link or for a cut.
     pub fn node(&self) -> Option<NodeId> {
         match self {
             Self::Start { node, .. }
@@ -175,7 +175,7 @@ impl<Timer> Choice<Timer> {
         }
     }
 
-    /// The link that it takes something off, or disturbs.
+    /// The link from which it takes a signal, or which it disturbs.
     pub fn link(&self) -> Option<(NodeId, NodeId)> {
         match self {
             Self::Deliver { from, to }
@@ -196,7 +196,7 @@ impl<Timer> Choice<Timer> {
     /// The same, with its timer written in another way.
     ///
     /// # Errors
-    /// What `timer` fails with.
+    /// The error of `timer`.
     pub fn try_map_timer<T, E>(
         self,
         timer: impl FnOnce(Timer) -> Result<T, E>,
@@ -217,7 +217,7 @@ impl<Timer> Choice<Timer> {
         })
     }
 
-    /// All nodes that it names.
+    /// All nodes named in the action.
     pub fn nodes(&self) -> Vec<NodeId> {
         match self {
             Self::Start { node, contact } | Self::Restart { node, contact } => {
@@ -236,7 +236,7 @@ impl<Timer> Choice<Timer> {
         }
     }
 
-    /// What it is paid from; deliveries are free, and so is the end of a cut.
+    /// The budget that it uses. Deliveries and the end of a cut are free.
     pub fn budget(&self) -> Option<Budget> {
         match self {
             Self::Start { .. } => Some(Budget::Starts),

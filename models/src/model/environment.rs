@@ -1,4 +1,4 @@
-//! The environment of a run: how large the group is, how it begins, and how much can happen.
+//! The environment of a run: the size of the group, its beginning, and the budgets of what can happen.
 
 mod budget;
 mod class;
@@ -14,30 +14,30 @@ use std::{
 };
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-/// What the environment of a run is like.
+/// The environment of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
-    /// How many nodes there are that may lead.
+    /// The number of nodes that may lead.
     pub nodes: u16,
-    /// How many come on top that never do: the nodes with the highest numbers.
+    /// The number of workers: further nodes that never lead. They have the highest numbers.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub workers: u16,
-    /// How the group begins.
+    /// The beginning of the group.
     pub start: Start,
     /// When timers may fire.
     pub timers: Timers,
-    /// What a crash leaves of stable storage.
+    /// The stable storage that a crash leaves.
     #[serde(default, skip_serializing_if = "Storage::is_kept")]
     pub storage: Storage,
-    /// How much can happen.
+    /// The budgets: how often each thing can happen.
     pub budgets: Budgets,
-    /// Beyond what worlds are left out.
+    /// The bound: worlds beyond it are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
 }
 
-/// How the group begins.
+/// The beginning of the group.
 #[derive(
     Clone,
     Copy,
@@ -89,7 +89,7 @@ pub enum Timers {
     Any,
 }
 
-/// What a node finds in its stable storage when it is restarted.
+/// The stable storage that a restarted node finds.
 #[derive(
     Clone,
     Copy,
@@ -108,15 +108,15 @@ pub enum Timers {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Storage {
-    /// What it had stored.
+    /// Its content is kept.
     #[default]
     Kept,
     /// Nothing: it has no disk.
     Lost,
 }
 
-/// A measure of the protocol, and how large it may be at a node that is up. Worlds beyond it are
-/// neither counted nor expanded: what a search says of the others is bounded.
+/// A limit on a measure of the protocol, at each node that is up. Worlds beyond it are neither counted nor
+/// expanded, so the results of such a search are bounded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, u64>", into = "BTreeMap<String, u64>")]
 pub struct Bound {
@@ -179,12 +179,12 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Why an environment is none, or not one for a protocol.
+/// The reason why an environment is invalid, or does not suit a protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// Which part of a scenario says what does not fit.
+    /// The part of the scenario that does not fit.
     pub key: Key,
-    /// A sentence that says what would.
+    /// A sentence that says what would fit.
     pub message: String,
 }
 
@@ -230,13 +230,13 @@ impl Environment {
         plain.with_budgets(given).map_err(|misfit| misfit.message)
     }
 
-    /// The same with other budgets. Unless they say otherwise, each idle node can start once, and in a
-    /// group that is still to be joined each join timer can fire.
+    /// The same environment with other budgets. By default each idle node can start once. In a group that is
+    /// still to be joined, each join timer can fire once.
     ///
     /// # Errors
-    /// What does not fit.
+    /// The part that does not fit.
     pub fn with_budgets(mut self, given: &BTreeMap<Budget, u8>) -> Result<Self, Misfit> {
-        // Before anything is reckoned with the size.
+        // First, because the computations below rely on a valid size.
         self.check()?;
         if self.start == Start::Joined && given.contains_key(&Budget::Starts) {
             let message = "a joined group has nobody left to start: leave out `starts`";
@@ -257,7 +257,7 @@ impl Environment {
         Ok(self)
     }
 
-    /// One node, and nothing that happens: for what is the same in every environment.
+    /// One node and no budgets: for questions whose answer is the same in every environment.
     pub(crate) const SOME: Self = Self {
         nodes: 1,
         workers: 0,
@@ -268,7 +268,7 @@ impl Environment {
         bound: None,
     };
 
-    /// What can go wrong in it, if that has a name.
+    /// Its class: the faults that can happen in it, if that combination has a name.
     #[must_use]
     pub fn class(&self) -> Option<Class> {
         let can_happen = |budget: &&Budget| self.budgets[**budget] > 0;
@@ -276,7 +276,7 @@ impl Environment {
         Class::ALL.into_iter().find(|class| class.faults() == faults)
     }
 
-    /// How many nodes there are, workers included.
+    /// The number of nodes, workers included.
     #[must_use]
     pub fn size(&self) -> u16 {
         self.nodes.saturating_add(self.workers)
@@ -304,16 +304,16 @@ impl Environment {
         slug
     }
 
-    /// More nodes than any search or schedule gets through.
+    /// The largest size. No search or schedule gets through more nodes.
     pub(crate) const MOST_NODES: u16 = 32;
 
-    /// A cut chooses among all sides: of twelve nodes, that is 2047.
+    /// The largest size with cuts. A cut chooses among all sides: twelve nodes have 2047 of them.
     const MOST_NODES_TO_CUT: u16 = 12;
 
-    /// Whether it is one, for whatever protocol.
+    /// Checks that it is a valid environment for any protocol.
     ///
     /// # Errors
-    /// What does not fit.
+    /// The part that does not fit.
     pub fn check(&self) -> Result<(), Misfit> {
         let Self { nodes, workers, budgets, .. } = self;
         let most = Self::MOST_NODES;

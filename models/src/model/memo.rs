@@ -1,4 +1,4 @@
-//! Tables that threads share: each value once, and functions that remember.
+//! Tables that threads share: they keep each value once, and remember the results of functions.
 
 use dashmap::{DashMap, Entry};
 use derive_where::derive_where;
@@ -8,7 +8,7 @@ use std::{hash::Hash, sync::OnceLock};
 /// The place of a value in its table.
 pub type Handle = u32;
 
-/// Each different value once, in the order in which they were met, with what is known about it.
+/// Each distinct value once, in the order of first use, with an entry about it.
 #[derive_where(Default; T: Eq + Hash)]
 pub(crate) struct Table<T, Entry = T> {
     entries: boxcar::Vec<Entry>,
@@ -20,7 +20,7 @@ impl<T: Clone + Eq + Hash, E> Table<T, E> {
         &self.entries[handle as usize]
     }
 
-    /// The handle of a value, which `entry` describes when it is met for the first time.
+    /// The handle of a value. A new value gets the entry that `entry` makes of it.
     pub(crate) fn intern(&self, value: T, entry: impl FnOnce(T) -> E) -> Handle {
         if let Some(handle) = self.handles.get(&value) {
             return *handle;
@@ -52,9 +52,8 @@ pub(crate) fn remember<K: Eq + Hash, V: Copy>(
     *memo.entry(key).or_insert(value)
 }
 
-/// The same for a function of one handle, mostly of few: a tree that only grows at its leaves, so that
-/// readers take no lock. The bits of a key, mixed, say where to go on; one key is as good as in a list, and
-/// thousands are as far as their logarithm.
+/// The same for a function of one handle. It is a lock-free binary trie keyed by a bit-mixed handle: at most
+/// 33 levels, O(log n) in practice. It only grows at its leaves, so readers take no lock.
 #[derive_where(Default)]
 pub(crate) struct Tree<V>(OnceLock<Box<Fork<V>>>);
 
@@ -67,7 +66,7 @@ struct Fork<V> {
 impl<V: Copy> Tree<V> {
     /// Looks a value up, or computes it and adds it.
     pub(crate) fn remember(&self, key: Handle, value: impl FnOnce() -> V) -> V {
-        // It takes different keys to different numbers, so that their ways part somewhere.
+        // An odd factor: different keys get different numbers, so their paths diverge.
         let way = key.wrapping_mul(0x9e37_79b9);
         match self.look_up(key, way) {
             Ok(known) => known,
@@ -75,7 +74,7 @@ impl<V: Copy> Tree<V> {
         }
     }
 
-    /// The value, or the leaf where it is missing, and the rest of the way from there.
+    /// The value, or the leaf where it is missing and the rest of the path from there.
     fn look_up(&self, key: Handle, mut way: u32) -> Result<V, (&Self, u32)> {
         let mut leaf = self;
         while let Some(fork) = leaf.0.get() {
@@ -88,7 +87,8 @@ impl<V: Copy> Tree<V> {
         Err((leaf, way))
     }
 
-    /// If another thread has added something here meanwhile, this goes behind, unless it is the same.
+    /// Adds a value. If another thread has added a value here meanwhile, this one goes below it, unless the
+    /// keys are the same.
     fn add(&self, key: Handle, mut way: u32, value: V) -> V {
         let mut leaf = self;
         while leaf.0.set(Box::new(Fork { key, value, next: Default::default() })).is_err() {

@@ -1,55 +1,55 @@
-//! A node as a world has it: all that belongs to it, and what inputs and effects do to it.
+//! A node in a world: everything that belongs to it, and the changes that inputs and effects make to it.
 
 use derive_where::derive_where;
 use im::{OrdSet, Vector};
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer};
 use serde::{Deserialize, Serialize};
 
-/// Whether a node runs.
+/// The condition of a node: idle, up, or ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition<State> {
     /// Never started.
     Idle,
-    /// Running; only such a node acts.
+    /// Running. Only such a node acts.
     Up(State),
-    /// Ended by the environment; it may come back.
+    /// Ended by the environment. It can be restarted.
     Crashed,
-    /// Ended by itself, for whatever reason.
+    /// Ended by itself, for any reason.
     Stopped,
 }
 
-/// All of a world that belongs to one node.
+/// Everything in a world that belongs to one node.
 #[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "", deny_unknown_fields)]
 pub struct Node<M: Machine> {
-    /// Which node this is.
+    /// The number of the node.
     pub id: NodeId,
     /// The number of its life: the present one, or the last (0 for a node that is idle).
     pub life: u32,
-    /// Whether it runs, and with which state.
+    /// Its condition, with its state while it runs.
     pub condition: Condition<M::State>,
-    /// What it observed, in all its lives. The properties read it; nothing erases it.
+    /// Its observations in all lives. The properties read them. Nothing erases them.
     pub history: Vector<M::Observation>,
-    /// What stable storage holds.
+    /// The content of its stable storage.
     pub stable: Option<M::Stable>,
-    /// How many commands it has issued; nothing erases this either.
+    /// The number of commands that it has issued. Nothing erases this either.
     pub issued: u32,
     /// The armed timers.
     pub timers: OrdSet<M::Timer>,
-    /// Whom it monitors.
+    /// The nodes and processes that it monitors.
     pub monitors: OrdSet<Peer>,
 }
 
-/// What a node is handed in one step.
+/// The input of one step.
 #[derive_where(Clone, Debug, PartialEq, Eq, Hash)]
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", bound = "")]
 pub enum Input<M: Machine> {
     /// It comes up.
     Start(Boot<M::Stable>),
-    /// It meets an event.
+    /// It handles an event.
     Event(EventOf<M>),
 }
 
@@ -82,7 +82,7 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// Whether it runs.
+    /// True if the node runs.
     pub fn is_up(&self) -> bool {
         matches!(self.condition, Condition::Up(_))
     }
@@ -99,12 +99,12 @@ impl<M: Machine> Node<M> {
         (self, effects)
     }
 
-    /// What an input does to the node whatever the machine makes of it.
+    /// Applies the part of an input that does not depend on the machine.
     pub(super) fn prepare(&mut self, input: &Input<M>) {
         match input {
             Input::Start(boot) => {
                 self.life = boot.me.life;
-                // What a crash has destroyed is gone for good.
+                // Storage that a crash has destroyed stays lost.
                 self.stable.clone_from(&boot.stable);
             }
             Input::Event(Event::Timeout(timer)) => drop(self.timers.remove(timer)),
@@ -113,7 +113,7 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// Carries out what an effect does at the node itself.
+    /// Applies an effect as far as it concerns the node itself.
     pub(super) fn note(&mut self, effect: &EffectOf<M>) {
         match effect {
             Effect::SetTimer { timer, .. } => drop(self.timers.insert(timer.clone())),

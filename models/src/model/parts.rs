@@ -1,9 +1,8 @@
-//! The hash-consed parts of worlds, and what is remembered about them.
+//! The hash-consed parts of worlds, and the remembered results about them.
 //!
-//! In millions of worlds only hundreds of different nodes and link contents occur. So each different
-//! one is kept once, in a table, and worlds hold its [`Handle`]; equal handles mean equal parts.
-//! Since machines are pure, what a step does to a node is a function of two handles and is computed
-//! once.
+//! In millions of worlds only hundreds of different nodes and link contents occur. So each different one is
+//! kept once, in a table, and worlds hold its [`Handle`]; equal handles mean equal parts. Machines are pure:
+//! the result of a step is a function of two handles, a node and an input. So it is computed once.
 
 pub use super::memo::Handle;
 
@@ -25,30 +24,32 @@ use std::sync::{
 /// The link with nothing on it.
 pub const EMPTY: Handle = 0;
 
-/// What one step does, apart from where the world takes it.
+/// The result of one step, independent of the world in which it is taken.
 #[derive_where(Debug)]
 pub struct Step<M: Machine> {
-    /// The node that takes it, as it is before.
+    /// The node before the step.
     pub before: Handle,
-    /// What it meets.
+    /// The input that it handles.
     pub input: Handle,
-    /// What the machine asked for, in order.
+    /// The effects of the machine, in order.
     pub effects: Vec<EffectOf<M>>,
-    /// What of it reaches beyond the node: one entry for each effect.
+    /// The reach of each effect beyond the node.
     pub reach: Vec<Reach>,
-    /// The node afterwards. Whom it monitors is still to be worked out, in the order of effects.
+    /// The node after the step. Its monitors are not updated yet: they depend on the world, and on the order
+    /// of effects.
     pub node: Handle,
-    /// The node afterwards if it crashes behind its first k effects, at index k − 1: worked out when it does.
+    /// At index k − 1: the node after a crash that follows the first k effects. Computed on demand.
     crashed: Box<[OnceLock<Handle>]>,
     /// The step ends the node.
     pub stops: bool,
-    /// 0 for a step that only could be taken; one more than the effects that have happened where most
-    /// of them did.
+    /// 0 for a step that was never taken. Otherwise 1 plus the largest number of its effects that have
+    /// happened.
     taken: AtomicUsize,
 }
 
 impl<M: Machine> Step<M> {
-    /// Behind how many of its first effects it can be cut short by a crash; each number up to this is one.
+    /// The largest k for which a crash can follow the first k effects. Every smaller k from 1 is possible
+    /// too.
     pub fn crashes(&self) -> usize {
         self.crashed.len()
     }
@@ -57,25 +58,25 @@ impl<M: Machine> Step<M> {
 /// A step that was taken.
 #[derive_where(Debug)]
 pub struct Taken<'a, M: Machine> {
-    /// The node, as it was before.
+    /// The node before the step.
     pub node: &'a Node<M>,
-    /// What it met.
+    /// The input that it handled.
     pub input: &'a Input<M>,
-    /// The effects that happened. Where it was taken more than once, and sometimes cut short by a crash: the
-    /// most that did.
+    /// The effects that happened. If the step was taken several times and sometimes cut short by a crash, the
+    /// longest list.
     pub effects: &'a [EffectOf<M>],
 }
 
-/// What an effect does beyond the node that caused it.
+/// The reach of an effect beyond the node that caused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Nothing: a timer, an observation, storage.
     Nowhere,
     /// A signal is put on a link.
     Send {
-        /// Whom it is for.
+        /// The destination.
         to: Peer,
-        /// The handle of the [`Input`] that it will be.
+        /// The handle of the [`Input`] that it becomes on arrival.
         signal: Handle,
     },
     /// A monitor is asked for.
@@ -84,7 +85,7 @@ pub enum Reach {
     Demonitor(Peer),
 }
 
-/// Everything that is known about nodes, links, inputs and steps of one protocol.
+/// All known nodes, links, inputs and steps of one protocol.
 ///
 /// Shared by all worlds of a search and by its threads; it only grows.
 pub struct Parts<P: Protocol> {
@@ -100,16 +101,16 @@ pub struct Parts<P: Protocol> {
     without_down: Memo<(Handle, Peer), Handle>,
 }
 
-/// What is asked for in every world is kept together, apart from the node itself.
+/// The data that is read in every world. It is kept together, apart from the node itself, to be fast.
 struct NodeEntry<P: Machine> {
     node: Box<Node<P>>,
     /// The life it is up in.
     up: Option<u32>,
-    /// What its inputs do to it.
+    /// The steps of its inputs.
     steps: Tree<Handle>,
-    /// Many nodes are only on the way to others within a step, and nobody looks at them.
+    /// Computed on demand: many nodes exist only within a step and are never judged.
     profile: OnceLock<Handle>,
-    /// What a bound is on, at a node that is up.
+    /// The protocol's measure at a node that is up.
     measured: u64,
     crashed: OnceLock<Handle>,
     command: OnceLock<Option<Handle>>,
@@ -120,18 +121,18 @@ struct LinkEntry {
     signals: Vec<Handle>,
     rest: OnceLock<Handle>,
     downs: OnceLock<Handle>,
-    /// If what is at the head are messages.
+    /// If messages are at the head.
     doubled: OnceLock<Option<Handle>>,
     overtaken: OnceLock<Option<Handle>>,
 }
 
 impl<P: Protocol> Parts<P> {
-    /// Tables that hold no part yet but the empty link.
+    /// Tables that hold only the empty link.
     pub fn new(protocol: P) -> Self {
         Self::of(Arc::new(protocol))
     }
 
-    /// The same for the same machine: nothing is remembered.
+    /// New tables for the same machine, with nothing remembered.
     #[must_use]
     pub fn anew(&self) -> Self {
         Self::of(Arc::clone(&self.protocol))
@@ -164,7 +165,7 @@ impl<P: Protocol> Parts<P> {
         &self.nodes.get(node).node
     }
 
-    /// What the properties see of a node: equal handles for equal profiles.
+    /// The handle of a node's profile, its view for the properties. Equal profiles have equal handles.
     pub fn profile_of(&self, node: Handle) -> Handle {
         let entry = self.nodes.get(node);
         let profile = || profile(&*self.protocol, &entry.node);
@@ -197,7 +198,7 @@ impl<P: Protocol> Parts<P> {
         self.nodes.get(node).up
     }
 
-    /// How large the protocol's measure is at a node; 0 if it is not up.
+    /// The value of the protocol's measure at a node; 0 if it is not up.
     pub fn measured(&self, node: Handle) -> u64 {
         self.nodes.get(node).measured
     }
@@ -227,7 +228,7 @@ impl<P: Protocol> Parts<P> {
         })
     }
 
-    /// The next command of a node that is up, as an input; some machines have none to give.
+    /// The next command of a node that is up, as an input. None if the protocol has no more.
     pub fn command(&self, node: Handle) -> Option<Handle> {
         let entry = self.nodes.get(node);
         *entry.command.get_or_init(|| {
@@ -246,7 +247,7 @@ impl<P: Protocol> Parts<P> {
         self.inputs.get(input)
     }
 
-    /// What is on a link, its head first.
+    /// The signals on a link, its head first.
     pub fn signals(&self, link: Handle) -> &[Handle] {
         &self.links.get(link).signals
     }
@@ -314,7 +315,8 @@ impl<P: Protocol> Parts<P> {
         })
     }
 
-    /// How many of the first two signals on a link are messages, up to the first that is none.
+    /// The number of messages among the first two signals on a link, counted up to the first that is no
+    /// message.
     pub fn messages_ahead(&self, link: Handle) -> usize {
         if link == EMPTY {
             return 0;
@@ -323,7 +325,7 @@ impl<P: Protocol> Parts<P> {
         ahead.take_while(|signal| self.is_message(**signal)).count()
     }
 
-    /// What is on a link and no message is a `Down`.
+    /// True for a message. Every other signal on a link is a `Down`.
     fn is_message(&self, signal: Handle) -> bool {
         matches!(self.input_at(signal), Input::Event(Event::Message { .. }))
     }
@@ -337,7 +339,7 @@ impl<P: Protocol> Parts<P> {
         self.links.intern(signals, |signals| LinkEntry { signals, ..LinkEntry::default() })
     }
 
-    /// What an input does to a node, as a step.
+    /// The step in which a node handles an input.
     ///
     /// # Panics
     /// If an event is handed to a node that is not up: the world never does.
@@ -360,7 +362,7 @@ impl<P: Protocol> Parts<P> {
         }
     }
 
-    /// The steps that were taken, each once; those that only could have been are left out.
+    /// The steps that were taken, each once. Enabled steps that were never taken are left out.
     pub fn taken(&self) -> impl Iterator<Item = Taken<'_, P>> {
         self.steps.iter().filter_map(|(_, step)| {
             let happened = step.taken.load(Relaxed).checked_sub(1)?;
@@ -377,13 +379,13 @@ impl<P: Protocol> Parts<P> {
         let (mut node, mut effects) = meeting;
         let is_stop = |effect: &EffectOf<P>| matches!(effect, Effect::Stop(_));
         let stop = effects.iter().position(is_stop);
-        // Nothing behind a stop is carried out, nor counted.
+        // No effect after a stop is carried out or counted.
         effects.truncate(stop.map_or(effects.len(), |stop| stop + 1));
 
         for effect in &effects {
             node.note(effect);
         }
-        // Behind the last effect it is a crash between steps.
+        // A crash after the last effect is a crash between steps.
         let crashes = effects.len().saturating_sub(1);
         if stop.is_some() {
             node = node.end(Condition::Stopped);
@@ -400,7 +402,7 @@ impl<P: Protocol> Parts<P> {
         }
     }
 
-    /// The node behind a step that ends in a crash behind its first k effects.
+    /// The node after a step that a crash ends after its first k effects.
     pub(crate) fn crashed_within(&self, step: &Step<P>, k: usize) -> Handle {
         *step.crashed[k - 1].get_or_init(|| {
             let mut node = self.node(step.before).clone();

@@ -1,6 +1,6 @@
-//! Worlds as others see them. A [`World`] is made of handles into the tables of one process; here is what it
-//! is in itself: a [portable form](Portable) that can be written and read back, [digests](Digests) that are
-//! the same on every machine, and a node as a [plain value](describe).
+//! Worlds in forms that do not depend on one process. A [`World`] is made of handles into the tables of one
+//! process. Here are a [portable form](Portable) that can be written and read back, [digests](Digests) that
+//! are the same on every machine, and a node as a [plain value](describe).
 
 use crate::{
     model::{
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::hash::Hash;
 
-/// All of a world, as content.
+/// The complete content of a world, without handles.
 #[derive_where(Clone, Debug, PartialEq, Eq)]
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "", deny_unknown_fields)]
@@ -31,7 +31,7 @@ pub struct Portable<M: Machine> {
     pub links: Vec<Vec<EventOf<M>>>,
     /// One side of the cut, while one is open.
     pub cut: Option<Side>,
-    /// How often each thing can still happen.
+    /// The remaining budgets.
     pub budgets: Budgets,
 }
 
@@ -145,7 +145,7 @@ impl<'a, P: Protocol> Digests<'a, P> {
         let parts = self.rules.parts();
         let mut content = Vec::with_capacity(nodes.len() + links.len() + 2);
         content.push(known(&mut self.budgets, budgets, || digest(&budgets)));
-        // Without a cut nothing is added, so that digests stay those of the time before there were cuts.
+        // Without a cut nothing is added. So digests that were recorded before cuts existed stay valid.
         content.extend(cut.map(|side| digest(&side)));
         for node in nodes {
             content.push(known(&mut self.nodes, *node, || digest(parts.node(*node))));
@@ -161,7 +161,7 @@ impl<'a, P: Protocol> Digests<'a, P> {
         combine(&content)
     }
 
-    /// The rolling digest after each action of a run: of everything up to there.
+    /// The rolling digest after each action of a run. Each covers everything up to there.
     ///
     /// # Errors
     /// If an action is not possible: why.
@@ -186,7 +186,7 @@ impl<'a, P: Protocol> Digests<'a, P> {
         let action = known(&mut self.actions, enabled.action.clone(), || {
             digest(&(&enabled.action.choice, enabled.action.crash_after))
         });
-        // Also effects that leave nothing in the world: a lost send, the duration of a timer.
+        // Includes effects that leave no trace in the world: a lost send, the duration of a timer.
         let effects = enabled.step().map_or(0, |step| {
             let parts = self.rules.parts();
             known(&mut self.effects, step, || digest(&parts.step_at(step).effects))
@@ -201,7 +201,7 @@ fn known<K: Eq + Hash>(memo: &mut FxHashMap<K, u64>, key: K, value: impl FnOnce(
 
 /// A node as a plain value, without its history: additions to it are effects.
 pub fn describe<P: Protocol>(node: &Node<P>) -> Value {
-    // A state may itself be written as one of these words, so they stand apart.
+    // A state may itself be written as one of these words, so they get a field of their own.
     let (condition, state) = match &node.condition {
         Condition::Idle => ("idle", Value::Null),
         Condition::Up(state) => ("up", json!(state)),

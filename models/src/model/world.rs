@@ -1,8 +1,8 @@
 //! The world that a protocol is checked in: SEMANTICS.md, and nothing else.
 //!
-//! All meaning of links, crashes, detectors and timers is here. Whoever explores, drives or replays
-//! only chooses the next [`Action`]. A [`World`] holds handles to hash-consed [`Parts`]; [`Rules`]
-//! say what can happen next and what follows.
+//! All meaning of links, crashes, detectors and timers is here. An explorer or a replay only chooses the next
+//! [`Action`]. A [`World`] holds handles to hash-consed [`Parts`]; [`Rules`] say what can happen next and
+//! what follows.
 
 mod consequence;
 mod refusal;
@@ -24,7 +24,8 @@ use crate::{
 use interrex::machine::{Address, Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
 use smallvec::SmallVec;
 
-/// A state of the whole system: one handle for each node, one for each link, and what is left.
+/// A state of the whole system: one handle for each node, one for each link, the cut and the remaining
+/// budgets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     /// The nodes, then the links, by sender and then by receiver.
@@ -46,17 +47,18 @@ pub struct Enabled<Timer> {
 /// An enabled action of a machine.
 pub type EnabledOf<M> = Enabled<<M as Machine>::Timer>;
 
-/// What properties of one kind are judged on in a world.
+/// The nodes of a world on which properties of one kind are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subjects {
     /// The profiles of the nodes, by their handles.
     pub profiles: SmallVec<[Handle; 8]>,
-    /// A leader can be had among those that are up. Worked out for settled properties only: no other
+    /// The nodes that are up can have a leader. Computed for settled properties only, since no other property
     /// asks.
     pub can_lead: bool,
 }
 
-/// How worlds of one protocol in one environment follow each other.
+/// The rules of one protocol in one environment: which actions are enabled in a world, and the world after
+/// each.
 pub struct Rules<P: Protocol> {
     parts: Parts<P>,
     environment: Environment,
@@ -68,7 +70,7 @@ impl<P: Protocol> Rules<P> {
         Self { parts: Parts::new(protocol), environment }
     }
 
-    /// The same for the same machine, with nothing remembered: it will be asked for every step again.
+    /// The same rules for the same machine, with nothing remembered. The machine computes every step again.
     #[must_use]
     pub fn anew(&self) -> Self {
         Self { parts: self.parts.anew(), environment: self.environment.clone() }
@@ -80,28 +82,27 @@ impl<P: Protocol> Rules<P> {
         self.parts.taken()
     }
 
-    /// What worlds are made of.
+    /// The tables of parts that worlds refer to.
     pub fn parts(&self) -> &Parts<P> {
         &self.parts
     }
 
-    /// The environment that they are for.
+    /// The environment.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// Makes them the rules for another environment of the same size. What is remembered of steps is
-    /// the same in both.
+    /// Changes the environment to another of the same size. Remembered steps stay valid.
     ///
     /// # Panics
-    /// If it is of another size: the protocol may have been told that.
+    /// If it is of another size: the protocol may depend on the size.
     pub fn set_environment(&mut self, environment: Environment) {
         let of_size = |environment: &Environment| (environment.nodes, environment.workers);
         assert_eq!(of_size(&self.environment), of_size(&environment), "another size");
         self.environment = environment;
     }
 
-    /// The protocol that they are for.
+    /// The protocol.
     pub fn protocol(&self) -> &P {
         self.parts.protocol()
     }
@@ -131,7 +132,7 @@ impl<P: Protocol> Rules<P> {
         World::of(handles.chain(links), None, self.environment.budgets)
     }
 
-    /// A node comes up without a contact, and that costs nothing.
+    /// Starts a node without a contact and without using a budget.
     fn found(&self, world: &mut World, node: NodeId) {
         let step = self.parts.step(world.node(node), self.boot(world, node, None));
         let step = self.parts.step_at(step);
@@ -139,11 +140,11 @@ impl<P: Protocol> Rules<P> {
         self.carry_out(world, node, step, None);
     }
 
-    /// A group that forms by itself: one node after the other comes up, each when the others have nothing
-    /// left to do. Of what they can do, the first comes first.
+    /// Forms a group: the nodes come up one after the other, each when the others have nothing left to do. In
+    /// between, the first enabled action is always taken.
     ///
     /// # Panics
-    /// If that does not end: such a protocol has no joined group.
+    /// If forming never settles: such a protocol has no joined group.
     fn form(&self, mut world: World) -> World {
         world.budgets = Budgets::NONE;
         world.budgets[Budget::Timeouts] = UNLIMITED;
@@ -171,7 +172,7 @@ impl<P: Protocol> Rules<P> {
         self.parts.node(world.node(node))
     }
 
-    /// What is on a link in a world, its head first.
+    /// The signals on a link in a world, its head first.
     pub fn signals(&self, world: &World, from: NodeId, to: NodeId) -> Vec<&EventOf<P>> {
         let link = world.parts[self.link(from, to)];
         let signals = self.parts.signals(link).iter();
@@ -182,9 +183,10 @@ impl<P: Protocol> Rules<P> {
         signals.filter_map(event).collect()
     }
 
-    /// What a property of this kind is judged on in a world; none if it is not judged there. A safety
-    /// property is judged on all nodes. So is a settled one in a settled world; and where nothing but an
-    /// open cut keeps the world from being settled, the side that holds the majority is judged by itself.
+    /// The nodes on which a property of this kind is judged in a world. None if it is not judged there. A
+    /// safety property is judged on all nodes, in every world. A settled property is judged on all nodes of a
+    /// settled world. If only an open cut keeps a world from being settled, it is judged on the majority's
+    /// side alone.
     pub fn judged(&self, world: &World, kind: Kind) -> Option<Subjects> {
         match (kind, world.cut) {
             (Kind::Settled, _) if !self.is_quiet(world) => None,
@@ -197,7 +199,7 @@ impl<P: Protocol> Rules<P> {
                 let judged = self.nodes().filter(|node| side.contains(*node) == majority);
                 Some(self.judged_settled(world, judged))
             }
-            // On no world, but on runs.
+            // Judged on runs, not on worlds.
             (Kind::Fair, _) => None,
         }
     }
@@ -218,8 +220,8 @@ impl<P: Protocol> Rules<P> {
         nodes.map(|node| self.parts.profile_of(world.node(node))).collect()
     }
 
-    /// Whether it is this side of a cut that holds more than half of those that may lead; none if
-    /// neither does.
+    /// True if this side of a cut holds more than half of the nodes that may lead, false if the other side
+    /// does. None if neither does.
     fn majority(&self, side: Side) -> Option<bool> {
         let candidates = usize::from(self.environment.nodes);
         let inside = side.nodes().filter(|node| node.0 < self.environment.nodes).count();
@@ -232,17 +234,18 @@ impl<P: Protocol> Rules<P> {
         self.parts.profile(profile)
     }
 
-    /// What is wrong in a world with what a property claims, a sentence for each violation.
+    /// The violations of a property in a world, a sentence for each.
     pub fn complaints(&self, world: &World, property: &Property) -> Vec<String> {
         self.with_judged(world, property.kind, |group| property.complaints(group))
     }
 
-    /// Whether a property is violated in a world.
+    /// True if a property is violated in a world.
     pub fn is_violated(&self, world: &World, property: &Property) -> bool {
         self.with_judged(world, property.kind, |group| property.is_violated(group))
     }
 
-    /// Asks about the nodes that are judged. Where none is, the answer is that nothing is wrong.
+    /// Asks about the nodes on which a property is judged. If it is not judged in this world, nothing is
+    /// violated.
     fn with_judged<T: Default>(
         &self,
         world: &World,
@@ -252,29 +255,27 @@ impl<P: Protocol> Rules<P> {
         self.judged(world, kind).map(|judged| self.group(&judged, ask)).unwrap_or_default()
     }
 
-    /// Hands over what is judged as properties take it.
+    /// Hands the judged nodes over in the form that properties take.
     pub(crate) fn group<T>(&self, judged: &Subjects, ask: impl FnOnce(Group<'_>) -> T) -> T {
         let profiles = judged.profiles.iter().map(|profile| self.profile(*profile));
         let nodes: SmallVec<[_; 8]> = profiles.collect();
         ask(Group { nodes: &nodes, can_lead: judged.can_lead })
     }
 
-    /// Whether a world is one of those that are looked at: the environment's bound, if it has one, is
-    /// exceeded at no node that is up.
+    /// True if no node that is up exceeds the environment's bound. Other worlds are left out.
     pub fn is_within_bound(&self, world: &World) -> bool {
         self.environment.bound.as_ref().is_none_or(|bound| {
             self.nodes().all(|node| self.parts.measured(world.node(node)) <= bound.most)
         })
     }
 
-    /// Whether the protocol has nothing left to do, with everybody in reach: no delivery and no time-out
-    /// is enabled, and no cut is open. Starts, commands and faults may still be possible: the
-    /// surroundings may bring them about, but need not.
+    /// True if the protocol has nothing left to do: no delivery and no time-out is enabled, and no cut is
+    /// open. Starts, commands and faults may still be possible, but nothing forces them to happen.
     pub fn is_settled(&self, world: &World) -> bool {
         world.cut.is_none() && self.is_quiet(world)
     }
 
-    /// Whether no delivery and no time-out is enabled.
+    /// True if no delivery and no time-out is enabled.
     fn is_quiet(&self, world: &World) -> bool {
         if self.is_anything_on_a_link(world) {
             return false;
@@ -287,8 +288,7 @@ impl<P: Protocol> Rules<P> {
         world.budgets[Budget::Timeouts] == 0 || !self.nodes().any(fires)
     }
 
-    /// Whether an armed timer, whose time has come, may fire. If that costs nothing it must change
-    /// something.
+    /// True if a due timer may fire. With an unlimited budget it must also change something.
     fn may_fire(&self, world: &World, node: NodeId, timer: &P::Timer) -> bool {
         if world.budgets[Budget::Timeouts] != UNLIMITED {
             return true;
@@ -299,8 +299,8 @@ impl<P: Protocol> Rules<P> {
         next != *world
     }
 
-    /// Only nodes that are up have signals on the links to them: an end empties these links, and
-    /// nothing is put on them behind it.
+    /// Only nodes that are up have signals on the links to them: an end empties these links, and nothing is
+    /// put on them afterwards.
     fn is_anything_on_a_link(&self, world: &World) -> bool {
         let links = &world.parts[usize::from(self.environment.size())..];
         links.iter().any(|link| *link != EMPTY)
@@ -354,7 +354,7 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    /// What can happen to the messages on links.
+    /// Offers the faults of messages on links.
     fn offer_disturbances(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         let [drops, duplicates, overtakes] = [Budget::Drops, Budget::Duplicates, Budget::Overtakes]
             .map(|budget| world.budgets[budget] > 0);
@@ -377,7 +377,7 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    /// Only who is up is monitored: whoever ends, or is cut off, uses the monitors up.
+    /// Only nodes that are up are monitored: an end and a cut use the monitors up.
     fn offer_suspicions(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         for watcher in self.nodes() {
             for target in &self.node(world, watcher).monitors {
@@ -388,7 +388,7 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    /// The step of a watcher that is told that what it monitored is down, and does not monitor it any more.
+    /// The step of a watcher that is notified of a `Down`. Its monitor is used up.
     fn suspicion(&self, world: &World, watcher: NodeId, target: Peer) -> Handle {
         let told = self.parts.unwatch(world.node(watcher), target);
         self.parts.step(told, self.down_input(target))
@@ -414,7 +414,8 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    /// Through whom a node can come up: anybody who is up, or just so where nobody is needed.
+    /// The contacts through which a node can come up: any node that is up, or a single `None` if the protocol
+    /// needs no contact.
     fn contacts(&self, world: &World) -> impl Iterator<Item = Option<NodeId>> {
         let through_contact = self.protocol().joins_through_contact();
         let up = self.nodes().filter(move |node| through_contact && self.is_up(world, *node));
@@ -433,7 +434,7 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    /// An action of a node, and the same with a crash behind each effect but the last.
+    /// Offers an action of a node, and the same with a crash after each effect but the last.
     fn offer(
         &self,
         world: &World,
@@ -447,7 +448,7 @@ impl<P: Protocol> Rules<P> {
             action: Action { choice: choice.clone(), crash_after },
             step: Some(step),
         };
-        // First without the crash: of two runs of one length, the search finds the simpler.
+        // Without the crash first: of two equally short runs, the search finds the simpler.
         actions.push(offer(None));
         if world.budgets[Budget::Crashes] > 0 {
             let crashes = 1..=self.parts.step_at(step).crashes();
@@ -484,7 +485,7 @@ impl<P: Protocol> Rules<P> {
             }
             Choice::Cut { side } => self.cut(&mut next, *side),
             Choice::Heal => next.cut = None,
-            // All that these do is their step.
+            // The step is the whole consequence of these.
             Choice::Start { .. }
             | Choice::Command { .. }
             | Choice::Timeout { .. }
@@ -499,14 +500,13 @@ impl<P: Protocol> Rules<P> {
         next
     }
 
-    /// The effects of an enabled action that happen: all that the machine asks for, or the first k.
+    /// The effects of an enabled action that happen: all effects of the step, or the first k before a crash.
     pub fn effects(&self, Enabled { action, step }: &EnabledOf<P>) -> &[EffectOf<P>] {
         let effects = step.map_or(&[][..], |step| &self.parts.step_at(step).effects);
         &effects[..action.crash_after.unwrap_or(effects.len())]
     }
 
-    /// What an enabled choice hands to its node, if it hands it anything; where it happens to a message on
-    /// its way, that message.
+    /// The input that an enabled choice hands to its node, if any. For a fault of a message, that message.
     pub fn met(&self, world: &World, choice: &ChoiceOf<P>) -> Option<&Input<P>> {
         let input = match choice {
             Choice::Start { node, contact } | Choice::Restart { node, contact } => {
@@ -528,7 +528,7 @@ impl<P: Protocol> Rules<P> {
         input.map(|input| self.parts.input_at(input))
     }
 
-    /// What a node is told when it comes up, for the first time or in a new life.
+    /// The input with which a node comes up, for the first time or in a new life.
     fn boot(&self, world: &World, node: NodeId, contact: Option<NodeId>) -> Handle {
         let before = self.node(world, node);
         let lives_before = match before.condition {
@@ -594,7 +594,7 @@ impl World {
         Self { parts: parts.collect(), cut, budgets }
     }
 
-    /// What can still happen.
+    /// The remaining budgets.
     #[must_use]
     pub fn budgets(&self) -> Budgets {
         self.budgets
@@ -606,9 +606,9 @@ impl World {
         self.cut
     }
 
-    /// All of it, in a system of this size: nodes, links, the cut, and what is left.
+    /// The complete content, in a system of this size: nodes, links, the cut and the budgets.
     pub(crate) fn content(&self, size: u16) -> (&[Handle], &[Handle], Option<Side>, Budgets) {
-        // Whatever else a world will hold breaks the build here: it must be digested, too.
+        // A new field of a world breaks the build here, because it must be digested too.
         let Self { parts, cut, budgets } = self;
         let (nodes, links) = parts.split_at(size.into());
         (nodes, links, *cut, *budgets)
@@ -618,7 +618,7 @@ impl World {
         self.parts[usize::from(node.0)]
     }
 
-    /// Whether two nodes are on different sides of an open cut.
+    /// True if two nodes are on different sides of an open cut.
     fn parts_from(&self, one: NodeId, other: NodeId) -> bool {
         self.cut.is_some_and(|side| side.contains(one) != side.contains(other))
     }

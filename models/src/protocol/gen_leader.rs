@@ -1,9 +1,9 @@
-//! `gen_leader`, as the harness sees it: any application over any of its elections.
+//! `gen_leader` in the harness: any application over any of its elections.
 //!
 //! # Example
 //!
-//! An application of one's own is checked like the dictionary of the scenarios: it implements
-//! [`Behaviour`], and [`Script`] says what its clients ask for.
+//! Your own application is checked like the dictionary of the scenarios. It implements [`Behaviour`] and
+//! [`Script`], which gives the commands of its clients.
 //!
 //! ```
 //! use interrex::{gen_leader::*, machine::NodeId};
@@ -80,14 +80,13 @@ use interrex::{
 };
 use std::borrow::Cow;
 
-/// An application with something to ask for in scenarios.
+/// An application with the commands of its clients in scenarios.
 pub trait Script<E: Election>: Behaviour<E> {
-    /// What the clients at `node` ask for when they have asked `issued` times before. The tag of a call
-    /// is `issued`.
+    /// The next command of the clients at `node`, after `issued` earlier ones. The tag of a call is `issued`.
     fn command(&self, node: NodeId, issued: u32) -> Option<Command<Self::Request>>;
 }
 
-/// What the harness asks of an election.
+/// An election that the harness can check.
 pub trait Checked: Election {
     /// An application over a variant.
     fn under<B: Behaviour<Self>>(
@@ -97,21 +96,21 @@ pub trait Checked: Election {
     ) -> GenLeader<Self, B>;
     /// The name of a variant.
     fn name(variant: &Self::Variant) -> Cow<'static, str>;
-    /// What it is, in a line.
+    /// A description, in a line.
     fn summary(variant: &Self::Variant) -> Cow<'static, str>;
-    /// The properties it has the notion for.
+    /// The properties that have a meaning for it.
     const PROPERTIES: &'static [&'static Property];
-    /// What it counts that may grow for ever.
+    /// The name of its measure: a counter that may grow without limit.
     const MEASURE: Option<&'static str>;
-    /// How large that is.
+    /// The value of the measure.
     fn measured(&self) -> u64;
     /// A term, as numbers.
     fn numbers(term: &Self::Term) -> Term;
-    /// What a process is in it.
+    /// The type of the roles.
     type Role;
     /// The roles.
     fn roles() -> Names<Self::Role>;
-    /// That of a process.
+    /// The role of a process.
     fn role(&self) -> Self::Role;
     /// Its messages.
     fn messages<Synch: Value>() -> Names<Self::Message<Synch>>;
@@ -369,10 +368,10 @@ fn messages<E: Checked, B: Behaviour<E>>() -> Names<MessageOf<E, B>> {
     )
 }
 
-/// The dictionary of scenarios: one key, under which each write stores which it is.
+/// The dictionary of scenarios: it has one key, and each write stores its own identity there.
 pub type Writes = Dictionary<char, Token>;
 
-/// The dictionary of real nodes. Tags of calls are chosen by the program, each time another in a life.
+/// The dictionary of real nodes. The program chooses the tags of calls, a new one for each call of a life.
 pub type Texts = Dictionary<String, String>;
 
 /// The dictionary of scenarios over the election of 2003.
@@ -399,7 +398,7 @@ impl<E: Election> Script<E> for Writes {
     }
 }
 
-/// Real clients ask for what they like: no scenario does that for them.
+/// Real clients choose their own commands, so there is no script.
 impl<E: Election> Script<E> for Texts {
     fn command(&self, _: NodeId, _: u32) -> Option<Command<Request<String, String>>> {
         None

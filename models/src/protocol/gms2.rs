@@ -1,14 +1,14 @@
-//! gms2, as the harness sees it.
+//! gms2 in the harness.
 //!
-//! It is judged by the properties of groups that need no numbers. It has no notion of three things:
+//! It is judged by those properties of groups that need no numbers. Others have no meaning for it:
 //!
-//! * *Terms* (`one-leader-per-term`) and an *order of views* (`view-order`): a view is a leader and its followers, and
-//!   says neither how many came before it nor which of two is the later one. Two leaders at the same time are told apart
-//!   without (`single-leader`), and so are members whose last views differ (`agreement`).
-//! * A *common place of messages* (`total-order-uniform`, `total-order-survivors`): what a process has delivered could
-//!   be counted, but a newcomer does not know how many messages came before its first view, and where two processes'
-//!   counts differ nobody can say which message one of them is missing. What of that is a loss, the properties of lost
-//!   messages show.
+//! * *Terms* (`one-leader-per-term`) and an *order of views* (`view-order`): a view is a leader and its
+//!   followers. It has no number, and nothing says which of two views is the later one. `single-leader` (no
+//!   two leaders at the same time) and `agreement` (members have the same last view) need no numbers.
+//! * A *common place of messages* (`total-order-uniform`, `total-order-survivors`): the deliveries of a
+//!   process could be counted, but a newcomer does not know how many messages came before its first view. If
+//!   the counts of two processes differ, nothing says which message is missing at one of them. The properties
+//!   of lost messages show such losses.
 //!
 //! So the numbers of its views and deliveries are 0, and no property that it is judged by reads them.
 

@@ -1,4 +1,4 @@
-//! gms3, as the harness sees it.
+//! gms3 in the harness.
 
 pub mod real;
 

@@ -1,5 +1,5 @@
-//! What the protocols have in common whose members multicast to each other: what they multicast, in scenarios and in
-//! real life, and how a program takes part.
+//! The common part of multicast protocols: the messages, in scenarios and in real nodes, and the way a
+//! program takes part.
 
 use crate::{
     claim::notion::Token,
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use tokio::sync::watch;
 
-/// What is multicast, for the properties to read.
+/// The content of a multicast, as the properties read it.
 pub trait Payload: Value {
-    /// Which message it is.
+    /// The identity of the message.
     fn token(&self) -> Token;
 
-    /// The message of scenarios with this name, where scenarios multicast this.
+    /// The message with this identity, if scenarios multicast this type.
     #[must_use]
     fn scripted(_: Token) -> Option<Self> {
         None
@@ -38,18 +38,18 @@ impl Payload for Token {
     }
 }
 
-/// A text, stamped by the program that sends it, so that the same text sent twice is two messages.
+/// A text with a stamp of the sending program, so that the same text sent twice is two messages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Multicast {
     /// The process that sends it.
     pub from: Address,
-    /// How many that process has multicast before, in this life.
+    /// The number of messages that this process has multicast before.
     pub index: u64,
     /// The text.
     pub text: String,
 }
 
-/// No scenario multicasts texts. The index is that of one life: which one, a token does not say.
+/// No scenario multicasts texts. The index counts within one life, and a token does not say which life.
 impl Payload for Multicast {
     fn token(&self) -> Token {
         let index = u32::try_from(self.index).unwrap_or(u32::MAX);
@@ -65,7 +65,7 @@ pub trait Group: Machine + Send + Sync + 'static {
     /// The command that multicasts a text.
     fn mcast(message: Multicast) -> Self::Command;
 
-    /// What a node says of an observation.
+    /// The line that a node prints for an observation.
     fn said(observation: Self::Observation) -> Said;
 }
 
@@ -89,7 +89,7 @@ pub struct Member<M: Group> {
     view: watch::Sender<Option<View>>,
 }
 
-/// Multicasts through a member.
+/// A handle that multicasts through a member.
 #[derive(Debug)]
 pub struct Sender<M: Group> {
     me: Address,

@@ -1,12 +1,12 @@
-//! The names of what a protocol has variants of: what coverage counts.
+//! The names of a protocol's roles, messages and so on, for coverage.
 
 use derive_where::derive_where;
 use interrex::machine::Machine;
 
-/// The names of a protocol's roles, and of the variants of what its processes meet and say.
+/// The names of a protocol's roles, and of the variants of its events and effects.
 ///
-/// They are written once more, by [`names!`](crate::names), and not read off what serde writes: the harness must
-/// know those that never occur, and a list of these is what serde does not give.
+/// They are listed by [`names!`](crate::names) and not taken from serde: the harness must also know names
+/// that never occur, and serde does not list them.
 #[derive_where(Clone, Debug)]
 pub struct Vocabulary<M: Machine> {
     /// The role that a process has in a state.

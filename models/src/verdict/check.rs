@@ -43,13 +43,13 @@ pub struct Report {
     pub place_of_states: Option<Place>,
     /// The number of pairs of a world and an action enabled in it.
     pub transitions: u64,
-    /// Actions on the way to the farthest world; known on one thread only.
+    /// The number of actions to the farthest world. Known on one thread only.
     pub depth: Option<usize>,
     /// The number of settled worlds.
     pub settled: u64,
     /// The time that the search took, in seconds.
     pub seconds: f64,
-    /// The most memory the process held meanwhile; null where the system does not tell.
+    /// The peak memory of the process meanwhile. None if the system does not report it.
     pub peak_rss_bytes: Option<u64>,
     /// A verdict for each property.
     pub properties: Vec<Row>,
@@ -58,7 +58,7 @@ pub struct Report {
 /// The verdict of an exhaustive search on one property.
 pub type Row = row::Row<Verdict, Exact>;
 
-/// What only an exhaustive search says of a property.
+/// The columns that only an exhaustive search has.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exact {
     /// The number of steps that a shortest counterexample is expected to have.
@@ -115,7 +115,7 @@ pub fn check_with<P: Protocol>(
     report(rules, scenario, limits, |properties| search(rules, properties, limits, progress))
 }
 
-/// The same by a given engine, whatever the number of threads.
+/// The same with a given engine, for any number of threads.
 ///
 /// # Panics
 /// As [`check`].
@@ -224,7 +224,7 @@ impl Report {
     #[must_use]
     pub fn states_comparison(&self) -> Comparison {
         match self.expected_states {
-            // Too many already: without the limit there would be no fewer.
+            // Too many worlds are a difference even if a limit cut the search short.
             Some(expected) if self.states > expected => Comparison::Differs,
             _ if !self.complete => Comparison::Cut,
             Some(expected) if self.states < expected => Comparison::Differs,
@@ -232,10 +232,10 @@ impl Report {
         }
     }
 
-    /// For tests.
+    /// Asserts in a test that everything is as expected.
     ///
     /// # Panics
-    /// If anything differs from what was expected, or the search was cut short: with the difference.
+    /// If anything differs from the expectation, or the search was cut short. The message has the difference.
     pub fn assert_as_expected(&self) {
         let wrong = self.cases().into_iter().filter(|case| case.status != Comparison::AsExpected);
         let wrong: Vec<_> = wrong.map(|case| format!("{}: {}", case.name, case.message)).collect();
@@ -249,7 +249,7 @@ impl Row {
     pub fn comparison(&self) -> Comparison {
         match (self.verdict, self.expected) {
             (Verdict::Unknown, _) => Comparison::Cut,
-            // The run to it was not found before the limit.
+            // A limit ended the search for the shortest run, so its number of steps is unknown.
             (Verdict::Violated, Some(Verdict::Violated) | None) if self.steps.is_none() => {
                 Comparison::Cut
             }

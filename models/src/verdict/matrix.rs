@@ -1,4 +1,4 @@
-//! The assumption matrix: which property of which protocol holds under which faults.
+//! The assumption matrix: the verdict on each property of each protocol under each class of faults.
 //!
 //! Each column is a [`Class`] of environments with one kind of fault, and the last has all of
 //! them. A cell comes from the scenario `<protocol>/<class>`: from its expectations, or from the result of a
@@ -18,7 +18,7 @@ use crate::{
 use serde::Serialize;
 use std::fmt::{self, Write};
 
-/// Protocols, properties and environments, and a verdict for each three of them.
+/// The matrix: a verdict for each protocol, class of environments and property.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     columns: Vec<Column>,
@@ -46,7 +46,7 @@ pub struct Cell {
     pub verdict: Verdict,
     /// Worlds beyond a bound were left out.
     pub bounded: bool,
-    /// The property is judged in settled worlds, and some run goes round for ever without reaching one.
+    /// The property is judged in settled worlds, and some run never settles (a livelock).
     pub unsettled: bool,
     /// The number of distinct worlds.
     pub states: u64,
@@ -92,7 +92,7 @@ impl Matrix {
         Self { columns: searches.into_iter().filter_map(column).collect() }
     }
 
-    /// Every cell there is, protocol by protocol and property by property.
+    /// All cells, by protocol and then by property.
     pub fn cells(&self) -> impl Iterator<Item = &Cell> {
         let rows = self.protocols().into_iter().flat_map(move |protocol| {
             property::ALL.iter().map(move |property| (protocol, property.name))
@@ -114,7 +114,7 @@ impl Matrix {
         self.columns.iter().find(|column| column.protocol == protocol && column.class == class)
     }
 
-    /// The cells of a property, one for each class; none where the property has no meaning.
+    /// The cells of a property, one for each class; none if the property has no meaning for the protocol.
     fn row(&self, protocol: &str, property: &str) -> [Option<&Cell>; Class::ALL.len()] {
         Class::ALL.map(|class| {
             let cells = &self.column(protocol, class)?.cells;
@@ -181,12 +181,12 @@ pub struct Row {
 pub enum Entry {
     /// The environment of the protocol in this column.
     Environment(String),
-    /// The verdict on the property; none where it has no meaning.
+    /// The verdict on the property; none if it has no meaning for the protocol.
     Verdict(Option<Cell>),
 }
 
-/// `✓ 4,335`, `✗ 6`, `–`, `?`; `✓ ≤ 4,335` where worlds beyond a bound were left out, `✓ ∞ 4,335` where a run
-/// may never reach a settled world.
+/// `✓ 4,335`, `✗ 6`, `–`, `?`; `✓ ≤ 4,335` if worlds beyond a bound were left out, `✓ ∞ 4,335` if some run
+/// never settles.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cell = match self {
@@ -202,7 +202,7 @@ impl fmt::Display for Entry {
             }
             (Verdict::Violated, Some(steps)) => write!(f, "✗ {steps}"),
             (Verdict::Unwitnessed, _) => f.write_str("–"),
-            // Also a violation whose shortest run was not found before the limit.
+            // `Violated` without steps: a limit ended the search for the shortest run.
             (Verdict::Violated | Verdict::Unknown, _) => f.write_str("?"),
         }
     }

@@ -1,4 +1,4 @@
-//! Verdicts, what was expected, and how the two compare.
+//! Verdicts, expectations, and the comparison of the two.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -9,12 +9,12 @@ use strum::{Display, IntoStaticStr};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Verdict {
-    /// The search was complete, no world violates the property, and some world exercised it, if it is
-    /// of a kind that needs that.
+    /// The search was complete, no world violates the property, and some world exercises it (if its kind
+    /// needs a witness).
     Holds,
-    /// A world violates it, or a run that never ends.
+    /// A world violates it, or a livelock does.
     Violated,
-    /// The search was complete, but no world exercised the property.
+    /// The search was complete and found no violation, but no world exercises the property.
     Unwitnessed,
     /// A limit cut the search short before a violation was found.
     Unknown,
@@ -40,7 +40,7 @@ pub enum Comparison {
     AsExpected,
     /// A limit cut the search short; nothing that it found contradicts the expectation.
     Cut,
-    /// A verdict, a number of steps or the number of worlds is another.
+    /// A verdict, a number of steps or the number of worlds differs.
     Differs,
 }
 

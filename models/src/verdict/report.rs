@@ -1,7 +1,7 @@
 //! Reports: one model of a result, and the formats in which it is written.
 //!
-//! A command answers with [`Section`]s: a scenario, a run, the logs of a cluster. Each says what it has
-//! found as [`Case`]s. A [`Renderer`] writes sections in one [`Format`].
+//! A command answers with [`Section`]s: a scenario, a run, the logs of a cluster. Each section presents its
+//! results as [`Case`]s. A [`Renderer`] writes sections in one [`Format`].
 //!
 //! Another format is one more file beside [`text`] and [`json`], with a `Renderer` that writes the cases; a
 //! `pub mod` for it here; and one more variant of [`Format`] with its arm in [`Format::renderer`]. Every command
@@ -26,7 +26,7 @@ use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 pub struct Case {
     /// Its context: the name of a scenario, of a trace or of a protocol.
     pub suite: String,
-    /// The name of the property, or of something else that can be right or wrong.
+    /// The name of the property, or of another checked item.
     pub name: String,
     /// Comparison of the result with the expectation.
     pub status: Comparison,
@@ -66,7 +66,7 @@ pub trait Section {
 
 /// Writes sections in one format.
 pub trait Renderer {
-    /// Writes a section, or keeps what the end needs of it.
+    /// Writes a section, or keeps it for [`end`](Self::end).
     ///
     /// # Errors
     /// If it cannot be written.

@@ -24,7 +24,7 @@ pub struct Subject {
     pub environment: ReportedEnvironment,
 }
 
-/// The environment as reports have it, its budgets side by side with the rest.
+/// The environment in the form of reports: its budgets are fields beside the others.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReportedEnvironment {
     start: Start,

@@ -1,6 +1,6 @@
 //! Scenarios: a protocol, an environment, and the expected verdicts.
 //!
-//! Those that the project pins are TOML files, one for each, named after their place:
+//! The project's own scenarios are TOML files. Each is named after its path:
 //!
 //! ```toml
 //! summary = "three members; two multicasts and two crashes"
@@ -46,13 +46,13 @@ use toml::Spanned;
 /// A protocol in an environment, and what is expected of it.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Its name: for a file, its place below the folder of scenarios.
+    /// Its name: for a file, its path below the folder of scenarios.
     pub name: String,
     /// The name of the protocol; empty in a test, which gives the machine itself.
     pub protocol: String,
     /// A description, in a line.
     pub summary: String,
-    /// It takes too long to be checked every day.
+    /// It takes too long for the daily checks.
     pub nightly: bool,
     /// The environment.
     pub environment: Environment,
@@ -111,7 +111,7 @@ impl Scenario {
         Self::parse(path, name, &file::read(path)?)
     }
 
-    /// The scenario that the text of a file is.
+    /// Parses the text of a scenario file.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -174,12 +174,12 @@ impl Scenario {
         Some(Place::new(&source.file, source.states))
     }
 
-    /// The same with another number of nodes that may lead and with these budgets. Budgets that are
-    /// not given stay as they are, except those that follow from the size of the group. The name of the
-    /// result says in what its environment differs.
+    /// The same with another number of nodes that may lead and with these budgets. Budgets that are not given
+    /// stay as they are, except those that follow from the size of the group. The new name says how the
+    /// environment differs.
     ///
     /// # Errors
-    /// What does not fit.
+    /// The part of the environment that does not fit.
     pub fn resized(mut self, nodes: u16, given: &BTreeMap<Budget, u8>) -> Result<Self, Misfit> {
         let environment = self.environment;
         let by_size = environment.clone().with_budgets(&BTreeMap::new())?.budgets;
@@ -249,7 +249,7 @@ impl WrittenExpectation {
     }
 }
 
-/// A scenario that is still being written.
+/// A builder of scenarios.
 ///
 /// # Example
 ///
@@ -303,7 +303,7 @@ impl Builder {
     }
 
     /// The name of a known protocol, which it must suit. Without one, [`check`](crate::verdict::check::check)
-    /// sees whether it suits the machine.
+    /// tests that it suits the machine.
     pub fn protocol(mut self, name: impl Into<String>) -> Self {
         self.scenario.protocol = name.into();
         self
@@ -333,7 +333,7 @@ impl Builder {
         self
     }
 
-    /// When timers may fire; by default, late.
+    /// The time at which timers may fire; late by default.
     pub fn timers(mut self, timers: Timers) -> Self {
         self.scenario.environment.timers = timers;
         self
@@ -351,7 +351,7 @@ impl Builder {
         self
     }
 
-    /// Timers fire as long as that changes anything.
+    /// Timers may fire without limit, while that changes anything.
     pub fn unlimited_timeouts(self) -> Self {
         self.budget(Budget::Timeouts, UNLIMITED)
     }
@@ -373,7 +373,7 @@ impl Builder {
         self.expect(property, Expected::Holds)
     }
 
-    /// Expects a shortest run of so many steps that violates a property.
+    /// Expects a property to be violated, by a shortest run of this many steps.
     pub fn violated(self, property: &'static Property, steps: usize) -> Self {
         self.expect(property, Expected::Violated(steps))
     }

@@ -1,5 +1,5 @@
-//! A replayed run as a chart: lanes, marks on them, and arrows between them. It says nothing of characters
-//! or pixels.
+//! A replayed run as a chart: lanes, marks on them, and arrows between them. It does not depend on a medium,
+//! such as characters or pixels.
 
 use crate::{
     evidence::replay::{End, Replay, Replayed},
@@ -12,7 +12,7 @@ use serde_json::Value;
 /// A run of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chart {
-    /// For each node, whether it is up at the beginning.
+    /// For each node, true if it is up at the beginning.
     pub up: Vec<bool>,
     /// The steps, from the first to the last.
     pub rows: Vec<Row>,
@@ -31,7 +31,7 @@ pub struct Row {
     pub arrow: Option<Arrow>,
     /// The node that takes the step.
     pub mark: Option<NodeId>,
-    /// The action, or the signal that the node takes.
+    /// The action, or the signal that the node handles.
     pub note: String,
     /// The effects at the node.
     pub effects: Vec<String>,
@@ -59,7 +59,7 @@ pub struct Arrow {
     pub to: NodeId,
     /// The step in which it was sent; none if it was under way when the run began.
     pub sent: Option<usize>,
-    /// It arrives. Otherwise something happens to it on its way.
+    /// It arrives. Otherwise a fault happens to it on its way.
     pub arrives: bool,
     /// A short name of the signal.
     pub label: String,
@@ -94,7 +94,7 @@ impl Row {
             end: None,
         };
         if let Some(reason) = &step.left_out {
-            // Even its nodes may not exist.
+            // Its nodes may not even exist.
             let left_out = format!("left out: {}: {reason}", step.action);
             return Self { note: printable(&left_out), ..row };
         }
@@ -131,12 +131,12 @@ fn lanes(up: &[bool], cut_off: Option<Side>) -> Vec<Lane> {
     (0..).map(NodeId).zip(up).map(lane).collect()
 }
 
-/// A `Down` that came over no link: a detector errs.
+/// True for a `Down` that came over no link: a detector errs.
 fn is_suspicion(step: &Replayed) -> bool {
     step.link.is_none() && step.met.as_ref().is_some_and(|met| met.get("down").is_some())
 }
 
-/// The name of a message, without the names of what it is wrapped in.
+/// The name of the innermost message, without its wrappers.
 fn innermost(message: &Value) -> String {
     let mut name = String::new();
     let mut content = message;
@@ -151,7 +151,7 @@ fn innermost(message: &Value) -> String {
     name
 }
 
-/// A short name of what a node takes, and all of it.
+/// A short name of the input that a node handles, and the input in full.
 fn signal(met: &Value) -> (String, String) {
     let inner = |value: &Value| value.as_object().and_then(|object| object.keys().next().cloned());
     match met.get("message") {

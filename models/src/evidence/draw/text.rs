@@ -13,10 +13,10 @@ pub const LOOP: &str = "⟲";
 
 /// Draws a chart.
 ///
-/// Time goes down; a column is a node. `●` is a step: an arrow to it is the signal that it took, which
-/// may have been sent much earlier. Beside it stands what the node took, and below it what it did. `○`
-/// instead of a tip: something happens to the message on its way. `✕` is the end of a life, `┊` a node that
-/// is cut off, and `⟲` the beginning of the loop of a livelock.
+/// Time goes down; a column is a node. `●` is a step. An arrow to it is the signal that the node handles,
+/// which may have been sent much earlier. The input stands beside the step, and the effects below it. `○`
+/// instead of a tip: a fault happens to the message on its way. `✕` is the end of a life, `┊` a node that is
+/// cut off, and `⟲` the beginning of the loop of a livelock.
 #[must_use]
 pub fn draw(chart: &Chart) -> String {
     let mut drawing = Drawing(String::new());
@@ -116,7 +116,7 @@ fn draw_arrow(line: &mut [char], arrow: &Arrow) {
     }
     let tip = if from < to { (right - 1, to_right) } else { (left + 1, to_left) };
     put(line, tip.0, tip.1);
-    // Beside the receiver, so that it never hides a lane that is crossed.
+    // Beside the receiver, so that the label never hides a lane that the arrow crosses.
     let width = arrow.label.chars().count().min(DISTANCE - 4);
     let start = if from < to { right - 2 - width } else { left + 3 };
     put(&mut line[..start + width], start, &arrow.label);

@@ -12,14 +12,15 @@ use std::collections::BTreeMap;
 
 type Link = (NodeId, NodeId);
 
-/// The signals of a link, its head first, each with its step; none for what was there from the beginning.
+/// The signals of a link, its head first, each with the step in which it was sent. None for a signal that was
+/// there from the beginning.
 type Queue<P> = Vec<(EventOf<P>, Option<usize>)>;
 
 /// The origins of all signals of a world.
 pub(super) struct Origins<P: Protocol>(BTreeMap<Link, Queue<P>>);
 
 impl<P: Protocol> Origins<P> {
-    /// Those of the world in which a run begins.
+    /// The origins in the world in which a run begins.
     pub(super) fn new(rules: &Rules<P>, world: &World) -> Self {
         let queue = |link: Link| {
             let signals = rules.signals(world, link.0, link.1).into_iter();
@@ -28,13 +29,13 @@ impl<P: Protocol> Origins<P> {
         Self(links(rules).map(queue).collect())
     }
 
-    /// The step in which the signal was sent that this choice delivers or disturbs.
+    /// The step that sent the signal which this choice delivers or disturbs.
     pub(super) fn of(&self, choice: &ChoiceOf<P>) -> Option<usize> {
         let at = usize::from(matches!(choice, Choice::Overtake { .. }));
         self.0[&choice.link()?].get(at)?.1
     }
 
-    /// Takes a step, after which the world is this one.
+    /// Updates the origins after a step, which leads to this world.
     pub(super) fn follow(
         &mut self,
         rules: &Rules<P>,
@@ -58,7 +59,7 @@ fn links<P: Protocol>(rules: &Rules<P>) -> impl Iterator<Item = Link> + use<P> {
     (0..size).flat_map(move |from| (0..size).map(move |to| (NodeId(from), NodeId(to))))
 }
 
-/// Changes the queue of a link as a choice does.
+/// Applies a choice to the queue of its link.
 fn disturb<P: Protocol>(queue: &mut Queue<P>, choice: &ChoiceOf<P>) {
     match choice {
         Choice::Deliver { .. } | Choice::Drop { .. } => {
@@ -70,9 +71,9 @@ fn disturb<P: Protocol>(queue: &mut Queue<P>, choice: &ChoiceOf<P>) {
     }
 }
 
-/// The queue with these signals: those of the earlier queue that are still there, in order, and then those
-/// that this step has sent. A link loses signals where a life ends, the nodes are cut off, or a monitor is
-/// given up; it gains them at its tail only.
+/// The queue with these signals: first the earlier signals that are still there, in order, then those that
+/// this step has sent. A link loses signals when a life ends, a cut opens, or a monitor is given up. It gains
+/// signals at its tail only.
 fn carried_over<P: Protocol>(before: Queue<P>, signals: &[&EventOf<P>], step: usize) -> Queue<P> {
     let mut before = before.into_iter();
     let carry = |signal: &&EventOf<P>| {

@@ -1,4 +1,4 @@
-//! Schedules that are run again: the machine must do the same.
+//! Schedules that are run twice: the machine must do the same both times.
 
 use crate::{
     explore::audit::{Difference, audit_run},
@@ -49,7 +49,7 @@ impl Again {
         }
     }
 
-    /// The comparison with what is expected: that nothing differs.
+    /// The comparison with the expectation: nothing differs.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         match self.difference {
@@ -59,7 +59,7 @@ impl Again {
     }
 }
 
-/// As an audit writes its digest: many readers of JSON would round the number.
+/// Writes a digest as an audit does: many readers of JSON would round the number.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn in_hex<S: Serializer>(digest: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{digest:016x}"))

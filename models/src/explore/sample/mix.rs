@@ -1,7 +1,8 @@
-//! What one schedule is made of.
+//! The ingredients of one schedule.
 //!
-//! Each draws its own faults and its own weights, some of them zero: what all schedules are allowed to
-//! do, most do too much of. (Groce, Zhang, Eide, Chen, Regehr: Swarm Testing, ISSTA 2012.)
+//! Each schedule draws its own faults and its own weights, some of them zero. If every schedule may do
+//! everything, frequent actions crowd out the rest. (Groce, Zhang, Eide, Chen, Regehr: Swarm Testing, ISSTA
+//! 2012.)
 
 use crate::model::{
     action::{Action, Choice},
@@ -13,7 +14,7 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-/// The faults that a schedule may have, and how it chooses among what is enabled.
+/// The faults that a schedule may have, and the weights by which it chooses among enabled actions.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     pub(super) budgets: Budgets,
@@ -21,19 +22,20 @@ pub(super) struct Mix {
     pub(super) paces: Paces,
 }
 
-/// How often each link is chosen where something is to be delivered on others, too: much is shown only
-/// by what comes late. None is never chosen.
+/// The weight of each link, for choosing among deliveries: many faults appear only with late messages. No
+/// weight is zero.
 #[derive(Clone, Debug)]
 pub(super) struct Paces {
     size: usize,
     of_links: Vec<u32>,
 }
 
-/// How often each kind of action is chosen where others are enabled, too. A kind of weight 0 never is.
+/// The weight of each kind of action, for choosing among enabled actions. A kind of weight 0 is never chosen.
 #[derive(Clone, Debug)]
 pub(super) struct Weights([u32; KINDS]);
 
-/// A kind for each budget, for deliveries, for what else is free, and for crashes within a step.
+/// The number of kinds: one for each budget, for deliveries, for other free actions, and for crashes within a
+/// step.
 pub(super) const KINDS: usize = Budget::ALL.len() + 3;
 const DELIVERY: usize = Budget::ALL.len();
 const OTHER: usize = DELIVERY + 1;
@@ -54,7 +56,7 @@ impl Weights {
         self.0[kind]
     }
 
-    /// Those of a time without faults.
+    /// The weights of the time without faults.
     pub(super) fn calm() -> Self {
         let mut weights = [1; KINDS];
         for budget in Budget::FAULTS {
@@ -66,7 +68,7 @@ impl Weights {
 }
 
 impl Paces {
-    /// That of a delivery's link; what is no delivery has one of its own.
+    /// The weight of a delivery's link. Other actions have a weight of their own.
     pub(super) fn of<Timer>(&self, action: &Action<Timer>) -> u32 {
         match action.choice {
             Choice::Deliver { from, to } => {
@@ -77,8 +79,8 @@ impl Paces {
     }
 }
 
-/// The mixes for an environment. Only the budgets of faults are drawn: of all others the whole is spent,
-/// so that every world that a schedule meets is one of its scenario's, and settled there, too.
+/// The mixes for an environment. Only the budgets of faults are drawn. All others are used in full, so that a
+/// world that is settled for a schedule is settled in its scenario too.
 pub(super) fn mixes(environment: &Environment) -> impl Strategy<Value = Mix> + use<> {
     let most = environment.budgets;
     let size = usize::from(environment.size());
@@ -109,8 +111,8 @@ pub(super) fn mixes(environment: &Environment) -> impl Strategy<Value = Mix> + u
     })
 }
 
-/// Weights are powers of two, and there are so many, apart from 0. Faults get light ones only: where
-/// they come at once, nothing is under way that they could break.
+/// The number of weights, apart from 0. Weights are powers of two. Faults get light ones only: a fault at the
+/// very beginning finds nothing under way that it could break.
 fn powers(kind: usize) -> u32 {
     if Weights::calm().of(kind) > 0 { 7 } else { 4 }
 }

@@ -29,7 +29,7 @@ pub struct Report {
     pub schedules: u64,
     /// The number of them that were taken.
     pub done: u64,
-    /// All were.
+    /// All of them were taken.
     pub complete: bool,
     /// The number of actions in all of them together.
     pub actions: u64,
@@ -37,7 +37,7 @@ pub struct Report {
     pub settled: u64,
     /// The number that ended earlier: settled properties were not judged at their ends.
     pub unsettled: u64,
-    /// The number that reached the bound, and ended there.
+    /// The number of schedules that ended at the bound.
     pub beyond: u64,
     /// The time that it took, in seconds.
     pub seconds: f64,
@@ -77,7 +77,7 @@ pub enum Verdict {
     /// No schedule that was taken does.
     #[strum(to_string = "not violated")]
     NotViolated,
-    /// It is about runs as a whole, which no schedule shows.
+    /// It is about whole runs, which a schedule does not show.
     #[strum(to_string = "not judged")]
     NotJudged,
 }
@@ -92,7 +92,7 @@ impl Report {
         rows.chain(again).fold(cut, Comparison::max)
     }
 
-    /// Each property, and whether everything was the same when it was run again.
+    /// A case for each property, and one for the second run.
     #[must_use]
     pub fn cases(&self) -> Vec<Case> {
         let suite = &self.subject.scenario;
@@ -112,8 +112,8 @@ impl Report {
 }
 
 impl Row {
-    /// As expected, unless a schedule violates it and the scenario does not expect that. That nothing
-    /// was found contradicts nothing.
+    /// As expected, unless a schedule violates it and the scenario does not expect that. A schedule without a
+    /// violation contradicts no expectation.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         match (self.verdict, self.expected) {

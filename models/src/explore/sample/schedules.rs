@@ -1,4 +1,4 @@
-//! Which schedules there are, and who takes which.
+//! The schedules, and their division among shards.
 
 use super::mix::{Mix, mixes};
 use crate::model::environment::Environment;
@@ -9,48 +9,48 @@ use proptest::{
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr, time::Duration};
 
-/// Which schedules are taken.
+/// The schedules to take.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedules {
-    /// Other seeds, other schedules.
+    /// The seed of the generator. Another seed gives other schedules.
     pub seed: u64,
-    /// How many there are, in all shards together.
+    /// The number of schedules, in all shards together.
     pub count: u64,
-    /// Which of them are taken here.
+    /// The part of them that is taken here.
     pub shard: Shard,
-    /// After how many actions the faults stop, at the latest.
+    /// The number of actions after which the faults stop, at the latest.
     pub steps: usize,
     /// No schedule is begun later than this.
     pub max_time: Option<Duration>,
-    /// What they reach of the protocol is counted.
+    /// Their coverage of the protocol is counted.
     pub coverage: bool,
     /// Each is run again, by rules that remember nothing, and compared.
     pub twice: bool,
 }
 
-/// One of several parts of the same work, which need not know of each other.
+/// One of several independent parts of the same work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Which, from 1.
+    /// Its number, from 1.
     index: u64,
-    /// How many there are.
+    /// The number of shards.
     of: u64,
 }
 
 impl Schedules {
-    /// The numbers of those that the shard takes.
+    /// The numbers of the schedules that the shard takes.
     pub(super) fn numbers(self) -> impl Iterator<Item = u64> {
         let Shard { index, of } = self.shard;
         (index - 1..self.count).step_by(usize::try_from(of).unwrap_or(usize::MAX))
     }
 
-    /// How many the shard takes.
+    /// The number of schedules that the shard takes.
     #[must_use]
     pub fn taken(self) -> u64 {
         self.count.saturating_sub(self.shard.index - 1).div_ceil(self.shard.of)
     }
 
-    /// What a schedule is made of, and what it chooses by.
+    /// The mix of a schedule, and the generator of its choices.
     pub(super) fn draw(self, schedule: u64, environment: &Environment) -> (Mix, TestRng) {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -78,13 +78,13 @@ impl Default for Schedules {
 }
 
 impl Shard {
-    /// All of the work.
+    /// The single shard: all of the work.
     pub const ALONE: Self = Self { index: 1, of: 1 };
 
-    /// The shard of this index, from 1, among so many.
+    /// The shard of this index, from 1, among this many.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no such shard.
     pub fn new(index: u64, of: u64) -> Result<Self, String> {
         if (1..=of).contains(&index) {
             Ok(Self { index, of })

@@ -12,18 +12,18 @@ use crate::{
 };
 use proptest::{prelude::Rng, test_runner::TestRng};
 
-/// How a schedule ended.
+/// The end of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The protocol has nothing left to do.
     Settled,
-    /// The protocol did not come to rest.
+    /// The protocol did not settle.
     Unsettled,
     /// The next world is beyond the environment's bound.
     Beyond,
 }
 
-/// A run that is chosen at random, and what was seen on it.
+/// A run that is chosen at random, with the judgements on it.
 pub(super) struct Walk<'a, P: Protocol> {
     rules: &'a Rules<P>,
     judged: &'a Judged,
@@ -31,19 +31,19 @@ pub(super) struct Walk<'a, P: Protocol> {
     rng: TestRng,
     world: World,
     enabled: Vec<EnabledOf<P>>,
-    /// What the properties saw of the world that was judged last.
+    /// The view of the properties of the world that was judged last.
     seen: Seen,
-    /// What happened.
+    /// The actions so far.
     pub(super) run: Vec<ActionOf<P>>,
-    /// Behind how many actions each property was violated first: a bit for each that was, there.
+    /// The first violations: a bit for each property, with the number of actions after which it is violated.
     pub(super) violations: Vec<(u32, usize)>,
-    /// A bit for each property that was at stake.
+    /// A bit for each property that was exercised.
     pub(super) witnessed: u32,
-    /// The largest handle of a profile that was met.
+    /// The largest handle of a profile so far.
     pub(super) latest_profile: Handle,
 }
 
-/// A protocol that has not settled behind this many actions without faults is taken to never do.
+/// A protocol that has not settled after this many actions without faults is assumed to never settle.
 const PATIENCE: usize = 4096;
 
 impl<'a, P: Protocol> Walk<'a, P> {
@@ -65,7 +65,7 @@ impl<'a, P: Protocol> Walk<'a, P> {
         walk
     }
 
-    /// Takes up to so many actions by the weights of a mix; then faults stop.
+    /// Takes up to this many actions by the weights of a mix. Then faults stop.
     pub(super) fn take(&mut self, steps: usize) -> End {
         let within = self.go(&self.mix.weights, steps) && self.go(&Weights::calm(), PATIENCE);
         match within {
@@ -75,7 +75,7 @@ impl<'a, P: Protocol> Walk<'a, P> {
         }
     }
 
-    /// Takes up to so many actions, as long as one can be chosen; whether the bound was kept.
+    /// Takes up to this many actions, while one can be chosen. True if the bound was kept.
     fn go(&mut self, weights: &Weights, steps: usize) -> bool {
         for _ in 0..steps {
             let Some(chosen) = self.choose(weights) else { break };
@@ -90,8 +90,7 @@ impl<'a, P: Protocol> Walk<'a, P> {
         true
     }
 
-    /// One of the actions that are enabled: first its kind by the weights, then one of that kind by
-    /// the paces.
+    /// Chooses an enabled action: first a kind by the weights, then one of that kind by the paces.
     fn choose(&mut self, weights: &Weights) -> Option<EnabledOf<P>> {
         self.enabled.clear();
         self.rules.enabled(&self.world, &mut self.enabled);
@@ -127,14 +126,14 @@ impl<'a, P: Protocol> Walk<'a, P> {
     }
 }
 
-/// A place among weights, each as likely as it is heavy; none if there is no weight.
+/// Draws an index with a probability proportional to its weight. None if all weights are 0.
 fn draw(
     rng: &mut TestRng,
     weights: impl IntoIterator<Item = u32, IntoIter: Clone>,
 ) -> Option<usize> {
     let weights = weights.into_iter();
     let total: u32 = weights.clone().sum();
-    // As good as evenly spread below the total, and the same wherever it runs.
+    // Nearly uniform below the total, and the same on every machine.
     let scaled = (u64::from(rng.next_u32()) * u64::from(total)) >> u32::BITS;
     let mut sums = weights.scan(0, |sum, weight| {
         *sum += u64::from(weight);

@@ -1,10 +1,10 @@
-//! Budgets: how often each kind of action can still happen.
+//! Budgets: the number of times that each kind of action can still happen.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{collections::BTreeMap, fmt, ops, str::FromStr};
 use strum::{Display, EnumCount, EnumString, VariantArray};
 
-/// What can happen only so many times.
+/// A kind of action that can happen only a limited number of times.
 #[derive(
     Clone,
     Copy,
@@ -40,30 +40,29 @@ pub enum Budget {
     Duplicates,
     /// Messages that overtake the one before them.
     Overtakes,
-    /// Detectors that report somebody who is up.
+    /// Wrong reports of detectors: the reported node is up.
     Suspicions,
     /// Partitions of the nodes into two sides.
     Cuts,
 }
 
 impl Budget {
-    /// All of them, in the order in which they are written.
+    /// All budgets, in the order in which they are written.
     pub const ALL: [Self; Self::COUNT] =
         *Self::VARIANTS.first_chunk().expect("as many variants as there are");
 
-    /// The budgets of faults: all but the first three, which are what protocols are there for.
+    /// The budgets of faults: all but the first three, which belong to normal operation.
     pub const FAULTS: &[Self] = Self::ALL.split_at(3).1;
 }
 
-/// How many times time-outs can happen if that costs nothing. No other budget may be unlimited.
+/// The value of an unlimited budget. Only time-outs may be unlimited.
 pub const UNLIMITED: u8 = u8::MAX;
 
-/// How many times something can happen, as files and the command line say it: a number, or
-/// `unlimited`.
+/// A budget as files and the command line write it: a number, or `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times(pub u8);
 
-/// How often each can still happen; what is not named cannot.
+/// The remaining budgets. A budget that is not named is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<Budget, Times>", into = "BTreeMap<Budget, Times>")]
 pub struct Budgets([u8; Budget::ALL.len()]);
@@ -82,7 +81,7 @@ impl ops::IndexMut<Budget> for Budgets {
 }
 
 impl Budgets {
-    /// Nothing can happen but deliveries.
+    /// No budgets: only deliveries can happen.
     pub const NONE: Self = Self([0; Budget::ALL.len()]);
 
     pub(crate) fn spend(&mut self, budget: Budget) {
@@ -91,7 +90,7 @@ impl Budgets {
         }
     }
 
-    /// Those that are above 0.
+    /// The budgets above 0.
     pub(super) fn above_0(self) -> impl Iterator<Item = (Budget, Times)> {
         let all = Budget::ALL.into_iter().map(move |budget| (budget, Times(self[budget])));
         all.filter(|(_, times)| times.0 > 0)
@@ -178,7 +177,7 @@ impl de::Visitor<'_> for TimesVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Times, E> {
-        // A number is not a text here.
+        // A number is not accepted as a text here.
         if text == "unlimited" {
             return Ok(Times(UNLIMITED));
         }
@@ -186,7 +185,7 @@ impl de::Visitor<'_> for TimesVisitor {
     }
 }
 
-/// Those that are above 0: `commands 2, crashes 1`.
+/// The budgets above 0: `commands 2, crashes 1`.
 impl fmt::Display for Budgets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let texts: Vec<_> =

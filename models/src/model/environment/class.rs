@@ -4,7 +4,7 @@ use super::budget::Budget;
 use serde::Serialize;
 use strum::{EnumCount, IntoStaticStr, VariantArray};
 
-/// What goes wrong in an environment: which of its faults can happen.
+/// A class of environments: the kind of fault that can happen.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, EnumCount, IntoStaticStr, VariantArray,
 )]
@@ -30,7 +30,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// All of them: each breaks one assumption, the last breaks every one.
+    /// All classes: each breaks one assumption, the last breaks all of them.
     pub const ALL: [Self; Self::COUNT] =
         *Self::VARIANTS.first_chunk().expect("as many variants as there are");
 
@@ -40,7 +40,7 @@ impl Class {
         self.into()
     }
 
-    /// The faults that can happen, and no others.
+    /// The faults that can happen in this class. No others can.
     #[must_use]
     pub fn faults(self) -> &'static [Budget] {
         match self {

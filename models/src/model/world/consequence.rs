@@ -1,4 +1,4 @@
-//! What follows: effects are carried out in order, lives end, the nodes fall apart.
+//! The consequences of actions: effects in order, ends of lives, cuts.
 
 use super::{Rules, World};
 use crate::{
@@ -55,8 +55,8 @@ impl<P: Protocol> Rules<P> {
         *link = self.parts.without_down(*link, peer);
     }
 
-    /// A node's life ends: what is on its way to it is lost, and those who monitor it are told,
-    /// behind all that it had sent.
+    /// Ends a node's life. Signals on their way to it are lost. Its watchers are notified after everything
+    /// that it had sent.
     pub(super) fn end(&self, world: &mut World, me: NodeId, ended: Handle) {
         let gone = self.node(world, me).address();
         world.parts[usize::from(me.0)] = ended;
@@ -68,8 +68,8 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    /// The nodes fall apart: messages between the sides are lost, and monitors across fire as if the
-    /// other end had crashed. A `Down` that is under way stays: a detector forgets nothing.
+    /// Opens a cut. Messages between the sides are lost, and monitors across fire as if the other end had
+    /// crashed. A `Down` that is under way stays: a detector forgets nothing.
     pub(super) fn cut(&self, world: &mut World, side: Side) {
         world.cut = Some(side);
         for from in self.nodes() {
@@ -81,7 +81,7 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    /// Tells a watcher, if it monitors this process, that it is down, and uses the monitor up.
+    /// Notifies a watcher, if it monitors this process, that it is down. The monitor is used up.
     fn report(&self, world: &mut World, watcher: NodeId, gone: Address) {
         for peer in [Peer::Name(gone.node), Peer::Process(gone)] {
             let node = world.node(watcher);
@@ -101,10 +101,10 @@ impl<P: Protocol> Rules<P> {
         *link = self.parts.push(*link, signal);
     }
 
-    /// Makes another link of one.
+    /// Replaces a link by the result of `change`.
     ///
     /// # Panics
-    /// If that cannot be made of it: the action was not enabled.
+    /// If `change` has no result: the action was not enabled.
     pub(super) fn change_link(
         &self,
         world: &mut World,
@@ -116,7 +116,7 @@ impl<P: Protocol> Rules<P> {
         *link = change(*link).expect("an action that is enabled");
     }
 
-    /// Whether somebody lives where a peer points to, on the same side of a cut.
+    /// True if the process that a peer names is up, on the same side of a cut.
     fn reaches(&self, world: &World, me: NodeId, peer: Peer) -> bool {
         if world.parts_from(me, peer.node()) {
             return false;

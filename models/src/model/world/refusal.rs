@@ -1,4 +1,4 @@
-//! Why an action is not possible.
+//! The reasons why an action is not possible.
 
 use super::{EnabledOf, Rules, World};
 use crate::{
@@ -13,7 +13,7 @@ use interrex::machine::NodeId;
 const SPENT: &str = "the budget for it is spent";
 
 impl<P: Protocol> Rules<P> {
-    /// The action as one that is enabled in a world; otherwise why it is not.
+    /// Finds an action among those that are enabled in a world.
     ///
     /// # Errors
     /// A sentence that says what is missing.
@@ -96,7 +96,7 @@ impl<P: Protocol> Rules<P> {
     }
 }
 
-/// Whether a node can crash within what this makes it do.
+/// True if a node can crash within the step of this choice.
 fn has_crashes_within<Timer>(choice: &Choice<Timer>) -> bool {
     match choice {
         Choice::Start { .. }

@@ -35,7 +35,8 @@ impl<P: Protocol> Rules<P> {
         })
     }
 
-    /// The number of faults on the way to a world, the same on every way: budgets are part of a world.
+    /// The number of faults on the way to a world. It is the same on every way, because budgets are part of a
+    /// world.
     pub(crate) fn faults(&self, world: &World) -> u32 {
         let (given, left) = (self.environment().budgets, world.budgets());
         let spent = |budget: &Budget| u32::from(given[*budget].saturating_sub(left[*budget]));

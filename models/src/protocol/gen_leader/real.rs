@@ -1,4 +1,4 @@
-//! `gen_leader` as real nodes run it: a dictionary of texts, of which every node has a copy.
+//! `gen_leader` in real nodes: a dictionary of texts, of which every node has a copy.
 
 use super::{Checked, Texts, Writes};
 use crate::{
@@ -37,13 +37,13 @@ pub fn repaired(roster: &Roster) -> GenLeader<Bully, Texts> {
     with(Repairs::all(), roster)
 }
 
-/// The same without one of its repairs.
+/// The repaired dictionary without one of its repairs.
 #[must_use]
 pub fn without(repair: Repair, roster: &Roster) -> GenLeader<Bully, Texts> {
     with(Repairs::all().without(repair), roster)
 }
 
-/// How long the caller of a write waits for its answer.
+/// The time-out of a caller that waits for the answer to a write.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn with(repairs: Repairs, roster: &Roster) -> GenLeader<Bully, Texts> {
@@ -64,7 +64,7 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
     fn asked(&self, command: &Self::Command) -> Asked {
         match command {
             Command::LeaderCall { tag, .. } => Asked::Scripted(Some(*tag)),
-            // The dictionary does nothing about them, or answers.
+            // The dictionary ignores these or answers at once.
             Command::Call { .. } | Command::Cast(_) | Command::Info(_) => Asked::Local,
             Command::LeaderCast(_) | Command::CodeChange(_) => Asked::Unknown,
         }
@@ -90,7 +90,7 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
         let server = Server::spawn(self, config).await?;
         let (dictionary, mut leader) = (server.client(), server.leader());
         let client = Client { dictionary, leader: leader.clone(), roster, patience };
-        // One may have been recognised before anybody asks.
+        // A leader may have been recognised before the first read.
         leader.mark_changed();
         Ok((Member { server, leader, last: None }, client))
     }
@@ -109,7 +109,7 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
     }
 }
 
-/// To the leader, or to the copy at hand.
+/// A request to the leader, or to the local copy.
 impl application::Request for Request<String, String> {
     const USAGE: &'static [(&'static str, &'static str)] = &[
         ("put KEY VALUE", "store a value, at the leader; a key has no spaces, a value may"),
@@ -133,7 +133,7 @@ impl application::Request for Request<String, String> {
     }
 }
 
-/// A node that runs, and says whom it recognises as leader.
+/// A running node, which reports the leader that it recognises.
 pub struct Member<E: Checked> {
     server: Server<E, Texts>,
     leader: watch::Receiver<Option<Address>>,
@@ -149,7 +149,7 @@ impl<E: Checked> Running for Member<E> {
         self.server.address()
     }
 
-    /// Whenever another leader is recognised.
+    /// Returns whenever another leader is recognised.
     async fn said(&mut self) -> Option<Said> {
         loop {
             self.leader.changed().await.ok()?;

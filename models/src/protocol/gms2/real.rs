@@ -1,4 +1,4 @@
-//! gms2 as real nodes run it: members multicast texts.
+//! gms2 in real nodes: members multicast texts.
 
 use crate::{
     claim::notion::Token,
@@ -17,7 +17,7 @@ use interrex::{
 };
 use std::time::Duration;
 
-/// gms2, multicasting texts. Who takes part, its views say.
+/// gms2, multicasting texts. It needs no roster, since its views list the members.
 #[must_use]
 pub fn machine(_: &Roster) -> Gms2<Multicast> {
     Gms2::default()

@@ -1,4 +1,4 @@
-//! gms3 as real nodes run it: members multicast texts.
+//! gms3 in real nodes: members multicast texts.
 
 use crate::{
     claim::notion::Token,
@@ -17,7 +17,7 @@ use interrex::{
 };
 use std::time::Duration;
 
-/// gms3, multicasting texts. Who takes part, its views say.
+/// gms3, multicasting texts. It needs no roster, since its views list the members.
 #[must_use]
 pub fn machine(_: &Roster) -> Gms3<Multicast> {
     Gms3::default()
