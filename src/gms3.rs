@@ -92,7 +92,7 @@ pub struct View {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command<T> {
-    /// Deliver this at every member, in the same order everywhere.
+    /// Multicast this to all members.
     Mcast(T),
     /// End this process.
     Stop,

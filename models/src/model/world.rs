@@ -5,6 +5,7 @@
 //! what follows.
 
 mod consequence;
+mod offer;
 mod refusal;
 mod run;
 
@@ -15,7 +16,7 @@ use crate::{
     },
     model::{
         action::{Action, Choice, ChoiceOf, Side},
-        environment::{Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
+        environment::{Budget, Budgets, Environment, Start, Storage, UNLIMITED},
         node::{Condition, Input, Node},
         parts::{EMPTY, Handle, Parts, Taken},
     },
@@ -304,156 +305,6 @@ impl<P: Protocol> Rules<P> {
     fn is_anything_on_a_link(&self, world: &World) -> bool {
         let links = &world.parts[usize::from(self.environment.size())..];
         links.iter().any(|link| *link != EMPTY)
-    }
-
-    /// Adds every action that is enabled in a world, in a fixed order.
-    pub fn enabled(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
-        let left = |budget| world.budgets[budget] > 0;
-        if left(Budget::Starts) {
-            self.offer_starts(world, actions);
-        }
-        if left(Budget::Commands) {
-            for node in self.nodes().filter(|node| self.is_up(world, *node)) {
-                if let Some(input) = self.parts.command(world.node(node)) {
-                    self.offer(world, node, &Choice::Command { node }, input, actions);
-                }
-            }
-        }
-        for from in self.nodes() {
-            for to in self.nodes() {
-                if let Some((head, _)) = self.parts.pop(world.parts[self.link(from, to)]) {
-                    self.offer(world, to, &Choice::Deliver { from, to }, head, actions);
-                }
-            }
-        }
-        let is_time = match self.environment.timers {
-            Timers::Late => !self.is_anything_on_a_link(world),
-            Timers::Any => true,
-        };
-        if left(Budget::Timeouts) && is_time {
-            self.offer_timeouts(world, actions);
-        }
-        if left(Budget::Crashes) {
-            for node in self.nodes().filter(|node| self.is_up(world, *node)) {
-                actions.push(Enabled { action: Choice::Crash { node }.into(), step: None });
-            }
-        }
-        if left(Budget::Restarts) {
-            self.offer_restarts(world, actions);
-        }
-        self.offer_disturbances(world, actions);
-        if left(Budget::Suspicions) {
-            self.offer_suspicions(world, actions);
-        }
-        let stepless = |choice: ChoiceOf<P>| Enabled { action: choice.into(), step: None };
-        if world.cut.is_some() {
-            actions.push(stepless(Choice::Heal));
-        } else if left(Budget::Cuts) {
-            let sides = Side::all(self.environment.size());
-            actions.extend(sides.map(|side| stepless(Choice::Cut { side })));
-        }
-    }
-
-    /// Offers the faults of messages on links.
-    fn offer_disturbances(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
-        let [drops, duplicates, overtakes] = [Budget::Drops, Budget::Duplicates, Budget::Overtakes]
-            .map(|budget| world.budgets[budget] > 0);
-        if !(drops || duplicates || overtakes) {
-            return;
-        }
-        for from in self.nodes() {
-            for to in self.nodes() {
-                let messages = self.parts.messages_ahead(world.parts[self.link(from, to)]);
-                let disturbances = [
-                    (drops && messages > 0, Choice::Drop { from, to }),
-                    (duplicates && messages > 0, Choice::Duplicate { from, to }),
-                    (overtakes && messages > 1, Choice::Overtake { from, to }),
-                ];
-                let possible = disturbances.into_iter().filter(|(possible, _)| *possible);
-                actions.extend(
-                    possible.map(|(_, choice)| Enabled { action: choice.into(), step: None }),
-                );
-            }
-        }
-    }
-
-    /// Only nodes that are up are monitored: an end and a cut use the monitors up.
-    fn offer_suspicions(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
-        for watcher in self.nodes() {
-            for target in &self.node(world, watcher).monitors {
-                let choice = Choice::Suspect { watcher, target: *target };
-                let step = self.suspicion(world, watcher, *target);
-                actions.push(Enabled { action: choice.into(), step: Some(step) });
-            }
-        }
-    }
-
-    /// The step of a watcher that is notified of a `Down`. Its monitor is used up.
-    fn suspicion(&self, world: &World, watcher: NodeId, target: Peer) -> Handle {
-        let told = self.parts.unwatch(world.node(watcher), target);
-        self.parts.step(told, self.down_input(target))
-    }
-
-    fn offer_starts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
-        for node in self.nodes().filter(|node| self.is_idle(world, *node)) {
-            for contact in self.contacts(world) {
-                let input = self.boot(world, node, contact);
-                self.offer(world, node, &Choice::Start { node, contact }, input, actions);
-            }
-        }
-    }
-
-    /// A restart is not cut short by a crash.
-    fn offer_restarts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
-        for node in self.nodes().filter(|node| self.is_crashed(world, *node)) {
-            for contact in self.contacts(world) {
-                let step = self.parts.step(world.node(node), self.boot(world, node, contact));
-                let action = Choice::Restart { node, contact }.into();
-                actions.push(Enabled { action, step: Some(step) });
-            }
-        }
-    }
-
-    /// The contacts through which a node can come up: any node that is up, or a single `None` if the protocol
-    /// needs no contact.
-    fn contacts(&self, world: &World) -> impl Iterator<Item = Option<NodeId>> {
-        let through_contact = self.protocol().joins_through_contact();
-        let up = self.nodes().filter(move |node| through_contact && self.is_up(world, *node));
-        up.map(Some).chain((!through_contact).then_some(None))
-    }
-
-    fn offer_timeouts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
-        for node in self.nodes() {
-            // The timers of a node that is not up are gone.
-            let timers = self.node(world, node).timers.iter();
-            for timer in timers.filter(|timer| self.may_fire(world, node, timer)) {
-                let input = self.timeout_input(timer);
-                let timer = timer.clone();
-                self.offer(world, node, &Choice::Timeout { node, timer }, input, actions);
-            }
-        }
-    }
-
-    /// Offers an action of a node, and the same with a crash after each effect but the last.
-    fn offer(
-        &self,
-        world: &World,
-        node: NodeId,
-        choice: &ChoiceOf<P>,
-        input: Handle,
-        actions: &mut Vec<EnabledOf<P>>,
-    ) {
-        let step = self.parts.step(world.node(node), input);
-        let offer = |crash_after| Enabled {
-            action: Action { choice: choice.clone(), crash_after },
-            step: Some(step),
-        };
-        // Without the crash first: of two equally short runs, the search finds the simpler.
-        actions.push(offer(None));
-        if world.budgets[Budget::Crashes] > 0 {
-            let crashes = 1..=self.parts.step_at(step).crashes();
-            actions.extend(crashes.map(|k| offer(Some(k))));
-        }
     }
 
     /// The world that follows.
