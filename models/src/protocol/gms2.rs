@@ -1,16 +1,15 @@
-//! gms2, as the harness sees it.
+//! The model of gms2 for the harness.
 //!
-//! It is judged by the properties of groups that need no numbers. It has no notion of three things:
+//! It is judged by the properties of groups that need no numbers. It lacks these notions:
 //!
-//! * *Terms* (`one-leader-per-term`) and an *order of views* (`view-order`): a view is a leader and its followers, and
-//!   says neither how many came before it nor which of two is the later one. Two leaders at the same time are told apart
-//!   without (`single-leader`), and so are members whose last views differ (`agreement`).
-//! * A *common place of messages* (`total-order-uniform`, `total-order-survivors`): what a process has delivered could
-//!   be counted, but a newcomer does not know how many messages came before its first view, and where two processes'
-//!   counts differ nobody can say which message one of them is missing. What of that is a loss, the properties of lost
-//!   messages show.
+//! * *Terms* (`one-leader-per-term`) and an *order of views* (`view-order`): a view consists of a leader and its
+//!   followers, without a number. So it is not known which of two views is the later one. Two leaders at the same time
+//!   (`single-leader`) and different last views (`agreement`) are detected without numbers.
+//! * A *common order of messages* (`total-order-uniform`, `total-order-survivors`): the deliveries of a process could
+//!   be counted. But a newcomer does not know the number of messages before its first view, and different counts do not
+//!   show which message is missing. The properties of lost messages detect losses.
 //!
-//! So the numbers of its views and deliveries are 0, and no property that it is judged by reads them.
+//! The numbers of its views and deliveries are 0, and none of its properties reads them.
 
 pub mod real;
 

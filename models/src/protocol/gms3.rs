@@ -1,4 +1,4 @@
-//! gms3, as the harness sees it.
+//! The model of gms3 for the harness.
 
 pub mod real;
 

@@ -1,4 +1,4 @@
-//! The list of protocols: from it follow their names, the machines that scenarios check, and those that real nodes run.
+//! The list of protocols. It defines their names, the machines that scenarios check, and those that real nodes run.
 
 use crate::{
     claim::property::Property,
@@ -16,10 +16,10 @@ pub use super::{
     gms3::gms3,
 };
 
-/// The list. A protocol is a line: what it is called here, and the function below [`protocol`](crate::protocol) that
-/// makes the machine of real nodes, given the roster. Everything else follows from that machine, an [`Application`].
+/// The list. Each line is a protocol: its variant of [`Known`], and the function in [`protocol`](crate::protocol) that
+/// makes the machine of real nodes from the roster. Everything else follows from that machine, an [`Application`].
 ///
-/// The list is handed to the macro that is named.
+/// The list is passed to the named macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! protocols {
@@ -38,7 +38,7 @@ macro_rules! protocols {
                 /// The election of 2007, repaired.
                 GenLeader => gen_leader::real::repaired;
             ]
-            // These have names, too, and are left out where all protocols are listed.
+            // These have names, too, but are not in `Known::ALL`.
             [
                 /// The repaired election without one of its repairs.
                 GenLeaderWithout(repair: Repair) => gen_leader::real::without;
@@ -53,7 +53,7 @@ macro_rules! known {
         [$($(#[$doc:meta])* $name:ident => $($_:ident)::+;)*]
         [$($(#[$more:meta])* $variant:ident($part:ident: $parts:ty) => $($__:ident)::+;)*]
     ) => {
-        /// A protocol of the list: what a name on the command line, in a scenario or in a trace stands for.
+        /// A protocol of the list, as named on the command line, in a scenario or in a trace.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Known {
             $($(#[$doc])* $name,)*
@@ -61,10 +61,10 @@ macro_rules! known {
         }
 
         impl Known {
-            /// All there are, but for those that lack a repair.
+            /// All protocols, except those that lack a repair.
             pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
 
-            /// All that have a name.
+            /// All protocols that have a name.
             fn named() -> impl Iterator<Item = Self> {
                 Self::ALL.into_iter()$(.chain(<$parts>::ALL.map(Self::$variant)))*
             }
@@ -73,7 +73,7 @@ macro_rules! known {
 }
 protocols!([known], {});
 
-/// Evaluates an expression with the machine that a protocol is in real nodes, for a roster. (Some have no use for one.)
+/// Evaluates an expression with the machine of a protocol for real nodes and a roster. Some machines ignore the roster.
 #[macro_export]
 macro_rules! with_machine {
     ($known:expr, $roster:expr, $machine:ident => $body:expr) => {
@@ -107,14 +107,14 @@ macro_rules! with_one_of_the_machines {
     }};
 }
 
-/// Evaluates an expression with the machine that a protocol is in scenarios, in an environment: some are told how many
-/// nodes there are. There is one for every environment that passes [`Environment::check`]; only the machine can say
-/// whether the environment suits it.
+/// Evaluates an expression with the machine of a protocol for scenarios in an environment: some machines need the
+/// number of nodes. A machine exists for every environment that passes [`Environment::check`]. Only the machine can
+/// decide if the environment suits it.
 #[macro_export]
 macro_rules! with_protocol {
     ($known:expr, $environment:expr, $protocol:ident => $body:expr) => {{
         let environment: &$crate::model::environment::Environment = $environment;
-        // Who takes part, the environment says.
+        // The environment defines the roster.
         let roster = interrex::gen_leader::Roster::default();
         $crate::with_machine!($known, &roster, machine => {
             let $protocol = $crate::real::application::Application::model(&machine, environment);
@@ -130,58 +130,58 @@ impl Known {
         with_protocol!(self, &Environment::SOME, protocol => protocol.name())
     }
 
-    /// What it is, in a line.
+    /// A one-line summary.
     #[must_use]
     pub fn summary(self) -> Cow<'static, str> {
         with_protocol!(self, &Environment::SOME, protocol => protocol.summary())
     }
 
-    /// The properties it has the notion for.
+    /// The properties by which it is judged.
     #[must_use]
     pub fn properties(self) -> &'static [&'static Property] {
         with_protocol!(self, &Environment::SOME, protocol => protocol.properties())
     }
 
-    /// Whether a node that comes up joins through one that is up.
+    /// True if a starting node joins through a node that is up.
     #[must_use]
     pub fn joins_through_contact(self) -> bool {
         with_protocol!(self, &Environment::SOME, protocol => protocol.joins_through_contact())
     }
 
-    /// Whether its groups can have nodes that never lead.
+    /// True if its groups can have nodes that never lead.
     #[must_use]
     pub fn has_workers(self) -> bool {
         with_protocol!(self, &Environment::SOME, protocol => protocol.has_workers())
     }
 
-    /// What must be the same at all its nodes beside the protocol, if these take part.
+    /// The configuration for a roster. It must be the same at all nodes.
     #[must_use]
     pub fn configuration(self, roster: &Roster) -> String {
         with_machine!(self, roster, machine => application::configuration(Application::roster(&machine)))
     }
 
-    /// What its real nodes have copies of.
+    /// The data that its real nodes have copies of.
     #[must_use]
     pub fn replicates(self) -> Replicates {
         with_machine!(self, &Roster::default(), machine => machine.replicates())
     }
 
-    /// The line that makes a value known at all its real nodes.
+    /// The input line that makes a value known at all its real nodes.
     #[must_use]
     pub fn write(self, key: &str, value: &str) -> String {
         with_machine!(self, &Roster::default(), machine => machine.write(key, value))
     }
 
-    /// Whether an environment is one for it.
+    /// Checks that an environment suits it.
     ///
     /// # Errors
-    /// What does not fit.
+    /// If it does not: the misfit.
     pub fn suits(self, environment: &Environment) -> Result<(), Misfit> {
         environment.check()?;
         with_protocol!(self, environment, protocol => protocol.suits(environment))
     }
 
-    /// The protocol that a trace is of, and the property that it violates.
+    /// The protocol of a trace, and the property that the trace violates.
     ///
     /// # Errors
     /// If there is no such protocol or property, or the environment does not suit the protocol.
@@ -195,7 +195,7 @@ impl Known {
     /// One of its properties, by name.
     ///
     /// # Errors
-    /// If it has no such property: which it has.
+    /// If it has no such property; the message lists its properties.
     pub fn property(self, name: &str) -> Result<&'static Property, String> {
         let properties = self.properties();
         let found = properties.iter().find(|property| property.name == name);
