@@ -7,8 +7,8 @@
 //!
 //! **Protocol.** As in gms3, but messages and views have no numbers, and a follower accepts all of them. When the
 //! leader crashes, the first follower sends its own view and nothing else. A message that the old leader had sent to
-//! only some followers is delivered by these and never by the others: no process detects the loss, and none has kept the
-//! message. So survivors can disagree.
+//! only some followers is delivered by these and never by the others: no process detects the loss, and none has kept
+//! the message. So survivors can disagree.
 //!
 //! **Assumptions.** Those of gms3: reliable FIFO links, a perfect failure detector, and `Down` after the last message
 //! of the crashed process.
