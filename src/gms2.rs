@@ -1,17 +1,20 @@
-//! gms2: a group membership service that elects, and forgets what was under way. It shows what gms3's numbers are for.
+//! gms2: a group membership service that elects a new leader, but loses messages in transit. It shows why gms3 needs
+//! numbers.
 //!
-//! **Source.** The second of the three versions of the course that [gms3](crate::gms3) is the third of: gms3 without
-//! numbers, and without what a new leader resends. It is described here as a difference to gms3, whose text is the seed.
+//! **Source.** The second of the three versions in the course; [gms3](crate::gms3) is the third. gms2 is gms3 without
+//! numbers and without the resending by a new leader. It is described here by its differences to gms3, which has the
+//! text of the seed.
 //!
-//! **Protocol.** As in gms3, but messages and views carry no number, and whatever arrives is taken. When the leader
-//! dies, the first of the followers sends its own view and nothing else. A message that the dead leader had sent to some
-//! of them only is delivered by these, and never by the others: nobody can tell that it is missing, and nobody has kept
-//! it. So survivors can disagree.
+//! **Protocol.** As in gms3, but messages and views have no numbers, and a follower accepts all of them. When the
+//! leader crashes, the first follower sends its own view and nothing else. A message that the old leader had sent to
+//! only some followers is delivered by these and never by the others: no process detects the loss, and none has kept
+//! the message. So survivors can disagree.
 //!
-//! **Assumptions.** Those of gms3: reliable FIFO links, a detector that never errs, `Down` after the dead process's last
-//! message.
+//! **Assumptions.** Those of gms3: reliable FIFO links, a perfect failure detector, and `Down` after the last message
+//! of the crashed process.
 //!
-//! **Deviations from the seed.** Those of gms3: views are observed, and a process that meets a "strange message" ends.
+//! **Deviations from the seed.** Those of gms3: views are observed, and a process that receives a "strange message"
+//! ends.
 
 pub use crate::gms3::{Command, JOIN_TIMEOUT, STOPPED_ON_COMMAND, Timer};
 
@@ -20,11 +23,11 @@ use im::Vector;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, marker::PhantomData};
 
-/// The protocol; `T` is what the application multicasts.
+/// The protocol; `T` is the type of the multicast messages.
 ///
 /// # Example
 ///
-/// The first of the followers takes over, and says nothing of what was multicast before:
+/// The first follower becomes the leader, and does not resend the last message:
 ///
 /// ```
 /// use interrex::{gms2::*, machine::{Event, Machine, NodeId}};
@@ -53,40 +56,40 @@ impl<T> Default for Gms2<T> {
     }
 }
 
-/// What processes send each other.
+/// The messages between processes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message<T> {
-    /// From a newcomer to its contact, and on to the leader: this process wants to be a member.
+    /// From a newcomer to its contact, which forwards it to the leader: a request to join.
     Join(Address),
-    /// From a follower to the leader: multicast this.
+    /// From a follower to the leader: a request to multicast.
     Mcast(T),
-    /// From the leader to each follower, who delivers it.
+    /// From the leader to each follower, which delivers it.
     Msg(T),
-    /// From the leader to each follower, who installs it.
+    /// From the leader to each follower, which installs it.
     View(View),
 }
 
-/// The group, as its leader announces it.
+/// The membership of the group, announced by its leader.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct View {
     /// The leader.
     pub leader: Address,
-    /// The followers, by seniority. The dead are never taken out.
+    /// The followers, by seniority. Crashed followers are never removed.
     pub followers: Vector<Address>,
 }
 
-/// What the local application is told.
+/// The observations emitted to the local application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observation<T> {
     /// The first view has arrived: this process is a member.
     Joined,
-    /// A multicast.
+    /// A multicast was delivered.
     Delivered(T),
-    /// A view is in force. Leaders observe their own.
+    /// A view was installed. Leaders observe their own views.
     Installed(View),
-    /// The process ends because nobody answered.
+    /// The process ends because it received no view in time.
     Error(Cow<'static, str>),
 }
 
@@ -94,10 +97,10 @@ pub enum Observation<T> {
 pub type Event<T> = machine::Event<Message<T>, Command<T>, Timer>;
 /// An effect of this protocol.
 pub type Effect<T> = machine::Effect<Message<T>, Timer, (), Observation<T>>;
-/// What a step gives.
+/// The result of a step.
 type Step<T> = (State<T>, Vec<Effect<T>>);
 
-/// What a process knows; its role decides which.
+/// The state of a process, by its role.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", bound = "T: Value")]
 pub enum State<T> {
@@ -105,7 +108,7 @@ pub enum State<T> {
     Joining(Joining<T>),
     /// Sends views and messages.
     Leader(Leader),
-    /// Takes them as they come.
+    /// Accepts them in the order of arrival.
     Follower(Follower),
 }
 
@@ -115,7 +118,7 @@ pub enum State<T> {
 pub struct Joining<T> {
     /// Its own address.
     pub me: Address,
-    /// What arrived before the first view, as it arrived.
+    /// The events before the first view, in the order of arrival.
     pub deferred: Vector<Event<T>>,
 }
 
@@ -188,7 +191,7 @@ impl<T: Value> Joining<T> {
         }
     }
 
-    /// The first view: whoever sent it, the process is a follower now, and turns to what waited.
+    /// Handles the first view: the process becomes a follower, and handles the deferred events.
     fn join(self, view: View) -> Step<T> {
         let mut effects = vec![
             Effect::CancelTimer(Timer::Join),
@@ -246,7 +249,7 @@ impl Leader {
         self.announce()
     }
 
-    /// Its view, to each follower.
+    /// Sends its view to each follower.
     fn announce<T: Value>(self) -> Step<T> {
         let view = View { leader: self.me, followers: self.followers.clone() };
         let mut effects = bcast(&Message::View(view.clone()), &self.followers);
@@ -273,24 +276,24 @@ impl Follower {
             Event::Message { message: Message::View(view), .. } => self.follow(view),
             Event::Down(peer) if peer == self.leader.into() => self.election(),
             Event::Command(Command::Stop) => end(State::Follower(self), STOPPED_ON_COMMAND),
-            // Somebody else's Down.
+            // A Down of another process than the leader.
             Event::Down(_) | Event::Timeout(Timer::Join) => end(State::Follower(self), STRANGE),
         }
     }
 
-    /// To the leader, whoever that is, alive or not.
+    /// Forwards to the current leader, which may have crashed.
     fn forward<T>(self, message: Message<T>) -> Step<T> {
         let effects = vec![send(self.leader, message)];
         (State::Follower(self), effects)
     }
 
-    /// The leader's next view.
+    /// Installs the next view of the leader.
     fn install<T>(mut self, view: View) -> Step<T> {
         self.followers = view.followers.clone();
         (State::Follower(self), vec![Effect::Observe(Observation::Installed(view))])
     }
 
-    /// The first view of a new leader.
+    /// Installs the first view of a new leader.
     fn follow<T>(mut self, view: View) -> Step<T> {
         let mut effects =
             vec![Effect::Demonitor(self.leader.into()), Effect::Monitor(view.leader.into())];
@@ -300,7 +303,7 @@ impl Follower {
         (state, effects)
     }
 
-    /// The leader is down, and the first of the followers is the next one. It resends nothing.
+    /// Handles the `Down` of the leader. The first follower is the next leader, and resends nothing.
     fn election<T: Value>(mut self) -> Step<T> {
         match self.followers.pop_front() {
             Some(first) if first == self.me => {
@@ -319,15 +322,15 @@ fn send<T>(to: Address, message: Message<T>) -> Effect<T> {
     Effect::Send { to: to.into(), message }
 }
 
-/// To each in order. Between any two the world may crash the sender.
+/// Sends to each in order. The sender may crash between any two sends.
 fn bcast<T: Value>(message: &Message<T>, to: &Vector<Address>) -> Vec<Effect<T>> {
     to.iter().map(|&peer| send(peer, message.clone())).collect()
 }
 
-/// Why a process ends over an event that it has no clause for.
+/// The reason for ending on an unexpected event.
 const STRANGE: &str = "strange message";
 
-/// The process ends; nothing else of the step happens.
+/// Ends the process. The step has no other effect.
 fn end<T>(state: State<T>, reason: &'static str) -> Step<T> {
     (state, vec![Effect::Stop(reason.into())])
 }

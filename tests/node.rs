@@ -6,7 +6,7 @@ use interrex_models::{
     protocol::registry::Known,
     real::{
         line::Said,
-        processes::{Cluster, Plan, Process, Trouble},
+        processes::{Cluster, Plan, Process, ProcessError},
     },
 };
 use std::{
@@ -291,7 +291,7 @@ fn a_node_that_nobody_reads_from_ends() {
 }
 
 #[test]
-fn a_node_that_its_protocol_ends_ends_with_1() -> Result<(), Trouble> {
+fn a_node_that_its_protocol_ends_ends_with_1() -> Result<(), ProcessError> {
     let plan = Plan::new(PROGRAM, Known::Gms3, 3);
     let mut cluster = Cluster::new(plan)?;
     let [n0, n1, n2] = [0, 1, 2].map(NodeId);

@@ -7,7 +7,7 @@ use interrex::machine::{Address, NodeId};
 use interrex_models::{
     protocol::registry::Known,
     real::{
-        failover::{Group, How},
+        failover::{Fault, Group},
         line::{Line, Said},
         processes::{Plan, Process},
     },
@@ -152,14 +152,14 @@ fn kill_leaders_of_gen_leader(rounds: u32) {
             load.add(process, writes(node));
         }
         thread::sleep(WHILE);
-        let takeover = group.fail(victim, How::Kill).expect("a leader again");
+        let takeover = group.fail(victim, Fault::Kill).expect("a leader again");
         assert!(takeover.leader().is_some(), "round {round}: {takeover:?}");
         let mut took = takeover.took();
         worker.extend(took.remove(&WORKER));
         candidates.extend(took.values().max());
         // Every other time it has lost what it had stored.
         if round % 2 == 1 {
-            group.cluster_mut().lose(victim).expect("a folder");
+            group.cluster_mut().erase(victim).expect("a folder");
         }
         group.start(victim, None).expect("it comes back");
         load.add(group.cluster().node(victim).expect("it runs"), writes(victim));
@@ -246,18 +246,18 @@ fn kill_leaders_of_gms3(rounds: u32) {
             load.add(process, move |number| format!("mcast {round}-{number}"));
         }
         thread::sleep(WHILE);
-        let takeover = group.fail(victim, How::Kill).expect("a leader again");
+        let takeover = group.fail(victim, Fault::Kill).expect("a leader again");
         let leader = takeover.leader();
         let leader = leader.unwrap_or_else(|| panic!("round {round}: {takeover:?}"));
         took.extend(takeover.took().values().max());
         if round % 2 == 1 {
-            group.cluster_mut().lose(victim).expect("a folder");
+            group.cluster_mut().erase(victim).expect("a folder");
         }
         group.start(victim, Some(leader)).expect("it joins, while all multicast");
         thread::sleep(WHILE);
         // Later, too, somebody may be ended by what arrives late.
         let mut gone = takeover.ended;
-        let later = group.cluster_mut().sweep();
+        let later = group.cluster_mut().reap();
         for done in load.end() {
             let may_end =
                 done.node == victim || gone.contains(&done.node) || later.contains(&done.node);
@@ -266,7 +266,7 @@ fn kill_leaders_of_gms3(rounds: u32) {
             assert_eq!(unusual, None, "round {round}, {}", done.node);
         }
         gone.extend(later);
-        gone.extend(group.cluster_mut().sweep());
+        gone.extend(group.cluster_mut().reap());
         ended += gone.len();
         for node in gone {
             let contact = group.cluster().running().map(|(node, _)| node).next();
@@ -352,17 +352,17 @@ fn a_leader_of_gms3_that_was_stopped_comes_back_and_there_are_two() {
     let mut group = Group::form(plan).expect("a group");
     let old = group.agree(LONG).expect("a leader");
     group.write(old, "before", "all").expect("all have it");
-    let takeover = group.fail(old, How::Stop).expect("a leader again");
+    let takeover = group.fail(old, Fault::Stop).expect("a leader again");
     let new = takeover.leader().expect("one new leader");
     let running = |node| Arc::clone(group.cluster().node(node).expect("it runs"));
     let (old, new) = (running(old), running(new));
-    old.go_on();
+    old.resume();
     for process in [&old, &new] {
         let said = process.ask("leader", LONG).expect("an answer");
         assert_eq!(said, Said::Leader { leader: group.cluster().life(process.node()) });
     }
     // It still delivers what it multicasts. (To the others that is a strange message, which may end them.)
-    let from = old.heard_so_far();
+    let from = old.line_count();
     old.ask("mcast from one of two", LONG).expect("an answer");
     let delivers = |line: &Line| matches!(line.said, Said::Delivered { .. }).then_some(());
     old.wait(from, LONG, delivers).expect("its own delivery");

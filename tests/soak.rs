@@ -109,7 +109,7 @@ fn nothing_grows_while_nodes_are_killed_at_random() {
         kills += 1;
         thread::sleep(Duration::from_millis(chance.u64(0..2000)));
         if chance.bool() {
-            group.cluster_mut().lose(victim).unwrap();
+            group.cluster_mut().erase(victim).unwrap();
         }
         group.start(victim, None).unwrap();
         clients.push(client(group.cluster().node(victim).unwrap().clone(), Arc::clone(&stop)));

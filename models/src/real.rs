@@ -1,4 +1,4 @@
-//! Real nodes: the processes of a cluster on this machine, what they print, and the validation of their logs.
+//! Real nodes: the processes of a cluster on this machine, their output, and the validation of their logs.
 
 pub mod application;
 pub mod failover;

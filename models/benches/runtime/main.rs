@@ -11,8 +11,8 @@ mod plot;
 use interrex_models::{
     protocol::registry::Known,
     real::{
-        failover::{Group, How},
-        processes::{Plan, Trouble},
+        failover::{Fault, Group},
+        processes::{Plan, ProcessError},
     },
 };
 use load::{Result, VALUE, gen_leader, gms3, ping_pong};
@@ -129,31 +129,31 @@ fn failovers() -> Result<Vec<Times>> {
     writeln!(out, "\nuntil all survivors have the next leader       median           p99")?;
     let mut all = vec![];
     for (protocol, how, fate) in [
-        (Known::GenLeader, How::Kill, "killed with -9"),
-        (Known::Gms3, How::Kill, "killed with -9"),
-        (Known::GenLeader, How::Stop, "stopped"),
-        (Known::Gms3, How::Stop, "stopped"),
+        (Known::GenLeader, Fault::Kill, "killed with -9"),
+        (Known::Gms3, Fault::Kill, "killed with -9"),
+        (Known::GenLeader, Fault::Stop, "stopped"),
+        (Known::Gms3, Fault::Stop, "stopped"),
     ] {
         let times = Times::new(format!("{}, {fate}", protocol.name()), failover(protocol, how)?);
         let share = times.at(50).as_secs_f64() / TIMEOUT.as_secs_f64();
         write!(out, "  {times}")?;
         match how {
-            How::Kill => writeln!(out)?,
-            How::Stop => writeln!(out, "   {share:.2} x the time-out of {TIMEOUT:?}")?,
+            Fault::Kill => writeln!(out)?,
+            Fault::Stop => writeln!(out, "   {share:.2} x the time-out of {TIMEOUT:?}")?,
         }
         all.push(times);
     }
     Ok(all)
 }
 
-fn failover(protocol: Known, how: How) -> std::result::Result<Vec<Duration>, Trouble> {
+fn failover(protocol: Known, how: Fault) -> std::result::Result<Vec<Duration>, ProcessError> {
     let program = env!("CARGO_BIN_EXE_interrex");
     let mut group = Group::form(Plan { timeout: TIMEOUT, ..Plan::new(program, protocol, 3) })?;
     let mut took = vec![];
     for _ in 0..ROUNDS {
         let leader = group.agree(Duration::from_secs(10))?;
         let takeover = group.fail(leader, how)?;
-        let next = takeover.leader().ok_or_else(|| Trouble::new(format!("{takeover:?}")))?;
+        let next = takeover.leader().ok_or_else(|| ProcessError::new(format!("{takeover:?}")))?;
         took.extend(takeover.took().values().max().copied().map(Duration::from_micros));
         group.heal(leader, next, how)?;
     }

@@ -10,8 +10,8 @@ use interrex_models::{
     protocol::registry::Known,
     real::{
         application::Replicates,
-        failover::{Group, How, Return, Takeover},
-        processes::{Cluster, Plan, Trouble},
+        failover::{Fault, Group, Recovery, Takeover},
+        processes::{Cluster, Plan, ProcessError},
     },
 };
 use serde_json::json;
@@ -21,48 +21,48 @@ use std::{
     time::Duration,
 };
 
-/// Kill the leader of a real cluster on this machine, and see who takes over
+/// Kill the leader of a real cluster on this machine, and measure the failover
 ///
-/// It starts the nodes, as `interrex node` would, waits until they are one group and writes
-/// something. Then the leader is killed. How long it takes is counted, at each survivor, from just
-/// before that until it has recognised the next leader.
+/// The command starts the nodes like `interrex node`, waits until they form one group, and writes a
+/// value. Then it kills the leader. For each survivor, it measures the time from just before the
+/// kill until the survivor has recognised the next leader.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    each time there was one new leader, and all agreed"
-    "1    they did not, or a node did not come up"
+    "0    in each round there was one new leader, and all nodes agreed"
+    "1    in some round they did not agree, or a node did not start"
     "2    bad usage"
 })]
 pub(super) struct Failover {
-    /// The protocol: `gms3`, `gen_leader` or another one that `interrex list` shows
+    /// The protocol: `gms3`, `gen_leader` or another one listed by `interrex list`
     #[arg(long, value_name = "NAME", default_value = "gen_leader")]
     protocol: Known,
-    /// How many nodes; all of them may lead
+    /// The number of nodes; all of them may lead
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=100))]
     nodes: u16,
-    /// How many times; who was killed comes back each time
+    /// The number of rounds; the old leader is brought back at the end of each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// What becomes of the leader
-    #[arg(long, value_parser = choice::<How>(), default_value_t = How::Kill)]
-    how: How,
-    /// How long a node may be silent, in milliseconds, before it is taken for dead
+    /// The fault of the leader
+    #[arg(long, value_parser = choice::<Fault>(), default_value_t = Fault::Kill)]
+    how: Fault,
+    /// The time without a message, in milliseconds, after which a node is considered dead
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
     timeout: u64,
-    /// Keep the logs of the nodes, for `interrex validate`, and what they stored, in this folder
+    /// Keep the logs of the nodes, for `interrex validate`, and their stored data in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// How to answer: for people, what happens, or for many rounds how long it took; for programs, an
-    /// object a round
+    /// The format of the output: for people, the events of one round or the times of several rounds;
+    /// for programs, one object per round
     #[arg(long, value_enum, default_value_t = LineFormat::Text)]
     format: LineFormat,
 }
 
-/// What has become of a round.
+/// The result of a round.
 struct Round {
     takeover: Takeover,
-    /// What is not as it should be.
+    /// The first deviation from the expected result.
     complaint: Option<String>,
-    back: Return,
+    back: Recovery,
 }
 
 impl Failover {
@@ -74,7 +74,7 @@ impl Failover {
             keep: self.keep.clone(),
             ..Plan::new(program, self.protocol, self.nodes)
         };
-        let cluster = Cluster::new(plan).map_err(|trouble| Failure::Usage(trouble.to_string()))?;
+        let cluster = Cluster::new(plan).map_err(|error| Failure::Usage(error.to_string()))?;
         let mut out = anstream::stdout().lock();
         let mut say = |line: String| match (self.rounds, self.format) {
             (1, LineFormat::Text) => writeln!(out, "{line}").and_then(|()| out.flush()),
@@ -110,8 +110,8 @@ impl Failover {
         number: u32,
         say: &mut impl FnMut(String) -> io::Result<()>,
     ) -> Result<Round, Failure> {
-        let patience = Duration::from_secs(10);
-        let leader = group.agree(patience)?;
+        let limit = Duration::from_secs(10);
+        let leader = group.agree(limit)?;
         say(format!("  {leader} leads, and all agree"))?;
         let (key, value) = (format!("round-{number}"), format!("led-by-{leader}"));
         let writer = group.write(leader, &key, &value)?;
@@ -122,12 +122,12 @@ impl Failover {
         };
         say(format!("  {writer} {did} `{key} {value}`, and all have it"))?;
         let what = match self.how {
-            How::Kill => "kill -9",
-            How::Stop => "kill -STOP",
+            Fault::Kill => "kill -9",
+            Fault::Stop => "kill -STOP",
         };
         say(format!("  {} {leader}", styled(STRONG, what)))?;
         let takeover = group.fail(leader, self.how)?;
-        for line in told(&takeover) {
+        for line in recognitions(&takeover) {
             say(line)?;
         }
         let new = takeover.leader();
@@ -136,20 +136,20 @@ impl Failover {
         complaint = complaint.or_else(|| {
             new.is_none().then(|| "not everybody has one and the same new leader".into())
         });
-        if self.how == How::Kill {
-            match group.have_all(patience) {
+        if self.how == Fault::Kill {
+            match group.have_all(limit) {
                 Ok(()) => say(match replicates {
                     Replicates::Messages => "  another multicast reaches all survivors".into(),
                     Replicates::Dictionary => "  all survivors have what was written".into(),
                 })?,
-                Err(trouble) => complaint = complaint.or(Some(trouble.to_string())),
+                Err(error) => complaint = complaint.or(Some(error.to_string())),
             }
         }
         let contact = new.or(takeover.took().keys().next().copied()).unwrap_or(leader);
         let back = group.heal(leader, contact, self.how)?;
         say(format!("  {}", returned(leader, &back)))?;
-        if let Err(trouble) = group.have_all(patience) {
-            complaint = complaint.or(Some(trouble.to_string()));
+        if let Err(error) = group.have_all(limit) {
+            complaint = complaint.or(Some(error.to_string()));
         }
         Ok(Round { takeover, complaint, back })
     }
@@ -168,7 +168,7 @@ impl Failover {
             "victim": takeover.victim,
             "leader": takeover.leader(),
             "took_us": takeover.took(),
-            "went_astray": matches!(back, Return::Astray(_)),
+            "went_astray": matches!(back, Recovery::Diverged(_)),
             "complaint": complaint,
         });
         let mut out = anstream::stdout().lock();
@@ -196,7 +196,8 @@ impl Failover {
             writeln!(out, "  what the nodes logged is in {}", super::shown(folder))?;
         }
         let bad = rounds.iter().filter(|round| round.complaint.is_some()).count();
-        let astray = rounds.iter().filter(|round| matches!(round.back, Return::Astray(_))).count();
+        let astray =
+            rounds.iter().filter(|round| matches!(round.back, Recovery::Diverged(_))).count();
         let (style, conclusion) = match (bad, astray, self.rounds) {
             (0, 0, 1) => (GOOD, "one new leader, and all agree".into()),
             (0, 0, _) => (GOOD, "one new leader each time, and all agreed".into()),
@@ -211,20 +212,20 @@ impl Failover {
     }
 }
 
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        Self::Ended(trouble.to_string())
+impl From<ProcessError> for Failure {
+    fn from(error: ProcessError) -> Self {
+        Self::Ended(error.to_string())
     }
 }
 
-/// What the survivors did, in the order of time.
-fn told(takeover: &Takeover) -> Vec<String> {
-    let mut told: Vec<(u64, NodeId, NodeId)> = (takeover.recognised.iter())
+/// The leaders that the survivors recognised, in the order of time.
+fn recognitions(takeover: &Takeover) -> Vec<String> {
+    let mut recognitions: Vec<(u64, NodeId, NodeId)> = (takeover.recognised.iter())
         .flat_map(|(survivor, leaders)| {
             leaders.iter().map(|(leader, after)| (*after, *survivor, *leader))
         })
         .collect();
-    told.sort_unstable();
+    recognitions.sort_unstable();
     let line = |(after, survivor, leader)| {
         let does = if survivor == leader {
             format!("{survivor} leads")
@@ -233,19 +234,19 @@ fn told(takeover: &Takeover) -> Vec<String> {
         };
         format!("  after {:>8} ms  {does}", milliseconds(after))
     };
-    told.into_iter().map(line).collect()
+    recognitions.into_iter().map(line).collect()
 }
 
-fn returned(victim: NodeId, back: &Return) -> String {
+fn returned(victim: NodeId, back: &Recovery) -> String {
     match back {
-        Return::Anew => format!("{victim} is back, and all agree"),
-        Return::WentOn => format!("{victim} goes on, and all agree"),
-        Return::Astray(Some(leader)) if *leader == victim => {
+        Recovery::Restarted => format!("{victim} is back, and all agree"),
+        Recovery::Resumed => format!("{victim} goes on, and all agree"),
+        Recovery::Diverged(Some(leader)) if *leader == victim => {
             format!(
                 "{victim} goes on and still leads: two leaders. Shut down and started anew, it follows"
             )
         }
-        Return::Astray(_) => {
+        Recovery::Diverged(_) => {
             format!(
                 "{victim} goes on and finds no way back. Shut down and started anew, it follows"
             )
@@ -253,7 +254,7 @@ fn returned(victim: NodeId, back: &Return) -> String {
     }
 }
 
-/// How long it took the first survivor, and all of them.
+/// The times until the first survivor, and until all of them, had recognised the new leader.
 fn times(rounds: &[Round]) -> comfy_table::Table {
     let took: Vec<_> = rounds.iter().map(|round| round.takeover.took()).collect();
     let first = took.iter().filter_map(|took| took.values().min().copied()).collect();

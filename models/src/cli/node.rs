@@ -12,15 +12,15 @@ use interrex::{
 };
 use interrex_models::{protocol::registry::Known, real::line::Said, with_machine};
 use output::Output;
-use serve::Desk;
+use serve::Console;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// Run one node of a cluster, over TCP
 ///
-/// It takes commands from standard input, one a line; `help` says which. Answers and whatever
-/// happens are lines on standard output. When standard input ends, the node goes on: end it with
-/// `quit` or a signal.
+/// The node reads commands from standard input, one per line; `help` lists them. It prints answers
+/// and events on standard output, one per line. It keeps running when standard input ends: end it
+/// with `quit` or a signal.
 ///
 ///   interrex key cluster.key
 ///   interrex node --id n0 --peers n0=127.0.0.1:7000,n1=127.0.0.1:7001 --key-file cluster.key \
@@ -29,50 +29,50 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 #[expect(clippy::doc_markdown, reason = "it is the text of --help")]
 #[command(verbatim_doc_comment, after_help = super::exit_codes! {
     "0    shut down: by `quit`, by a signal, or by the end of its input with --until-eof"
-    "1    it did not come up, has failed, or its protocol has ended it"
+    "1    the node did not start, has failed, or was ended by its protocol"
     "2    bad usage, or a bad key"
 })]
 pub(super) struct Node {
-    /// Which node it is: n0, n1, …
+    /// The id of this node: n0, n1, …
     #[arg(long, value_name = "NODE")]
     id: NodeId,
-    /// Where to listen [default: where the others expect it, by --peers]
+    /// The address to listen on [default: the one of this node in --peers]
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_place)]
     listen: Option<String>,
-    /// All nodes of the cluster, this one too, and where they listen; the same at every node
+    /// All nodes of the cluster, including this one, with their addresses; the same at every node
     #[arg(long, required = true, value_name = "NODE=HOST:PORT,…", value_delimiter = ',', value_parser = parse_peer)]
     peers: Vec<(NodeId, String)>,
-    /// The key of the cluster, as `interrex key` makes one
+    /// The key of the cluster, made by `interrex key`
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
-    /// The folder of what survives a crash, for this node only; without one, nothing does
+    /// The folder for data that survives a crash, for this node only; without it, no data survives
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// The protocol: `gms3`, `gen_leader` or another one that `interrex list` shows
+    /// The protocol: `gms3`, `gen_leader` or another one listed by `interrex list`
     #[arg(long, value_name = "NAME")]
     protocol: Known,
-    /// In an election: this node only follows and never leads; the same ones at every node
+    /// In an election (gen_leader): a node that never leads; the same workers at every node
     #[arg(long, value_name = "NODE")]
     worker: Vec<NodeId>,
-    /// In a group: join the group of this node; without it, found a group
+    /// In a group (gms2, gms3): join the group of this node; without it, found a group
     #[arg(long, value_name = "NODE")]
     contact: Option<NodeId>,
     /// Append events and effects to this file, for `interrex validate`
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// How long a node may be silent, in milliseconds, before it is taken for dead
+    /// The time without a message, in milliseconds, after which a node is considered dead
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
     timeout: u64,
-    /// How long to wait, in milliseconds, for the answer to a put, get, delete or dump
-    #[arg(long, value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    patience: u64,
-    /// What the lines look like; those for programs say when it happened, too
+    /// The time limit, in milliseconds, for the answer to a put, get, delete or dump
+    #[arg(long = "patience", value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    call_timeout: u64,
+    /// The format of the output; the lines for programs also contain the time
     #[arg(long, value_enum, default_value_t = LineFormat::Text)]
     format: LineFormat,
-    /// Shut down when standard input ends: so a node does not outlive the program that has started it
+    /// Shut down when standard input ends, so that the node does not outlive its parent process
     #[arg(long)]
     until_eof: bool,
-    /// Tell more on standard error, up to three times [default: warnings, or what RUST_LOG says]
+    /// Log more on standard error, up to three times [default: warnings, or the level in RUST_LOG]
     #[arg(long, short, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -82,7 +82,7 @@ impl Node {
         let peers = self.peers()?;
         let roster = self.roster(&peers)?;
         let config = self.config(&peers, &roster)?;
-        self.tell_what_happens()?;
+        self.start_tracing()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Ended(format!("no runtime: {error}")))?;
         runtime.block_on(self.serve(config, &roster))
@@ -90,20 +90,20 @@ impl Node {
 
     async fn serve(&self, config: Config, roster: &Roster) -> Result<Exit, Failure> {
         let output = Output::open(self.format);
-        let desk = Desk {
+        let console = Console {
             output: &output,
             protocol: self.protocol,
-            patience: Duration::from_millis(self.patience),
+            call_timeout: Duration::from_millis(self.call_timeout),
             until_eof: self.until_eof,
         };
-        let served = with_machine!(self.protocol, roster, machine => serve::serve(machine, config, desk).await);
+        let served = with_machine!(self.protocol, roster, machine => serve::serve(machine, config, console).await);
         let ended = match &served {
             Ok(Ending::Stopped(reason)) => Some(Some(reason.to_string())),
             Ok(Ending::ShutDown) => Some(None),
             Err(_) => None,
         };
         if let Some(stopped) = ended {
-            // If nobody listens, that is the failure.
+            // If standard output is closed, `close` returns the error.
             let _ = output.say(None, Said::Ended { stopped }).await;
         }
         output.close().await?;
@@ -145,7 +145,7 @@ impl Node {
         Ok(peers)
     }
 
-    /// Candidates by number, then workers; what does not fit the protocol is refused.
+    /// The roster: candidates by number, then workers. Options that do not fit the protocol are refused.
     fn roster(&self, peers: &BTreeMap<NodeId, String>) -> Result<Roster, Failure> {
         let (protocol, name) = (self.protocol, self.protocol.name());
         let refused = match self.contact {
@@ -175,7 +175,7 @@ impl Node {
         Ok(Roster::of(candidates, workers))
     }
 
-    fn tell_what_happens(&self) -> Result<(), Failure> {
+    fn start_tracing(&self) -> Result<(), Failure> {
         let level = [LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE]
             [usize::from(self.verbose.min(3))];
         let filter = EnvFilter::builder().with_default_directive(level.into());

@@ -1,15 +1,15 @@
-//! `gen_leader` in the harness: any application over any of its elections.
+//! The model of `gen_leader` for the harness: any application on any of its elections.
 //!
 //! # Example
 //!
-//! Your own application is checked like the dictionary of the scenarios. It implements [`Behaviour`] and
-//! [`Script`], which gives the commands of its clients.
+//! A custom application is checked like the dictionary of the scenarios: it implements [`Behaviour`],
+//! and [`Script`] defines the commands of its clients.
 //!
 //! ```
 //! use interrex::{gen_leader::*, machine::NodeId};
 //! use interrex_models::{claim::property::*, explore::search::Limits, model::environment::*, protocol::gen_leader::Script, verdict::{check::check, scenario::Scenario}};
 //!
-//! /// Counts how often clients anywhere have asked; the leader tells the others to count on.
+//! /// Counts the requests of all clients; the leader broadcasts each increment.
 //! struct Counter;
 //!
 //! impl<E: Election> Behaviour<E> for Counter {
@@ -80,15 +80,15 @@ use interrex::{
 };
 use std::borrow::Cow;
 
-/// An application with the commands of its clients in scenarios.
+/// An application with scripted commands for scenarios.
 pub trait Script<E: Election>: Behaviour<E> {
-    /// The next command of the clients at `node`, after `issued` earlier ones. The tag of a call is `issued`.
+    /// The command of the clients at `node` after `issued` earlier ones. The tag of a call is `issued`.
     fn command(&self, node: NodeId, issued: u32) -> Option<Command<Self::Request>>;
 }
 
 /// An election that the harness can check.
 pub trait Checked: Election {
-    /// An application over a variant.
+    /// The machine of an application on a variant of the election.
     fn under<B: Behaviour<Self>>(
         application: B,
         roster: Roster,
@@ -96,21 +96,21 @@ pub trait Checked: Election {
     ) -> GenLeader<Self, B>;
     /// The name of a variant.
     fn name(variant: &Self::Variant) -> Cow<'static, str>;
-    /// A description, in a line.
+    /// A one-line summary.
     fn summary(variant: &Self::Variant) -> Cow<'static, str>;
-    /// The properties that have a meaning for it.
+    /// The properties by which it is judged.
     const PROPERTIES: &'static [&'static Property];
-    /// The name of its measure: a counter that may grow without limit.
+    /// The name of its counter that may grow without bound.
     const MEASURE: Option<&'static str>;
-    /// The value of the measure.
+    /// The value of that counter.
     fn measured(&self) -> u64;
     /// A term, as numbers.
     fn numbers(term: &Self::Term) -> Term;
-    /// The type of the roles.
+    /// The role of a process.
     type Role;
     /// The roles.
     fn roles() -> Names<Self::Role>;
-    /// The role of a process.
+    /// The role of this process.
     fn role(&self) -> Self::Role;
     /// Its messages.
     fn messages<Synch: Value>() -> Names<Self::Message<Synch>>;
@@ -368,19 +368,19 @@ fn messages<E: Checked, B: Behaviour<E>>() -> Names<MessageOf<E, B>> {
     )
 }
 
-/// The dictionary of scenarios: it has one key, and each write stores its own identity there.
+/// The dictionary of scenarios: one key, under which each write stores its own token.
 pub type Writes = Dictionary<char, Token>;
 
-/// The dictionary of real nodes. The program chooses the tags of calls, a new one for each call of a life.
+/// The dictionary of real nodes. The program chooses a fresh tag for each call of a life.
 pub type Texts = Dictionary<String, String>;
 
-/// The dictionary of scenarios over the election of 2003.
+/// The dictionary of scenarios on the election of 2003.
 #[must_use]
 pub fn gen_leader_1_0(environment: &Environment) -> GenLeader<Capture, Writes> {
     Capture::under(Writes::default(), roster(environment), ())
 }
 
-/// The dictionary of scenarios over the election of 2007, with repairs.
+/// The dictionary of scenarios on the election of 2007, with repairs.
 #[must_use]
 pub fn gen_leader(repairs: Repairs, environment: &Environment) -> GenLeader<Bully, Writes> {
     Bully::under(Writes::default(), roster(environment), repairs)
@@ -390,7 +390,7 @@ fn roster(environment: &Environment) -> Roster {
     Roster::new(environment.nodes, environment.workers)
 }
 
-/// Each call is a write, so that the order of writes matters.
+/// Each call is a write, so that the order of calls matters.
 impl<E: Election> Script<E> for Writes {
     fn command(&self, sender: NodeId, index: u32) -> Option<Command<Request<char, Token>>> {
         let request = Request::Store('k', Token { sender, index });
@@ -398,7 +398,7 @@ impl<E: Election> Script<E> for Writes {
     }
 }
 
-/// Real clients choose their own commands, so there is no script.
+/// Real clients issue their own commands: there is no script.
 impl<E: Election> Script<E> for Texts {
     fn command(&self, _: NodeId, _: u32) -> Option<Command<Request<String, String>>> {
         None

@@ -1,16 +1,15 @@
-//! gms2 in the harness.
+//! The model of gms2 for the harness.
 //!
-//! It is judged by those properties of groups that need no numbers. Others have no meaning for it:
+//! It is judged by the properties of groups that need no numbers. It lacks these notions:
 //!
-//! * *Terms* (`one-leader-per-term`) and an *order of views* (`view-order`): a view is a leader and its
-//!   followers. It has no number, and nothing says which of two views is the later one. `single-leader` (no
-//!   two leaders at the same time) and `agreement` (members have the same last view) need no numbers.
-//! * A *common place of messages* (`total-order-uniform`, `total-order-survivors`): the deliveries of a
-//!   process could be counted, but a newcomer does not know how many messages came before its first view. If
-//!   the counts of two processes differ, nothing says which message is missing at one of them. The properties
-//!   of lost messages show such losses.
+//! * *Terms* (`one-leader-per-term`) and an *order of views* (`view-order`): a view consists of a leader and its
+//!   followers, without a number. So it is not known which of two views is the later one. Two leaders at the same time
+//!   (`single-leader`) and different last views (`agreement`) are detected without numbers.
+//! * A *common order of messages* (`total-order-uniform`, `total-order-survivors`): the deliveries of a process could
+//!   be counted. But a newcomer does not know the number of messages before its first view, and different counts do not
+//!   show which message is missing. The properties of lost messages detect losses.
 //!
-//! So the numbers of its views and deliveries are 0, and no property that it is judged by reads them.
+//! The numbers of its views and deliveries are 0, and none of its properties reads them.
 
 pub mod real;
 

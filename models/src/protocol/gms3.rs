@@ -1,4 +1,4 @@
-//! gms3 in the harness.
+//! The model of gms3 for the harness.
 
 pub mod real;
 

@@ -1,5 +1,5 @@
-//! The common part of multicast protocols: the messages, in scenarios and in real nodes, and the way a
-//! program takes part.
+//! The common part of the protocols whose members multicast to each other: the payload, in scenarios and at real nodes,
+//! and the interface of a program to its member.
 
 use crate::{
     claim::notion::Token,
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use tokio::sync::watch;
 
-/// The content of a multicast, as the properties read it.
+/// The payload of a multicast.
 pub trait Payload: Value {
-    /// The identity of the message.
+    /// The identity of the message, for the properties.
     fn token(&self) -> Token;
 
-    /// The message with this identity, if scenarios multicast this type.
+    /// The scripted message with this token, for a payload that scenarios multicast.
     #[must_use]
     fn scripted(_: Token) -> Option<Self> {
         None
@@ -38,18 +38,18 @@ impl Payload for Token {
     }
 }
 
-/// A text with a stamp of the sending program, so that the same text sent twice is two messages.
+/// A text with a unique stamp: the same text sent twice is two messages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Multicast {
     /// The process that sends it.
     pub from: Address,
-    /// The number of messages that this process has multicast before.
+    /// The number of messages that this process has multicast before, in this life.
     pub index: u64,
     /// The text.
     pub text: String,
 }
 
-/// No scenario multicasts texts. The index counts within one life, and a token does not say which life.
+/// No scenario multicasts texts. The index counts within one life, and the token does not contain the life.
 impl Payload for Multicast {
     fn token(&self) -> Token {
         let index = u32::try_from(self.index).unwrap_or(u32::MAX);
@@ -59,23 +59,23 @@ impl Payload for Multicast {
 
 /// A protocol whose members multicast texts.
 pub trait Group: Machine + Send + Sync + 'static {
-    /// The number of the view of a founder that is alone, if views have numbers.
+    /// The number of the first view of a founder, if views have numbers.
     const FOUNDED: Option<u64>;
 
     /// The command that multicasts a text.
     fn mcast(message: Multicast) -> Self::Command;
 
-    /// The line that a node prints for an observation.
+    /// The output of a node for an observation.
     fn said(observation: Self::Observation) -> Said;
 }
 
-/// A text to be multicast.
+/// A request to multicast a text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mcast(String);
 
 impl Request for Mcast {
     const USAGE: &'static [(&'static str, &'static str)] =
-        &[("mcast TEXT", "deliver a text at every member, in the same order everywhere")];
+        &[("mcast TEXT", "multicast a text to all members of the group")];
 
     fn parse(name: &str, rest: &str) -> Option<Self> {
         (name == "mcast" && !rest.is_empty()).then(|| Self(rest.into()))
@@ -89,7 +89,7 @@ pub struct Member<M: Group> {
     view: watch::Sender<Option<View>>,
 }
 
-/// A handle that multicasts through a member.
+/// The client of a member.
 #[derive(Debug)]
 pub struct Sender<M: Group> {
     me: Address,
@@ -98,10 +98,10 @@ pub struct Sender<M: Group> {
     sent: u64,
 }
 
-/// Runs a node of a group.
+/// Starts a node of a group.
 ///
 /// # Errors
-/// If it does not come up.
+/// If it does not start.
 pub async fn spawn<M: Group>(
     machine: M,
     config: Config,

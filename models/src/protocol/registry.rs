@@ -25,11 +25,10 @@ pub use super::{
     gms3::gms3,
 };
 
-/// The list. A protocol is one line: its name here, and the function below [`protocol`](crate::protocol) that
-/// makes the machine of real nodes from the roster. Everything else follows from that machine, an
-/// [`Application`].
+/// The list. Each line is a protocol: its variant of [`Known`], and the function in [`protocol`](crate::protocol) that
+/// makes the machine of real nodes from the roster. Everything else follows from that machine, an [`Application`].
 ///
-/// The macro hands the list to the macro that is named.
+/// The list is passed to the named macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! protocols {
@@ -48,7 +47,7 @@ macro_rules! protocols {
                 /// The election of 2007, repaired.
                 GenLeader => gen_leader::real::repaired;
             ]
-            // These have names too, but are left out of listings of all protocols.
+            // These have names, too, but are not in `Known::ALL`.
             [
                 /// The repaired election without one of its repairs.
                 GenLeaderWithout(repair: Repair) => gen_leader::real::without;
@@ -83,8 +82,7 @@ macro_rules! known {
 }
 protocols!([known], {});
 
-/// Evaluates an expression with the machine of a protocol in real nodes, for a roster. (Some machines ignore
-/// it.)
+/// Evaluates an expression with the machine of a protocol for real nodes and a roster. Some machines ignore the roster.
 #[macro_export]
 macro_rules! with_machine {
     ($known:expr, $roster:expr, $machine:ident => $body:expr) => {
@@ -118,14 +116,14 @@ macro_rules! with_one_of_the_machines {
     }};
 }
 
-/// Evaluates an expression with the machine of a protocol in scenarios, for an environment: some machines
-/// depend on the number of nodes. There is a machine for every environment that passes
-/// [`Environment::check`]. Only the machine can say whether the environment suits it.
+/// Evaluates an expression with the machine of a protocol for scenarios in an environment: some machines need the
+/// number of nodes. A machine exists for every environment that passes [`Environment::check`]. Only the machine can
+/// decide if the environment suits it.
 #[macro_export]
 macro_rules! with_protocol {
     ($known:expr, $environment:expr, $protocol:ident => $body:expr) => {{
         let environment: &$crate::model::environment::Environment = $environment;
-        // An empty roster: the environment determines the nodes.
+        // The environment defines the roster.
         let roster = interrex::gen_leader::Roster::default();
         $crate::with_machine!($known, &roster, machine => {
             let $protocol = $crate::real::application::Application::model(&machine, environment);
@@ -141,43 +139,43 @@ impl Known {
         with_protocol!(self, &Environment::SOME, protocol => protocol.name())
     }
 
-    /// A description, in a line.
+    /// A one-line summary.
     #[must_use]
     pub fn summary(self) -> Cow<'static, str> {
         with_protocol!(self, &Environment::SOME, protocol => protocol.summary())
     }
 
-    /// The properties that have a meaning for it.
+    /// The properties by which it is judged.
     #[must_use]
     pub fn properties(self) -> &'static [&'static Property] {
         with_protocol!(self, &Environment::SOME, protocol => protocol.properties())
     }
 
-    /// True if a node that comes up joins through one that is up.
+    /// True if a starting node joins through a node that is up.
     #[must_use]
     pub fn joins_through_contact(self) -> bool {
         with_protocol!(self, &Environment::SOME, protocol => protocol.joins_through_contact())
     }
 
-    /// True if its groups can have workers: nodes that never lead.
+    /// True if its groups can have nodes that never lead.
     #[must_use]
     pub fn has_workers(self) -> bool {
         with_protocol!(self, &Environment::SOME, protocol => protocol.has_workers())
     }
 
-    /// The configuration that all nodes of this roster must have in common, apart from the protocol.
+    /// The configuration for a roster. It must be the same at all nodes.
     #[must_use]
     pub fn configuration(self, roster: &Roster) -> String {
         with_machine!(self, roster, machine => application::configuration(Application::roster(&machine)))
     }
 
-    /// The data that its real nodes replicate.
+    /// The data that its real nodes have copies of.
     #[must_use]
     pub fn replicates(self) -> Replicates {
         with_machine!(self, &Roster::default(), machine => machine.replicates())
     }
 
-    /// The line that makes a value known at all its real nodes.
+    /// The input line that makes a value known at all its real nodes.
     #[must_use]
     pub fn write(self, key: &str, value: &str) -> String {
         with_machine!(self, &Roster::default(), machine => machine.write(key, value))
@@ -186,13 +184,13 @@ impl Known {
     /// Checks that an environment suits it.
     ///
     /// # Errors
-    /// The part of the environment that does not fit.
+    /// If it does not: the misfit.
     pub fn suits(self, environment: &Environment) -> Result<(), Misfit> {
         environment.check()?;
         with_protocol!(self, environment, protocol => protocol.suits(environment))
     }
 
-    /// The protocol of a trace, and the property that it violates.
+    /// The protocol of a trace, and the property that the trace violates.
     ///
     /// # Errors
     /// If there is no such protocol or property, or the environment does not suit the protocol.
@@ -206,7 +204,7 @@ impl Known {
     /// One of its properties, by name.
     ///
     /// # Errors
-    /// If it has no such property. The message lists those it has.
+    /// If it has no such property; the message lists its properties.
     pub fn property(self, name: &str) -> Result<&'static Property, String> {
         let properties = self.properties();
         let found = properties.iter().find(|property| property.name == name);

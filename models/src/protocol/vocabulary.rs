@@ -1,15 +1,15 @@
-//! The names of a protocol's roles, messages and so on, for coverage.
+//! The names of a protocol's roles, messages, commands, timers and observations, which coverage counts.
 
 use derive_where::derive_where;
 use interrex::machine::Machine;
 
-/// The names of a protocol's roles, and of the variants of its events and effects.
+/// The names of a protocol's roles, messages, commands, timers and observations.
 ///
-/// They are listed by [`names!`](crate::names) and not taken from serde: the harness must also know names
-/// that never occur, and serde does not list them.
+/// They are listed by [`names!`](crate::names) and not taken from serde: coverage must also know the names that never
+/// occur, and serde does not list these.
 #[derive_where(Clone, Debug)]
 pub struct Vocabulary<M: Machine> {
-    /// The role that a process has in a state.
+    /// The role of a process in a state.
     pub roles: Names<M::State>,
     /// Its messages.
     pub messages: Names<M::Message>,
@@ -35,7 +35,7 @@ impl<T> Names<T> {
         Self { all, of }
     }
 
-    /// All of them, in the order given.
+    /// All names, in the given order.
     #[must_use]
     pub fn all(&self) -> &[&'static str] {
         &self.all
@@ -47,9 +47,9 @@ impl<T> Names<T> {
     }
 }
 
-/// Makes [`Names`] of patterns and their names. The list of names and the match over the values are
-/// made from the same lines: so none can be missing from the list, and a new variant breaks the build.
-/// Leave out wildcard patterns, which would spoil that.
+/// Makes [`Names`] from patterns and their names. The list of names and the match on the values come
+/// from the same lines. So no name is missing from the list, and a new variant breaks the build. Do
+/// not use wildcard patterns: they would defeat this check.
 ///
 /// # Example
 ///
@@ -61,7 +61,7 @@ impl<T> Names<T> {
 /// assert_eq!(names.all(), ["join", "mcast"]);
 /// assert_eq!(names.of(&Message::Mcast(7)), "mcast");
 ///
-/// // What is wrapped has the names of what is inside, behind the others.
+/// // A wrapped type contributes its names after the others.
 /// enum Frame { Hello, Message(Message) }
 /// fn names_of_messages() -> Names<Message> {
 ///     names!(Message::Join => "join", Message::Mcast(_) => "mcast")

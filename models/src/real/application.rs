@@ -1,4 +1,4 @@
-//! What the command needs of a protocol that real nodes run, beyond what the harness asks of every protocol.
+//! The interface of a protocol that real nodes run, in addition to the one that the harness needs of every protocol.
 
 use super::line::Said;
 use crate::{model::environment::Environment, protocol::Protocol};
@@ -9,137 +9,136 @@ use interrex::{
 };
 use std::{net::SocketAddr, time::Duration};
 
-/// A protocol with an application that is of use: what `interrex node` runs, and what logs of it are validated against.
+/// A protocol with a useful application. `interrex node` runs it, and its logs are validated against it.
 pub trait Application: Protocol {
-    /// The same protocol with the application of scenarios.
+    /// The same protocol with the application that scenarios use.
     type Model: Protocol<Timer = Self::Timer>;
 
-    /// That one, in an environment.
+    /// The model for an environment.
     fn model(&self, environment: &Environment) -> Self::Model;
 
-    /// Who takes part, if that is the same at all nodes and known beforehand.
+    /// The roster, if it is fixed in advance and the same at all nodes.
     fn roster(&self) -> Option<&Roster> {
         None
     }
 
-    /// In a log: what a command is in the harness.
-    fn asked(&self, command: &Self::Command) -> Asked;
+    /// In a log: the kind of command that this is in the harness.
+    fn command_kind(&self, command: &Self::Command) -> CommandKind;
 
-    /// In a log: of a message that is delivered, who multicast it, and how many it had multicast before.
+    /// In a log: the process that multicast a delivered message, and the number of messages it had multicast before.
     fn stamp(&self, _observation: &Self::Observation) -> Option<(Address, u64)> {
         None
     }
 
-    /// In a log: whether a timer belongs to a local client, and nobody else learns of it.
-    fn is_of_client(&self, _timer: &Self::Timer) -> bool {
+    /// In a log: true if a timer belongs to a local client and its expiry affects no other process.
+    fn is_client_timer(&self, _timer: &Self::Timer) -> bool {
         false
     }
 
-    /// In a log: whether a process that ends for this reason does as its application wished.
-    fn is_wish(&self, _reason: &str) -> bool {
+    /// In a log: true if this reason means that the application requested the end of the process.
+    fn is_requested_stop(&self, _reason: &str) -> bool {
         false
     }
 
-    /// What its node can be asked for on standard input, beside what any node can.
+    /// The requests on standard input that only this protocol has.
     type Request: Request;
-    /// A node that runs it.
+    /// A running node.
     type Running: Running;
     /// The client of that node.
     type Client: Client<Request = Self::Request>;
 
-    /// Runs a node. Its client waits for an answer as long as this.
+    /// Starts a node. `call_timeout` limits the time that its client waits for an answer.
     fn spawn(
         self,
         config: Config,
-        patience: Duration,
+        call_timeout: Duration,
     ) -> impl Future<Output = Result<(Self::Running, Self::Client), SpawnError>>;
 
-    /// The line that makes a value known at all nodes.
+    /// The input line that makes a value known at all nodes.
     fn write(&self, key: &str, value: &str) -> String;
 
-    /// The same as a command of a process that has issued so many before.
+    /// The same as a command of a process that has issued `issued` commands before.
     fn write_of(&self, me: Address, issued: u64, key: &str, value: &str) -> Self::Command;
 
-    /// What all nodes have copies of: so one sees whether they have what was written.
+    /// The data that all nodes have copies of. It shows if they have received a write.
     fn replicates(&self) -> Replicates;
 }
 
-/// What a command of a real application is in the harness.
+/// The kind of command that a command of a real application is in the harness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// The next command of the node, as scenarios have it; if it is a call, with its tag.
+pub enum CommandKind {
+    /// The next scripted command of the node; for a call, with its tag.
     Scripted(Option<u64>),
-    /// Something that stays between the application and its process: the harness has nothing like it.
+    /// A command that affects only the application and its process. The harness has no counterpart.
     Local,
-    /// The end of the process.
+    /// The command that ends the process.
     End,
-    /// Something that reaches others, and that the harness has nothing like.
+    /// A command that affects other processes and has no counterpart in the harness.
     Unknown,
 }
 
-/// What a node can be asked for, written in a line.
+/// A request to a node, written in one line.
 pub trait Request: Sized {
-    /// How requests are written, and what they do.
+    /// The syntax of each request, and its meaning.
     const USAGE: &'static [(&'static str, &'static str)];
 
-    /// By name, with the rest of the line.
+    /// Parses a request from its name and the rest of the line.
     fn parse(name: &str, rest: &str) -> Option<Self>;
 }
 
-/// A node that runs.
+/// A running node.
 pub trait Running {
     /// The process.
     fn me(&self) -> Address;
 
-    /// Where it listens.
+    /// The address that it listens on.
     fn address(&self) -> SocketAddr;
 
-    /// The next thing that it says without being asked; none when it has ended.
+    /// The next output that no request caused; none when the node has ended.
     fn said(&mut self) -> impl Future<Output = Option<Said>>;
 
-    /// Ends it.
+    /// Shuts it down.
     fn shut_down(self) -> impl Future<Output = Result<Ending, RunError>>;
 
     /// Waits until it ends.
     fn ended(self) -> impl Future<Output = Result<Ending, RunError>>;
 }
 
-/// Asks a node that runs.
+/// Sends requests to a running node.
 pub trait Client {
-    /// What it can ask for.
+    /// Its requests.
     type Request: Request;
 
-    /// Who leads, as far as the node knows.
+    /// The leader, as far as the node knows.
     fn leader(&self) -> Option<Address>;
 
-    /// Who takes part.
+    /// The members.
     fn members(&self) -> Said;
 
     /// The answer to a request; none if the node has ended.
     fn ask(&mut self, request: Self::Request) -> impl Future<Output = Option<Said>>;
 }
 
-/// What all nodes of a protocol have copies of.
+/// The data that all nodes of a protocol have copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replicates {
-    /// Messages: each node [says](Said::Delivered) once that it delivers one.
+    /// Messages: each node [reports](Said::Delivered) each delivery once.
     Messages,
-    /// A dictionary: each node [shows](Said::Dumped) its copy when it is asked to `dump` it.
+    /// A dictionary: each node [prints](Said::Dumped) its copy on `dump`.
     Dictionary,
 }
 
-/// What must be the same at all nodes beside the protocol, as their configuration and their logs say it: the roster,
-/// or nothing.
+/// The configuration that must be the same at all nodes, as it is written in their logs: the roster, or nothing.
 ///
 /// # Panics
-/// If a roster cannot be written as JSON; it can.
+/// If a roster cannot be written as JSON, which does not happen.
 #[must_use]
 pub fn configuration(roster: Option<&Roster>) -> String {
     roster
         .map_or_else(String::new, |roster| serde_json::to_string(roster).expect("a roster is JSON"))
 }
 
-/// The roster that a configuration says; the empty one where there is none.
+/// The roster in a configuration; an empty roster if the configuration is empty.
 ///
 /// # Errors
 /// If it is not the JSON of a roster.

@@ -1,11 +1,11 @@
-//! How a cluster of real nodes replaces its leader, and how long that takes.
+//! Failover in a cluster of real nodes: the replacement of its leader, and the time that it takes.
 
 use crate::{
     protocol::registry::Known,
     real::{
         application::Replicates,
         line::{Line, Said, View},
-        processes::{Cluster, Plan, Process, Trouble},
+        processes::{Cluster, Plan, Process, ProcessError},
     },
 };
 use interrex::{
@@ -20,51 +20,52 @@ use std::{
 };
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-/// What becomes of a leader.
+/// The fault that is injected at the leader.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Display, EnumMessage, EnumString, IntoStaticStr, VariantArray,
 )]
 #[strum(serialize_all = "snake_case")]
-pub enum How {
-    /// It is killed: SIGKILL.
+pub enum Fault {
+    /// The process is killed: SIGKILL.
     Kill,
-    /// It is stopped, and later goes on as if nothing had happened: SIGSTOP, SIGCONT.
+    /// The process is stopped, and resumed later: SIGSTOP, SIGCONT.
     Stop,
 }
 
-/// Nodes that are one group, most of the time.
+/// A cluster whose nodes form one group, except during a failover.
 #[derive(Debug)]
 pub struct Group {
     cluster: Cluster,
-    /// What was written so far.
+    /// The values written so far.
     written: BTreeMap<String, String>,
 }
 
-/// What the survivors of a leader have said since.
+/// The output of the survivors since the fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Takeover {
-    /// The leader that is gone.
+    /// The leader at which the fault was injected.
     pub victim: NodeId,
-    /// Of each survivor: whom it has recognised, in order, and after how many microseconds. They are counted from
-    /// just before the old leader was killed.
+    /// For each survivor, the leaders that it has recognised, in order, each with the time in microseconds since just
+    /// before the fault.
     pub recognised: BTreeMap<NodeId, Vec<(NodeId, u64)>>,
-    /// Those whose protocol has ended them meanwhile. They do not count as survivors.
+    /// The nodes that their protocol has ended since then. They do not count as survivors.
     pub ended: Vec<NodeId>,
 }
 
-/// How a leader came back.
+/// The way in which the old leader was brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Return {
-    /// As a new process, and the group is one.
-    Anew,
-    /// It went on, and the group is one.
-    WentOn,
-    /// It went on; until it was shut down and started anew, it took this one for the leader.
-    Astray(Option<NodeId>),
+pub enum Recovery {
+    /// It was started as a new process, and the nodes form one group.
+    Restarted,
+    /// The stopped process was resumed, and the nodes form one group.
+    Resumed,
+    /// The stopped process was resumed and did not rejoin the group. It considered this node the leader until it was
+    /// shut down and started again.
+    Diverged(Option<NodeId>),
 }
 
 impl Takeover {
-    /// The new leader, if everybody has recognised just one and it is the same.
+    /// The new leader, if each survivor has recognised exactly one leader and all have recognised the same one.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         let all: BTreeSet<_> =
@@ -73,7 +74,7 @@ impl Takeover {
         (once && all.len() == 1).then(|| all.first().copied()).flatten()
     }
 
-    /// After how many microseconds each survivor had the leader that it has.
+    /// For each survivor, the time in microseconds until it recognised its current leader.
     #[must_use]
     pub fn took(&self) -> BTreeMap<NodeId, u64> {
         let last = |leaders: &Vec<(NodeId, u64)>| leaders.last().map(|(_, after)| *after);
@@ -83,26 +84,26 @@ impl Takeover {
 }
 
 impl Group {
-    /// Makes a cluster, starts all nodes, and waits until they are one group.
+    /// Makes a cluster, starts all nodes, and waits until they form one group.
     ///
     /// # Errors
-    /// If the cluster cannot be made, or they do not become a group.
-    pub fn form(plan: Plan) -> Result<Self, Trouble> {
+    /// If the cluster cannot be made, or the nodes do not form one group.
+    pub fn form(plan: Plan) -> Result<Self, ProcessError> {
         Self::of(Cluster::new(plan)?)
     }
 
-    /// Starts all nodes of a cluster of which none runs, and waits until they are one group.
+    /// Starts all nodes of a cluster in which none runs, and waits until they form one group.
     ///
     /// # Errors
-    /// If they do not become one.
-    pub fn of(cluster: Cluster) -> Result<Self, Trouble> {
+    /// If the nodes do not form one group.
+    pub fn of(cluster: Cluster) -> Result<Self, ProcessError> {
         let mut group = Self { cluster, written: BTreeMap::new() };
         let mut contact = None;
         for node in group.cluster.plan().nodes() {
             group.start(node, contact)?;
             contact = contact.or(Some(node));
         }
-        group.agree(group.patience())?;
+        group.agree(group.limit())?;
         Ok(group)
     }
 
@@ -112,16 +113,16 @@ impl Group {
         &self.cluster
     }
 
-    /// The cluster, for whoever does more to it.
+    /// The cluster, for changes beyond those of this type.
     pub fn cluster_mut(&mut self) -> &mut Cluster {
         &mut self.cluster
     }
 
-    /// Waits until all nodes that run have the same leader: who it is.
+    /// Waits until all running nodes have the same leader, and returns it.
     ///
     /// # Errors
-    /// If they have not in time: what each thinks.
-    pub fn agree(&self, within: Duration) -> Result<NodeId, Trouble> {
+    /// If they do not agree in time; the error lists the answer of each node.
+    pub fn agree(&self, within: Duration) -> Result<NodeId, ProcessError> {
         let until = Instant::now() + within;
         loop {
             let opinions = self.opinions()?;
@@ -132,21 +133,21 @@ impl Group {
                 let said: Vec<_> =
                     opinions.iter().map(|(node, said)| format!("{node} says: {said}")).collect();
                 let said = said.join("; ");
-                return Err(Trouble::new(format!("no agreement within {within:?}: {said}")));
+                return Err(ProcessError::new(format!("no agreement within {within:?}: {said}")));
             }
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// What each node that runs says of its group.
-    fn opinions(&self) -> Result<BTreeMap<NodeId, Said>, Trouble> {
+    /// The answer to `members` of each running node.
+    fn opinions(&self) -> Result<BTreeMap<NodeId, Said>, ProcessError> {
         let ask = |(node, process): (NodeId, &Arc<Process>)| {
-            Ok((node, process.ask("members", self.patience())?))
+            Ok((node, process.ask("members", self.limit())?))
         };
         self.cluster.running().map(ask).collect()
     }
 
-    /// The leader, if it runs and all say the same. In a view everybody must have a place.
+    /// The leader, if it runs and all nodes give the same answer. A view must contain all running nodes.
     fn agreed(&self, opinions: &BTreeMap<NodeId, Said>) -> Option<Address> {
         let mut said = opinions.values();
         let first = said.next()?;
@@ -168,19 +169,24 @@ impl Group {
             .then_some(leader)
     }
 
-    /// Writes something at a node that does not lead, and waits until every node that runs has it.
+    /// Writes a value at a node other than the leader, and waits until every running node has it.
     ///
     /// # Errors
-    /// If not all have it in time.
-    pub fn write(&mut self, leader: NodeId, key: &str, value: &str) -> Result<NodeId, Trouble> {
+    /// If not all nodes have it in time.
+    pub fn write(
+        &mut self,
+        leader: NodeId,
+        key: &str,
+        value: &str,
+    ) -> Result<NodeId, ProcessError> {
         let writer = self.cluster.running().map(|(node, _)| node).find(|node| *node != leader);
         let writer = writer.unwrap_or(leader);
         let marks = self.marks();
         let process = self.cluster.node(writer)?;
         let command = self.protocol().write(key, value);
-        let answer = process.ask(&command, self.patience())?;
+        let answer = process.ask(&command, self.limit())?;
         if answer != Said::Done {
-            return Err(Trouble::new(format!("`{command}` at {writer}: {answer}")));
+            return Err(ProcessError::new(format!("`{command}` at {writer}: {answer}")));
         }
         self.written.insert(key.into(), value.into());
         match self.protocol().replicates() {
@@ -188,20 +194,20 @@ impl Group {
                 let text = format!("{key} {value}");
                 let delivered = |line: &Line| delivers(line, &text);
                 for (node, mark) in marks {
-                    self.cluster.node(node)?.wait(mark, self.patience(), delivered)?;
+                    self.cluster.node(node)?.wait(mark, self.limit(), delivered)?;
                 }
             }
-            Replicates::Dictionary => self.have_copies(self.patience())?,
+            Replicates::Dictionary => self.have_copies(self.limit())?,
         }
         Ok(writer)
     }
 
-    /// Waits until all nodes that run have what was written so far. A message that was delivered cannot be lost again:
-    /// where there are only messages, one more must be delivered everywhere.
+    /// Waits until all running nodes have everything written so far. In a protocol without a dictionary, one more
+    /// message must be delivered at all nodes instead: a delivered message cannot be lost again.
     ///
     /// # Errors
-    /// If somebody has not in time.
-    pub fn have_all(&mut self, within: Duration) -> Result<(), Trouble> {
+    /// If a node does not have it in time.
+    pub fn have_all(&mut self, within: Duration) -> Result<(), ProcessError> {
         match self.protocol().replicates() {
             Replicates::Messages => {
                 let leader = self.agree(within)?;
@@ -212,20 +218,20 @@ impl Group {
         }
     }
 
-    /// Waits until the copies of all nodes that run hold what was written so far.
-    fn have_copies(&self, within: Duration) -> Result<(), Trouble> {
+    /// Waits until the copies of all running nodes contain everything written so far.
+    fn have_copies(&self, within: Duration) -> Result<(), ProcessError> {
         let until = Instant::now() + within;
         for (node, process) in self.cluster.running() {
             loop {
                 let copy = process.ask("dump", within)?;
                 let Said::Dumped { entries } = &copy else {
-                    return Err(Trouble::new(format!("`dump` at {node}: {copy}")));
+                    return Err(ProcessError::new(format!("`dump` at {node}: {copy}")));
                 };
                 let missing =
                     self.written.iter().find(|(key, value)| entries.get(*key) != Some(value));
                 let Some((key, value)) = missing else { break };
                 if Instant::now() > until {
-                    return Err(Trouble::new(format!(
+                    return Err(ProcessError::new(format!(
                         "{node} has not {key} = {value}, but {copy}"
                     )));
                 }
@@ -235,27 +241,27 @@ impl Group {
         Ok(())
     }
 
-    /// Lets the leader fall, and waits until the others have another one.
+    /// Injects a fault at the leader, and waits until the others have recognised another leader.
     ///
     /// # Errors
     /// If they have not in time.
-    pub fn fail(&mut self, leader: NodeId, how: How) -> Result<Takeover, Trouble> {
+    pub fn fail(&mut self, leader: NodeId, how: Fault) -> Result<Takeover, ProcessError> {
         let mut marks = self.marks();
         marks.remove(&leader);
         let begin = unix_micros();
         match how {
-            How::Kill => self.cluster.kill(leader),
-            How::Stop => self.cluster.node(leader)?.stop(),
+            Fault::Kill => self.cluster.kill(leader),
+            Fault::Stop => self.cluster.node(leader)?.stop(),
         }
         let another = |line: &Line| recognises(line).filter(|new| *new != leader);
         let ended = |line: &Line| matches!(line.said, Said::Ended { .. });
         for (survivor, mark) in &marks {
-            let told = |line: &Line| (ended(line) || another(line).is_some()).then_some(());
-            self.cluster.node(*survivor)?.wait(*mark, self.patience(), told)?;
+            let reacted = |line: &Line| (ended(line) || another(line).is_some()).then_some(());
+            self.cluster.node(*survivor)?.wait(*mark, self.limit(), reacted)?;
         }
-        // Somebody may change their mind.
-        thread::sleep(SECOND_THOUGHTS);
-        let ended = self.cluster.sweep();
+        // A survivor may still change its leader.
+        thread::sleep(SETTLE_TIME);
+        let ended = self.cluster.reap();
         marks.retain(|survivor, _| !ended.contains(survivor));
         let mut recognised = BTreeMap::new();
         for (survivor, mark) in marks {
@@ -263,32 +269,38 @@ impl Group {
             let mut leaders: Vec<_> = (lines.iter())
                 .filter_map(|line| Some((another(line)?, line.at.saturating_sub(begin))))
                 .collect();
-            // A later view with the same leader is nothing new.
+            // A later view with the same leader is not a new recognition.
             leaders.dedup_by_key(|(leader, _)| *leader);
             recognised.insert(survivor, leaders);
         }
         Ok(Takeover { victim: leader, recognised, ended })
     }
 
-    /// Brings back who fell, and who does not run for another reason, and waits until the nodes are one group again.
+    /// Resumes or restarts the old leader, restarts all other nodes that do not run, and waits until the nodes form one
+    /// group again.
     ///
     /// # Errors
-    /// If they do not become one.
-    pub fn heal(&mut self, victim: NodeId, leader: NodeId, how: How) -> Result<Return, Trouble> {
-        let mut back = Return::Anew;
-        if how == How::Stop {
+    /// If they do not form one group.
+    pub fn heal(
+        &mut self,
+        victim: NodeId,
+        leader: NodeId,
+        how: Fault,
+    ) -> Result<Recovery, ProcessError> {
+        let mut back = Recovery::Restarted;
+        if how == Fault::Stop {
             let process = Arc::clone(self.cluster.node(victim)?);
-            process.go_on();
+            process.resume();
             let noticing = self.cluster.plan().timeout + Duration::from_secs(1);
             if self.agree(noticing).is_ok() {
-                return Ok(Return::WentOn);
+                return Ok(Recovery::Resumed);
             }
             let opinion = process.ask("leader", noticing).ok();
-            back = Return::Astray(opinion.and_then(|said| match said {
+            back = Recovery::Diverged(opinion.and_then(|said| match said {
                 Said::Leader { leader } => leader.map(|leader| leader.node),
                 _ => None,
             }));
-            // Its log tells then that it went on until now.
+            // SIGTERM makes it log an end, so that its log shows that it ran until now.
             process.terminate();
             process.ended(noticing)?;
             self.cluster.kill(victim);
@@ -298,29 +310,29 @@ impl Group {
         for node in fallen {
             self.start(node, Some(leader))?;
         }
-        self.agree(self.patience())?;
+        self.agree(self.limit())?;
         Ok(back)
     }
 
-    /// Starts a node. Where nodes join groups, it founds one without a contact; with one it joins, and tries again if
-    /// it gives up: a node that joins while the group has no leader waits in vain.
+    /// Starts a node. In a protocol whose nodes join groups, it founds a group without a contact and joins one with a
+    /// contact. It tries again if the join fails: it can fail while the group has no leader.
     ///
     /// # Errors
-    /// If it does not come up, or in.
-    pub fn start(&mut self, node: NodeId, contact: Option<NodeId>) -> Result<(), Trouble> {
+    /// If it does not start, or does not join.
+    pub fn start(&mut self, node: NodeId, contact: Option<NodeId>) -> Result<(), ProcessError> {
         let contact = contact.filter(|_| self.protocol().joins_through_contact());
         if contact.is_none() {
             return self.cluster.start(node, None).map(|_| ());
         }
-        let mut last = Trouble::new("never tried");
+        let mut last = ProcessError::new("never tried");
         for _ in 0..ATTEMPTS {
             let joined = |line: &Line| (line.said == Said::Joined).then_some(());
             match self.cluster.start(node, contact) {
-                Ok(process) => match process.wait(0, self.patience(), joined) {
+                Ok(process) => match process.wait(0, self.limit(), joined) {
                     Ok(()) => return Ok(()),
-                    Err(trouble) => last = trouble,
+                    Err(error) => last = error,
                 },
-                Err(trouble) => last = trouble,
+                Err(error) => last = error,
             }
             self.cluster.kill(node);
         }
@@ -328,25 +340,25 @@ impl Group {
     }
 
     fn marks(&self) -> BTreeMap<NodeId, usize> {
-        self.cluster.running().map(|(node, process)| (node, process.heard_so_far())).collect()
+        self.cluster.running().map(|(node, process)| (node, process.line_count())).collect()
     }
 
     fn protocol(&self) -> Known {
         self.cluster.plan().protocol
     }
 
-    /// How long anything may take.
-    fn patience(&self) -> Duration {
-        self.cluster.plan().timeout + self.cluster.plan().patience + Duration::from_secs(5)
+    /// The time limit of each wait.
+    fn limit(&self) -> Duration {
+        self.cluster.plan().timeout + self.cluster.plan().call_timeout + Duration::from_secs(5)
     }
 }
 
-/// How long survivors are watched after all of them have a leader.
-const SECOND_THOUGHTS: Duration = Duration::from_millis(100);
-/// How often somebody tries to join.
+/// The time that survivors are observed after all of them have a leader.
+const SETTLE_TIME: Duration = Duration::from_millis(100);
+/// The number of attempts to join.
 const ATTEMPTS: usize = 10;
 
-/// The leader that a node recognises with this line, by itself and not because it is asked.
+/// The leader that a node recognises with this line, if the line is not an answer.
 #[must_use]
 pub fn recognises(line: &Line) -> Option<NodeId> {
     match &line.said {

@@ -1,4 +1,4 @@
-//! What a node says on its standard output: a line for everything that happens, for people or for programs.
+//! The standard output of a node: one line for each event, for people or for programs.
 
 use crate::io::text::printable;
 use interrex::{
@@ -8,95 +8,95 @@ use interrex::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
-/// A line; for programs, one object of JSON.
+/// A line; for programs, one JSON object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// When it happened, by the clock of the host: microseconds since 1970.
+    /// The time of the event, by the clock of the host: microseconds since 1970.
     pub at: u64,
-    /// If it answers a command: which line of the standard input, from 1. A program may send several commands
+    /// For an answer: the number of the command's line on standard input, from 1. A program may send several commands
     /// before it reads the first answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<u64>,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub said: Said,
 }
 
-/// What happened.
+/// An event at a node, or its answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Said {
     /// The node is up.
     Listening {
-        /// Which process.
+        /// The process.
         me: Address,
-        /// Where it listens.
+        /// The address that it listens on.
         address: SocketAddr,
-        /// What runs.
+        /// The protocol.
         protocol: String,
     },
-    /// Who leads, as far as this node knows.
+    /// The leader, as far as this node knows.
     Leader {
-        /// Nobody has led so far, if nobody is named.
+        /// The leader; none if no leader has been recognised yet.
         leader: Option<Address>,
     },
-    /// `gen_leader`: who takes part.
+    /// `gen_leader`: the members.
     Members {
-        /// Those who may lead, by priority.
+        /// The candidates, by priority.
         candidates: Vec<NodeId>,
-        /// Those who only follow.
+        /// The nodes that never lead.
         workers: Vec<NodeId>,
-        /// Who leads.
+        /// The leader.
         leader: Option<Address>,
     },
-    /// Of a group: this node is a member now.
+    /// In a group: this node has become a member.
     Joined,
-    /// Of a group: a view is in force.
+    /// In a group: a view has been installed.
     View(View),
-    /// Of a group: a multicast, in the common order.
+    /// In a group: a multicast has been delivered.
     Delivered {
-        /// Its place in the order, if the protocol counts.
+        /// Its place in the common order, if the protocol numbers messages.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<u64>,
-        /// Who multicast it.
+        /// The process that multicast it.
         from: Address,
-        /// How many that process had multicast before.
+        /// The number of messages that this process had multicast before.
         index: u64,
-        /// What was multicast.
+        /// The text.
         text: String,
     },
-    /// What was asked for is done. (A multicast is on its way.)
+    /// The request has succeeded. A multicast has been sent, and may not have been delivered yet.
     Done,
-    /// `gen_leader`: what is stored under a key.
+    /// `gen_leader`: the value stored under a key.
     Found {
         /// The key.
         key: String,
         /// The value, if there is one.
         value: Option<String>,
     },
-    /// `gen_leader`: everything that is stored.
+    /// `gen_leader`: all stored entries.
     Dumped {
         /// Values by their keys.
         entries: BTreeMap<String, String>,
     },
-    /// What was asked for makes no sense, or was not done.
+    /// The request is invalid, or has failed.
     Error {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// How many tasks run in the process.
+    /// The number of tasks in the process.
     Tasks {
-        /// So many.
+        /// The number.
         count: usize,
     },
-    /// What can be asked for.
+    /// The list of commands.
     Help {
-        /// A command a line.
+        /// One command per line.
         commands: Vec<String>,
     },
     /// The node has ended.
     Ended {
-        /// Why, if its machine has ended it.
+        /// The reason, if its machine has ended it.
         stopped: Option<String>,
     },
 }
@@ -104,24 +104,24 @@ pub enum Said {
 /// The members of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
-    /// Its place in the order of views and messages, if the protocol counts.
+    /// Its place in the order of views and messages, if the protocol numbers them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
-    /// Who leads.
+    /// The leader.
     pub leader: Address,
     /// The others, by seniority.
     pub followers: Vec<Address>,
 }
 
 impl Line {
-    /// It happens now.
+    /// A line with the current time.
     #[must_use]
     pub fn now(answers: Option<u64>, said: Said) -> Self {
         Self { at: unix_micros(), answers, said }
     }
 }
 
-/// As people read it, with nodes instead of processes: their lives are large numbers.
+/// For people. It names nodes instead of processes, since the numbers of lives are large.
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

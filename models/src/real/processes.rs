@@ -1,10 +1,10 @@
-//! A cluster of real nodes on this machine: a process of `interrex node` each, over TCP.
+//! A cluster of real nodes on this machine, over TCP. Each node is a process of `interrex node`.
 //!
-//! For tests, measurements and demonstrations. Nodes can be killed, stopped, let go on and started again, with what
-//! they had stored or without. Everything that a node says is kept, with the time at which it happened.
+//! For tests, measurements and demonstrations. Nodes can be killed, stopped, resumed and restarted, with or without
+//! their stored data. All output of a node is kept, with its times.
 //!
-//! When a [`Cluster`] is dropped, in a panic too, its processes are killed. If the program itself is killed, they see
-//! the end of their standard input and shut down.
+//! When a [`Cluster`] is dropped, also in a panic, its processes are killed. If the program itself is killed, they
+//! reach the end of their standard input and shut down.
 
 use crate::{
     protocol::registry::Known,
@@ -32,28 +32,28 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What a cluster is like.
+/// The configuration of a cluster.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The program `interrex`.
     pub program: PathBuf,
-    /// What runs.
+    /// The protocol.
     pub protocol: Known,
-    /// How many nodes may lead: n0, n1, ….
+    /// The number of nodes that may lead: n0, n1, ….
     pub candidates: u16,
-    /// How many nodes come behind them that only follow.
+    /// The number of nodes that never lead. Their numbers follow those of the candidates.
     pub workers: u16,
-    /// How long a node may be silent before it is taken for dead.
+    /// The time without a message after which a node is considered dead.
     pub timeout: Duration,
-    /// How long a client waits for an answer.
-    pub patience: Duration,
-    /// The folder of the key, of what is stored, of logs and of what nodes complain of. It must be empty or not there, and
-    /// it stays. Without one, there is a temporary one that vanishes with the cluster.
+    /// The time limit for an answer to a client.
+    pub call_timeout: Duration,
+    /// The folder for the key, the stored data, the logs and the standard error of the nodes. It must be empty or not
+    /// exist, and it is kept. Without it, a temporary folder is used, which is removed with the cluster.
     pub keep: Option<PathBuf>,
 }
 
 impl Plan {
-    /// So many nodes that may lead, with the usual time limits.
+    /// A plan with this number of candidates, no workers, and the default time limits.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>, protocol: Known, candidates: u16) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Plan {
             candidates,
             workers: 0,
             timeout: Duration::from_secs(1),
-            patience: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(5),
             keep: None,
         }
     }
@@ -73,12 +73,12 @@ impl Plan {
     }
 }
 
-/// What went wrong: where, and what the node itself has said of it.
+/// An error of a node or of the cluster, with the last lines of the node's standard error.
 #[derive(Clone, Debug)]
-pub struct Trouble(String);
+pub struct ProcessError(String);
 
-impl Trouble {
-    /// This went wrong.
+impl ProcessError {
+    /// An error with this message.
     pub fn new(what: impl fmt::Display) -> Self {
         Self(what.to_string())
     }
@@ -88,13 +88,13 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ProcessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Trouble {}
+impl std::error::Error for ProcessError {}
 
 /// Nodes on this machine.
 #[derive(Debug)]
@@ -110,49 +110,49 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A folder, a key and places to listen at. No node runs yet.
+    /// Makes a folder, a key and addresses to listen on. No node runs yet.
     ///
     /// # Errors
-    /// If the folder or the key cannot be made, or no place is free.
-    pub fn new(plan: Plan) -> Result<Self, Trouble> {
+    /// If the folder or the key cannot be made, or no port is free.
+    pub fn new(plan: Plan) -> Result<Self, ProcessError> {
         let (folder, vanishes) = if let Some(folder) = &plan.keep {
             (empty(folder)?, None)
         } else {
             let folder = tempfile::Builder::new().prefix("interrex-").tempdir();
             let folder =
-                folder.map_err(|error| Trouble(format!("no temporary folder: {error}")))?;
+                folder.map_err(|error| ProcessError(format!("no temporary folder: {error}")))?;
             (folder.path().to_path_buf(), Some(folder))
         };
-        let key = ClusterKey::generate().map_err(Trouble::new)?;
-        key.write_new(folder.join(KEY)).map_err(Trouble::new)?;
+        let key = ClusterKey::generate().map_err(ProcessError::new)?;
+        key.write_new(folder.join(KEY)).map_err(ProcessError::new)?;
         let places = plan.nodes().map(|node| free_place().map(|place| (node, place))).collect();
-        let places = Option::ok_or(places, Trouble("no port is free on 127.0.0.1".into()))?;
+        let places = Option::ok_or(places, ProcessError("no port is free on 127.0.0.1".into()))?;
         let (running, lives) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { plan, folder, places, running, lives, _vanishes: vanishes })
     }
 
-    /// What it is like.
+    /// Its configuration.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Starts a node that does not run, and waits until it is up. Where nodes join groups, it joins with a contact and
-    /// founds a group without one.
+    /// Starts a node that does not run, and waits until it is up. In a protocol whose nodes join groups, it joins a
+    /// group with a contact and founds one without.
     ///
     /// # Errors
-    /// If it does not come up.
+    /// If it does not start.
     pub fn start(
         &mut self,
         node: NodeId,
         contact: Option<NodeId>,
-    ) -> Result<Arc<Process>, Trouble> {
+    ) -> Result<Arc<Process>, ProcessError> {
         self.wait_for_a_new_life(node);
-        let process = Process::spawn(node, self.command(node, contact), &self.complaints(node))?;
+        let process = Process::spawn(node, self.command(node, contact), &self.stderr(node))?;
         let process = Arc::new(process);
-        // Known before it is up: it is killed with the others, whatever happens.
+        // Registered before it is up, so that it is killed with the others in any case.
         self.running.insert(node, Arc::clone(&process));
-        let me = process.wait(0, PATIENCE, |line| match line.said {
+        let me = process.wait(0, START_LIMIT, |line| match line.said {
             Said::Listening { me, .. } => Some(me),
             _ => None,
         })?;
@@ -160,34 +160,34 @@ impl Cluster {
         Ok(process)
     }
 
-    /// A node that runs.
+    /// A running node.
     ///
     /// # Errors
-    /// If it does not.
-    pub fn node(&self, node: NodeId) -> Result<&Arc<Process>, Trouble> {
-        self.running.get(&node).ok_or_else(|| Trouble(format!("{node} does not run")))
+    /// If it does not run.
+    pub fn node(&self, node: NodeId) -> Result<&Arc<Process>, ProcessError> {
+        self.running.get(&node).ok_or_else(|| ProcessError(format!("{node} does not run")))
     }
 
-    /// A node in the latest of its lives; none if it has never been up.
+    /// The latest life of a node; none if it has never been up.
     #[must_use]
     pub fn life(&self, node: NodeId) -> Option<Address> {
         self.lives.get(&node).copied()
     }
 
-    /// Those that were started and not killed.
+    /// The nodes that were started and not killed.
     pub fn running(&self) -> impl Iterator<Item = (NodeId, &Arc<Process>)> {
         self.running.iter().map(|(node, process)| (*node, process))
     }
 
-    /// Kills a node with -9, and waits until it is gone. It does not matter if it is gone already.
+    /// Kills a node with SIGKILL, and waits until it has ended. Does nothing if it does not run.
     pub fn kill(&mut self, node: NodeId) {
         if let Some(process) = self.running.remove(&node) {
             process.kill();
         }
     }
 
-    /// Those that have ended by themselves since they were started. They do not count as running any more.
-    pub fn sweep(&mut self) -> Vec<NodeId> {
+    /// Removes the nodes that have ended by themselves from the running ones, and returns them.
+    pub fn reap(&mut self) -> Vec<NodeId> {
         let over: Vec<_> =
             self.running().filter(|(_, process)| !process.runs()).map(|(node, _)| node).collect();
         for node in &over {
@@ -196,19 +196,19 @@ impl Cluster {
         over
     }
 
-    /// Removes what a node that does not run has stored.
+    /// Removes the stored data of a node that does not run.
     ///
     /// # Errors
     /// If it cannot be removed.
-    pub fn lose(&mut self, node: NodeId) -> Result<(), Trouble> {
+    pub fn erase(&mut self, node: NodeId) -> Result<(), ProcessError> {
         let folder = self.stored(node);
         if !folder.exists() {
             return Ok(());
         }
-        fs::remove_dir_all(&folder).map_err(|error| Trouble::at(&folder, error))
+        fs::remove_dir_all(&folder).map_err(|error| ProcessError::at(&folder, error))
     }
 
-    /// Where a node logs its events and effects, all its lives in one file.
+    /// The log of a node's events and effects. It contains all its lives.
     #[must_use]
     pub fn log(&self, node: NodeId) -> PathBuf {
         self.folder.join(format!("{node}.log"))
@@ -224,7 +224,7 @@ impl Cluster {
         self.folder.join(format!("{node}.stored"))
     }
 
-    fn complaints(&self, node: NodeId) -> PathBuf {
+    fn stderr(&self, node: NodeId) -> PathBuf {
         self.folder.join(format!("{node}.stderr"))
     }
 
@@ -235,7 +235,7 @@ impl Cluster {
         command.args(["node", "--format", "json", "--until-eof", "--id", &node.to_string()]);
         command.args(["--peers", &peers.join(","), "--protocol", &self.plan.protocol.name()]);
         command.args(["--timeout", &self.plan.timeout.as_millis().to_string()]);
-        command.args(["--patience", &self.plan.patience.as_millis().to_string()]);
+        command.args(["--patience", &self.plan.call_timeout.as_millis().to_string()]);
         command.arg("--key-file").arg(self.folder.join(KEY));
         command.arg("--data-dir").arg(self.stored(node));
         command.arg("--log").arg(self.log(node));
@@ -248,8 +248,8 @@ impl Cluster {
         command
     }
 
-    /// A node that has lost what it stored counts its lives by the clock: one that begins too soon would be the same
-    /// one again, and the others would refuse it.
+    /// A node without stored data numbers its lives by the clock. A life that begins too soon would have the number of
+    /// the last one, and the other nodes would refuse it.
     fn wait_for_a_new_life(&self, node: NodeId) {
         let Some(last) = self.lives.get(&node) else { return };
         while !self.stored(node).exists() && Opened::<()>::anew().life <= last.life {
@@ -260,9 +260,9 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // All get the signal before any is waited for.
+        // All processes get the signal before the first wait.
         for process in self.running.values() {
-            process.send(Signal::KILL);
+            process.signal(Signal::KILL);
         }
         for process in self.running.values() {
             process.kill();
@@ -270,27 +270,28 @@ impl Drop for Cluster {
     }
 }
 
-/// A folder with nothing in it, which is made if it is not there.
-fn empty(folder: &Path) -> Result<PathBuf, Trouble> {
-    fs::create_dir_all(folder).map_err(|error| Trouble::at(folder, error))?;
-    let mut inside = fs::read_dir(folder).map_err(|error| Trouble::at(folder, error))?;
+/// An empty folder, which is made if it does not exist.
+fn empty(folder: &Path) -> Result<PathBuf, ProcessError> {
+    fs::create_dir_all(folder).map_err(|error| ProcessError::at(folder, error))?;
+    let mut inside = fs::read_dir(folder).map_err(|error| ProcessError::at(folder, error))?;
     match inside.next() {
         None => Ok(folder.to_path_buf()),
-        Some(_) => Err(Trouble::at(folder, "is not empty; name a folder that is not there yet")),
+        Some(_) => {
+            Err(ProcessError::at(folder, "is not empty; name a folder that is not there yet"))
+        }
     }
 }
 
 const KEY: &str = "cluster.key";
-/// How long a node may take to come up.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit for the start of a node.
+const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A place where nobody listens. Below the ports that connections are made from: one of those could take the place of a
-/// node that was killed.
+/// A free port. It is below the ephemeral ports: an outgoing connection could take the port of a killed node.
 fn free_place() -> Option<SocketAddr> {
     const FIRST: u16 = 10_000;
     const COUNT: u16 = 22_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Programs that run at the same time begin at different ports.
+    // Concurrent programs begin at different ports.
     let begin = std::process::id().wrapping_mul(61) % u32::from(COUNT);
     (0..COUNT).find_map(|_| {
         let next = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
@@ -300,15 +301,15 @@ fn free_place() -> Option<SocketAddr> {
     })
 }
 
-/// A node that runs, or has run.
+/// The process of a node, running or ended.
 #[derive(Debug)]
 pub struct Process {
     node: NodeId,
     pid: Pid,
     child: Mutex<Child>,
     input: Mutex<Input>,
-    heard: Arc<Heard>,
-    complaints: PathBuf,
+    output: Arc<Output>,
+    stderr: PathBuf,
 }
 
 #[derive(Debug)]
@@ -317,9 +318,9 @@ struct Input {
     lines: u64,
 }
 
-/// What a node has said so far.
+/// The output of a node so far.
 #[derive(Debug, Default)]
-struct Heard {
+struct Output {
     said: Mutex<Transcript>,
     more: Condvar,
 }
@@ -327,97 +328,97 @@ struct Heard {
 #[derive(Debug, Default)]
 struct Transcript {
     lines: Vec<Line>,
-    /// A line that is none, or the end.
+    /// The reason why there is no more output: a malformed line, or the end.
     over: Option<String>,
 }
 
 impl Process {
-    fn spawn(node: NodeId, mut command: Command, complaints: &Path) -> Result<Self, Trouble> {
-        let file = File::options().append(true).create(true).open(complaints);
-        let file = file.map_err(|error| Trouble::at(complaints, error))?;
+    fn spawn(node: NodeId, mut command: Command, stderr: &Path) -> Result<Self, ProcessError> {
+        let file = File::options().append(true).create(true).open(stderr);
+        let file = file.map_err(|error| ProcessError::at(stderr, error))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file).env_remove("RUST_LOG");
         let program = PathBuf::from(command.get_program());
-        let mut child = command.spawn().map_err(|error| Trouble::at(&program, error))?;
+        let mut child = command.spawn().map_err(|error| ProcessError::at(&program, error))?;
         let pid = Pid::from_child(&child);
-        let heard = Arc::new(Heard::default());
+        let output = Arc::new(Output::default());
         let pipes = child.stdin.take().zip(child.stdout.take());
-        let (pipe, output) = pipes.ok_or_else(|| Trouble::new("a process without pipes"))?;
-        let listener = Arc::clone(&heard);
-        // Ends with the process, whose end of the pipe nobody else has.
-        thread::spawn(move || listener.listen(output));
+        let (pipe, stdout) = pipes.ok_or_else(|| ProcessError::new("a process without pipes"))?;
+        let reader = Arc::clone(&output);
+        // The thread ends with the process, which alone holds the other end of the pipe.
+        thread::spawn(move || reader.read(stdout));
         Ok(Self {
             node,
             pid,
             child: Mutex::new(child),
             input: Mutex::new(Input { pipe, lines: 0 }),
-            heard,
-            complaints: complaints.into(),
+            output,
+            stderr: stderr.into(),
         })
     }
 
-    /// Which node it is.
+    /// The node.
     #[must_use]
     pub fn node(&self) -> NodeId {
         self.node
     }
 
-    /// The number that the system knows it by.
+    /// The process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         lock(&self.child).id()
     }
 
-    /// Types a command: the number of its line, which its answer bears.
+    /// Sends a command, and returns the number of its line. The answer carries the same number.
     ///
     /// # Errors
     /// If the process has ended.
-    pub fn tell(&self, command: &str) -> Result<u64, Trouble> {
+    pub fn send(&self, command: &str) -> Result<u64, ProcessError> {
         let mut input = lock(&self.input);
         input.lines += 1;
         let number = input.lines;
-        // In one piece: what is written may be read at once.
+        // One write, since the node may read a part of a line at once.
         let written = input.pipe.write_all(format!("{command}\n").as_bytes());
-        written.map_err(|_| self.trouble("has ended"))?;
+        written.map_err(|_| self.error("has ended"))?;
         Ok(number)
     }
 
-    /// Types a command and waits for its answer.
+    /// Sends a command and waits for its answer.
     ///
     /// # Errors
-    /// If there is none in time.
-    pub fn ask(&self, command: &str, within: Duration) -> Result<Said, Trouble> {
-        let since = self.heard_so_far();
-        let number = self.tell(command)?;
+    /// If there is no answer in time.
+    pub fn ask(&self, command: &str, within: Duration) -> Result<Said, ProcessError> {
+        let since = self.line_count();
+        let number = self.send(command)?;
         let answer = |line: &Line| (line.answers == Some(number)).then(|| line.said.clone());
         let answer = self.wait(since, within, answer);
-        answer.map_err(|trouble| Trouble(format!("`{command}` has no answer: {trouble}")))
+        answer.map_err(|error| ProcessError(format!("`{command}` has no answer: {error}")))
     }
 
-    /// How many lines it has said so far.
+    /// The number of lines printed so far.
     #[must_use]
-    pub fn heard_so_far(&self) -> usize {
-        lock(&self.heard.said).lines.len()
+    pub fn line_count(&self) -> usize {
+        lock(&self.output.said).lines.len()
     }
 
-    /// The lines it has said, from this one on.
+    /// The lines printed so far, from this index on.
     #[must_use]
     pub fn lines(&self, from: usize) -> Vec<Line> {
-        lock(&self.heard.said).lines.get(from..).unwrap_or_default().to_vec()
+        lock(&self.output.said).lines.get(from..).unwrap_or_default().to_vec()
     }
 
-    /// Waits for a line in which there is something, the first one from this one on.
+    /// Waits for the first line, from this index on, in which `find` finds something.
     ///
     /// # Errors
-    /// If there is none in time, or the process ends.
+    /// If there is no such line in time, or the process ends.
     pub fn wait<T>(
         &self,
         from: usize,
         within: Duration,
         mut find: impl FnMut(&Line) -> Option<T>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, ProcessError> {
         let until = Instant::now() + within;
         let mut next = from;
-        let mut said = lock(&self.heard.said);
+        let mut said = lock(&self.output.said);
         loop {
             while let Some(line) = said.lines.get(next) {
                 next += 1;
@@ -431,14 +432,14 @@ impl Process {
             });
             if let Some(over) = over {
                 drop(said);
-                return Err(self.trouble(&over));
+                return Err(self.error(&over));
             }
-            let waited = self.heard.more.wait_timeout(said, left);
+            let waited = self.output.more.wait_timeout(said, left);
             said = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Whether it still runs.
+    /// True if it still runs.
     #[must_use]
     pub fn runs(&self) -> bool {
         matches!(lock(&self.child).try_wait(), Ok(None))
@@ -448,62 +449,62 @@ impl Process {
     ///
     /// # Errors
     /// If it has not in time.
-    pub fn ended(&self, within: Duration) -> Result<ExitStatus, Trouble> {
+    pub fn ended(&self, within: Duration) -> Result<ExitStatus, ProcessError> {
         let until = Instant::now() + within;
         loop {
             if let Ok(Some(status)) = lock(&self.child).try_wait() {
                 return Ok(status);
             }
             if Instant::now() > until {
-                return Err(self.trouble(&format!("still runs after {within:?}")));
+                return Err(self.error(&format!("still runs after {within:?}")));
             }
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Asks it to shut down: SIGTERM.
+    /// Requests a shutdown: SIGTERM.
     pub fn terminate(&self) {
-        self.send(Signal::TERM);
+        self.signal(Signal::TERM);
     }
 
-    /// Kills it with -9 and waits until it is gone; then all that it has said is heard.
+    /// Kills it with SIGKILL, and waits until it has ended and all its output is read.
     pub fn kill(&self) {
         {
             let mut child = lock(&self.child);
-            // Neither matters if it is gone.
+            // Both fail if it has ended already.
             let _ = child.kill();
             let _ = child.wait();
         }
-        let mut said = lock(&self.heard.said);
+        let mut said = lock(&self.output.said);
         while said.over.is_none() {
-            said = self.heard.more.wait(said).unwrap_or_else(PoisonError::into_inner);
+            said = self.output.more.wait(said).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Stops it: it does nothing and knows nothing of it, until it [goes on](Self::go_on).
+    /// Stops it until it is [resumed](Self::resume): SIGSTOP. The process does not notice.
     pub fn stop(&self) {
-        self.send(Signal::STOP);
+        self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
-    pub fn go_on(&self) {
-        self.send(Signal::CONT);
+    /// Resumes it: SIGCONT.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
     }
 
-    fn send(&self, signal: Signal) {
-        // Whoever is gone and waited for may have left its number to somebody else.
+    fn signal(&self, signal: Signal) {
+        // The id of a process that has ended may belong to another process now.
         let mut child = lock(&self.child);
         if let Ok(None) = child.try_wait() {
             let _ = kill_process(self.pid, signal);
         }
     }
 
-    /// What the process complained of last belongs to what went wrong.
-    fn trouble(&self, what: &str) -> Trouble {
-        let complaints = fs::read_to_string(&self.complaints).unwrap_or_default();
-        let last: Vec<_> = complaints.lines().rev().take(3).collect();
+    /// An error with the last lines of the process's standard error.
+    fn error(&self, what: &str) -> ProcessError {
+        let stderr = fs::read_to_string(&self.stderr).unwrap_or_default();
+        let last: Vec<_> = stderr.lines().rev().take(3).collect();
         let last: Vec<_> = last.iter().rev().map(|line| format!("\n  {line}")).collect();
-        Trouble(format!("{} {what}{}", self.node, last.concat()))
+        ProcessError(format!("{} {what}{}", self.node, last.concat()))
     }
 }
 
@@ -513,10 +514,10 @@ impl Drop for Process {
     }
 }
 
-impl Heard {
-    fn listen(&self, output: ChildStdout) {
+impl Output {
+    fn read(&self, stdout: ChildStdout) {
         let mut over = None;
-        for line in BufReader::new(output).lines() {
+        for line in BufReader::new(stdout).lines() {
             let Ok(line) = line else { break };
             match serde_json::from_str(&line) {
                 Ok(line) => {
@@ -534,7 +535,7 @@ impl Heard {
     }
 }
 
-/// A thread that panics leaves nothing half done behind.
+/// Ignores poisoning: no thread panics in the middle of an update.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,32 +1,32 @@
-//! Validates logs of real nodes: does the machine do what they say, and does what happened violate a property?
+//! Validates the logs of real nodes: against the machine, and against the properties.
 //!
-//! Three questions, one after the other:
+//! Validation answers three questions, one after the other:
 //!
-//! 1. **Does the machine agree?** It is run over each log; every effect must be as it was written down.
-//! 2. **Is a property violated?** The logs of a cluster are [joined](self#the-joined-run) to one run, and its
-//!    histories are judged by the properties that searches judge.
-//! 3. **Is it the protocol that does so?** A run that violates a property is carried over into the world of the
-//!    harness, where it can be replayed and shrunk.
+//! 1. **Does the machine agree?** The machine is run on the events of each log. It must produce the logged effects.
+//! 2. **Is a property violated?** The logs of a cluster are [joined](self#the-joined-run) to one run. The histories of
+//!    this run are judged by the same properties as in a search.
+//! 3. **Does the model violate it, too?** A run that violates a property is translated into a trace of the harness. The
+//!    trace can be replayed and shrunk.
 //!
 //! # The joined run
 //!
-//! Causes come before effects, and what is not ordered by causes is ordered by the clocks of the hosts. Lives, which
-//! have large numbers in logs, are numbered from 0.
+//! The run respects causality. Steps that are not causally ordered are ordered by the clocks of the hosts. Lives have
+//! large numbers in logs; here they are numbered from 0.
 //!
-//! * A line `end` says that a process was shut down by its program, or has ended itself.
-//! * A life without it was killed, if another life follows it in the log, if its last line is cut short, or if
-//!   somebody was told that it is down and it did nothing behind that. Otherwise it is still up.
-//! * A `Down` of a process that goes on is taken for a wrong one: by causes, or by the clocks (which must agree to five
-//!   milliseconds between hosts).
-//! * A line is written before its effects are carried out. What a killed node sent last and nobody received, though
-//!   they could, has not happened, and neither has anything behind it.
+//! * A line `end` means that a process was shut down by its program, or has ended itself.
+//! * A life without it was killed if another life follows it in the log, if its last line is cut short, or if another
+//!   process received its `Down` and it did nothing after that. Otherwise it is still up.
+//! * A `Down` of a process that takes further steps is treated as false. Causality decides, or else the clocks, which
+//!   must agree to five milliseconds between hosts.
+//! * A line is written before its effects are executed. If the last messages of a killed node did not arrive although
+//!   their receivers were up, they were never sent, and nothing after them has happened.
 //!
-//! # What is judged when
+//! # The time of judgement
 //!
-//! Safety properties are judged on whole histories in the end, and those that only survivors can violate at each end
-//! of a life; *single-leader* whenever somebody begins to lead. Settled properties are judged in the end, if nothing
-//! is under way there: no message to somebody who is up, no `Down`, no join. Properties of runs that never end are not
-//! judged.
+//! Safety properties are judged on the whole histories at the end. Those that only survivors can violate are also
+//! judged at each end of a life, and *single-leader* whenever a process begins to lead. Settled properties are judged
+//! at the end if nothing is pending there: no message to a process that is up, no `Down`, no join. Properties of
+//! infinite runs are not judged.
 
 mod carry;
 mod join;
@@ -52,62 +52,62 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What logs have shown.
+/// The result of a validation.
 #[derive(Debug)]
 pub struct Validation {
-    /// The protocol that ran.
+    /// The protocol of the logs.
     pub protocol: Known,
-    /// What each log tells.
+    /// A summary of each log.
     pub logs: Vec<Log>,
-    /// Where the machine does something else, in each log at most once.
+    /// The differences between the logs and the machine; at most one per log.
     pub differences: Vec<Difference>,
-    /// What cannot be, if the logs are those of one cluster and its links are as they should be.
+    /// The contradictions between logs. There are none in the logs of one cluster with reliable links.
     pub contradictions: Vec<Contradiction>,
-    /// How many messages never arrived though later ones of the same process did: a node dropped them, or a connection was
-    /// lost and made anew.
+    /// The number of messages that never arrived although later ones of the same process did: a node dropped them, or a
+    /// connection was lost and made again.
     pub lost: usize,
     /// The verdicts, in the order of the protocol's properties.
     pub verdicts: Vec<(&'static Property, Verdict)>,
-    /// The run that violates one of them, if one does and it was asked for.
+    /// The translation of a run that violates one of them, if there is one and it was requested.
     pub carried: Option<Carried>,
 }
 
-/// What a log tells.
+/// A summary of a log.
 #[derive(Clone, Debug, Serialize)]
 pub struct Log {
     /// The file.
     pub path: PathBuf,
-    /// Of which node it is; none if it tells of no life.
+    /// The node; none if the log contains no life.
     pub node: Option<NodeId>,
-    /// How many lives.
+    /// The number of lives.
     pub lives: usize,
-    /// How many steps, without the starts.
+    /// The number of steps, without the starts.
     pub steps: usize,
-    /// How many lives have ended otherwise than by a crash.
+    /// The number of lives with a line `end`.
     pub ends: usize,
 }
 
-/// The first line of a log on which the machine does not agree.
+/// The first line of a log that differs from the machine.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
-    /// Where the log says it.
+    /// The line.
     #[serde(flatten)]
     pub place: Where,
-    /// Which effect, from 0; none where it is about the end of a life.
+    /// The index of the effect, from 0; none for the end of a life.
     pub effect: Option<usize>,
-    /// What the log says; none if it says nothing there.
+    /// The logged value, if there is one.
     pub logged: Option<Value>,
-    /// What the machine does; none if it does nothing there.
+    /// The value that the machine produces, if there is one.
     pub machine: Option<Value>,
 }
 
-/// Something that two logs say and that cannot both be.
+/// A contradiction between two logs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Contradiction {
-    /// Where it is noticed.
+    /// The line at which it is detected.
     #[serde(flatten)]
     pub place: Where,
-    /// What cannot be.
+    /// A description.
     pub message: String,
 }
 
@@ -120,49 +120,49 @@ pub struct Where {
     pub line: usize,
 }
 
-/// What is said of a property.
+/// The verdict on a property.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nothing violates it.
+    /// No violation was found.
     Holds,
     /// It is violated.
     Violated {
-        /// The first sentences of those that say so.
+        /// The first complaints.
         complaints: Vec<String>,
-        /// How many there are.
+        /// The number of all complaints.
         count: usize,
-        /// The step behind which it is violated first.
+        /// The step after which it is violated for the first time.
         place: Option<Where>,
     },
     /// It was not judged, for this reason.
     NotJudged(String),
 }
 
-/// A run that violates a property, or why there is none.
+/// The translation of a run that violates a property, or the reason why there is none.
 #[derive(Debug)]
 pub struct Carried {
     /// The property.
     pub property: &'static Property,
-    /// The trace, with what was left out of it.
+    /// The trace, with a description of the steps left out of it.
     pub outcome: Result<(Trace, Vec<String>), NotCarried>,
 }
 
-/// Why a run cannot be carried over into the world of the harness.
+/// The reason why a run cannot be translated into a trace of the harness.
 #[derive(Clone, Debug)]
 pub struct NotCarried {
-    /// The first line that cannot, if it is about one.
+    /// The first line that cannot be translated, if there is one.
     pub place: Option<Where>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Which run is carried over into the world of the harness.
+/// The run to translate into a trace of the harness.
 #[derive(Clone, Copy, Debug)]
 pub enum Carry<'a> {
     /// None.
     Nothing,
-    /// That which violates the first property that is violated and not among these.
+    /// The run that violates the first violated property, except these properties.
     FirstBut(&'a [String]),
 }
 
@@ -170,7 +170,7 @@ pub enum Carry<'a> {
 ///
 /// # Example
 ///
-/// The log of a node that was alone:
+/// The log of a single node:
 ///
 /// ```
 /// use interrex::{gen_leader::Roster, machine::NodeId, runtime::{ClusterKey, Config, Node}};
@@ -194,7 +194,7 @@ pub enum Carry<'a> {
 /// ```
 ///
 /// # Errors
-/// If one cannot be read or is none, or if they are not those of one cluster: where, and why.
+/// If a file cannot be read or is not a log, or if the logs are not those of one cluster.
 pub fn validate(paths: &[PathBuf], carry: Carry<'_>) -> Result<Validation, FileError> {
     let mut common: Option<Common> = None;
     for path in paths {
@@ -239,17 +239,17 @@ fn of_machine<R: Application>(
     };
     let mut lives = vec![];
     for (file, path) in paths.iter().enumerate() {
-        let told = log::run(machine, common, (file, path))?;
-        let node = told.lives.first().map(|life| life.me.node);
+        let replayed = log::run(machine, common, (file, path))?;
+        let node = replayed.lives.first().map(|life| life.me.node);
         validation.logs.push(Log {
             path: path.clone(),
             node,
-            lives: told.lives.len(),
-            steps: told.lives.iter().map(|life| life.steps.len() - 1).sum(),
-            ends: told.lives.iter().filter(|life| life.end.is_some()).count(),
+            lives: replayed.lives.len(),
+            steps: replayed.lives.iter().map(|life| life.steps.len() - 1).sum(),
+            ends: replayed.lives.iter().filter(|life| life.end.is_some()).count(),
         });
-        validation.differences.extend(told.difference);
-        lives.extend(told.lives);
+        validation.differences.extend(replayed.difference);
+        lives.extend(replayed.lives);
     }
     if !validation.differences.is_empty() {
         let why = || Verdict::NotJudged("the machine does not agree with a log".into());

@@ -1,4 +1,4 @@
-//! Standard input: commands, one a line.
+//! Standard input: commands, one per line.
 
 use interrex_models::{io::file::did_you_mean, real::application::Request};
 use std::{
@@ -7,24 +7,24 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// More than a command has, in bytes.
-const MOST: usize = 64 << 10;
+/// The maximum length of a line, in bytes.
+const MOST_BYTES: usize = 64 << 10;
 
-/// A line: its number, from 1, and its text, or what is wrong with it.
-pub(super) struct Typed {
+/// A line: its number, from 1, and its text or an error message.
+pub(super) struct InputLine {
     pub(super) number: u64,
     pub(super) text: Result<String, String>,
 }
 
-/// Reads lines as they are asked for, on a thread of its own: a terminal cannot be polled.
-pub(super) fn lines() -> mpsc::Receiver<Typed> {
-    let (typed, lines) = mpsc::channel(1);
+/// Reads lines on demand, on a thread of its own: a terminal cannot be polled.
+pub(super) fn lines() -> mpsc::Receiver<InputLine> {
+    let (sender, lines) = mpsc::channel(1);
     thread::spawn(move || {
         let mut input = io::stdin().lock();
         for number in 1.. {
-            // An input that cannot be read has ended.
+            // A read error counts as the end of the input.
             let Ok(Some(text)) = read_line(&mut input) else { break };
-            if typed.blocking_send(Typed { number, text }).is_err() {
+            if sender.blocking_send(InputLine { number, text }).is_err() {
                 break;
             }
         }
@@ -34,10 +34,10 @@ pub(super) fn lines() -> mpsc::Receiver<Typed> {
 
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, String>>> {
     let mut line = vec![];
-    if input.take(MOST as u64 + 1).read_until(b'\n', &mut line)? == 0 {
+    if input.take(MOST_BYTES as u64 + 1).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
     }
-    if line.len() > MOST && !line.ends_with(b"\n") {
+    if line.len() > MOST_BYTES && !line.ends_with(b"\n") {
         input.skip_until(b'\n')?;
         return Ok(Some(Err("this line is longer than 64 KiB, which no command is".into())));
     }
@@ -45,33 +45,33 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, Strin
     Ok(Some(text.map(|text| text.trim_end_matches(['\r', '\n']).into())))
 }
 
-/// What any protocol is asked for.
+/// A command: one that every protocol has, or a request of this protocol.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked<R> {
-    /// Who leads?
+pub(super) enum Query<R> {
+    /// The leader.
     Leader,
-    /// Who takes part?
+    /// The members.
     Members,
-    /// How many tasks run?
+    /// The number of tasks.
     Tasks,
-    /// What can be asked for?
+    /// The list of commands.
     Help,
-    /// The end.
+    /// Shut down.
     Quit,
-    /// What only this protocol knows.
+    /// A request of this protocol.
     Own(R),
 }
 
 const COMMON: [(&str, &str); 5] = [
-    ("leader", "who leads, as far as this node knows"),
-    ("members", "who takes part"),
-    ("tasks", "how many tasks run in this process, for those who look for leaks"),
-    ("help", "these lines"),
+    ("leader", "the leader, as far as this node knows"),
+    ("members", "the members of the group or of the election"),
+    ("tasks", "the number of tasks in this process, to detect leaks"),
+    ("help", "list the commands"),
     ("quit", "shut this node down"),
 ];
 
-impl<R: Request> Asked<R> {
-    /// What a line asks for. Nothing, if it is empty.
+impl<R: Request> Query<R> {
+    /// Parses a line. An empty line is no command.
     pub(super) fn parse(line: &str) -> Result<Option<Self>, String> {
         let line = line.trim_start();
         let (name, rest) = line.split_once(' ').unwrap_or((line, ""));

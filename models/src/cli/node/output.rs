@@ -1,5 +1,5 @@
-//! Standard output, written by a thread of its own: whoever reads slowly holds the answers up, but not the node's
-//! signs of life.
+//! Standard output, written by a thread of its own: a slow reader delays the answers, but not the heartbeats of the
+//! node.
 
 use super::super::LineFormat;
 use interrex_models::real::line::{Line, Said};
@@ -13,43 +13,43 @@ use tokio::{
     time::timeout,
 };
 
-/// How many lines may wait for their reader.
-const WAITING: usize = 256;
-/// How long a node that has ended waits for the reader of its last lines.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// The maximum number of buffered lines.
+const CAPACITY: usize = 256;
+/// The time limit for writing the last lines of a node that has ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Output {
     lines: mpsc::Sender<Line>,
     over: oneshot::Receiver<io::Result<()>>,
 }
 
-/// Nobody reads any more; [`Output::close`] says why.
+/// Standard output is closed; [`Output::close`] returns the error.
 #[derive(Debug)]
-pub(super) struct Unread;
+pub(super) struct Closed;
 
 impl Output {
     pub(super) fn open(format: LineFormat) -> Self {
-        let (lines, taken) = mpsc::channel(WAITING);
+        let (lines, taken) = mpsc::channel(CAPACITY);
         let (done, over) = oneshot::channel();
         thread::spawn(move || done.send(write(taken, format)));
         Self { lines, over }
     }
 
-    /// It happens now, and is said as soon as somebody reads.
-    pub(super) async fn say(&self, answers: Option<u64>, said: Said) -> Result<(), Unread> {
-        self.lines.send(Line::now(answers, said)).await.map_err(|_| Unread)
+    /// Queues a line with the current time.
+    pub(super) async fn say(&self, answers: Option<u64>, said: Said) -> Result<(), Closed> {
+        self.lines.send(Line::now(answers, said)).await.map_err(|_| Closed)
     }
 
-    /// Waits until nobody reads any more.
-    pub(super) async fn unread(&self) {
+    /// Waits until standard output is closed.
+    pub(super) async fn closed(&self) {
         self.lines.closed().await;
     }
 
     pub(super) async fn close(self) -> io::Result<()> {
         drop(self.lines);
-        match timeout(FAREWELL, self.over).await {
+        match timeout(CLOSE_TIMEOUT, self.over).await {
             Ok(Ok(written)) => written,
-            // The thread has vanished, or the reader sleeps.
+            // The thread has panicked, or the reader does not read.
             Ok(Err(_)) | Err(_) => Ok(()),
         }
     }

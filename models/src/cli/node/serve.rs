@@ -1,9 +1,9 @@
-//! A node that runs: it obeys commands and tells what happens, until somebody ends it.
+//! A running node: it executes commands and prints events until it is ended.
 
 use super::{
     super::Failure,
-    input::{self, Asked, Typed},
-    output::{Output, Unread},
+    input::{self, InputLine, Query},
+    output::{Closed, Output},
 };
 use interrex::{
     machine::{Address, NodeId},
@@ -23,114 +23,118 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// What is the same for every protocol.
-pub(super) struct Desk<'a> {
+/// The part of a running node that is independent of the protocol.
+pub(super) struct Console<'a> {
     pub(super) output: &'a Output,
     pub(super) protocol: Known,
-    pub(super) patience: Duration,
+    pub(super) call_timeout: Duration,
     pub(super) until_eof: bool,
 }
 
-/// Why serving is over.
-enum Over {
-    /// Somebody wants it.
-    Asked,
-    /// The node has ended.
-    Itself,
+/// The reason why a node ends.
+enum Cause {
+    /// Requested by a command, by a signal, or by the end of the input or the output.
+    Requested,
+    /// The node has ended by itself.
+    Ended,
 }
 
-impl From<Unread> for Over {
-    /// A node that nobody hears is shut down. Who closes the output says what went wrong.
-    fn from(_: Unread) -> Self {
-        Self::Asked
+impl From<Closed> for Cause {
+    /// A node whose output is closed is shut down. [`Output::close`] returns the error.
+    fn from(_: Closed) -> Self {
+        Self::Requested
     }
 }
 
-/// Runs a node until somebody, or the machine itself, ends it.
+/// Runs a node until it is shut down or its machine ends it.
 pub(super) async fn serve(
     application: impl Application,
     config: Config,
-    desk: Desk<'_>,
+    console: Console<'_>,
 ) -> Result<Ending, Failure> {
     let id = config.node;
     let signals = Signals::new()?;
-    let spawned = application.spawn(config, desk.patience).await;
+    let spawned = application.spawn(config, console.call_timeout).await;
     let (mut node, client) = spawned.map_err(|error| not_up(id, &error))?;
-    let listening = desk.listening(node.me(), node.address());
-    let over = match desk.output.say(None, listening).await {
+    let listening = console.listening(node.me(), node.address());
+    let cause = match console.output.say(None, listening).await {
         Ok(()) => select! {
-            over = tell(&mut node, desk.output) => over,
-            over = desk.obey(client) => over,
-            () = signals.wait() => Over::Asked,
-            () = desk.output.unread() => Over::Asked,
+            cause = report(&mut node, console.output) => cause,
+            cause = console.run_commands(client) => cause,
+            () = signals.wait() => Cause::Requested,
+            () = console.output.closed() => Cause::Requested,
         },
-        Err(unread) => unread.into(),
+        Err(closed) => closed.into(),
     };
-    let ended = match over {
-        Over::Asked => node.shut_down().await,
-        Over::Itself => node.ended().await,
+    let ended = match cause {
+        Cause::Requested => node.shut_down().await,
+        Cause::Ended => node.ended().await,
     };
     ended.map_err(|error| failed(id, &error))
 }
 
-/// Whatever the node says by itself.
-async fn tell(node: &mut impl Running, output: &Output) -> Over {
+/// Prints the output of the node that no command caused.
+async fn report(node: &mut impl Running, output: &Output) -> Cause {
     while let Some(said) = node.said().await {
-        if let Err(unread) = output.say(None, said).await {
-            return unread.into();
+        if let Err(closed) = output.say(None, said).await {
+            return closed.into();
         }
     }
-    Over::Itself
+    Cause::Ended
 }
 
-impl Desk<'_> {
+impl Console<'_> {
     fn listening(&self, me: Address, address: std::net::SocketAddr) -> Said {
         Said::Listening { me, address, protocol: self.protocol.name().into_owned() }
     }
 
-    /// One command after the other.
-    async fn obey(&self, mut client: impl Client) -> Over {
+    /// Executes commands one after the other.
+    async fn run_commands(&self, mut client: impl Client) -> Cause {
         let mut lines = input::lines();
-        while let Some(typed) = lines.recv().await {
-            let number = typed.number;
-            match self.answer(typed, &mut client).await {
+        while let Some(line) = lines.recv().await {
+            let number = line.number;
+            match self.answer(line, &mut client).await {
                 Ok(None) => {}
                 Ok(Some(said)) => {
-                    if let Err(unread) = self.output.say(Some(number), said).await {
-                        return unread.into();
+                    if let Err(closed) = self.output.say(Some(number), said).await {
+                        return closed.into();
                     }
                 }
-                Err(over) => return over,
+                Err(cause) => return cause,
             }
         }
-        if self.until_eof { Over::Asked } else { future::pending().await }
+        if self.until_eof { Cause::Requested } else { future::pending().await }
     }
 
-    async fn answer<C: Client>(&self, typed: Typed, client: &mut C) -> Result<Option<Said>, Over> {
-        let asked = match typed.text.and_then(|text| Asked::<C::Request>::parse(&text)) {
-            Ok(Some(asked)) => asked,
+    async fn answer<C: Client>(
+        &self,
+        line: InputLine,
+        client: &mut C,
+    ) -> Result<Option<Said>, Cause> {
+        let query = match line.text.and_then(|text| Query::<C::Request>::parse(&text)) {
+            Ok(Some(query)) => query,
             Ok(None) => return Ok(None),
             Err(error) => return Ok(Some(Said::Error { error })),
         };
-        Ok(Some(match asked {
-            Asked::Leader => Said::Leader { leader: client.leader() },
-            Asked::Members => client.members(),
-            Asked::Tasks => {
+        Ok(Some(match query {
+            Query::Leader => Said::Leader { leader: client.leader() },
+            Query::Members => client.members(),
+            Query::Tasks => {
                 let count = Handle::current().metrics().num_alive_tasks();
                 Said::Tasks { count }
             }
-            Asked::Help => Said::Help { commands: Asked::<C::Request>::help() },
-            Asked::Quit => return Err(Over::Asked),
-            Asked::Own(request) => match client.ask(request).await {
+            Query::Help => Said::Help { commands: Query::<C::Request>::help() },
+            Query::Quit => return Err(Cause::Requested),
+            Query::Own(request) => match client.ask(request).await {
                 Some(said) => said,
-                // Whoever tells what happens finds out that it has ended, after all that it has to tell.
+                // The node has ended. `report` returns after it has printed all its events.
                 None => future::pending().await,
             },
         }))
     }
 }
 
-/// What asks a program to end.
+/// The signals that request the end of the program.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,

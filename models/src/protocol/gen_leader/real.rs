@@ -1,10 +1,10 @@
-//! `gen_leader` in real nodes: a dictionary of texts, of which every node has a copy.
+//! `gen_leader` for real nodes: a dictionary of texts, replicated at every node.
 
 use super::{Checked, Texts, Writes};
 use crate::{
     model::environment::Environment,
     real::{
-        application::{self, Application, Asked, Replicates, Running},
+        application::{self, Application, CommandKind, Replicates, Running},
         line::Said,
     },
 };
@@ -19,32 +19,32 @@ use interrex::{
 use std::{net::SocketAddr, time::Duration};
 use tokio::sync::watch;
 
-/// The dictionary over the election of 2003.
+/// The dictionary on the election of 2003.
 #[must_use]
 pub fn of_2003(roster: &Roster) -> GenLeader<Capture, Texts> {
     Capture::under(Texts::default(), roster.clone(), ())
 }
 
-/// The dictionary over the election of 2007.
+/// The dictionary on the election of 2007.
 #[must_use]
 pub fn of_2007(roster: &Roster) -> GenLeader<Bully, Texts> {
     with(Repairs::none(), roster)
 }
 
-/// The dictionary over the election of 2007, repaired.
+/// The dictionary on the election of 2007, repaired.
 #[must_use]
 pub fn repaired(roster: &Roster) -> GenLeader<Bully, Texts> {
     with(Repairs::all(), roster)
 }
 
-/// The repaired dictionary without one of its repairs.
+/// The dictionary on the election of 2007, repaired except for one repair.
 #[must_use]
 pub fn without(repair: Repair, roster: &Roster) -> GenLeader<Bully, Texts> {
     with(Repairs::all().without(repair), roster)
 }
 
-/// The time-out of a caller that waits for the answer to a write.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit for the answer to a write.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn with(repairs: Repairs, roster: &Roster) -> GenLeader<Bully, Texts> {
     Bully::under(Texts::default(), roster.clone(), repairs)
@@ -61,16 +61,16 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
         Some(self.roster())
     }
 
-    fn asked(&self, command: &Self::Command) -> Asked {
+    fn command_kind(&self, command: &Self::Command) -> CommandKind {
         match command {
-            Command::LeaderCall { tag, .. } => Asked::Scripted(Some(*tag)),
-            // The dictionary ignores these or answers at once.
-            Command::Call { .. } | Command::Cast(_) | Command::Info(_) => Asked::Local,
-            Command::LeaderCast(_) | Command::CodeChange(_) => Asked::Unknown,
+            Command::LeaderCall { tag, .. } => CommandKind::Scripted(Some(*tag)),
+            // The dictionary ignores these or answers them locally.
+            Command::Call { .. } | Command::Cast(_) | Command::Info(_) => CommandKind::Local,
+            Command::LeaderCast(_) | Command::CodeChange(_) => CommandKind::Unknown,
         }
     }
 
-    fn is_of_client(&self, timer: &Timer) -> bool {
+    fn is_client_timer(&self, timer: &Timer) -> bool {
         match timer {
             Timer::Tau => false,
             Timer::Call(_) => true,
@@ -84,13 +84,13 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
     async fn spawn(
         self,
         config: Config,
-        patience: Duration,
+        call_timeout: Duration,
     ) -> Result<(Member<E>, Client<E>), SpawnError> {
         let roster = self.roster().clone();
         let server = Server::spawn(self, config).await?;
         let (dictionary, mut leader) = (server.client(), server.leader());
-        let client = Client { dictionary, leader: leader.clone(), roster, patience };
-        // A leader may have been recognised before the first read.
+        let client = Client { dictionary, leader: leader.clone(), roster, call_timeout };
+        // A leader may have been recognised already.
         leader.mark_changed();
         Ok((Member { server, leader, last: None }, client))
     }
@@ -101,7 +101,7 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
 
     fn write_of(&self, _: Address, issued: u64, key: &str, value: &str) -> Self::Command {
         let request = Request::Store(key.into(), value.into());
-        Command::LeaderCall { tag: issued, request, timeout: Some(PATIENCE) }
+        Command::LeaderCall { tag: issued, request, timeout: Some(WRITE_TIMEOUT) }
     }
 
     fn replicates(&self) -> Replicates {
@@ -109,13 +109,13 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
     }
 }
 
-/// A request to the leader, or to the local copy.
+/// Writes go to the leader, reads to the local copy.
 impl application::Request for Request<String, String> {
     const USAGE: &'static [(&'static str, &'static str)] = &[
-        ("put KEY VALUE", "store a value, at the leader; a key has no spaces, a value may"),
-        ("get KEY", "look a value up, in the copy of this node"),
-        ("delete KEY", "delete a value, at the leader"),
-        ("dump", "everything that the copy of this node holds"),
+        ("put KEY VALUE", "store a value at the leader; a key has no spaces, a value may have"),
+        ("get KEY", "look up a value in the copy of this node"),
+        ("delete KEY", "delete a value at the leader"),
+        ("dump", "list all entries in the copy of this node"),
     ];
 
     fn parse(name: &str, rest: &str) -> Option<Self> {
@@ -133,7 +133,7 @@ impl application::Request for Request<String, String> {
     }
 }
 
-/// A running node, which reports the leader that it recognises.
+/// A running node. It reports each leader that it recognises.
 pub struct Member<E: Checked> {
     server: Server<E, Texts>,
     leader: watch::Receiver<Option<Address>>,
@@ -149,7 +149,7 @@ impl<E: Checked> Running for Member<E> {
         self.server.address()
     }
 
-    /// Returns whenever another leader is recognised.
+    /// The next recognition of another leader.
     async fn said(&mut self) -> Option<Said> {
         loop {
             self.leader.changed().await.ok()?;
@@ -175,7 +175,7 @@ pub struct Client<E: Checked> {
     dictionary: runtime::Client<E, Texts>,
     leader: watch::Receiver<Option<Address>>,
     roster: Roster,
-    patience: Duration,
+    call_timeout: Duration,
 }
 
 impl<E: Checked> application::Client for Client<E> {
@@ -195,15 +195,15 @@ impl<E: Checked> application::Client for Client<E> {
     }
 
     async fn ask(&mut self, request: Request<String, String>) -> Option<Said> {
-        let patience = Some(self.patience);
+        let call_timeout = Some(self.call_timeout);
         let key = match &request {
             Request::Lookup(key) => key.clone(),
             Request::Store(..) | Request::Delete(_) | Request::Dump => String::new(),
         };
         let reply = if let Request::Store(..) | Request::Delete(_) = request {
-            self.dictionary.leader_call(request, patience).await
+            self.dictionary.leader_call(request, call_timeout).await
         } else {
-            self.dictionary.call(request, patience).await
+            self.dictionary.call(request, call_timeout).await
         };
         Some(match reply {
             Ok(Reply::Ok) => Said::Done,

@@ -1,11 +1,11 @@
-//! gms2 in real nodes: members multicast texts.
+//! gms2 for real nodes: members multicast texts.
 
 use crate::{
     claim::notion::Token,
     model::environment::Environment,
     protocol::multicast::{self, Group, Mcast, Member, Multicast, Sender},
     real::{
-        application::{Application, Asked, Replicates},
+        application::{Application, CommandKind, Replicates},
         line::{Said, View},
     },
 };
@@ -17,7 +17,7 @@ use interrex::{
 };
 use std::time::Duration;
 
-/// gms2, multicasting texts. It needs no roster, since its views list the members.
+/// gms2, multicasting texts. It needs no roster: its views contain the members.
 #[must_use]
 pub fn machine(_: &Roster) -> Gms2<Multicast> {
     Gms2::default()
@@ -53,10 +53,10 @@ impl Application for Gms2<Multicast> {
         Gms2::default()
     }
 
-    fn asked(&self, command: &Command<Multicast>) -> Asked {
+    fn command_kind(&self, command: &Command<Multicast>) -> CommandKind {
         match command {
-            Command::Mcast(_) => Asked::Scripted(None),
-            Command::Stop => Asked::End,
+            Command::Mcast(_) => CommandKind::Scripted(None),
+            Command::Stop => CommandKind::End,
         }
     }
 
@@ -67,7 +67,7 @@ impl Application for Gms2<Multicast> {
         }
     }
 
-    fn is_wish(&self, reason: &str) -> bool {
+    fn is_requested_stop(&self, reason: &str) -> bool {
         reason == STOPPED_ON_COMMAND
     }
 

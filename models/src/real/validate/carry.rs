@@ -1,17 +1,17 @@
-//! Carries a run of real nodes over into the world of the harness, as a trace.
+//! Translates a run of real nodes into a trace of the harness.
 //!
-//! The same protocol runs there, asked for what scenarios ask for: the i-th command of a node becomes its i-th scripted
-//! command. What happens to each node, in the order of the joined run, becomes actions; after each step what the node
-//! sends and whom it watches is compared with the log. So what comes of it is the same run, or a place where it is not.
+//! The same protocol runs in the harness with scripted commands: the i-th command of a node becomes its i-th scripted
+//! command. The steps of the joined run become actions, in the same order. After each step the messages and monitors of
+//! the node are compared with the log. The result is the same run, or the first step that differs.
 //!
-//! Left out are what stays between a process and its local clients (calls that it answers itself, clients who wait no
-//! longer) and time-outs that change nothing.
+//! Two kinds of steps are left out: those that affect only a process and its local clients (calls that it answers
+//! itself, clients whose time has run out), and time-outs that change nothing.
 
 use super::{
     NotCarried,
-    join::{Cluster, Demands},
+    join::{Cluster, Constraints},
     judge,
-    life::{DeedKind, Fate, Met, Place},
+    life::{Delivery, EffectKind, Input, Place},
 };
 use crate::{
     claim::property::{Kind, Property},
@@ -25,33 +25,33 @@ use crate::{
         world::{Rules, World},
     },
     protocol::Protocol,
-    real::application::{Application, Asked},
+    real::application::{Application, CommandKind},
 };
 use interrex::machine::{Address, Effect, EffectOf, Event, NodeId, Peer};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 
-/// More than this no budget may be.
+/// The maximum of a budget.
 const MOST: u8 = u8::MAX - 1;
 
-/// What a step asks of others: who sends to whom, who watches whom.
+/// An effect of a step on other processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
+enum RemoteEffect {
     Send(Peer),
     Monitor(Peer),
     Demonitor(Peer),
 }
 
-/// What was carried over, and what was left out.
+/// The trace, and a description of the steps left out.
 pub(super) type Carried = (Trace, Vec<String>);
 
-/// A message that was sent: which life sent it, and as which of its deeds.
+/// A message that was sent: the life that sent it, and the index of the effect in that life.
 type Sent = (usize, usize);
 
-/// Carries over the first moments of a run, and checks that they violate a property there, too.
+/// Translates the first moments of a run, and checks that the trace violates the property.
 ///
 /// # Errors
-/// Where they cannot be carried over, and why.
+/// The place where the translation fails, and the reason.
 pub(super) fn carry<R: Application>(
     cluster: &Cluster<'_, R>,
     property: &'static Property,
@@ -59,7 +59,7 @@ pub(super) fn carry<R: Application>(
 ) -> Result<Carried, NotCarried> {
     let (environment, order) = prepare(cluster, moments)?;
     let rules = Rules::new(cluster.machine.model(&environment), environment.clone());
-    let mut passage = Passage {
+    let mut translation = Translation {
         cluster,
         property,
         world: rules.initial(),
@@ -68,27 +68,27 @@ pub(super) fn carry<R: Application>(
         receipts: receipts(cluster),
         actions: vec![],
         left_out: BTreeMap::new(),
-        arrived: false,
+        violated: false,
     };
     for place in order {
-        if passage.arrived {
+        if translation.violated {
             break;
         }
-        passage.take(place)?;
+        translation.take(place)?;
     }
     if property.kind == Kind::Settled {
-        passage.settle()?;
+        translation.settle()?;
     }
-    passage.record()
+    translation.record()
 }
 
-/// The environment, in which everything can happen very often, and the run in the order in which it happens there.
+/// The environment, with maximal budgets, and the order of the run in the harness.
 fn prepare<R: Application>(
     cluster: &Cluster<'_, R>,
     moments: usize,
 ) -> Result<(Environment, Vec<Place>), NotCarried> {
-    let demands = demands(cluster, moments);
-    let order = cluster.merge(&demands).map_err(|stuck| {
+    let constraints = constraints(cluster, moments);
+    let order = cluster.merge(&constraints).map_err(|stuck| {
         let reason = "in the harness nobody waits for a node that is not up yet, and here two waited for each other";
         not(cluster, stuck[0], reason)
     })?;
@@ -121,13 +121,13 @@ fn prepare<R: Application>(
     Ok((environment, order))
 }
 
-/// The first moments of the run; and who must have come up before what, since in the harness nobody waits for a node
-/// that is not up yet.
-fn demands<R: Application>(cluster: &Cluster<'_, R>, moments: usize) -> Demands {
+/// The first moments of the run, and the lives that must have begun before a step: in the harness, no message and no
+/// monitor waits for a node that is not up yet.
+fn constraints<R: Application>(cluster: &Cluster<'_, R>, moments: usize) -> Constraints {
     let mut limits = vec![0; cluster.lives.len()];
     let mut begun = FxHashMap::<Place, Vec<usize>>::default();
     let mut up = FxHashMap::<NodeId, usize>::default();
-    // Who watches a node that is not up, and since when.
+    // The monitors of nodes that are not up: the watcher and the node, with the step that set the monitor.
     let mut watching = FxHashMap::<(usize, NodeId), Place>::default();
     for place in &cluster.order[..moments] {
         limits[place.life] += 1;
@@ -137,37 +137,38 @@ fn demands<R: Application>(cluster: &Cluster<'_, R>, moments: usize) -> Demands 
             watching.retain(|(watcher, _), _| *watcher != place.life);
             continue;
         }
-        match life.steps[place.step].met {
-            Met::Start => {
+        match life.steps[place.step].input {
+            Input::Start => {
                 up.insert(life.me.node, place.life);
             }
-            Met::Down(peer) => drop(watching.remove(&(place.life, peer.node()))),
-            Met::Message { from, .. } => {
+            Input::Down(peer) => drop(watching.remove(&(place.life, peer.node()))),
+            Input::Message { from, .. } => {
                 if let Some(since) = watching.remove(&(place.life, from.node)) {
                     begun.entry(since).or_default().extend(cluster.life(from));
                 }
             }
-            Met::Timeout(_) | Met::Command(_) => {}
+            Input::Timeout(_) | Input::Command(_) => {}
         }
-        for deed in &life.deeds[life.deeds_of(place.step)] {
-            match deed.kind {
-                DeedKind::Send { fate: Fate::Received(Place { life: receiver, .. }), .. }
-                    if receiver != place.life =>
-                {
+        for effect in &life.effects[life.effects_of(place.step)] {
+            match effect.kind {
+                EffectKind::Send {
+                    delivery: Delivery::Received(Place { life: receiver, .. }),
+                    ..
+                } if receiver != place.life => {
                     begun.entry(*place).or_default().push(receiver);
                 }
-                // Who is there stays there, whoever else has to come up earlier.
-                DeedKind::Monitor(Peer::Name(node)) => match up.get(&node) {
+                // The life that is up must be up in the harness, too, even if other lives must begin earlier.
+                EffectKind::Monitor(Peer::Name(node)) => match up.get(&node) {
                     Some(there) if *there == place.life => {}
                     Some(there) => begun.entry(*place).or_default().push(*there),
                     None => drop(watching.insert((place.life, node), *place)),
                 },
-                DeedKind::Demonitor(peer) => drop(watching.remove(&(place.life, peer.node()))),
+                EffectKind::Demonitor(peer) => drop(watching.remove(&(place.life, peer.node()))),
                 _ => {}
             }
         }
     }
-    // Nobody was told that they are not there: so they were waited for.
+    // No `Down` was received for these: the monitors waited until the nodes came up.
     let mut waited: Vec<_> = watching.into_iter().collect();
     waited.sort_unstable();
     for ((_, node), since) in waited {
@@ -176,15 +177,17 @@ fn demands<R: Application>(cluster: &Cluster<'_, R>, moments: usize) -> Demands 
     for life in begun.values().flatten() {
         limits[*life] = limits[*life].max(1);
     }
-    Demands { limits, begun }
+    Constraints { limits, begun }
 }
 
-/// Which message each step met.
+/// The message that each step received.
 fn receipts<R: Application>(cluster: &Cluster<'_, R>) -> FxHashMap<Place, Sent> {
     let lives = cluster.lives.iter().enumerate();
     let received = lives.flat_map(|(sender, life)| {
-        life.deeds.iter().enumerate().filter_map(move |(at, deed)| match deed.kind {
-            DeedKind::Send { fate: Fate::Received(place), .. } => Some((place, (sender, at))),
+        life.effects.iter().enumerate().filter_map(move |(at, effect)| match effect.kind {
+            EffectKind::Send { delivery: Delivery::Received(place), .. } => {
+                Some((place, (sender, at)))
+            }
             _ => None,
         })
     });
@@ -199,44 +202,44 @@ fn not<R: Application>(
     NotCarried { place: Some(cluster.line(place)), reason: reason.into() }
 }
 
-struct Passage<'a, R: Application> {
+struct Translation<'a, R: Application> {
     cluster: &'a Cluster<'a, R>,
     property: &'static Property,
     rules: Rules<R::Model>,
     world: World,
-    /// The messages on each link of the world: which they are in the logs.
+    /// The logged messages that correspond to those on each link of the world.
     links: FxHashMap<(NodeId, NodeId), VecDeque<Sent>>,
     receipts: FxHashMap<Place, Sent>,
     actions: Vec<ActionOf<R::Model>>,
-    /// What was left out, and how often.
+    /// The kinds of steps left out, with their number.
     left_out: BTreeMap<&'static str, usize>,
-    /// The property is violated.
-    arrived: bool,
+    /// True if the property is violated.
+    violated: bool,
 }
 
-impl<R: Application> Passage<'_, R> {
+impl<R: Application> Translation<'_, R> {
     fn take(&mut self, place: Place) -> Result<(), NotCarried> {
         let life = &self.cluster.lives[place.life];
         let node = life.me.node;
         if self.cluster.is_end(place) {
             return self.end(place, node);
         }
-        match life.steps[place.step].met.clone() {
-            Met::Start => self.start(place),
-            Met::Message { from, .. } => self.deliver(place, from),
-            Met::Down(peer) => self.down(place, peer),
-            Met::Timeout(timer) if self.cluster.machine.is_of_client(&timer) => {
+        match life.steps[place.step].input.clone() {
+            Input::Start => self.start(place),
+            Input::Message { from, .. } => self.deliver(place, from),
+            Input::Down(peer) => self.down(place, peer),
+            Input::Timeout(timer) if self.cluster.machine.is_client_timer(&timer) => {
                 self.leave_out("time-outs of local clients");
                 Ok(())
             }
-            Met::Timeout(timer) => self.step(place, Choice::Timeout { node, timer }),
-            Met::Command(Asked::Scripted(_)) => self.step(place, Choice::Command { node }),
-            Met::Command(Asked::Local) => {
+            Input::Timeout(timer) => self.step(place, Choice::Timeout { node, timer }),
+            Input::Command(CommandKind::Scripted(_)) => self.step(place, Choice::Command { node }),
+            Input::Command(CommandKind::Local) => {
                 self.leave_out("what stays between an application and its process");
                 Ok(())
             }
-            Met::Command(Asked::End) => self.end(place, node),
-            Met::Command(Asked::Unknown) => {
+            Input::Command(CommandKind::End) => self.end(place, node),
+            Input::Command(CommandKind::Unknown) => {
                 Err(not(self.cluster, place, "the harness has no command like this one"))
             }
         }
@@ -267,7 +270,7 @@ impl<R: Application> Passage<'_, R> {
         }
     }
 
-    /// A life is over, if it is not already.
+    /// Ends a life, if it has not ended already.
     fn end(&mut self, place: Place, node: NodeId) -> Result<(), NotCarried> {
         if !self.is_up(node) {
             return Ok(());
@@ -287,7 +290,7 @@ impl<R: Application> Passage<'_, R> {
         let is_first = self.cluster.number(place.life) == 0;
         let joins = self.cluster.machine.joins_through_contact();
         if joins && life.contact.is_none() {
-            // It is up from the beginning.
+            // n0 is up from the beginning.
             return if is_first && node == NodeId(0) {
                 Ok(())
             } else {
@@ -351,11 +354,12 @@ impl<R: Application> Passage<'_, R> {
             return Ok(false);
         }
         let head = self.links.get(&(from, to)).and_then(|link| link.front()).copied();
-        let Some((sender, deed)) = head else { return Ok(false) };
-        let DeedKind::Send { fate, .. } = self.cluster.lives[sender].deeds[deed].kind else {
+        let Some((sender, effect)) = head else { return Ok(false) };
+        let EffectKind::Send { delivery, .. } = self.cluster.lives[sender].effects[effect].kind
+        else {
             return Ok(false);
         };
-        if let Fate::Received(_) = fate {
+        if let Delivery::Received(_) = delivery {
             return Ok(false);
         }
         self.act(place, Choice::Drop { from, to }.into())?;
@@ -366,10 +370,10 @@ impl<R: Application> Passage<'_, R> {
     fn down(&mut self, place: Place, peer: Peer) -> Result<(), NotCarried> {
         let watcher = self.cluster.lives[place.life].me.node;
         let (from, target) = (peer.node(), self.peer(peer));
-        let told = |event: &&_| matches!(event, Event::Down(gone) if *gone == target);
-        if self.rules.signals(&self.world, from, watcher).iter().any(told) {
+        let is_down = |event: &&_| matches!(event, Event::Down(gone) if *gone == target);
+        if self.rules.signals(&self.world, from, watcher).iter().any(is_down) {
             while self.drop_lost(place, from, watcher)? {}
-            if self.rules.signals(&self.world, from, watcher).first().is_some_and(told) {
+            if self.rules.signals(&self.world, from, watcher).first().is_some_and(is_down) {
                 return self.step(place, Choice::Deliver { from, to: watcher });
             }
             let reason = format!("in the harness a message of {from} arrives before this");
@@ -378,7 +382,7 @@ impl<R: Application> Passage<'_, R> {
         self.step(place, Choice::Suspect { watcher, target })
     }
 
-    /// Takes a step, and compares what it asks of others with the log.
+    /// Takes a step, and compares its effects on others with the log.
     fn step(&mut self, place: Place, choice: ChoiceOf<R::Model>) -> Result<(), NotCarried> {
         let whole = Action::from(choice.clone());
         let enabled = self
@@ -402,10 +406,10 @@ impl<R: Application> Passage<'_, R> {
         let node = self.cluster.lives[place.life].me.node;
         let comes_up = matches!(choice, Choice::Start { .. } | Choice::Restart { .. });
         if crash_after == Some(0) && !comes_up {
-            // The first thing that it did was not done any more: nor was what it met.
+            // Not even the first effect was executed: the whole step is left out.
             return self.end(place, node);
         }
-        // Some steps cannot be cut short there: what did not arrive is dropped.
+        // The harness cannot cut a restart or a suspicion short. The messages that did not arrive are dropped instead.
         let can_be_cut = !matches!(choice, Choice::Restart { .. } | Choice::Suspect { .. });
         let cut_short = crash_after.filter(|k| *k > 0 && can_be_cut);
         if let Choice::Deliver { from, to } = choice
@@ -425,46 +429,45 @@ impl<R: Application> Passage<'_, R> {
         not(self.cluster, place, format!("in the harness this is not possible: {action}: {reason}"))
     }
 
-    /// Compares what a step asks of others; if not all of it has happened, how many of its effects there did.
+    /// Compares the effects on others. If the step was cut short, returns the number of effects that happened.
     fn compare(
         &self,
         place: Place,
         effects: &[EffectOf<R::Model>],
     ) -> Result<Option<usize>, NotCarried> {
         let life = &self.cluster.lives[place.life];
-        let deeds = life.deeds_of(place.step);
-        let logged = deeds.clone().filter_map(|at| {
-            let reach = match life.deeds[at].kind {
-                DeedKind::Send { to, .. } => Reach::Send(self.peer(to)),
-                DeedKind::Monitor(peer) => Reach::Monitor(self.peer(peer)),
-                DeedKind::Demonitor(peer) => Reach::Demonitor(self.peer(peer)),
-                DeedKind::Delivered { .. } | DeedKind::Told(_) => return None,
+        let logged = life.effects_of(place.step).filter_map(|at| {
+            let remote = match life.effects[at].kind {
+                EffectKind::Send { to, .. } => RemoteEffect::Send(self.peer(to)),
+                EffectKind::Monitor(peer) => RemoteEffect::Monitor(self.peer(peer)),
+                EffectKind::Demonitor(peer) => RemoteEffect::Demonitor(self.peer(peer)),
+                EffectKind::Delivered { .. } | EffectKind::Observed(_) => return None,
             };
-            Some((at, reach))
+            Some((at, remote))
         });
         let logged: Vec<_> = logged.collect();
         let here: Vec<_> = effects
             .iter()
             .enumerate()
-            .filter_map(|(k, effect)| Some((k, reach::<R::Model>(effect)?)))
+            .filter_map(|(k, effect)| Some((k, remote::<R::Model>(effect)?)))
             .collect();
-        if !logged.iter().map(|(_, reach)| reach).eq(here.iter().map(|(_, reach)| reach)) {
+        if !logged.iter().map(|(_, remote)| remote).eq(here.iter().map(|(_, remote)| remote)) {
             let reason = "in the harness the machine asks for something else in this step, since it was asked for \
                           something else before";
             return Err(not(self.cluster, place, reason));
         }
         let cut = self.cluster.cuts[place.life].filter(|cut| cut.step == place.step);
-        let cut = cut.and_then(|cut| logged.iter().position(|(at, _)| *at == cut.deed));
+        let cut = cut.and_then(|cut| logged.iter().position(|(at, _)| *at == cut.effect));
         Ok(cut.map(|cut| here[cut].0))
     }
 
-    /// Which messages the step has put on links.
+    /// Records the messages that the step has put on links.
     fn note_sent(&mut self, place: Place) -> Result<(), NotCarried> {
         let life = &self.cluster.lives[place.life];
         let from = life.me.node;
         let mut sent = BTreeMap::<NodeId, Vec<Sent>>::new();
-        for at in life.deeds_of(place.step) {
-            if let DeedKind::Send { to, .. } = life.deeds[at].kind
+        for at in life.effects_of(place.step) {
+            if let EffectKind::Send { to, .. } = life.effects[at].kind
                 && self.is_there(self.peer(to))
             {
                 sent.entry(to.node()).or_default().push((place.life, at));
@@ -475,7 +478,7 @@ impl<R: Application> Passage<'_, R> {
             let count =
                 signals.iter().filter(|event| matches!(event, Event::Message { .. })).count();
             let link = self.links.entry((from, to)).or_default();
-            // Fewer than were sent, if it was cut short by a crash: the last are lost.
+            // A crash that cuts the step short loses the last messages.
             let arrived = count.saturating_sub(link.len());
             if arrived > sent.len() {
                 return Err(not(self.cluster, place, "in the harness this step sends more"));
@@ -485,21 +488,21 @@ impl<R: Application> Passage<'_, R> {
         Ok(())
     }
 
-    /// Does something in the world.
+    /// Takes an action in the world.
     fn act(&mut self, place: Place, action: ActionOf<R::Model>) -> Result<(), NotCarried> {
-        if self.arrived {
+        if self.violated {
             return Ok(());
         }
         let taken = self.rules.take(&self.world, &action);
         let (_, next) = taken.map_err(|reason| self.refusal(place, &action, &reason))?;
         self.world = next;
         self.actions.push(action);
-        self.arrived = self.property.kind == Kind::Safety
+        self.violated = self.property.kind == Kind::Safety
             && self.rules.is_violated(&self.world, self.property);
         Ok(())
     }
 
-    /// What never arrived is dropped, so that nothing is under way.
+    /// Drops the messages that never arrived, so that none is in transit.
     fn settle(&mut self) -> Result<(), NotCarried> {
         let Some(last) = self.cluster.order.last().copied() else { return Ok(()) };
         let mut links: Vec<_> = self.links.keys().copied().collect();
@@ -541,11 +544,11 @@ impl<R: Application> Passage<'_, R> {
     }
 }
 
-fn reach<M: interrex::machine::Machine>(effect: &EffectOf<M>) -> Option<Reach> {
+fn remote<M: interrex::machine::Machine>(effect: &EffectOf<M>) -> Option<RemoteEffect> {
     match effect {
-        Effect::Send { to, .. } => Some(Reach::Send(*to)),
-        Effect::Monitor(peer) => Some(Reach::Monitor(*peer)),
-        Effect::Demonitor(peer) => Some(Reach::Demonitor(*peer)),
+        Effect::Send { to, .. } => Some(RemoteEffect::Send(*to)),
+        Effect::Monitor(peer) => Some(RemoteEffect::Monitor(*peer)),
+        Effect::Demonitor(peer) => Some(RemoteEffect::Demonitor(*peer)),
         Effect::SetTimer { .. }
         | Effect::CancelTimer(_)
         | Effect::Persist(_)
@@ -554,7 +557,7 @@ fn reach<M: interrex::machine::Machine>(effect: &EffectOf<M>) -> Option<Reach> {
     }
 }
 
-/// What a run costs.
+/// The budgets that a run spends.
 fn spent<Timer>(actions: &[Action<Timer>]) -> Budgets {
     let mut budgets = Budgets::NONE;
     for action in actions {

@@ -1,16 +1,16 @@
 //! Joins the logs of a cluster to one run.
 //!
-//! By which rules, [`validate`](super) says. The causes are these: a node's own order; a message is sent before it
-//! arrives; a process is up before another joins through it; a life is over before the next begins and before others
-//! are told of its end.
+//! [`validate`](super) describes the rules. The causal order consists of these relations: a node's own order; a message
+//! is sent before it arrives; a process is up before another joins through it; a life is over before the next begins
+//! and before others receive its `Down`.
 //!
-//! A `Down` behind which the watcher received another message of that process was wrong, too. And from the first
-//! message on that a killed node sent and that should have arrived and did not, with all that was sent behind it,
-//! nothing has happened: that is the *cut* of its life.
+//! A `Down` was also false if the watcher received another message of that process after it. The *cut* of a killed life
+//! is the first message that should have arrived and did not, among those sent after the last message that arrived.
+//! Nothing from the cut on has happened.
 
 use super::{
     Contradiction, Where,
-    life::{DeedKind, Fate, Life, Met, Place},
+    life::{Delivery, EffectKind, Input, Life, Place},
 };
 use crate::real::application::Application;
 use interrex::machine::{Address, NodeId, Peer};
@@ -20,52 +20,52 @@ use std::{
     path::PathBuf,
 };
 
-/// By how much clocks of hosts may differ for a true `Down` not to be taken for a wrong one, in microseconds.
+/// The tolerated clock skew between hosts, in microseconds. With a larger skew a true `Down` may be treated as false.
 pub(super) const SKEW: u64 = 5_000;
-/// How long a node that ends goes on writing its messages before its log says that it has ended, in microseconds.
+/// The time, in microseconds, for which an ending node still writes messages before it logs its end.
 #[expect(clippy::cast_possible_truncation, reason = "it is seconds")]
 const CLOSE_TIMEOUT: u64 = interrex::runtime::CLOSE_TIMEOUT.as_micros() as u64;
-/// What has not arrived after this time will not arrive, in microseconds.
-const PATIENCE: u64 = 1_000_000;
+/// The time, in microseconds, after which a message is considered lost.
+const ARRIVAL_LIMIT: u64 = 1_000_000;
 
 /// All lives of all nodes, joined.
 pub(super) struct Cluster<'a, R: Application> {
     pub machine: &'a R,
     pub paths: &'a [PathBuf],
-    /// By node, and then in the order in which they were lived.
+    /// All lives, ordered by node and then by time.
     pub lives: Vec<Life<R>>,
-    /// Which life of its node each is, from 0.
+    /// The number of each life among those of its node, from 0.
     numbers: Vec<u32>,
     places: FxHashMap<Address, usize>,
     of_node: BTreeMap<NodeId, Vec<usize>>,
-    /// When each life was over; none if it is still up.
+    /// The time at which each life was over; none if it is still up.
     pub over: Vec<Option<u64>>,
-    /// Where the deeds begin that did not happen, of those who were killed: the step, and the deed.
+    /// The cut of each killed life.
     pub cuts: Vec<Option<Cut>>,
-    /// The `Down`s that were true, and of which life.
+    /// The true `Down`s, with the life that each is about.
     pub downs: FxHashMap<Place, usize>,
     /// The whole run.
     pub order: Vec<Place>,
-    /// What cannot be.
+    /// The contradictions.
     pub contradictions: Vec<Contradiction>,
-    /// How many messages never arrived though later ones of the same process did.
+    /// The number of messages that never arrived although later ones of the same process did.
     pub lost: usize,
 }
 
-/// Where the deeds begin that did not happen.
+/// The first effect of a life that did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
-    /// The first step of which not all happened.
+    /// The first step that did not happen completely.
     pub step: usize,
-    /// Its first deed that did not happen, among those of the life.
-    pub deed: usize,
-    /// The place of that among the effects of the step.
+    /// The index of the effect among those of the life.
     pub effect: usize,
+    /// The position of the effect in the step.
+    pub position: usize,
 }
 
-/// What else must come before what, and how much of each life counts.
-pub(super) struct Demands {
-    /// How many moments of each life: its steps, and its end.
+/// Additional constraints on the order, and the length of each life.
+pub(super) struct Constraints {
+    /// The number of moments of each life: its steps, and its end.
     pub limits: Vec<usize>,
     /// Lives that must have begun before a step.
     pub begun: FxHashMap<Place, Vec<usize>>,
@@ -75,7 +75,7 @@ impl<'a, R: Application> Cluster<'a, R> {
     /// Joins lives.
     ///
     /// # Errors
-    /// If one life is there twice: the two.
+    /// If a life is in two logs: the files, and the life.
     pub(super) fn join(
         machine: &'a R,
         paths: &'a [PathBuf],
@@ -111,26 +111,26 @@ impl<'a, R: Application> Cluster<'a, R> {
         cluster.end_lives();
         cluster.cut_lives();
         cluster.put_in_order();
-        cluster.settle_fates();
+        cluster.settle_deliveries();
         Ok(cluster)
     }
 
-    /// The process as the harness numbers its life: from 0, without gaps.
+    /// The process with its life as the harness numbers it: from 0, without gaps.
     pub(super) fn numbered(&self, process: Address) -> Address {
         let life = match self.places.get(&process) {
             Some(life) => self.numbers[*life],
-            // Of a life that no log tells of nothing is known but its name.
+            // A life that is in no log: only its name is known.
             None => process.life | 1 << 31,
         };
         Address { life, ..process }
     }
 
-    /// The place of a life.
+    /// The index of a life.
     pub(super) fn life(&self, process: Address) -> Option<usize> {
         self.places.get(&process).copied()
     }
 
-    /// Which life of its node it is, from 0.
+    /// The number of a life among those of its node, from 0.
     pub(super) fn number(&self, life: usize) -> u32 {
         self.numbers[life]
     }
@@ -140,27 +140,27 @@ impl<'a, R: Application> Cluster<'a, R> {
         &self.of_node
     }
 
-    /// How many steps of a life have happened, the last of them perhaps not wholly. (A start always has.)
+    /// The number of steps of a life that have happened, the last one possibly in part. A start always has.
     pub(super) fn happened(&self, life: usize) -> usize {
         match self.cuts[life] {
-            Some(cut) => cut.step + usize::from(cut.effect > 0 || cut.step == 0),
+            Some(cut) => cut.step + usize::from(cut.position > 0 || cut.step == 0),
             None => self.lives[life].steps.len(),
         }
     }
 
-    /// Whether it is the end of its life, not a step.
+    /// True for the end of a life, false for a step.
     pub(super) fn is_end(&self, place: Place) -> bool {
         place.step >= self.happened(place.life)
     }
 
-    /// The file and the line of a moment; of an end, those of the step before.
+    /// The file and the line of a moment; for an end, those of the last step.
     pub(super) fn line(&self, place: Place) -> Where {
         let life = &self.lives[place.life];
         let step = place.step.min(life.steps.len() - 1);
         Where { path: self.paths[life.file].clone(), line: life.steps[step].line }
     }
 
-    /// The life that is up in the end under this name, or as this process.
+    /// The life that is up at the end under this name, or as this process.
     pub(super) fn up(&self, peer: Peer) -> Option<usize> {
         let life = match peer {
             Peer::Name(node) => self.of_node.get(&node)?.last().copied(),
@@ -169,7 +169,7 @@ impl<'a, R: Application> Cluster<'a, R> {
         life.filter(|life| self.over[*life].is_none())
     }
 
-    /// Those that are up in the end.
+    /// The lives that are up at the end.
     pub(super) fn all_up(&self) -> impl Iterator<Item = usize> {
         self.of_node.keys().filter_map(|node| self.up(Peer::Name(*node)))
     }
@@ -178,32 +178,35 @@ impl<'a, R: Application> Cluster<'a, R> {
         self.contradictions.push(Contradiction { place: self.line(place), message });
     }
 
-    /// Each message that arrived was sent, and arrived once and in order.
+    /// Matches messages: each one that arrived must have been sent, and must have arrived once and in order.
     fn match_messages(&mut self) {
         let mut last = FxHashMap::<(usize, usize), usize>::default();
         let mut strangers = BTreeSet::new();
         for life in 0..self.lives.len() {
             for step in 0..self.lives[life].steps.len() {
-                let Met::Message { from, sent, digest } = self.lives[life].steps[step].met else {
+                let Input::Message { from, sent, digest } = self.lives[life].steps[step].input
+                else {
                     continue;
                 };
                 let place = Place { life, step };
                 if self.life(from).is_none() && !strangers.insert(from) {
-                    // It is said once.
+                    // Each unknown sender is reported once.
                     continue;
                 }
-                let deed = match self.sent(self.lives[life].me, from, sent, digest) {
-                    Ok(deed) => deed,
+                let effect = match self.sent(self.lives[life].me, from, sent, digest) {
+                    Ok(effect) => effect,
                     Err(message) => {
                         self.contradict(place, message);
                         continue;
                     }
                 };
                 let sender = self.places[&from];
-                if let DeedKind::Send { fate, .. } = &mut self.lives[sender].deeds[deed].kind {
-                    *fate = Fate::Received(place);
+                if let EffectKind::Send { delivery, .. } =
+                    &mut self.lives[sender].effects[effect].kind
+                {
+                    *delivery = Delivery::Received(place);
                 }
-                if last.insert((sender, life), deed).is_some_and(|last| last > deed) {
+                if last.insert((sender, life), effect).is_some_and(|last| last > effect) {
                     let message = format!(
                         "a message of {from} has overtaken another one: links keep the order"
                     );
@@ -213,7 +216,7 @@ impl<'a, R: Application> Cluster<'a, R> {
         }
     }
 
-    /// The deed that a message is, at its sender.
+    /// The index of the effect that sent a message, at its sender.
     fn sent(&self, to: Address, from: Address, sent: u64, digest: u64) -> Result<usize, String> {
         let Some(life) = self.life(from) else {
             return Err(format!(
@@ -229,15 +232,17 @@ impl<'a, R: Application> Cluster<'a, R> {
             ));
         };
         let mut known = false;
-        for deed in sender.deeds_of(step) {
-            let DeedKind::Send { to: peer, digest: other, fate } = &sender.deeds[deed].kind else {
+        for effect in sender.effects_of(step) {
+            let EffectKind::Send { to: peer, digest: other, delivery } =
+                &sender.effects[effect].kind
+            else {
                 continue;
             };
             let is_for_it = *peer == Peer::Process(to) || *peer == Peer::Name(to.node);
             if is_for_it && *other == digest {
                 known = true;
-                if *fate == Fate::UnderWay {
-                    return Ok(deed);
+                if *delivery == Delivery::InTransit {
+                    return Ok(effect);
                 }
             }
         }
@@ -246,7 +251,7 @@ impl<'a, R: Application> Cluster<'a, R> {
         Err(format!("a message {what}: see {place}, where it is said to come from"))
     }
 
-    /// Which lives are over, and which `Down`s are true.
+    /// Determines the lives that are over and the `Down`s that are true.
     fn end_lives(&mut self) {
         for all in self.of_node.values() {
             for (at, &life) in all.iter().enumerate() {
@@ -264,33 +269,33 @@ impl<'a, R: Application> Cluster<'a, R> {
         let mut seen = vec![];
         for (place, peer, at) in self.all_downs() {
             let Some(gone) = self.gone(peer, at) else { continue };
-            // A true `Down` comes behind everything that was sent.
+            // A true `Down` arrives after all messages of the process.
             if last_heard.get(&(place.life, gone)).is_some_and(|last| *last > place.step) {
                 seen.push((gone, at));
             } else {
                 self.downs.insert(place, gone);
             }
         }
-        self.hasten_ends();
+        self.advance_ends();
         let contacts = self.lives.iter();
         let contacts = contacts.filter_map(|life| Some((self.life(life.contact?)?, life.began())));
         seen.extend(contacts);
         self.delay_ends(&seen);
     }
 
-    /// A life is over when somebody is told so.
-    fn hasten_ends(&mut self) {
+    /// A life is over at the latest when another process receives its `Down`.
+    fn advance_ends(&mut self) {
         let mut downs: Vec<_> = self.downs.iter().map(|(place, gone)| (*place, *gone)).collect();
         downs.sort_unstable();
         for (Place { life, step }, gone) in downs {
             let at = self.lives[life].steps[step].at.max(self.lives[gone].last());
-            // Of a killed one nobody knows better than that it did nothing behind its last line.
+            // All that is known of a killed life is that it did nothing after its last line.
             let known = self.over[gone].unwrap_or_else(|| self.lives[gone].last());
             self.over[gone] = Some(known.min(at));
         }
     }
 
-    /// A life was not over yet when it was seen.
+    /// A life was not over yet when another process observed it as up.
     fn delay_ends(&mut self, seen: &[(usize, u64)]) {
         for (life, at) in seen {
             if let Some(over) = &mut self.over[*life] {
@@ -299,12 +304,12 @@ impl<'a, R: Application> Cluster<'a, R> {
         }
     }
 
-    /// In which of its steps each life received the last message of each other.
+    /// For each receiver and sender, the step in which the last message was received.
     fn last_heard(&self) -> FxHashMap<(usize, usize), usize> {
         let mut last = FxHashMap::default();
         for (receiver, life) in self.lives.iter().enumerate() {
             for (step, it) in life.steps.iter().enumerate() {
-                if let Met::Message { from, .. } = it.met
+                if let Input::Message { from, .. } = it.input
                     && let Some(sender) = self.life(from)
                 {
                     last.insert((receiver, sender), step);
@@ -317,15 +322,15 @@ impl<'a, R: Application> Cluster<'a, R> {
     fn all_downs(&self) -> Vec<(Place, Peer, u64)> {
         let lives = self.lives.iter().enumerate();
         let downs = lives.flat_map(|(life, it)| {
-            it.steps.iter().enumerate().filter_map(move |(step, it)| match it.met {
-                Met::Down(peer) => Some((Place { life, step }, peer, it.at)),
+            it.steps.iter().enumerate().filter_map(move |(step, it)| match it.input {
+                Input::Down(peer) => Some((Place { life, step }, peer, it.at)),
                 _ => None,
             })
         });
         downs.collect()
     }
 
-    /// The life that a `Down` at this time says the end of, if it is true of one.
+    /// The life whose end a `Down` at this time announces, if the `Down` can be true.
     fn gone(&self, peer: Peer, at: u64) -> Option<usize> {
         let life = match peer {
             Peer::Process(process) => self.life(process)?,
@@ -337,13 +342,13 @@ impl<'a, R: Application> Cluster<'a, R> {
         (!went_on && !ended_later).then_some(life)
     }
 
-    /// The life of a node that had begun last at a time.
+    /// The latest life of a node that had begun at a time.
     fn latest(&self, node: NodeId, at: u64) -> Option<usize> {
         let all = self.of_node.get(&node)?;
         all.iter().rev().copied().find(|life| self.lives[*life].began() <= at)
     }
 
-    /// What those who were killed did not do any more.
+    /// Determines the cuts of the killed lives.
     fn cut_lives(&mut self) {
         for life in 0..self.lives.len() {
             let was_killed = self.over[life].is_some() && !self.lives[life].has_ended();
@@ -351,17 +356,17 @@ impl<'a, R: Application> Cluster<'a, R> {
         }
     }
 
-    /// The first message that should have arrived, and did not, with all that was sent behind it.
+    /// The first message that should have arrived and did not, among those after the last one that arrived.
     fn cut(&self, life: usize) -> Option<Cut> {
         let it = &self.lives[life];
         let mut cut = None;
-        for (at, deed) in it.deeds.iter().enumerate().rev() {
-            let DeedKind::Send { to, fate, .. } = deed.kind else { continue };
+        for (at, effect) in it.effects.iter().enumerate().rev() {
+            let EffectKind::Send { to, delivery, .. } = effect.kind else { continue };
             let step = it.step_of(at);
-            match fate {
-                Fate::Received(_) => break,
+            match delivery {
+                Delivery::Received(_) => break,
                 _ if self.is_missing(life, to, it.steps[step].at) => {
-                    cut = Some(Cut { step, deed: at, effect: deed.effect });
+                    cut = Some(Cut { step, effect: at, position: effect.position });
                 }
                 _ => {}
             }
@@ -369,7 +374,7 @@ impl<'a, R: Application> Cluster<'a, R> {
         cut
     }
 
-    /// Whether a message that did not arrive should have: its receiver was there long enough.
+    /// True if a message that did not arrive should have arrived: its receiver was up long enough.
     fn is_missing(&self, sender: usize, to: Peer, at: u64) -> bool {
         let receiver = match to {
             Peer::Process(process) => self.life(process),
@@ -377,19 +382,20 @@ impl<'a, R: Application> Cluster<'a, R> {
         };
         receiver.is_some_and(|receiver| {
             let it = &self.lives[receiver];
-            let was_told =
+            let was_notified =
                 |(place, gone): (&Place, &usize)| *gone == sender && place.life == receiver;
-            let outlived = it.last() > at.saturating_add(PATIENCE);
+            let outlived = it.last() > at.saturating_add(ARRIVAL_LIMIT);
             let is_up = self.over[receiver].is_none();
-            receiver != sender && (is_up || outlived || self.downs.iter().any(was_told))
+            receiver != sender && (is_up || outlived || self.downs.iter().any(was_notified))
         })
     }
 
-    /// The whole run. A `Down` that could not be true is taken for one that was given wrongly.
+    /// Orders the whole run. A `Down` that cannot be true is treated as false.
     fn put_in_order(&mut self) {
         loop {
-            let demands = Demands { limits: self.all_moments(), begun: FxHashMap::default() };
-            let stuck = match self.merge(&demands) {
+            let constraints =
+                Constraints { limits: self.all_moments(), begun: FxHashMap::default() };
+            let stuck = match self.merge(&constraints) {
                 Ok(order) => {
                     self.order = order;
                     return;
@@ -415,14 +421,14 @@ impl<'a, R: Application> Cluster<'a, R> {
         }
     }
 
-    /// Only a `Down` said that it is over.
+    /// True if a `Down` was the only evidence that the life is over.
     fn is_last_without_end(&self, life: usize) -> bool {
         let it = &self.lives[life];
         let is_last = self.of_node[&it.me.node].last() == Some(&life);
         is_last && !it.has_ended() && it.torn.is_none()
     }
 
-    /// How many moments each life has.
+    /// The number of moments of each life.
     fn all_moments(&self) -> Vec<usize> {
         let ends = self.over.iter().map(|over| usize::from(over.is_some()));
         (0..self.lives.len())
@@ -432,25 +438,26 @@ impl<'a, R: Application> Cluster<'a, R> {
             .collect()
     }
 
-    /// Puts what happened in order: causes first, and otherwise as the clocks have it.
+    /// Orders the moments: by causality, and otherwise by the clocks.
     ///
     /// # Errors
-    /// If nothing that is left can be next: what each node would have done next.
-    pub(super) fn merge(&self, demands: &Demands) -> Result<Vec<Place>, Vec<Place>> {
+    /// If no remaining moment can be next: the next moment of each node.
+    pub(super) fn merge(&self, constraints: &Constraints) -> Result<Vec<Place>, Vec<Place>> {
         let mut done = vec![0; self.lives.len()];
         let mut nodes: Vec<(&[usize], usize)> =
             self.of_node.values().map(|all| (&all[..], 0)).collect();
-        let mut order = Vec::with_capacity(demands.limits.iter().sum());
+        let mut order = Vec::with_capacity(constraints.limits.iter().sum());
         loop {
             let mut next: Option<(u64, usize, Place)> = None;
             let mut stuck = vec![];
             for (node, (all, current)) in nodes.iter_mut().enumerate() {
-                while all.get(*current).is_some_and(|life| done[*life] >= demands.limits[*life]) {
+                while all.get(*current).is_some_and(|life| done[*life] >= constraints.limits[*life])
+                {
                     *current += 1;
                 }
                 let Some(&life) = all.get(*current) else { continue };
                 let place = Place { life, step: done[life] };
-                if !self.is_ready(place, &done, demands) {
+                if !self.is_ready(place, &done, constraints) {
                     stuck.push(place);
                     continue;
                 }
@@ -478,43 +485,45 @@ impl<'a, R: Application> Cluster<'a, R> {
         }
     }
 
-    /// Whether all that must come before it is done.
-    fn is_ready(&self, place: Place, done: &[usize], demands: &Demands) -> bool {
+    /// True if everything that must come before it is done.
+    fn is_ready(&self, place: Place, done: &[usize], constraints: &Constraints) -> bool {
         if self.is_end(place) {
             return true;
         }
         let life = &self.lives[place.life];
         let has_begun = |life: usize| done[life] > 0;
-        let is_caused = match life.steps[place.step].met {
-            Met::Start => {
+        let is_caused = match life.steps[place.step].input {
+            Input::Start => {
                 let contact = life.contact.and_then(|contact| self.life(contact));
                 contact.is_none_or(has_begun)
             }
-            Met::Message { from, sent, .. } => self.life(from).is_none_or(|sender| {
-                // What was never done is a contradiction, which is told elsewhere.
+            Input::Message { from, sent, .. } => self.life(from).is_none_or(|sender| {
+                // A message that was never sent is a contradiction, which `match_messages` reports.
                 let sent = usize::try_from(sent).unwrap_or(usize::MAX);
                 sent >= self.happened(sender) || done[sender] > sent
             }),
-            Met::Down(_) => self.downs.get(&place).is_none_or(|gone| {
-                done[*gone] >= demands.limits[*gone] && demands.limits[*gone] > self.happened(*gone)
+            Input::Down(_) => self.downs.get(&place).is_none_or(|gone| {
+                done[*gone] >= constraints.limits[*gone]
+                    && constraints.limits[*gone] > self.happened(*gone)
             }),
-            Met::Timeout(_) | Met::Command(_) => true,
+            Input::Timeout(_) | Input::Command(_) => true,
         };
-        is_caused && demands.begun.get(&place).is_none_or(|all| all.iter().copied().all(has_begun))
+        is_caused
+            && constraints.begun.get(&place).is_none_or(|all| all.iter().copied().all(has_begun))
     }
 
-    /// What became of the messages that did not arrive.
-    fn settle_fates(&mut self) {
+    /// Determines the delivery of the messages that did not arrive.
+    fn settle_deliveries(&mut self) {
         let mut up = FxHashMap::<NodeId, usize>::default();
         let mut arrived = FxHashMap::<(usize, usize), usize>::default();
-        let mut told = FxHashMap::<(usize, NodeId), u64>::default();
+        let mut downs = FxHashMap::<(usize, NodeId), u64>::default();
         for (Place { life, .. }, peer, at) in self.all_downs() {
-            let last = told.entry((life, peer.node())).or_default();
+            let last = downs.entry((life, peer.node())).or_default();
             *last = at.max(*last);
         }
         for (sender, life) in self.lives.iter().enumerate() {
-            for (at, deed) in life.deeds.iter().enumerate() {
-                if let DeedKind::Send { fate: Fate::Received(place), .. } = deed.kind {
+            for (at, effect) in life.effects.iter().enumerate() {
+                if let EffectKind::Send { delivery: Delivery::Received(place), .. } = effect.kind {
                     arrived.insert((sender, place.life), at);
                 }
             }
@@ -527,9 +536,9 @@ impl<'a, R: Application> Cluster<'a, R> {
                 continue;
             }
             up.insert(me.node, place.life);
-            for at in self.lives[place.life].deeds_of(place.step) {
-                let DeedKind::Send { to, fate: Fate::UnderWay, .. } =
-                    self.lives[place.life].deeds[at].kind
+            for at in self.lives[place.life].effects_of(place.step) {
+                let EffectKind::Send { to, delivery: Delivery::InTransit, .. } =
+                    self.lives[place.life].effects[at].kind
                 else {
                     continue;
                 };
@@ -537,64 +546,66 @@ impl<'a, R: Application> Cluster<'a, R> {
                     Peer::Name(_) => true,
                     Peer::Process(process) => self.lives[*receiver].me == process,
                 });
-                let happened = self.cuts[place.life].is_none_or(|cut| at < cut.deed);
+                let happened = self.cuts[place.life].is_none_or(|cut| at < cut.effect);
                 let becomes = match there {
-                    None if happened && self.is_awaited(place.life, to, at, &arrived, &told) => {
-                        Fate::UnderWay
+                    None if happened && self.is_awaited(place.life, to, at, &arrived, &downs) => {
+                        Delivery::InTransit
                     }
                     Some(receiver) if happened => {
                         let overtaken =
                             arrived.get(&(place.life, receiver)).is_some_and(|last| *last > at);
                         self.lost += usize::from(overtaken);
-                        self.fate(place, receiver, overtaken, &told)
+                        self.delivery(place, receiver, overtaken, &downs)
                     }
-                    _ => Fate::Vanished,
+                    _ => Delivery::Undeliverable,
                 };
-                if let DeedKind::Send { fate, .. } = &mut self.lives[place.life].deeds[at].kind {
-                    *fate = becomes;
+                if let EffectKind::Send { delivery, .. } =
+                    &mut self.lives[place.life].effects[at].kind
+                {
+                    *delivery = becomes;
                 }
             }
         }
     }
 
-    /// Whether a message to a node where nobody was may still wait for the one who came up there later.
+    /// True if a message to a node that was not up may still arrive at the life that came up there later.
     fn is_awaited(
         &self,
         sender: usize,
         to: Peer,
-        deed: usize,
+        effect: usize,
         arrived: &FxHashMap<(usize, usize), usize>,
-        told: &FxHashMap<(usize, NodeId), u64>,
+        downs: &FxHashMap<(usize, NodeId), u64>,
     ) -> bool {
         let last = self.of_node.get(&to.node()).and_then(|lives| lives.last().copied());
         let Some(receiver) = last.filter(|_| matches!(to, Peer::Name(_))) else { return false };
         let both_up = self.over[sender].is_none() && self.over[receiver].is_none();
-        let later = arrived.get(&(sender, receiver)).is_some_and(|last| *last > deed);
-        let at = self.lives[sender].steps[self.lives[sender].step_of(deed)].at;
-        let parted = told.get(&(sender, to.node())).is_some_and(|last| *last >= at);
+        let later = arrived.get(&(sender, receiver)).is_some_and(|last| *last > effect);
+        let at = self.lives[sender].steps[self.lives[sender].step_of(effect)].at;
+        let parted = downs.get(&(sender, to.node())).is_some_and(|last| *last >= at);
         both_up && !later && !parted
     }
 
-    /// The fate of a message to somebody who was there, and did not get it.
-    fn fate(
+    /// The delivery of a message that did not arrive although its receiver was up.
+    fn delivery(
         &self,
         sent: Place,
         receiver: usize,
         overtaken: bool,
-        told: &FxHashMap<(usize, NodeId), u64>,
-    ) -> Fate {
+        downs: &FxHashMap<(usize, NodeId), u64>,
+    ) -> Delivery {
         if overtaken {
-            return Fate::Lost;
+            return Delivery::Lost;
         }
         if self.over[receiver].is_some() {
-            return Fate::Vanished;
+            return Delivery::Undeliverable;
         }
         let at = self.lives[sent.life].steps[sent.step].at;
-        // Who was told that the other is down has lost the connection, whether or not that was true.
-        let was_told = |one: usize, other: usize| {
-            told.get(&(one, self.lives[other].me.node)).is_some_and(|last| *last >= at)
+        // A process that has received the other's `Down`, true or false, has lost the connection.
+        let was_notified = |one: usize, other: usize| {
+            downs.get(&(one, self.lives[other].me.node)).is_some_and(|last| *last >= at)
         };
-        let parted = was_told(receiver, sent.life) || was_told(sent.life, receiver);
-        if self.over[sent.life].is_some() || parted { Fate::Lost } else { Fate::UnderWay }
+        let parted = was_notified(receiver, sent.life) || was_notified(sent.life, receiver);
+        if self.over[sent.life].is_some() || parted { Delivery::Lost } else { Delivery::InTransit }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Verdict,
     join::Cluster,
-    life::{DeedKind, Fate, Life, Met, Place},
+    life::{Delivery, EffectKind, Input, Life, Place},
 };
 use crate::{
     claim::{
@@ -16,7 +16,7 @@ use crate::{
     },
     model::environment::Environment,
     protocol::{Notion, Standing, View},
-    real::application::{Application, Asked},
+    real::application::{Application, CommandKind},
 };
 use interrex::{
     gen_leader::Roster,
@@ -25,30 +25,30 @@ use interrex::{
 use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many complaints are worded.
+/// The maximum number of complaints in a verdict.
 const WORDED: usize = 10;
 
-/// The histories of the nodes, as far as the run has come.
+/// The histories of the nodes up to some moment of the run.
 struct Histories<'a, R: Application> {
     cluster: &'a Cluster<'a, R>,
-    /// How many messages each life's node had multicast in the lives before, and how many that life did.
+    /// For each life, the number of messages multicast in the node's earlier lives, and in this one.
     multicast: &'a [(u32, u32)],
     index: &'a BTreeMap<NodeId, usize>,
     profiles: Vec<Profile>,
-    /// The protocol says that those who are up in the end can have a leader.
+    /// True if the nodes that are up at the end can have a leader, according to the protocol.
     can_lead: bool,
 }
 
-/// What is found out about one property.
+/// The findings on one property.
 struct Finding {
     property: &'static Property,
     complaints: Option<(Vec<String>, usize)>,
-    /// The moment behind which it was found violated first, and one behind which it was not.
+    /// A moment after which it was found violated, and an earlier one after which it was not.
     first: usize,
     before: usize,
 }
 
-/// A verdict on each property, with the number of moments behind which it is violated first.
+/// The verdict on each property, with the number of moments after which it is violated for the first time.
 pub(super) type Judged = Vec<(&'static Property, Verdict, Option<usize>)>;
 
 /// Judges all properties of a protocol.
@@ -110,7 +110,7 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
     judged.collect()
 }
 
-/// What may be violated before a life ends, and not any more behind that.
+/// Properties whose violation can disappear when a life ends.
 const AT_AN_END: &[&Property] = &[&TOTAL_ORDER_SURVIVORS, &BOUNDED_IDS];
 const FAIR: &str = "it is about runs that never end";
 
@@ -123,7 +123,7 @@ fn violated<R: Application>(
     Verdict::Violated { complaints, count, place: place.map(|place| cluster.line(*place)) }
 }
 
-/// The first moment behind which a property is violated. Between two ends of lives it stays so.
+/// The first moment after which a property is violated. It stays violated until the next end of a life.
 fn earliest<'a, R: Application>(begin: &dyn Fn() -> Histories<'a, R>, finding: &Finding) -> usize {
     let (mut holds, mut violated) = (finding.before, finding.first);
     if finding.property.name == SINGLE_LEADER.name {
@@ -156,7 +156,7 @@ impl Finding {
     }
 }
 
-/// Of each life, how many messages its node had multicast before it, and how many in it.
+/// For each life, the number of messages that its node had multicast before it, and the number in it.
 fn multicast<R: Application>(cluster: &Cluster<'_, R>) -> Vec<(u32, u32)> {
     let mut counts = vec![(0, 0); cluster.lives.len()];
     for lives in cluster.nodes().values() {
@@ -164,7 +164,7 @@ fn multicast<R: Application>(cluster: &Cluster<'_, R>) -> Vec<(u32, u32)> {
         for &life in lives {
             let steps = cluster.lives[life].steps.iter();
             let scripted =
-                steps.filter(|step| matches!(step.met, Met::Command(Asked::Scripted(_))));
+                steps.filter(|step| matches!(step.input, Input::Command(CommandKind::Scripted(_))));
             let count = u32::try_from(scripted.count()).unwrap_or(u32::MAX);
             counts[life] = (before, count);
             before = before.saturating_add(count);
@@ -173,7 +173,7 @@ fn multicast<R: Application>(cluster: &Cluster<'_, R>) -> Vec<(u32, u32)> {
     counts
 }
 
-/// The nodes that have logs, and those of the roster.
+/// The nodes with logs and those of the roster, each with its index.
 fn index<R: Application>(cluster: &Cluster<'_, R>) -> BTreeMap<NodeId, usize> {
     let size =
         cluster.machine.roster().and_then(size).map_or(0, |(nodes, workers)| nodes + workers);
@@ -182,7 +182,7 @@ fn index<R: Application>(cluster: &Cluster<'_, R>) -> BTreeMap<NodeId, usize> {
     nodes.into_iter().zip(0..).collect()
 }
 
-/// How many candidates and workers a roster has, if it lists nodes as an environment does.
+/// The number of candidates and of workers in a roster, if it numbers them like an environment.
 pub(super) fn size(roster: &Roster) -> Option<(u16, u16)> {
     let most = Environment::MOST_NODES;
     let sizes =
@@ -196,13 +196,13 @@ fn idle(index: &BTreeMap<NodeId, usize>) -> Vec<Profile> {
 }
 
 impl<R: Application> Histories<'_, R> {
-    /// Asks about all nodes.
+    /// Calls a function with the group of all nodes.
     fn ask<T>(&self, ask: impl FnOnce(Group<'_>) -> T) -> T {
         let nodes: Vec<_> = self.profiles.iter().collect();
         ask(Group { nodes: &nodes, can_lead: self.can_lead })
     }
 
-    /// Judges some properties behind so many moments, each until it is violated.
+    /// Judges some properties after this number of moments. A property found violated is not judged again.
     fn judge(&self, findings: &mut [Finding], which: &[&Property], moments: usize) {
         let is_meant = |finding: &&mut Finding| {
             finding.complaints.is_none() && which.iter().any(|it| it.name == finding.property.name)
@@ -217,34 +217,36 @@ impl<R: Application> Histories<'_, R> {
         }
     }
 
-    /// Takes the next moment of the run; whether a node leads now that did not.
+    /// Applies the next moment of the run. Returns true if the node has begun to lead.
     fn take(&mut self, place: Place) -> bool {
         let cluster = self.cluster;
         let life = &cluster.lives[place.life];
         let node = self.index[&life.me.node];
         if cluster.is_end(place) {
-            let was_wish =
-                life.stopped.as_ref().is_none_or(|reason| cluster.machine.is_wish(reason));
-            let presence = if was_wish { Presence::Crashed } else { Presence::Stopped };
+            let was_requested = life
+                .stopped
+                .as_ref()
+                .is_none_or(|reason| cluster.machine.is_requested_stop(reason));
+            let presence = if was_requested { Presence::Crashed } else { Presence::Stopped };
             self.profiles[node].presence = presence;
             return false;
         }
         let step = &life.steps[place.step];
-        if step.met == Met::Start {
+        if step.input == Input::Start {
             let profile = &mut self.profiles[node];
             profile.me = cluster.numbered(life.me);
-            // A tag is another call in another life.
+            // The same tag is a different call in each life.
             profile.answers.clear();
-            // What was asked for and did not happen has a number, too.
+            // Commands that did not happen are counted, too.
             profile.issued = self.multicast[place.life].0;
         }
-        if let Met::Command(Asked::Scripted(_)) = step.met {
+        if let Input::Command(CommandKind::Scripted(_)) = step.input {
             self.profiles[node].issued += 1;
         }
         let cut = cluster.cuts[place.life];
-        for at in life.deeds_of(place.step) {
-            if cut.is_none_or(|cut| at < cut.deed)
-                && let Some(notion) = self.notion(&life.deeds[at].kind)
+        for at in life.effects_of(place.step) {
+            if cut.is_none_or(|cut| at < cut.effect)
+                && let Some(notion) = self.notion(&life.effects[at].kind)
             {
                 self.profiles[node].read(notion);
             }
@@ -267,16 +269,16 @@ impl<R: Application> Histories<'_, R> {
         !led && presence == Presence::Up(Standing::Leading)
     }
 
-    /// What the properties read of a deed, with lives and messages as the harness numbers them.
-    fn notion(&self, deed: &DeedKind) -> Option<Notion> {
+    /// The notion of an effect for the properties, with lives and messages numbered as in the harness.
+    fn notion(&self, effect: &EffectKind) -> Option<Notion> {
         let numbered = |process: Address| self.cluster.numbered(process);
-        match deed {
-            DeedKind::Send { .. } | DeedKind::Monitor(_) | DeedKind::Demonitor(_) => None,
-            DeedKind::Delivered { number, by, index } => {
+        match effect {
+            EffectKind::Send { .. } | EffectKind::Monitor(_) | EffectKind::Demonitor(_) => None,
+            EffectKind::Delivered { number, by, index } => {
                 let message = Token { sender: by.node, index: self.message(*by, *index) };
                 Some(Notion::Delivered { number: *number, message })
             }
-            DeedKind::Told(notion) => Some(match notion {
+            EffectKind::Observed(notion) => Some(match notion {
                 Notion::Installed(View { number, leader, followers }) => Notion::Installed(View {
                     number: *number,
                     leader: numbered(*leader),
@@ -289,14 +291,14 @@ impl<R: Application> Histories<'_, R> {
         }
     }
 
-    /// Which message of its node it is; a number beyond all for one that was never multicast.
+    /// The number of a message among those of its node; the maximum for a message that was never multicast.
     fn message(&self, by: Address, index: u64) -> u32 {
         let (before, count) = self.cluster.life(by).map_or((0, 0), |life| self.multicast[life]);
         let index = u32::try_from(index).ok().filter(|index| *index < count);
         index.map_or(u32::MAX, |index| before.saturating_add(index))
     }
 
-    /// What the properties read of the states of those who are up in the end.
+    /// Updates the profiles from the states of the nodes that are up at the end.
     fn look_at_states(&mut self) {
         let mut up = vec![];
         for (node, lives) in self.cluster.nodes() {
@@ -304,8 +306,8 @@ impl<R: Application> Histories<'_, R> {
             let Some(&last) = lives.last().filter(|_| profile.is_up()) else { continue };
             let life = &self.cluster.lives[last];
             let answered: FxHashSet<u64> = profile.answers.iter().copied().collect();
-            let calls = life.steps.iter().filter_map(|step| match step.met {
-                Met::Command(Asked::Scripted(tag)) => tag,
+            let calls = life.steps.iter().filter_map(|step| match step.input {
+                Input::Command(CommandKind::Scripted(tag)) => tag,
                 _ => None,
             });
             profile.waiting = calls.filter(|tag| !answered.contains(tag)).collect();
@@ -316,7 +318,7 @@ impl<R: Application> Histories<'_, R> {
     }
 }
 
-/// Why properties of settled worlds are not judged on the end of the logs.
+/// The reason why settled properties cannot be judged at the end of the logs, if there is one.
 fn unsettled<R: Application>(
     cluster: &Cluster<'_, R>,
     histories: &Histories<'_, R>,
@@ -325,11 +327,12 @@ fn unsettled<R: Application>(
         return Some("nobody is up in the end".into());
     }
     let under_way = cluster.lives.iter().enumerate().find_map(|(life, it)| {
-        let (deed, to) = it.deeds.iter().enumerate().find_map(|(at, deed)| match deed.kind {
-            DeedKind::Send { to, fate: Fate::UnderWay, .. } => Some((at, to)),
-            _ => None,
-        })?;
-        let place = cluster.line(Place { life, step: it.step_of(deed) });
+        let (effect, to) =
+            it.effects.iter().enumerate().find_map(|(at, effect)| match effect.kind {
+                EffectKind::Send { to, delivery: Delivery::InTransit, .. } => Some((at, to)),
+                _ => None,
+            })?;
+        let place = cluster.line(Place { life, step: it.step_of(effect) });
         Some(format!("a message to {to} is under way: {place}"))
     });
     let outsider = || {
@@ -337,20 +340,20 @@ fn unsettled<R: Application>(
         let joining = histories.profiles.iter().find(joins)?;
         Some(format!("{} is still joining", joining.me.node))
     };
-    under_way.or_else(outsider).or_else(|| untold(cluster)).or_else(|| unfired(cluster))
+    under_way.or_else(outsider).or_else(|| pending_down(cluster)).or_else(|| pending_timer(cluster))
 }
 
-/// Somebody who has a timer that has yet to fire, and changes something then.
-fn unfired<R: Application>(cluster: &Cluster<'_, R>) -> Option<String> {
+/// The reason that a timer is armed whose expiry will change something, if there is one.
+fn pending_timer<R: Application>(cluster: &Cluster<'_, R>) -> Option<String> {
     cluster.all_up().find_map(|life| {
         let life = &cluster.lives[life];
-        let mut timers = life.armed.iter().filter(|timer| !cluster.machine.is_of_client(timer));
+        let mut timers = life.armed.iter().filter(|timer| !cluster.machine.is_client_timer(timer));
         let timer = timers.find(|timer| changes_something(cluster, life, timer))?;
         Some(format!("a time-out at {} is still to come: {timer:?}", life.me.node))
     })
 }
 
-/// Whether a time-out does more than to send to nobody and to arm its timer again.
+/// True if a time-out does more than arm its timer again and send to processes that are not up.
 fn changes_something<R: Application>(
     cluster: &Cluster<'_, R>,
     life: &Life<R>,
@@ -367,8 +370,9 @@ fn changes_something<R: Application>(
         || !effects.iter().any(|it| matches!(it, Effect::SetTimer { timer, .. } if is_again(timer)))
 }
 
-/// Somebody who watches a process that is over, or was not there then, and was not told.
-fn untold<R: Application>(cluster: &Cluster<'_, R>) -> Option<String> {
+/// The reason that a `Down` is pending, if there is one: a monitored process is or was down, and its watcher has not
+/// received the `Down`.
+fn pending_down<R: Application>(cluster: &Cluster<'_, R>) -> Option<String> {
     let up_since = |peer| cluster.up(peer).map(|life| cluster.lives[life].began());
     cluster.all_up().find_map(|watcher| {
         let me = cluster.lives[watcher].me.node;
@@ -379,25 +383,25 @@ fn untold<R: Application>(cluster: &Cluster<'_, R>) -> Option<String> {
     })
 }
 
-/// Whom a process watches in the end, and when it last knew that they are there.
+/// The peers that a process monitors at the end, each with the last time at which it was known to be up.
 fn watched<R: Application>(life: &Life<R>) -> BTreeMap<Peer, u64> {
     let mut watched = BTreeMap::new();
     for (step, it) in life.steps.iter().enumerate() {
-        match it.met {
-            Met::Down(peer) => drop(watched.remove(&peer)),
-            Met::Message { from, .. } => {
+        match it.input {
+            Input::Down(peer) => drop(watched.remove(&peer)),
+            Input::Message { from, .. } => {
                 for peer in [Peer::Name(from.node), Peer::Process(from)] {
                     if let Some(since) = watched.get_mut(&peer) {
                         *since = it.at;
                     }
                 }
             }
-            Met::Start | Met::Timeout(_) | Met::Command(_) => {}
+            Input::Start | Input::Timeout(_) | Input::Command(_) => {}
         }
-        for deed in &life.deeds[life.deeds_of(step)] {
-            match deed.kind {
-                DeedKind::Monitor(peer) => drop(watched.insert(peer, it.at)),
-                DeedKind::Demonitor(peer) => drop(watched.remove(&peer)),
+        for effect in &life.effects[life.effects_of(step)] {
+            match effect.kind {
+                EffectKind::Monitor(peer) => drop(watched.insert(peer, it.at)),
+                EffectKind::Demonitor(peer) => drop(watched.remove(&peer)),
                 _ => {}
             }
         }

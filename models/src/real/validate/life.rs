@@ -1,8 +1,8 @@
-//! The lives of nodes, as their logs tell them and as far as the properties and the other nodes are concerned.
+//! The lives of nodes, reduced to the part of their logs that other nodes and the properties observe.
 
 use crate::{
     protocol::{Notion, Standing},
-    real::application::{Application, Asked},
+    real::application::{Application, CommandKind},
 };
 use interrex::machine::{Address, Effect, EffectOf, Event, EventOf, Peer};
 use rustc_hash::FxHasher;
@@ -14,156 +14,156 @@ use std::{
 /// One life of a node.
 #[derive(Debug)]
 pub(super) struct Life<R: Application> {
-    /// In which file it is.
+    /// The index of its file.
     pub file: usize,
-    /// The process, with the number that its life has in the logs.
+    /// The process, with its life numbered as in the logs.
     pub me: Address,
-    /// Through whom it joined, if it did.
+    /// The process through which it joined, if it did.
     pub contact: Option<Address>,
-    /// It found something in stable storage.
+    /// True if it found data in stable storage.
     pub has_stable: bool,
-    /// It has put something there.
+    /// True if it has written to stable storage.
     pub persisted: bool,
-    /// Its start, and what it met then.
+    /// Its start, and its steps.
     pub steps: Vec<Step<R::Timer>>,
-    /// What it did, of all steps, in order.
-    pub deeds: Vec<Deed>,
-    /// The end that was written down, by the clock of the host.
+    /// The effects of all steps, in order.
+    pub effects: Vec<LoggedEffect>,
+    /// The time of the logged end, by the clock of the host.
     pub end: Option<u64>,
-    /// Why the machine has ended it, if it has.
+    /// The reason why the machine has ended it, if it has.
     pub stopped: Option<String>,
-    /// The state behind the last step.
+    /// The state after the last step.
     pub state: R::State,
-    /// The timers that are armed then.
+    /// The timers that are armed after the last step.
     pub armed: BTreeSet<R::Timer>,
-    /// The line that is cut short, and its last.
+    /// The line that is cut short, which is its last.
     pub torn: Option<usize>,
 }
 
 /// A step of a life.
 #[derive(Debug)]
 pub(super) struct Step<Timer> {
-    /// When, by the clock of the host.
+    /// The time, by the clock of the host.
     pub at: u64,
     /// The line of the file.
     pub line: usize,
-    /// What was met.
-    pub met: Met<Timer>,
-    /// Where its deeds begin among those of its life.
-    pub first_deed: usize,
-    /// Where the process stands behind it.
+    /// The event.
+    pub input: Input<Timer>,
+    /// The index of its first effect among those of its life.
+    pub first_effect: usize,
+    /// The standing of the process after it.
     pub standing: Standing,
-    /// How large the protocol's measure is behind it.
+    /// The protocol's measure after it.
     pub measured: u64,
 }
 
-/// What a process met.
+/// The event that a step handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Met<Timer> {
-    /// It came up.
+pub(super) enum Input<Timer> {
+    /// The start.
     Start,
     /// A message.
     Message {
-        /// Who sent it.
+        /// The sender.
         from: Address,
-        /// In which step of its life.
+        /// The step of the sender's life.
         sent: u64,
-        /// What tells it apart from other messages of the same step.
+        /// A digest that distinguishes it from other messages of the same step.
         digest: u64,
     },
-    /// Somebody is down.
+    /// A `Down`.
     Down(Peer),
     /// A timer.
     Timeout(Timer),
     /// A command.
-    Command(Asked),
+    Command(CommandKind),
 }
 
-/// Something that a process did, and that others or the properties learn of.
+/// An effect that other processes or the properties observe.
 #[derive(Debug)]
-pub(super) struct Deed {
-    /// Its place among the effects of the step.
-    pub effect: usize,
-    /// What it is.
-    pub kind: DeedKind,
+pub(super) struct LoggedEffect {
+    /// Its position among the effects of the step.
+    pub position: usize,
+    /// The kind of effect.
+    pub kind: EffectKind,
 }
 
-/// What a process did.
+/// The kind of an effect.
 #[derive(Debug)]
-pub(super) enum DeedKind {
-    /// It sent a message.
+pub(super) enum EffectKind {
+    /// A message was sent.
     Send {
-        /// To whom.
+        /// The destination.
         to: Peer,
-        /// What tells it apart from other messages of the same step.
+        /// A digest that distinguishes it from other messages of the same step.
         digest: u64,
-        /// What became of it.
-        fate: Fate,
+        /// Its delivery.
+        delivery: Delivery,
     },
-    /// It began to watch.
+    /// A monitor was set.
     Monitor(Peer),
-    /// It ceased to watch.
+    /// A monitor was removed.
     Demonitor(Peer),
-    /// It delivered a message that this process had multicast, behind so many others.
+    /// A multicast was delivered.
     Delivered {
-        /// The place in the common order.
+        /// Its place in the common order.
         number: u64,
-        /// Who multicast it.
+        /// The process that multicast it.
         by: Address,
-        /// How many it had multicast before.
+        /// The number of messages that this process had multicast before.
         index: u64,
     },
-    /// It told its application something else that the properties read.
-    Told(Notion),
+    /// Another observation was emitted that the properties read.
+    Observed(Notion),
 }
 
-/// What became of a message.
+/// The delivery of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Delivery {
     /// It arrived, in this step.
     Received(Place),
-    /// It went where nobody was, or to somebody who was gone before it arrived.
-    Vanished,
-    /// It did not arrive, though the receiver was there to take it.
+    /// The receiver was not up, or ended before the message arrived.
+    Undeliverable,
+    /// It did not arrive although the receiver was up.
     Lost,
-    /// It may still arrive: the logs end before.
-    UnderWay,
+    /// It may still arrive: the logs end too early to show it.
+    InTransit,
 }
 
 /// A step of one of the lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
-    /// Which life, of all.
+    /// The index of the life.
     pub life: usize,
-    /// Which step of it; one more than there are for its end.
+    /// The index of the step; for the end of the life, the number of its steps.
     pub step: usize,
 }
 
 impl<R: Application> Life<R> {
-    /// When it came up.
+    /// The time of its start.
     pub(super) fn began(&self) -> u64 {
         self.steps[0].at
     }
 
-    /// When its last step was.
+    /// The time of its last step.
     pub(super) fn last(&self) -> u64 {
         self.steps.last().map_or(0, |step| step.at)
     }
 
-    /// Whether it has ended otherwise than by being killed.
+    /// True if it has ended in another way than by being killed.
     pub(super) fn has_ended(&self) -> bool {
         self.end.is_some() || self.stopped.is_some()
     }
 
-    /// The step of a deed.
-    pub(super) fn step_of(&self, deed: usize) -> usize {
-        self.steps.partition_point(|step| step.first_deed <= deed) - 1
+    /// The step of an effect.
+    pub(super) fn step_of(&self, effect: usize) -> usize {
+        self.steps.partition_point(|step| step.first_effect <= effect) - 1
     }
 
-    /// Where the deeds of a step are.
-    pub(super) fn deeds_of(&self, step: usize) -> std::ops::Range<usize> {
-        let first = |step: usize| self.steps.get(step).map(|step| step.first_deed);
-        first(step).unwrap_or(self.deeds.len())..first(step + 1).unwrap_or(self.deeds.len())
+    /// The indices of the effects of a step.
+    pub(super) fn effects_of(&self, step: usize) -> std::ops::Range<usize> {
+        let first = |step: usize| self.steps.get(step).map(|step| step.first_effect);
+        first(step).unwrap_or(self.effects.len())..first(step + 1).unwrap_or(self.effects.len())
     }
 
     /// Adds a step.
@@ -171,11 +171,11 @@ impl<R: Application> Life<R> {
         &mut self,
         machine: &R,
         (at, line): (u64, usize),
-        met: Met<R::Timer>,
+        input: Input<R::Timer>,
         effects: &[EffectOf<R>],
     ) {
-        let first_deed = self.deeds.len();
-        if let Met::Timeout(timer) = &met {
+        let first_effect = self.effects.len();
+        if let Input::Timeout(timer) = &input {
             self.armed.remove(timer);
         }
         for (place, effect) in effects.iter().enumerate() {
@@ -189,28 +189,30 @@ impl<R: Application> Life<R> {
                 }
                 _ => {}
             }
-            let kind = deed(machine, effect);
-            self.deeds.extend(kind.map(|kind| Deed { effect: place, kind }));
+            let kind = logged_effect(machine, effect);
+            self.effects.extend(kind.map(|kind| LoggedEffect { position: place, kind }));
         }
         let standing = machine.standing(&self.state);
         let measured = machine.measured(&self.state);
-        self.steps.push(Step { at, line, met, first_deed, standing, measured });
+        self.steps.push(Step { at, line, input, first_effect, standing, measured });
     }
 }
 
-fn deed<R: Application>(machine: &R, effect: &EffectOf<R>) -> Option<DeedKind> {
+fn logged_effect<R: Application>(machine: &R, effect: &EffectOf<R>) -> Option<EffectKind> {
     match effect {
-        Effect::Send { to, message } => {
-            Some(DeedKind::Send { to: *to, digest: digest(message), fate: Fate::UnderWay })
-        }
-        Effect::Monitor(peer) => Some(DeedKind::Monitor(*peer)),
-        Effect::Demonitor(peer) => Some(DeedKind::Demonitor(*peer)),
+        Effect::Send { to, message } => Some(EffectKind::Send {
+            to: *to,
+            digest: digest(message),
+            delivery: Delivery::InTransit,
+        }),
+        Effect::Monitor(peer) => Some(EffectKind::Monitor(*peer)),
+        Effect::Demonitor(peer) => Some(EffectKind::Demonitor(*peer)),
         Effect::Observe(observation) => Some(match machine.notion(observation) {
             Notion::Delivered { number, .. } if machine.stamp(observation).is_some() => {
                 let (by, index) = machine.stamp(observation)?;
-                DeedKind::Delivered { number, by, index }
+                EffectKind::Delivered { number, by, index }
             }
-            notion => DeedKind::Told(notion),
+            notion => EffectKind::Observed(notion),
         }),
         Effect::SetTimer { .. } | Effect::CancelTimer(_) | Effect::Persist(_) | Effect::Stop(_) => {
             None
@@ -218,23 +220,23 @@ fn deed<R: Application>(machine: &R, effect: &EffectOf<R>) -> Option<DeedKind> {
     }
 }
 
-/// What an event is, without what it says.
-pub(super) fn met<R: Application>(
+/// The event of a step, with a message reduced to its digest.
+pub(super) fn input<R: Application>(
     machine: &R,
     event: &EventOf<R>,
     sent: Option<u64>,
-) -> Met<R::Timer> {
+) -> Input<R::Timer> {
     match event {
         Event::Message { from, message } => {
-            Met::Message { from: *from, sent: sent.unwrap_or(u64::MAX), digest: digest(message) }
+            Input::Message { from: *from, sent: sent.unwrap_or(u64::MAX), digest: digest(message) }
         }
-        Event::Down(peer) => Met::Down(*peer),
-        Event::Timeout(timer) => Met::Timeout(timer.clone()),
-        Event::Command(command) => Met::Command(machine.asked(command)),
+        Event::Down(peer) => Input::Down(*peer),
+        Event::Timeout(timer) => Input::Timeout(timer.clone()),
+        Event::Command(command) => Input::Command(machine.command_kind(command)),
     }
 }
 
-/// What tells messages of one step apart: by chance it might not, and then they are taken for each other.
+/// A digest that distinguishes the messages of one step. Messages with equal digests are not distinguished.
 fn digest(message: &impl Hash) -> u64 {
     let mut hasher = FxHasher::default();
     message.hash(&mut hasher);

@@ -1,8 +1,8 @@
-//! Reads logs, and runs the machine over them.
+//! Reads logs, and runs the machine on them.
 
 use super::{
     Difference, Where,
-    life::{self, Life, Met},
+    life::{self, Input, Life},
 };
 use crate::{
     evidence::trace::to_value,
@@ -23,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// More than any line has, in bytes: a message has 16 MiB at most.
+/// A limit, in bytes, that no line exceeds: a message has 16 MiB at most.
 const MOST_BYTES: u64 = 256 << 20;
 
 /// A log, line by line.
@@ -34,23 +34,23 @@ pub(super) struct Lines {
     number: usize,
 }
 
-/// What a line is.
+/// The content of a line.
 pub(super) enum Line<T> {
     /// An entry.
     Entry(T),
-    /// The first part of one: the node was killed while it was written.
+    /// A part of an entry: the node was killed while it wrote the line.
     Torn,
 }
 
-/// What all nodes of a cluster have in common.
+/// The part of a log that is the same at all nodes of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Common {
     pub protocol: String,
     pub configuration: String,
 }
 
-/// What a log tells.
-pub(super) struct Told<R: Application> {
+/// The lives in a log, and the first difference to the machine.
+pub(super) struct Replayed<R: Application> {
     pub lives: Vec<Life<R>>,
     pub difference: Option<Difference>,
 }
@@ -78,7 +78,7 @@ impl Lines {
         if length as u64 == MOST_BYTES && self.line.last() != Some(&b'\n') {
             return Err(self.error("longer than 256 MiB, which no line of a log is"));
         }
-        // Behind a line that was cut short, the next life has put the end of the line.
+        // The next life ends a line that was cut short.
         let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         match serde_json::from_slice(line) {
             Ok(entry) => Ok(Some(Line::Entry(entry))),
@@ -90,7 +90,7 @@ impl Lines {
         }
     }
 
-    /// Whether this version understands the life that begins with the line that was read last.
+    /// Checks the format of the life that begins with the current line.
     fn check_format(&self, format: u32) -> Result<(), FileError> {
         if format == FORMAT {
             return Ok(());
@@ -98,24 +98,24 @@ impl Lines {
         Err(self.error(format_args!("format {format}: this version reads format {FORMAT}")))
     }
 
-    /// Something is wrong with the line that was read last.
+    /// An error in the current line.
     fn error(&self, message: impl Display) -> FileError {
         self.error_at(self.number.max(1), message)
     }
 
-    /// Something is wrong with a line.
+    /// An error in a line.
     fn error_at(&self, line: usize, message: impl Display) -> FileError {
         FileError::in_line(&self.path, line, 1, message)
     }
 }
 
-/// What the first life of a log says of the cluster; nothing if there is none.
+/// The common part, from the first life of a log; none if the log contains no life.
 pub(super) fn common(path: &Path) -> Result<Option<Common>, FileError> {
     type Plain = Entry<IgnoredAny, IgnoredAny, IgnoredAny>;
     let mut lines = Lines::open(path)?;
     while let Some(line) = lines.next::<Plain>()? {
         match line {
-            // A node that was killed while it came up.
+            // A node that was killed while it started.
             Line::Torn => {}
             Line::Entry(Entry::Start(Start { format, protocol, configuration, .. })) => {
                 lines.check_format(format)?;
@@ -129,27 +129,27 @@ pub(super) fn common(path: &Path) -> Result<Option<Common>, FileError> {
 
 const NO_START: &str = "no life has begun: expected a line `{\"start\":…}`";
 
-/// Runs a machine over a log.
+/// Runs a machine on a log.
 pub(super) fn run<R: Application>(
     machine: &R,
     common: &Common,
     (file, path): (usize, &Path),
-) -> Result<Told<R>, FileError> {
+) -> Result<Replayed<R>, FileError> {
     let lines = Lines::open(path)?;
-    let told = Told { lives: vec![], difference: None };
-    let mut run = Run { machine, common, file, lines, told, running: None };
+    let replayed = Replayed { lives: vec![], difference: None };
+    let mut run = Run { machine, common, file, lines, replayed, running: None };
     while let Some(line) = run.lines.next()? {
         match line {
             Line::Torn => run.tear()?,
             Line::Entry(entry) => run.take(entry)?,
         }
-        if run.told.difference.is_some() {
-            // What the machine would have made of the rest is not known.
+        if run.replayed.difference.is_some() {
+            // After a difference, the states of the log and of the machine are not comparable.
             break;
         }
     }
     run.conclude();
-    Ok(run.told)
+    Ok(run.replayed)
 }
 
 struct Run<'a, R: Application> {
@@ -157,8 +157,8 @@ struct Run<'a, R: Application> {
     common: &'a Common,
     file: usize,
     lines: Lines,
-    told: Told<R>,
-    /// The life that the next line belongs to.
+    replayed: Replayed<R>,
+    /// The life to which the next line belongs.
     running: Option<Life<R>>,
 }
 
@@ -171,12 +171,12 @@ impl<R: Application> Run<'_, R> {
         }
     }
 
-    /// The life, if there is one, has ended somehow.
+    /// Concludes the current life, if there is one.
     fn conclude(&mut self) {
-        self.told.lives.extend(self.running.take());
+        self.replayed.lives.extend(self.running.take());
     }
 
-    /// A line that is cut short is the last of a life.
+    /// Handles a line that is cut short, which must be the last of a life.
     fn tear(&mut self) -> Result<(), FileError> {
         match &mut self.running {
             Some(Life { torn: Some(line), .. }) => Err(self.lines.error_at(*line, TORN)),
@@ -208,21 +208,21 @@ impl<R: Application> Run<'_, R> {
             has_stable,
             persisted: false,
             steps: vec![],
-            deeds: vec![],
+            effects: vec![],
             end: None,
             stopped: None,
             state,
             armed: BTreeSet::new(),
             torn: None,
         };
-        life.add(self.machine, (at, self.lines.number), Met::Start, &effects);
+        life.add(self.machine, (at, self.lines.number), Input::Start, &effects);
         self.running = Some(life);
         Ok(())
     }
 
-    /// A log is of one node, and its lives count up.
+    /// Checks that a log has one node, and that its lives count up.
     fn check_life(&self, me: Address) -> Result<(), FileError> {
-        let Some(before) = self.told.lives.last().map(|life| life.me) else { return Ok(()) };
+        let Some(before) = self.replayed.lives.last().map(|life| life.me) else { return Ok(()) };
         if before.node != me.node {
             let message = format!("a life of {}, in the log of {}", me.node, before.node);
             return Err(self.lines.error(message));
@@ -245,14 +245,14 @@ impl<R: Application> Run<'_, R> {
             self.running = Some(life);
             return Ok(());
         }
-        let met = life::met(self.machine, &event, sent);
-        if let (Met::Message { .. }, None) = (&met, sent) {
+        let input = life::input(self.machine, &event, sent);
+        if let (Input::Message { .. }, None) = (&input, sent) {
             return Err(self.lines.error("a message without `sent`, the step of its sender"));
         }
         let (state, expected) = self.machine.step(life.state, event);
         life.state = state;
         self.compare(&effects, &expected);
-        life.add(self.machine, (at, self.lines.number), met, &effects);
+        life.add(self.machine, (at, self.lines.number), input, &effects);
         self.running = Some(life);
         Ok(())
     }
@@ -264,11 +264,11 @@ impl<R: Application> Run<'_, R> {
             self.differ(None, reason(&end.stopped), reason(&life.stopped));
         }
         life.end = Some(end.at);
-        self.told.lives.push(life);
+        self.replayed.lives.push(life);
         Ok(())
     }
 
-    /// The life that this line belongs to, which is neither over nor torn.
+    /// The life to which this line belongs. It must be neither over nor torn.
     fn continued(&mut self) -> Result<Life<R>, FileError> {
         match self.running.take() {
             Some(Life { torn: Some(line), .. }) => Err(self.lines.error_at(line, TORN)),
@@ -277,7 +277,7 @@ impl<R: Application> Run<'_, R> {
         }
     }
 
-    /// Notes the first effect that differs.
+    /// Records the first effect that differs.
     fn compare(&mut self, logged: &[EffectOf<R>], expected: &[EffectOf<R>]) {
         let most = logged.len().max(expected.len());
         let as_value = |effect: Option<&EffectOf<R>>| effect.map(to_value);
@@ -286,7 +286,7 @@ impl<R: Application> Run<'_, R> {
             if logged == expected {
                 return None;
             }
-            // A duration is written in milliseconds, and may be more precise in the machine.
+            // Durations are logged in milliseconds, and may be more precise in the machine.
             let (logged, machine) = (as_value(logged), as_value(expected));
             (logged != machine).then_some((place, logged, machine))
         });
@@ -297,13 +297,13 @@ impl<R: Application> Run<'_, R> {
 
     fn differ(&mut self, effect: Option<usize>, logged: Option<Value>, machine: Option<Value>) {
         let place = Where { path: self.lines.path.clone(), line: self.lines.number };
-        self.told.difference = Some(Difference { place, effect, logged, machine });
+        self.replayed.difference = Some(Difference { place, effect, logged, machine });
     }
 }
 
 const TORN: &str = "the line is cut short, and the life goes on behind it: only the last line of a life can be cut short";
 
-/// What another life or log says otherwise.
+/// A message about the difference to another life or log.
 pub(super) fn differing(common: &Common, other: &Common) -> String {
     if common.protocol == other.protocol {
         let (one, other) = (&common.configuration, &other.configuration);
