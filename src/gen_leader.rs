@@ -1,7 +1,7 @@
 //! `gen_leader`: servers that elect a leader among them, over one of three elections.
 //!
-//! **Sources.** Erlang's behaviour of this name in its versions 1.0 of 2003 (seed 001), whose election was
-//! faulty, and of 2007 (seed 002), whose election follows Stoller; PROTOCOLS.md sections 2 to 4.
+//! **Sources.** Erlang's behaviour of this name in its versions 1.0 of 2003, whose election was
+//! faulty, and of 2007, whose election follows Stoller: sections 2 to 4 of [`protocols`](crate::protocols).
 //!
 //! An application implements [`Behaviour`], pure callbacks in the manner of `gen_server`. [`GenLeader`] runs it
 //! over an [`Election`] and does not know which:

@@ -1,6 +1,6 @@
 //! The election of 2007, after Stoller's bully algorithm with election ids, and its repairs.
 //!
-//! **Source.** `gen_leader` of 2007, seed 002, as PROTOCOLS.md section 3 has it: each arm of a `match` here
+//! **Source.** `gen_leader` of 2007, as section 3 of [`protocols`](crate::protocols) has it: each arm of a `match` here
 //! is a row of its table. S. D. Stoller, *Leader Election in Asynchronous Distributed Systems*, 2000.
 //!
 //! **Protocol.** The rank of a candidate is its place in the list. In *stage 1* a candidate waits until all

@@ -1,6 +1,6 @@
 //! The election of version 1.0 (2003): capture, accept, elect. It is faulty.
 //!
-//! **Source.** `gen_leader` 1.0, seed 001, as PROTOCOLS.md section 2 has it: each function here is a row
+//! **Source.** `gen_leader` 1.0, as section 2 of [`protocols`](crate::protocols) has it: each function here is a row
 //! of its table.
 //!
 //! **Protocol.** Every candidate tries to *capture* all others. A candidate that is captured by a stronger one

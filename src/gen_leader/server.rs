@@ -37,7 +37,7 @@ pub enum LeaderCast {
     Forwarded,
     /// `handle_leader_cast` is called if the local process leads, and `handle_info` elsewhere (the code of 1.0).
     AtLeaderOnly,
-    /// `handle_leader_cast` is never called, but `handle_info` (seed 001: "BUG"; the code of 2007).
+    /// `handle_leader_cast` is never called, but `handle_info` (1.0 calls that a "BUG"; the code of 2007).
     NeverCalled,
 }
 
@@ -46,7 +46,7 @@ pub enum LeaderCast {
 pub enum LateReply {
     /// It reaches the client: the behaviour wraps it.
     Wrapped,
-    /// It reaches the client only if the application wraps it itself (seed 001).
+    /// It reaches the client only if the application wraps it itself (1.0).
     AsGiven,
 }
 

@@ -33,6 +33,7 @@ mod join;
 mod judge;
 mod life;
 mod log;
+mod order;
 
 use crate::{
     claim::property::Property,

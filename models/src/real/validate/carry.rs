@@ -9,9 +9,10 @@
 
 use super::{
     NotCarried,
-    join::{Cluster, Constraints},
+    join::Cluster,
     judge,
     life::{Delivery, EffectKind, Input, Place},
+    order::Constraints,
 };
 use crate::{
     claim::property::{Kind, Property},

@@ -63,14 +63,6 @@ pub(super) struct Cut {
     pub position: usize,
 }
 
-/// Additional constraints on the order, and the length of each life.
-pub(super) struct Constraints {
-    /// The number of moments of each life: its steps, and its end.
-    pub limits: Vec<usize>,
-    /// Lives that must have begun before a step.
-    pub begun: FxHashMap<Place, Vec<usize>>,
-}
-
 impl<'a, R: Application> Cluster<'a, R> {
     /// Joins lives.
     ///
@@ -174,14 +166,14 @@ impl<'a, R: Application> Cluster<'a, R> {
         self.of_node.keys().filter_map(|node| self.up(Peer::Name(*node)))
     }
 
-    fn contradict(&mut self, place: Place, message: String) {
+    pub(super) fn contradict(&mut self, place: Place, message: String) {
         self.contradictions.push(Contradiction { place: self.line(place), message });
     }
 
     /// Matches messages: each one that arrived must have been sent, and must have arrived once and in order.
     fn match_messages(&mut self) {
         let mut last = FxHashMap::<(usize, usize), usize>::default();
-        let mut strangers = BTreeSet::new();
+        let mut unknown = BTreeSet::new();
         for life in 0..self.lives.len() {
             for step in 0..self.lives[life].steps.len() {
                 let Input::Message { from, sent, digest } = self.lives[life].steps[step].input
@@ -189,7 +181,7 @@ impl<'a, R: Application> Cluster<'a, R> {
                     continue;
                 };
                 let place = Place { life, step };
-                if self.life(from).is_none() && !strangers.insert(from) {
+                if self.life(from).is_none() && !unknown.insert(from) {
                     // Each unknown sender is reported once.
                     continue;
                 }
@@ -388,128 +380,6 @@ impl<'a, R: Application> Cluster<'a, R> {
             let is_up = self.over[receiver].is_none();
             receiver != sender && (is_up || outlived || self.downs.iter().any(was_notified))
         })
-    }
-
-    /// Orders the whole run. A `Down` that cannot be true is treated as false.
-    fn put_in_order(&mut self) {
-        loop {
-            let constraints =
-                Constraints { limits: self.all_moments(), begun: FxHashMap::default() };
-            let stuck = match self.merge(&constraints) {
-                Ok(order) => {
-                    self.order = order;
-                    return;
-                }
-                Err(stuck) => stuck,
-            };
-            let wrong = stuck.iter().copied().filter(|place| self.downs.contains_key(place));
-            let earliest = wrong.min_by_key(|place| self.lives[place.life].steps[place.step].at);
-            let Some(wrong) = earliest else {
-                let message = "the logs wait for each other from here on: each was told something that the other \
-                               did later";
-                self.contradict(stuck[0], message.into());
-                return;
-            };
-            let gone = self.downs.remove(&wrong);
-            if let Some(gone) = gone
-                && !self.downs.values().any(|other| *other == gone)
-                && self.is_last_without_end(gone)
-            {
-                self.over[gone] = None;
-                self.cuts[gone] = None;
-            }
-        }
-    }
-
-    /// True if a `Down` was the only evidence that the life is over.
-    fn is_last_without_end(&self, life: usize) -> bool {
-        let it = &self.lives[life];
-        let is_last = self.of_node[&it.me.node].last() == Some(&life);
-        is_last && !it.has_ended() && it.torn.is_none()
-    }
-
-    /// The number of moments of each life.
-    fn all_moments(&self) -> Vec<usize> {
-        let ends = self.over.iter().map(|over| usize::from(over.is_some()));
-        (0..self.lives.len())
-            .map(|life| self.happened(life))
-            .zip(ends)
-            .map(|(n, end)| n + end)
-            .collect()
-    }
-
-    /// Orders the moments: by causality, and otherwise by the clocks.
-    ///
-    /// # Errors
-    /// If no remaining moment can be next: the next moment of each node.
-    pub(super) fn merge(&self, constraints: &Constraints) -> Result<Vec<Place>, Vec<Place>> {
-        let mut done = vec![0; self.lives.len()];
-        let mut nodes: Vec<(&[usize], usize)> =
-            self.of_node.values().map(|all| (&all[..], 0)).collect();
-        let mut order = Vec::with_capacity(constraints.limits.iter().sum());
-        loop {
-            let mut next: Option<(u64, usize, Place)> = None;
-            let mut stuck = vec![];
-            for (node, (all, current)) in nodes.iter_mut().enumerate() {
-                while all.get(*current).is_some_and(|life| done[*life] >= constraints.limits[*life])
-                {
-                    *current += 1;
-                }
-                let Some(&life) = all.get(*current) else { continue };
-                let place = Place { life, step: done[life] };
-                if !self.is_ready(place, &done, constraints) {
-                    stuck.push(place);
-                    continue;
-                }
-                let at = self.time(place);
-                if next.is_none_or(|(earliest, ..)| at < earliest) {
-                    next = Some((at, node, place));
-                }
-            }
-            match next {
-                Some((.., place)) => {
-                    done[place.life] += 1;
-                    order.push(place);
-                }
-                None if stuck.is_empty() => return Ok(order),
-                None => return Err(stuck),
-            }
-        }
-    }
-
-    fn time(&self, place: Place) -> u64 {
-        if self.is_end(place) {
-            self.over[place.life].unwrap_or(u64::MAX)
-        } else {
-            self.lives[place.life].steps[place.step].at
-        }
-    }
-
-    /// True if everything that must come before it is done.
-    fn is_ready(&self, place: Place, done: &[usize], constraints: &Constraints) -> bool {
-        if self.is_end(place) {
-            return true;
-        }
-        let life = &self.lives[place.life];
-        let has_begun = |life: usize| done[life] > 0;
-        let is_caused = match life.steps[place.step].input {
-            Input::Start => {
-                let contact = life.contact.and_then(|contact| self.life(contact));
-                contact.is_none_or(has_begun)
-            }
-            Input::Message { from, sent, .. } => self.life(from).is_none_or(|sender| {
-                // A message that was never sent is a contradiction, which `match_messages` reports.
-                let sent = usize::try_from(sent).unwrap_or(usize::MAX);
-                sent >= self.happened(sender) || done[sender] > sent
-            }),
-            Input::Down(_) => self.downs.get(&place).is_none_or(|gone| {
-                done[*gone] >= constraints.limits[*gone]
-                    && constraints.limits[*gone] > self.happened(*gone)
-            }),
-            Input::Timeout(_) | Input::Command(_) => true,
-        };
-        is_caused
-            && constraints.begun.get(&place).is_none_or(|all| all.iter().copied().all(has_begun))
     }
 
     /// Determines the delivery of the messages that did not arrive.
