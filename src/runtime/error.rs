@@ -1,8 +1,17 @@
-//! The errors of a node, and what each leaves behind.
+//! How a node ends: its errors, and what each leaves behind.
 
 use super::{component::Component, storage::StorageError};
 use crate::machine::{Address, NodeId};
-use std::{io, path::PathBuf, time::Duration};
+use std::{borrow::Cow, io, path::PathBuf, time::Duration};
+
+/// How a node has ended, if not by an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The machine has stopped, for this reason.
+    Stopped(Cow<'static, str>),
+    /// The program has shut it down.
+    ShutDown,
+}
 
 /// Why a node does not start. No task of it is left, it does not listen, and no message of it was sent.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use super::{
     component::Component,
     config::Config,
     detector::Detector,
-    error::{Ended, RunError, SpawnError, TrySendError},
+    error::{Ended, Ending, RunError, SpawnError, TrySendError},
     links::Links,
     log::Log,
     observer::{Forward, Observer},
@@ -14,7 +14,6 @@ use super::{
 };
 use crate::machine::{Address, Boot, Machine, NodeId, Value};
 use std::{
-    borrow::Cow,
     net::SocketAddr,
     path::Path,
     task::{Context, Poll},
@@ -72,15 +71,6 @@ impl<M: Machine> Clone for Commands<M> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
-}
-
-/// How a node has ended, if not by an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The machine has stopped, for this reason.
-    Stopped(Cow<'static, str>),
-    /// The program has shut it down.
-    ShutDown,
 }
 
 impl<M> Node<M>

@@ -3,8 +3,8 @@
 use super::{
     config::Config,
     detector::Detector,
-    error::{Ended, RunError, SpawnError},
-    node::{Commands, Ending, Node},
+    error::{Ended, Ending, RunError, SpawnError},
+    node::{Commands, Node},
     observer::Observer,
     storage::{Directory, Storage},
     transport::{Tcp, Transport},

@@ -148,7 +148,7 @@ pub(super) fn pairs<T>(list: &[T]) -> impl Iterator<Item = (&T, &T)> {
 }
 
 /// The members that are up, if a leader is possible. Otherwise none, because nothing is asked of them.
-pub(super) fn members_with_leader<'a>(group: Group<'a>) -> Option<Vec<&'a Profile>> {
+pub(super) fn members_with_leader(group: Group<'_>) -> Option<Vec<&Profile>> {
     let members = group.nodes.iter().copied().filter(|node| node.is_member());
     group.can_lead.then(|| members.collect())
 }
