@@ -1,6 +1,6 @@
 //! The properties, written once for all protocols.
 //!
-//! A property reads [`Profile`]s: the condition and standing of each node, and its history in the field's
+//! A property reads [`Profile`](super::profile::Profile)s: the condition and standing of each node, and its history in the field's
 //! notions. It makes a complaint, a sentence, for each violation. Each property has a *witness*, a world that
 //! exercises it: a property that was never exercised holds vacuously.
 
