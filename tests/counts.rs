@@ -4,15 +4,20 @@
 #[allow(dead_code, unreachable_pub, clippy::pedantic, reason = "a program of its own")]
 mod reference;
 
+use interrex::gms2::Gms2;
 use interrex_models::{
+    claim::notion::Token,
     explore::search::{Limits, search},
     model::{
         environment::{Budget, Environment, Start, Storage, Timers, UNLIMITED},
         world::Rules,
     },
-    protocol::registry::{
-        self,
-        Known::{self, GenLeader1_0, GenLeader2007},
+    protocol::{
+        Protocol,
+        registry::{
+            self,
+            Known::{self, GenLeader1_0, GenLeader2007},
+        },
     },
     verdict::{
         check::check,
@@ -48,7 +53,18 @@ fn ours(group: Group, threads: usize) -> (Counts, Option<usize>) {
     let nodes = u16::try_from(group.nodes).expect("few nodes");
     let given = budgets.into_iter().collect();
     let environment = Environment::new(nodes, start, timers, &given).expect("it fits");
-    let rules = Arc::new(Rules::new(registry::gms3(), environment));
+    match group.version {
+        gms3::Version::Gms2 => count(Gms2::<Token>::default(), environment, threads),
+        gms3::Version::Gms3 => count(registry::gms3(), environment, threads),
+    }
+}
+
+fn count<P: Protocol>(
+    protocol: P,
+    environment: Environment,
+    threads: usize,
+) -> (Counts, Option<usize>) {
+    let rules = Arc::new(Rules::new(protocol, environment));
     let limits = Limits { threads, ..Limits::default() };
     let findings = search(&rules, &[], limits, &mut |_| {});
     assert!(findings.complete);
@@ -91,6 +107,17 @@ fn joining_groups_have_as_many_worlds_as_the_reference_counts() {
         [(1, 1, 1), (2, 0, 0), (2, 1, 1), (3, 0, 1), (3, 1, 2), (3, 2, 1), (3, 2, 2), (4, 0, 1)]
     {
         assert_equal(Group::joining(nodes, commands, crashes));
+    }
+}
+
+#[test]
+fn groups_of_gms2_have_as_many_worlds_as_the_reference_counts() {
+    let gms2 = |group| Group { version: gms3::Version::Gms2, ..group };
+    for (nodes, commands, crashes) in [(2, 2, 1), (3, 2, 2), (3, 3, 2), (4, 1, 2)] {
+        assert_equal(gms2(Group::joined(nodes, commands, crashes)));
+    }
+    for (nodes, commands, crashes) in [(2, 1, 1), (3, 1, 2), (3, 2, 1)] {
+        assert_equal(gms2(Group::joining(nodes, commands, crashes)));
     }
 }
 
