@@ -295,7 +295,7 @@ async fn pass(
     }
 }
 
-/// Whatever a proxy does to the bytes, nothing arrives that was not sent: the connection ends, and another one is made.
+/// A proxy changes the bytes. Nothing arrives that was not sent: the connection ends, and another one is made.
 async fn assert_noticed(how: fn(&[u8]) -> Vec<u8>) {
     let [mut a, b] = configs(Duration::from_secs(1)).await;
     let mut b = Node::spawn(Probe, b).await.unwrap();

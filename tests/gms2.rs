@@ -17,7 +17,7 @@ const N2: Address = NodeId(2).first_life();
 const N3: Address = NodeId(3).first_life();
 const N4: Address = NodeId(4).first_life();
 
-/// By seniority, which is not the order of their numbers.
+/// The followers by seniority, which is not the order of their numbers.
 const FOLLOWERS: [Address; 3] = [N3, N2, N1];
 
 const STRANGE: &str = "strange message";
@@ -91,7 +91,7 @@ fn stop(reason: &'static str) -> Effect {
     Effect::Stop(reason.into())
 }
 
-/// What a newcomer does with its first view, before it turns to what it deferred.
+/// The effects of a newcomer's first view, before the deferred events.
 fn joined(leader: Address, followers: &[Address]) -> Vec<Effect> {
     vec![
         Effect::CancelTimer(Timer::Join),
@@ -189,7 +189,7 @@ fn a_follower_sends_requests_on_to_the_leader() {
     }
 }
 
-/// Whoever sent it, and as often as it comes: nothing tells it from a new one.
+/// A copy is delivered again, whoever the sender is: nothing tells it from a new message.
 #[test]
 fn a_follower_delivers_whatever_arrives() {
     for from in [N0, N3] {
@@ -199,7 +199,7 @@ fn a_follower_delivers_whatever_arrives() {
     }
 }
 
-/// Of its leader, whoever sent it, and an old one, too.
+/// A view of its leader is taken from any sender, and an old one is, too.
 #[test]
 fn a_follower_installs_whatever_view_arrives() {
     for (from, followers) in [(N0, [N2, N4]), (N3, [N2, N1])] {

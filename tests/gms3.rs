@@ -22,7 +22,7 @@ const N4: Address = NodeId(4).first_life();
 
 /// The table's N: the next number to use, or the next one expected.
 const N: u64 = 7;
-/// By seniority, which is not the order of their numbers.
+/// The followers by seniority, which is not the order of their numbers.
 const FOLLOWERS: [Address; 3] = [N3, N2, N1];
 
 /// The seed's `?timeout`.
@@ -128,7 +128,7 @@ fn stop(reason: &'static str) -> Effect {
     Effect::Stop(reason.into())
 }
 
-/// What a newcomer does with its first view, before it turns to what it deferred.
+/// The effects of a newcomer's first view, before the deferred events.
 fn joined(number: u64, leader: Address, followers: &[Address]) -> Vec<Effect> {
     vec![
         Effect::CancelTimer(Timer::Join),

@@ -11,9 +11,11 @@ mod vocabulary;
 pub use crate::claim::notion::{Notion, Standing, Term, Token, View};
 pub use vocabulary::{Names, Vocabulary};
 
-use crate::claim::profile::Presence;
 use crate::{
-    claim::{profile::Profile, property::Property},
+    claim::{
+        profile::{Presence, Profile},
+        property::Property,
+    },
     model::{
         environment::{Environment, Key, Misfit, Start},
         node::{Condition, Node},

@@ -43,7 +43,7 @@ pub(super) struct Party {
     pub(super) instance: u64,
 }
 
-/// What this node says of itself in a handshake, and what it accepts.
+/// The identity that this node presents in a handshake, and the identities that it accepts.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) me: Party,
@@ -170,7 +170,7 @@ impl HandshakeError {
 }
 
 impl Identity {
-    /// What this node says of itself.
+    /// The identity that this node presents.
     ///
     /// # Errors
     /// If the system has no random numbers, or the configuration does not fit a message.

@@ -1,4 +1,4 @@
-//! What a property is, and what properties of all families use.
+//! The definition of a property, and the parts that all families of properties share.
 
 use super::profile::{Process, Profile};
 use rustc_hash::FxHashMap;

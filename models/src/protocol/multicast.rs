@@ -4,11 +4,12 @@
 use crate::{
     claim::notion::Token,
     real::{
-        application::{Client, Request, Running},
+        application::{Client, CommandKind, Request, Running},
         line::{Said, View},
     },
 };
 use interrex::{
+    gms3::Command,
     machine::{Address, Machine, Value},
     runtime::{Commands, Config, Ending, Node, RunError, SpawnError},
 };
@@ -58,15 +59,30 @@ impl Payload for Multicast {
 }
 
 /// A protocol whose members multicast texts.
-pub trait Group: Machine + Send + Sync + 'static {
+pub trait Group: Machine<Command = Command<Multicast>> + Send + Sync + 'static {
     /// The number of the first view of a founder, if views have numbers.
     const FOUNDED: Option<u64>;
 
-    /// The command that multicasts a text.
-    fn mcast(message: Multicast) -> Self::Command;
-
     /// The output of a node for an observation.
     fn said(observation: Self::Observation) -> Said;
+}
+
+/// The meaning of a command in the harness.
+pub(super) fn command_kind(command: &Command<Multicast>) -> CommandKind {
+    match command {
+        Command::Mcast(_) => CommandKind::Scripted(None),
+        Command::Stop => CommandKind::End,
+    }
+}
+
+/// The line that multicasts a value under a key.
+pub(super) fn write(key: &str, value: &str) -> String {
+    format!("mcast {key} {value}")
+}
+
+/// The command of that line, at a process that has multicast `issued` messages before.
+pub(super) fn write_of(me: Address, issued: u64, key: &str, value: &str) -> Command<Multicast> {
+    Command::Mcast(Multicast { from: me, index: issued, text: format!("{key} {value}") })
 }
 
 /// A request to multicast a text.
@@ -158,6 +174,6 @@ impl<M: Group> Client for Sender<M> {
     async fn ask(&mut self, Mcast(text): Mcast) -> Option<Said> {
         let message = Multicast { from: self.me, index: self.sent, text };
         self.sent += 1;
-        self.commands.send(M::mcast(message)).await.is_ok().then_some(Said::Done)
+        self.commands.send(Command::Mcast(message)).await.is_ok().then_some(Said::Done)
     }
 }

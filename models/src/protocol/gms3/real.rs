@@ -26,10 +26,6 @@ pub fn machine(_: &Roster) -> Gms3<Multicast> {
 impl Group for Gms3<Multicast> {
     const FOUNDED: Option<u64> = Some(0);
 
-    fn mcast(message: Multicast) -> Command<Multicast> {
-        Command::Mcast(message)
-    }
-
     fn said(observation: Observation<Multicast>) -> Said {
         match observation {
             Observation::Joined => Said::Joined,
@@ -55,10 +51,7 @@ impl Application for Gms3<Multicast> {
     }
 
     fn command_kind(&self, command: &Command<Multicast>) -> CommandKind {
-        match command {
-            Command::Mcast(_) => CommandKind::Scripted(None),
-            Command::Stop => CommandKind::End,
-        }
+        multicast::command_kind(command)
     }
 
     fn stamp(&self, observation: &Observation<Multicast>) -> Option<(Address, u64)> {
@@ -85,12 +78,11 @@ impl Application for Gms3<Multicast> {
     }
 
     fn write(&self, key: &str, value: &str) -> String {
-        format!("mcast {key} {value}")
+        multicast::write(key, value)
     }
 
     fn write_of(&self, me: Address, issued: u64, key: &str, value: &str) -> Command<Multicast> {
-        let text = format!("{key} {value}");
-        Command::Mcast(Multicast { from: me, index: issued, text })
+        multicast::write_of(me, issued, key, value)
     }
 
     fn replicates(&self) -> Replicates {
