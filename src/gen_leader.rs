@@ -79,6 +79,6 @@ pub use election::{Broadcasts, Census, Died, Election, Newcomer, Phase, Roster};
 pub use repair::{Repair, Repairs};
 pub use server::{
     Buffered, CallFailure, Command, Effect, Event, GenLeader, LateReply, LeaderCast, Message,
-    MessageOf, Observation, Patience, ServerState, State, StateOf, TAU, Timer, Waiter,
+    MessageOf, Observation, ServerState, State, StateOf, TAU, Timer, Wait, Waiter,
 };
 pub use turn::Turn;

@@ -6,12 +6,11 @@ use interrex_models::{
     evidence::{
         draw::{chart::Chart, text},
         known::KnownTrace,
-        replay::{Mode, Outcome, Replay, replay},
+        replay::{Mode, Outcome, Replay},
         trace::Trace,
     },
     protocol::registry::Known,
     verdict::{outcome::Expected, scenario::Scenario},
-    with_protocol,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -30,9 +29,8 @@ fn traces() -> Vec<(PathBuf, Trace)> {
 }
 
 fn run(trace: &Trace, mode: Mode) -> Replay {
-    let known: Known = trace.protocol.parse().expect("a known protocol");
-    let property = known.property(&trace.property).expect("a known property");
-    with_protocol!(known, &trace.environment, protocol => replay(protocol, trace, property, mode, None))
+    let (known, property) = Known::of(trace).expect("a known protocol and property");
+    known.harness(&trace.environment).replay(trace, property, mode, None)
 }
 
 /// One whose leader crashes in the first step.

@@ -21,12 +21,8 @@ use interrex_models::{
         view::Digests,
         world::Rules,
     },
-    protocol::{
-        Protocol,
-        registry::{Known, gms3},
-    },
+    protocol::{Protocol, registry::gms3},
     verdict::{outcome::Comparison, scenario::Scenario},
-    with_protocol,
 };
 use serde_json::Value;
 use std::{
@@ -148,11 +144,7 @@ fn an_audit_visits_the_worlds_that_the_search_counts() {
     let scenarios = Scenario::read_all(&folder).expect("scenarios that can be read");
     for scenario in scenarios {
         let Some(states) = scenario.states.filter(|states| *states < 30_000) else { continue };
-        let known: Known = scenario.protocol.parse().expect("a protocol");
-        let audit = with_protocol!(known, &scenario.environment, protocol => {
-            let rules = Rules::new(protocol, scenario.environment.clone());
-            audit(&rules, Limits::default(), &mut |_| {})
-        });
+        let audit = scenario.harness().audit(Limits::default(), &mut |_| {});
         assert!(audit.complete && audit.difference.is_none(), "{}", scenario.name);
         assert_eq!(audit.states, states, "{}", scenario.name);
     }

@@ -16,22 +16,17 @@
 use assert_cmd::Command;
 use interrex_models::{
     evidence::{
-        replay::{Mode, Outcome, replay},
+        replay::{Mode, Outcome},
         trace::Trace,
     },
     explore::{
-        coverage::{Coverage, Reason, Unreachable},
+        coverage::{Reason, Unreachable},
         search::Limits,
-        shrink::shrink,
     },
     io::file,
-    model::{
-        environment::{Budget, Environment, Start, Timers, UNLIMITED},
-        world::Rules,
-    },
+    model::environment::{Budget, Environment, Start, Timers, UNLIMITED},
     protocol::registry::Known,
-    verdict::{check::check, outcome::Expected, scenario::Scenario},
-    with_protocol,
+    verdict::{outcome::Expected, scenario::Scenario},
 };
 use proptest::{
     collection::vec,
@@ -490,9 +485,8 @@ fn try_trace(path: &Path, content: Vec<u8>, tally: &Tally, most_shrunk: u32) {
         return;
     };
     count(&tally.used);
-    let [exact, schedule] = [Mode::Exact, Mode::Schedule].map(|mode| {
-        with_protocol!(known, &trace.environment, protocol => replay(protocol, &trace, property, mode, None))
-    });
+    let [exact, schedule] = [Mode::Exact, Mode::Schedule]
+        .map(|mode| known.harness(&trace.environment).replay(&trace, property, mode, None));
     for replay in [&exact, &schedule] {
         assert!(replay.steps.len() <= trace.steps.len());
     }
@@ -501,10 +495,7 @@ fn try_trace(path: &Path, content: Vec<u8>, tally: &Tally, most_shrunk: u32) {
         && tally.shrunk.get() < most_shrunk
     {
         count(&tally.shrunk);
-        let environment = trace.environment.clone();
-        let shrunk = with_protocol!(known, &trace.environment, protocol => {
-            shrink(&mut Rules::new(protocol, environment), &trace, property)
-        });
+        let shrunk = known.harness(&trace.environment).shrink(&trace, property);
         let left_out = schedule.steps.iter().any(|step| step.left_out.is_some());
         assert!(shrunk.is_some() || left_out || trace.environment.bound.is_some());
         assert!(shrunk.is_none_or(|shrunk| shrunk.steps.len() <= trace.steps.len()));
@@ -546,7 +537,7 @@ fn written(scenario: &Scenario) -> Table {
     ]);
     let mut table = Table::from_iter([
         ("summary".into(), scenario.summary.clone().into()),
-        ("protocol".into(), scenario.protocol.clone().into()),
+        ("protocol".into(), scenario.protocol.expect("a protocol").name().into_owned().into()),
         ("nodes".into(), i64::from(nodes).into()),
         ("workers".into(), i64::from(workers).into()),
         ("start".into(), start.name().into()),
@@ -619,10 +610,7 @@ fn try_scenario(path: &Path, content: Vec<u8>, tally: &Tally, one_in: u32) {
     if tally.loaded.get().is_multiple_of(one_in) {
         count(&tally.used);
         let limits = Limits { max_states: NonZeroU64::new(50), ..Limits::default() };
-        let known: Known = scenario.protocol.parse().expect("a scenario is of a known protocol");
-        let report = with_protocol!(known, &scenario.environment, protocol => {
-            check(protocol, &scenario, limits, &mut |_| {})
-        });
+        let report = scenario.harness().check(&scenario, None, limits, &mut |_| {});
         assert_eq!(report.properties.len(), scenario.properties.len());
     }
 }
@@ -632,7 +620,7 @@ fn try_unreachable(path: &Path, text: &str) {
     let known: Known = folder.to_string_lossy().parse().expect("the folder of a protocol");
     let environment = Environment::new(1, Start::Joined, Timers::Late, &BTreeMap::new());
     let environment = environment.expect("it fits");
-    let coverage = with_protocol!(known, &environment, protocol => Coverage::none(&protocol));
+    let coverage = known.harness(&environment).coverage();
     match Unreachable::parse(path, text, &coverage) {
         Ok(unreachable) => {
             let account = coverage.account(&unreachable);

@@ -24,8 +24,8 @@ use interrex_models::{
         outcome::{Expected, Verdict},
         scenario::{Builder, Scenario},
     },
-    with_protocol,
 };
+use rayon::prelude::*;
 use reference::{
     gen_leader::{self, Findings, PROPERTIES, v1_0::V1_0, v2007::V2007, world},
     gms3::{self, Counts, Group},
@@ -66,7 +66,7 @@ fn count<P: Protocol>(
 ) -> (Counts, Option<usize>) {
     let rules = Arc::new(Rules::new(protocol, environment));
     let limits = Limits { threads, ..Limits::default() };
-    let findings = search(&rules, &[], limits, &mut |_| {});
+    let findings = search(&rules, &[], None, limits, &mut |_| {});
     assert!(findings.complete);
     let counts = Counts {
         states: usize::try_from(findings.states).expect("few worlds"),
@@ -164,7 +164,7 @@ fn group(environment: &Environment) -> Group {
 
 /// Compares counts, and the steps to a violation of the properties that the reference judges.
 fn assert_group_found_alike(nodes: u16, start: Start, budgets: &[(Budget, u8)]) {
-    let builder = Scenario::builder().protocol("gms3").nodes(nodes).start(start);
+    let builder = Scenario::builder().protocol(Known::Gms3).nodes(nodes).start(start);
     let property = |name: &&str| Known::Gms3.property(name).expect("a property of groups");
     let builder = gms3::PROPERTIES.iter().map(property).fold(builder, Builder::property);
     let budget = |builder: Builder, budget: &(Budget, u8)| builder.budget(budget.0, budget.1);
@@ -250,7 +250,7 @@ const TIMEOUTS: [u8; 4] = [0, 1, 2, UNLIMITED];
 
 fn election(version: Known, [nodes, workers]: [u16; 2], [crashes, restarts]: [u8; 2]) -> Builder {
     let builder = Scenario::builder()
-        .protocol(version.name())
+        .protocol(version)
         .nodes(nodes)
         .workers(workers)
         .start(Start::Idle)
@@ -261,14 +261,12 @@ fn election(version: Known, [nodes, workers]: [u16; 2], [crashes, restarts]: [u8
 }
 
 fn version(scenario: &Scenario) -> Known {
-    scenario.protocol.parse().expect("a known protocol")
+    scenario.protocol.expect("a known protocol")
 }
 
 /// What we find out about an election.
 fn our_findings(scenario: &Scenario) -> Findings {
-    let report = with_protocol!(version(scenario), &scenario.environment, protocol => {
-        check(protocol, scenario, Limits::default(), &mut |_| {})
-    });
+    let report = scenario.harness().check(scenario, None, Limits::default(), &mut |_| {});
     assert!(report.complete);
     let violations = [0, 1, 2].map(|place| {
         let row = &report.properties[place];
@@ -319,7 +317,7 @@ fn their_findings(scenario: &Scenario) -> Findings {
 fn assert_found_alike(builder: Builder) {
     let scenario = builder.build().expect("it fits");
     let (protocol, name) = (&scenario.protocol, &scenario.name);
-    assert_eq!(our_findings(&scenario), their_findings(&scenario), "{protocol}, {name}");
+    assert_eq!(our_findings(&scenario), their_findings(&scenario), "{protocol:?}, {name}");
 }
 
 #[test]
@@ -446,9 +444,7 @@ fn assert_election_pinned_as_in_the_reference(scenario: &Scenario) {
 
 #[test]
 fn every_scenario_pins_what_the_reference_finds() {
-    for scenario in scenarios(false) {
-        assert_pinned_as_in_the_reference(&scenario);
-    }
+    scenarios(false).iter().par_bridge().for_each(assert_pinned_as_in_the_reference);
 }
 
 #[test]

@@ -16,7 +16,6 @@ use interrex_models::{
     },
     protocol::registry::{Known, gms3},
     verdict::{outcome::Comparison, scenario::Scenario},
-    with_protocol,
 };
 use serde_json::Value;
 use std::{fs, path::Path};
@@ -161,7 +160,7 @@ fn a_name_that_means_nothing_is_refused_with_what_would_have_been_right() {
 #[test]
 fn every_known_protocol_names_its_roles() {
     for known in Known::ALL {
-        let coverage = with_protocol!(known, &environment(), protocol => Coverage::none(&protocol));
+        let coverage = known.harness(&environment()).coverage();
         assert!(!coverage.account(&Unreachable::default()).entries.is_empty(), "{}", known.name());
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
         Unreachable::read(&folder, &coverage).expect("what is named means something");

@@ -46,7 +46,7 @@ fn both<P: Protocol>(protocol: P, scenario: &Scenario, limits: Limits) -> [Findi
 fn both_engines_find_the_same() {
     let mut violated = 0;
     for scenario in scenarios() {
-        let known: Known = scenario.protocol.parse().expect("a protocol");
+        let known = scenario.protocol.expect("a protocol");
         with_protocol!(known, &scenario.environment, protocol => {
             let [own, theirs] = both(protocol, &scenario, Limits::default());
             let is_violated = |finding: &&Finding<_>| finding.counterexample.is_some();
@@ -117,12 +117,12 @@ fn faults<P: Protocol>(_: &Rules<P>, run: &[ActionOf<P>]) -> u32 {
 fn of_the_shortest_runs_one_with_the_fewest_faults_is_found() {
     let mut compared = 0;
     for scenario in scenarios() {
-        let known: Known = scenario.protocol.parse().expect("a protocol");
+        let known = scenario.protocol.expect("a protocol");
         with_protocol!(known, &scenario.environment, protocol => {
             let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
             let properties: Vec<_> =
                 scenario.properties.iter().map(|(property, _)| *property).collect();
-            let own = search(&rules, &properties, Limits::default(), &mut |_| {});
+            let own = search(&rules, &properties, None, Limits::default(), &mut |_| {});
             for finding in own.properties.iter().filter(|finding| finding.property.kind != Kind::Fair) {
                 let found = finding.counterexample.as_ref();
                 let found = found.map(|run| (run.len(), faults(&rules, run)));
@@ -140,7 +140,7 @@ fn of_the_shortest_runs_one_with_the_fewest_faults_is_found() {
 fn both_engines_leave_out_what_is_beyond_a_bound() {
     let known = Known::GenLeader2007;
     let scenario = Scenario::builder()
-        .protocol(known.name())
+        .protocol(known)
         .nodes(2)
         .start(Start::Joined)
         .budget(Budget::Crashes, 1)

@@ -9,7 +9,7 @@ use interrex_models::{
     claim::property::{self, Kind},
     evidence::{
         known::KnownTrace,
-        replay::{Mode, Outcome, replay},
+        replay::{Mode, Outcome},
         trace::Trace,
     },
     explore::{
@@ -22,7 +22,6 @@ use interrex_models::{
         outcome::{Comparison, Expected},
         scenario::Scenario,
     },
-    with_protocol,
 };
 use serde_json::{Value, json};
 use std::{
@@ -47,9 +46,7 @@ fn resized(name: &str, nodes: u16) -> Scenario {
 }
 
 fn take(scenario: &Scenario, schedules: Schedules) -> Report {
-    let known: Known = scenario.protocol.parse().expect("a known protocol");
-    with_protocol!(known, &scenario.environment, protocol =>
-        fuzz(protocol, scenario, schedules, &mut |_| {}))
+    scenario.harness().fuzz(scenario, schedules, &mut |_| {})
 }
 
 fn some(count: u64) -> Schedules {
@@ -165,8 +162,9 @@ fn counterexamples_of_gms3_at_three_nodes_are_found_and_shrunk_to_the_shortest_o
 #[ignore = "nightly: `cargo test --release -- --ignored`"]
 fn every_counterexample_of_gms3_at_three_nodes_is_found() {
     let scenarios = Scenario::read_all(&folder("scenarios")).expect("scenarios that can be read");
-    let of_three =
-        |scenario: &&Scenario| scenario.protocol == "gms3" && scenario.environment.nodes == 3;
+    let of_three = |scenario: &&Scenario| {
+        scenario.protocol == Some(Known::Gms3) && scenario.environment.nodes == 3
+    };
     for scenario in scenarios.iter().filter(of_three) {
         let name = &scenario.name;
         assert_eq!(missing(name, 0..100, 200_000), BTreeSet::new(), "{name}");
@@ -176,7 +174,7 @@ fn every_counterexample_of_gms3_at_three_nodes_is_found() {
 #[test]
 fn what_holds_at_three_nodes_holds_on_schedules_of_five_but_for_the_order_of_views() {
     let five = Scenario::builder()
-        .protocol("gms3")
+        .protocol(Known::Gms3)
         .nodes(5)
         .start(Start::Joined)
         .budget(Budget::Commands, 4)
@@ -224,14 +222,13 @@ fn every_failure_is_a_trace_that_replays_and_violates_with_its_last_step() {
     for name in ["gms3/joined-4-deadly", "gen_leader_1_0/idle-3", "gen_leader_2007/idle-3-restart"]
     {
         let scenario = scenario(name);
-        let known: Known = scenario.protocol.parse().expect("a known protocol");
         let report = take(&scenario, some(2_000));
         assert!(violated(&report).next().is_some(), "{name}");
         for row in violated(&report) {
             let trace = row.counterexample.as_ref().expect("a trace");
-            let property = known.property(row.name).expect("a property");
-            let outcome = with_protocol!(known, &trace.environment, protocol =>
-                replay(protocol, trace, property, Mode::Exact, None).outcome);
+            let (known, property) = Known::of(trace).expect("a property");
+            let harness = known.harness(&trace.environment);
+            let outcome = harness.replay(trace, property, Mode::Exact, None).outcome;
             let steps = trace.steps.len();
             assert!(
                 matches!(outcome, Outcome::Violated { after, .. } if after == steps),

@@ -388,7 +388,7 @@ impl<'a> Scene<'a> {
     fn check(&self, limits: Limits) -> Report {
         let scenario = Scenario {
             name: "a scene".into(),
-            protocol: "puppet".into(),
+            protocol: None,
             summary: String::new(),
             nightly: false,
             environment: self.environment(),

@@ -6,12 +6,11 @@ use interrex_models::{
     model::environment::Class,
     protocol::registry::Known,
     verdict::{
-        check::{Report, check},
+        check::Report,
         matrix::{Cell, Matrix, class_of},
         outcome::Verdict,
         scenario::Scenario,
     },
-    with_protocol,
 };
 use std::{num::NonZeroU64, path::Path};
 
@@ -21,8 +20,7 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 fn explore(scenario: &Scenario, limits: Limits) -> Report {
-    let known: Known = scenario.protocol.parse().expect("a known protocol");
-    let mut report = with_protocol!(known, &scenario.environment, protocol => check(protocol, scenario, limits, &mut |_| {}));
+    let mut report = scenario.harness().check(scenario, None, limits, &mut |_| {});
     // The command names the file that it has found or written.
     for row in &mut report.properties {
         row.trace =
@@ -41,8 +39,7 @@ fn small() -> Vec<Scenario> {
 /// The protocols of the matrix: a protocol may stay out of it.
 fn shown(scenarios: &[Scenario]) -> Vec<Known> {
     let is_shown = |known: &Known| {
-        let name = known.name();
-        let mut own = scenarios.iter().filter(|scenario| scenario.protocol == name);
+        let mut own = scenarios.iter().filter(|scenario| scenario.protocol == Some(*known));
         own.any(|scenario| class_of(scenario).is_some())
     };
     Known::ALL.into_iter().filter(is_shown).collect()

@@ -5,7 +5,7 @@ use interrex::machine::NodeId;
 use interrex_models::{
     protocol::registry::Known,
     real::{
-        line::Said,
+        line::Notice,
         processes::{Cluster, Plan, Process, ProcessError},
     },
 };
@@ -297,8 +297,9 @@ fn a_node_that_its_protocol_ends_ends_with_1() -> Result<(), ProcessError> {
     let [n0, n1, n2] = [0, 1, 2].map(NodeId);
     cluster.start(n0, None)?;
     cluster.start(n1, Some(n0))?;
-    let joined =
-        |process: &Process| process.wait(0, LONG, |line| (line.said == Said::Joined).then_some(()));
+    let joined = |process: &Process| {
+        process.wait(0, LONG, |line| (line.said == Notice::Joined).then_some(()))
+    };
     joined(cluster.node(n1)?)?;
     // n1 does not notice that its leader dies, and sends n2 on to it.
     cluster.node(n0)?.stop();
@@ -306,7 +307,7 @@ fn a_node_that_its_protocol_ends_ends_with_1() -> Result<(), ProcessError> {
     let status = newcomer.ended(LONG)?;
     assert_eq!(status.code(), Some(1));
     let reason = newcomer.wait(0, LONG, |line| match &line.said {
-        Said::Ended { stopped } => stopped.clone(),
+        Notice::Ended { stopped } => stopped.clone(),
         _ => None,
     })?;
     assert_eq!(reason, "no reply from leader");

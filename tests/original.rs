@@ -4,11 +4,10 @@
 
 use interrex_models::{
     evidence::{
-        replay::{Mode, Outcome, Replay, replay},
+        replay::{Mode, Outcome, Replay},
         trace::Trace,
     },
     protocol::registry::Known,
-    with_protocol,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -18,9 +17,7 @@ fn replayed(name: &str) -> Replay {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/original");
     let trace = Trace::read(&folder.join(name).with_extension("json")).expect("a schedule");
     let (known, property) = Known::of(&trace).expect("a known protocol");
-    let replay = with_protocol!(known, &trace.environment, protocol => {
-        replay(protocol, &trace, property, Mode::Schedule, None)
-    });
+    let replay = known.harness(&trace.environment).replay(&trace, property, Mode::Schedule, None);
     for step in &replay.steps {
         assert_eq!(step.left_out, None, "{name}: {}", step.action);
     }

@@ -8,7 +8,7 @@ use interrex_models::{
     protocol::registry::Known,
     real::{
         failover::{Fault, Group},
-        line::{Line, Said},
+        line::{Line, Notice},
         processes::{Plan, Process},
     },
 };
@@ -64,7 +64,7 @@ impl Load {
                     break;
                 }
                 match process.ask(&command(number), LONG) {
-                    Ok(Said::Error { error }) => *done.answers.entry(error).or_default() += 1,
+                    Ok(Notice::Error { error }) => *done.answers.entry(error).or_default() += 1,
                     Ok(_) => *done.answers.entry("answered".into()).or_default() += 1,
                     Err(trouble) => {
                         done.unanswered = Some(trouble.to_string());
@@ -329,18 +329,18 @@ fn deliveries_agree(group: &Group) -> Result<BTreeMap<Address, Sent>, String> {
 /// What has a place in the common order. Answers repeat it.
 fn numbered(line: &Line) -> Option<(u64, String)> {
     match &line.said {
-        Said::Delivered { number, from, index, text } => {
+        Notice::Delivered { number, from, index, text } => {
             Some(((*number)?, format!("{from} {index} {text}")))
         }
-        Said::View(view) if line.answers.is_none() => Some((view.number?, format!("{view:?}"))),
+        Notice::View(view) if line.answers.is_none() => Some((view.number?, format!("{view:?}"))),
         _ => None,
     }
 }
 
 /// What a process has multicast, and has not delivered.
 fn of(lines: &[Line], me: Address) -> Sent {
-    let all = lines.iter().filter(|line| line.said == Said::Done).count();
-    let own = |line: &&Line| matches!(&line.said, Said::Delivered { from, .. } if *from == me);
+    let all = lines.iter().filter(|line| line.said == Notice::Done).count();
+    let own = |line: &&Line| matches!(&line.said, Notice::Delivered { from, .. } if *from == me);
     Sent { all, lost: all.saturating_sub(lines.iter().filter(own).count()) }
 }
 
@@ -359,12 +359,12 @@ fn a_leader_of_gms3_that_was_stopped_comes_back_and_there_are_two() {
     old.resume();
     for process in [&old, &new] {
         let said = process.ask("leader", LONG).expect("an answer");
-        assert_eq!(said, Said::Leader { leader: group.cluster().life(process.node()) });
+        assert_eq!(said, Notice::Leader { leader: group.cluster().life(process.node()) });
     }
     // It still delivers what it multicasts. (To the others that is a strange message, which may end them.)
     let from = old.line_count();
     old.ask("mcast from one of two", LONG).expect("an answer");
-    let delivers = |line: &Line| matches!(line.said, Said::Delivered { .. }).then_some(());
+    let delivers = |line: &Line| matches!(line.said, Notice::Delivered { .. }).then_some(());
     old.wait(from, LONG, delivers).expect("its own delivery");
 
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,5 @@
 //! Each property complains of what it forbids, is silent about what it allows, and is witnessed only
-//! where it was at stake.
+//! where it was exercised.
 
 use interrex::machine::{Address, NodeId};
 use interrex_models::{
@@ -105,7 +105,7 @@ fn is_witnessed(property: &Property, nodes: &[Profile]) -> bool {
 
 /// A group in which nothing happened, and one that has got over a crash, are as they should be.
 #[test]
-fn nothing_complains_of_a_sound_group_and_nothing_is_at_stake_where_nothing_happened() {
+fn nothing_complains_of_a_sound_group_and_nothing_is_exercised_where_nothing_happened() {
     let first = view(1, 0, &[1]);
     let quiet = [leading(0).installs(first.clone()), following(1, 0).installs(first)];
     for property in property::ALL {
@@ -116,7 +116,7 @@ fn nothing_complains_of_a_sound_group_and_nothing_is_at_stake_where_nothing_happ
 }
 
 #[test]
-fn a_takeover_puts_leadership_at_stake() {
+fn a_takeover_exercises_leadership() {
     for property in [
         &property::SINGLE_LEADER,
         &property::ONE_LEADER_PER_TERM,
@@ -168,7 +168,7 @@ fn who_led_in_an_earlier_life_was_elected_too() {
 
 /// Nobody is left who could send it anything, or who would have to know it.
 #[test]
-fn a_survivor_that_is_alone_puts_little_at_stake() {
+fn a_survivor_that_is_alone_exercises_little() {
     let alone = leading(1).installs(view(1, 0, &[1])).delivers(2, token(0, 0));
     let nodes = [crashed(0).installs(view(1, 0, &[1])), alone.installs(view(3, 1, &[]))];
     assert!(is_witnessed(&property::SINGLE_LEADER, &nodes));
@@ -270,7 +270,7 @@ fn no_creation_forbids_what_was_not_sent() {
 }
 
 #[test]
-fn no_duplicate_forbids_a_second_delivery_at_a_node_and_is_at_stake_under_a_second_leader() {
+fn no_duplicate_forbids_a_second_delivery_at_a_node_and_is_exercised_under_a_second_leader() {
     let [zero, one, two] = taken_over();
     let again = [zero, one, two.delivers(3, token(0, 0)).delivers(4, token(0, 0))];
     assert_eq!(complaints(&property::NO_DUPLICATE, &again), ["n2 delivered n0.0 twice"]);
@@ -314,7 +314,7 @@ fn before_its_first_view_a_founder_owes_only_itself() {
 }
 
 #[test]
-fn agreement_on_messages_is_at_stake_where_somebody_died_or_a_view_has_changed() {
+fn agreement_on_messages_is_exercised_where_somebody_died_or_a_view_has_changed() {
     let dead = crashed(0).installs(view(1, 0, &[1])).delivers(2, token(0, 0));
     let survivor = following(1, 0).installs(view(1, 0, &[1])).delivers(2, token(0, 0));
     assert!(is_witnessed(&property::UNIFORM_AGREEMENT, &[dead, survivor]));
@@ -381,7 +381,7 @@ fn whoever_was_elected_has_risen() {
 }
 
 #[test]
-fn agreement_forbids_different_replicas_and_is_at_stake_once_something_was_written() {
+fn agreement_forbids_different_replicas_and_is_exercised_once_something_was_written() {
     let property = &property::AGREEMENT;
     let has = |replica: &str, profile| Profile { replica: Some(replica.into()), ..profile };
     let nodes = [has("a", leading(0)), has("b", following(1, 0)), following(2, 0)];

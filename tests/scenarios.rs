@@ -185,7 +185,7 @@ fn a_test_builds_what_a_file_says() {
         begun.budget(Budget::Commands, 2).budget(Budget::Crashes, 1)
     };
     let whole = builder()
-        .protocol("gms3")
+        .protocol(Known::Gms3)
         .start(Start::Joined)
         .holds(&property::SINGLE_LEADER)
         .violated(&property::NOBODY_STOPPED, 6);
@@ -202,8 +202,7 @@ fn a_test_builds_what_a_file_says() {
     let begun = builder().start(Start::Joined);
     assert!(error(begun.clone()).contains("no properties"));
     let begun = begun.property(&property::AGREEMENT);
-    assert!(error(begun.clone().protocol("gms4")).contains("did you mean `gms3`"));
-    assert!(error(begun.clone().protocol("gms3").workers(1)).contains("no workers"));
+    assert!(error(begun.clone().protocol(Known::Gms3).workers(1)).contains("no workers"));
     assert!(error(begun.timers(Timers::Any).unlimited_timeouts()).contains("late timers"));
 }
 

@@ -8,7 +8,7 @@ use interrex_models::{
         property::{Kind, Property},
     },
     evidence::{
-        replay::{Mode, Outcome, Replay, replay},
+        replay::{Mode, Outcome, Replay},
         trace::{Trace, TraceStep},
     },
     explore::shrink::shrink,
@@ -30,6 +30,7 @@ use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
+use rayon::prelude::*;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -56,24 +57,21 @@ static KNOWN: LazyLock<Vec<(Trace, Trace)>> = LazyLock::new(|| {
         let shrunk = shrunk(&known).expect("a violation");
         (known, shrunk)
     };
-    known_traces().into_iter().map(with_shrunk).collect()
+    known_traces().into_par_iter().map(with_shrunk).collect()
 });
 
 fn of(trace: &Trace) -> (Known, &'static Property) {
-    let known: Known = trace.protocol.parse().expect("a known protocol");
-    (known, known.property(&trace.property).expect("a known property"))
+    Known::of(trace).expect("a known protocol and property")
 }
 
 fn shrunk(trace: &Trace) -> Option<Trace> {
     let (known, property) = of(trace);
-    with_protocol!(known, &trace.environment, protocol => {
-        shrink(&mut Rules::new(protocol, trace.environment.clone()), trace, property)
-    })
+    known.harness(&trace.environment).shrink(trace, property)
 }
 
 fn replayed(trace: &Trace, mode: Mode) -> Replay {
     let (known, property) = of(trace);
-    with_protocol!(known, &trace.environment, protocol => replay(protocol, trace, property, mode, None))
+    known.harness(&trace.environment).replay(trace, property, mode, None)
 }
 
 fn violates(trace: &Trace) -> bool {
@@ -175,11 +173,15 @@ static PADDED: LazyLock<Vec<Padded>> = LazyLock::new(|| {
         let longer = with_protocol!(protocol, &known.environment, protocol => {
             let mut rules = Rules::new(protocol, known.environment.clone());
             (0..100).find_map(|_| padded(&mut rules, &known, property, &numbers()))
-        })?;
-        let shrunk = shrunk(&longer).expect("a violation");
-        Some(Padded { known, longer, shrunk })
+        });
+        longer.map(|longer| (known, longer))
     };
-    known_traces().into_iter().filter_map(&mut pad).collect()
+    let padded: Vec<_> = known_traces().into_iter().filter_map(&mut pad).collect();
+    let shrunk = |(known, longer): (Trace, Trace)| {
+        let shrunk = shrunk(&longer).expect("a violation");
+        Padded { known, longer, shrunk }
+    };
+    padded.into_par_iter().map(shrunk).collect()
 });
 
 /// What is padded may come to a violation by another way before it takes the known one, and one thing left

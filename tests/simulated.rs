@@ -1,8 +1,9 @@
 //! The adapter in a simulated network: delays, silence, partitions, crashes and restarts, one seed after the other. The
 //! logs of every run are validated.
 //!
-//! Network and time are simulated, and nothing else: the nodes are those that run for real, encryption included. A seed
-//! determines what happens. That is not yet so to the last byte of the logs: see the ignored test below.
+//! Network and time are simulated, and nothing else: the nodes are those that run for real, encryption included. In a
+//! process of its own, a seed determines every byte of the logs. Beside other tests it does not: a crash drops the tasks
+//! of a node in an order that depends on how many tasks the process has had so far.
 
 #![expect(
     clippy::unwrap_used,
@@ -32,6 +33,7 @@ use std::{
     net::SocketAddr,
     ops::Range,
     path::{Path, PathBuf},
+    process::Command,
     sync::{Arc, Mutex},
     time::{Duration, UNIX_EPOCH},
 };
@@ -397,15 +399,35 @@ fn violations_under_crashes_and_cuts_are_foreseen() {
     }
 }
 
+/// The run of a process of its own: the protocol, the seed, and the folder for the logs.
+const ALONE: &str = "INTERREX_SIMULATED";
+
 #[test]
-#[ignore = "alone it passes; beside other tests two runs of one seed have differed, and it is not known yet why"]
+#[ignore = "it is a process of its own, which the next test runs"]
+fn one_run() {
+    let alone = std::env::var(ALONE).expect("a protocol, a seed and a folder");
+    let [known, seed, folder] = alone.split(' ').collect::<Vec<_>>()[..] else { panic!("{alone}") };
+    run(known.parse().unwrap(), Faults::Both, seed.parse().unwrap(), Path::new(folder));
+}
+
+fn run_alone(known: Known, seed: u64, folder: &Path) {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["one_run", "--exact", "--ignored"])
+        .env(ALONE, format!("{} {seed} {}", known.name(), folder.display()))
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
+#[test]
 fn a_seed_determines_every_byte_of_the_logs() {
     for known in ALL {
         for seed in 0..3 {
             let [first, second] = [(); 2].map(|()| {
                 let folder = tempdir().unwrap();
-                let logs = run(known, Faults::Both, seed, folder.path());
-                logs.iter().map(|log| fs::read_to_string(log).unwrap()).collect::<Vec<_>>()
+                run_alone(known, seed, folder.path());
+                let logs = nodes().map(|node| log(folder.path(), node));
+                logs.map(|log| fs::read_to_string(log).unwrap()).collect::<Vec<_>>()
             });
             for (first, second) in first.iter().zip(&second) {
                 let lines = first.lines().zip(second.lines()).enumerate();

@@ -15,7 +15,7 @@ use interrex_models::{
     protocol::registry::Known,
     real::{
         failover::Group,
-        line::Said,
+        line::Notice,
         processes::{Plan, Process},
         validate::{Carry, Verdict, validate},
     },
@@ -58,7 +58,7 @@ impl Taken {
         let (memory, threads) = (number("VmRSS:"), number("Threads:"));
         let descriptors = fs::read_dir(of("fd")).unwrap().count() as u64;
         let tasks = match process.ask("tasks", PATIENCE).unwrap() {
-            Said::Tasks { count } => count as u64,
+            Notice::Tasks { count } => count as u64,
             other => panic!("{other:?}"),
         };
         Self { memory, descriptors, threads, tasks }
@@ -157,7 +157,7 @@ fn assert_flat(node: NodeId, taken: &[(Duration, Taken)], end: Duration) {
 fn assert_equal_copies(group: &Group) {
     let until = Instant::now() + PATIENCE;
     loop {
-        let copies: Vec<Said> = (group.cluster().running())
+        let copies: Vec<Notice> = (group.cluster().running())
             .map(|(_, process)| process.ask("dump", PATIENCE).unwrap())
             .collect();
         if copies.windows(2).all(|pair| pair[0] == pair[1]) {

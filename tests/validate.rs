@@ -12,17 +12,14 @@ use interrex::{
 };
 use interrex_models::{
     evidence::{
-        replay::{Mode, Outcome, replay},
+        replay::{Mode, Outcome},
         trace::Trace,
     },
-    explore::shrink::shrink,
-    model::world::Rules,
     protocol::{gen_leader as dictionary, gms3 as group, multicast::Multicast, registry::Known},
     real::{
         application,
         validate::{Carried, Carry, Validation, Verdict, validate},
     },
-    with_protocol,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -384,13 +381,10 @@ fn carried(validation: &Validation) -> (Trace, Trace) {
         Err(why) => panic!("{}: {why}", property.name),
     };
     let (known, property) = Known::of(trace).expect("a trace of a known protocol");
-    with_protocol!(known, &trace.environment, protocol => {
-        let outcome = replay(protocol, trace, property, Mode::Exact, None).outcome;
-        assert!(matches!(outcome, Outcome::Violated { .. }), "{outcome:?}");
-    });
-    let shrunk = with_protocol!(known, &trace.environment, protocol => {
-        shrink(&mut Rules::new(protocol, trace.environment.clone()), trace, property)
-    });
+    let harness = known.harness(&trace.environment);
+    let outcome = harness.replay(trace, property, Mode::Exact, None).outcome;
+    assert!(matches!(outcome, Outcome::Violated { .. }), "{outcome:?}");
+    let shrunk = harness.shrink(trace, property);
     (trace.clone(), shrunk.expect("a violation"))
 }
 

@@ -3,7 +3,10 @@
 
 use interrex_models::{
     claim::property::{self, Kind},
-    explore::search::Limits,
+    explore::{
+        coverage::{Entry, Unreachable},
+        search::Limits,
+    },
     model::environment::{Budget, Start},
     protocol::registry::{Known, gms3},
     verdict::{
@@ -11,21 +14,28 @@ use interrex_models::{
         outcome::{Comparison, Expected, Verdict},
         scenario::{Builder, Scenario},
     },
-    with_protocol,
 };
-use std::{num::NonZeroU64, path::Path, time::Duration};
+use rayon::prelude::*;
+use std::{
+    cmp::Reverse,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-/// The smallest first: what breaks a protocol mostly shows there already.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+/// The largest first: so several threads end at about the same time.
 fn scenarios() -> Vec<Scenario> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let mut scenarios = Scenario::read_all(&folder).expect("scenarios that can be read");
-    scenarios.sort_by_key(|scenario| scenario.states);
+    let mut scenarios = Scenario::read_all(&folder()).expect("scenarios that can be read");
+    scenarios.sort_by_key(|scenario| Reverse(scenario.states));
     scenarios
 }
 
 fn explore(scenario: &Scenario, limits: Limits) -> Report {
-    let known: Known = scenario.protocol.parse().expect("a known protocol");
-    with_protocol!(known, &scenario.environment, protocol => check(protocol, scenario, limits, &mut |_| {}))
+    scenario.harness().check(scenario, None, limits, &mut |_| {})
 }
 
 fn scenario(
@@ -34,7 +44,7 @@ fn scenario(
     properties: &[(&'static property::Property, Expected)],
 ) -> Scenario {
     let builder = Scenario::builder()
-        .protocol("gms3")
+        .protocol(Known::Gms3)
         .nodes(3)
         .start(Start::Joined)
         .budget(Budget::Commands, commands)
@@ -50,10 +60,35 @@ fn pinned(scenario: &Scenario) -> Limits {
     Limits { max_states: scenario.states.and_then(NonZeroU64::new), ..Limits::default() }
 }
 
+fn everyday() -> Vec<Scenario> {
+    scenarios().into_iter().filter(|scenario| !scenario.nightly).collect()
+}
+
+/// `check --coverage --twice` does the same.
 #[test]
-fn every_scenario_is_as_expected() {
-    for scenario in scenarios().iter().filter(|scenario| !scenario.nightly) {
-        explore(scenario, pinned(scenario)).assert_as_expected();
+fn every_scenario_is_as_expected_twice_and_together_they_reach_everything() {
+    let checked = |scenario: &Scenario| {
+        let harness = scenario.harness();
+        harness.check(scenario, None, pinned(scenario), &mut |_| {}).assert_as_expected();
+        let audit = harness.audit(Limits::default(), &mut |_| {});
+        assert_eq!(audit.comparison(), Comparison::AsExpected, "{}: {audit:?}", scenario.name);
+        harness.coverage()
+    };
+    let coverages: Vec<_> = everyday().iter().par_bridge().map(checked).collect();
+    for known in Known::ALL {
+        let own = coverages.iter().filter(|coverage| coverage.protocol() == known.name()).cloned();
+        let merged = own.reduce(|mut all, more| {
+            all.merge(more);
+            all
+        });
+        let merged = merged.expect("scenarios");
+        let unreachable = Unreachable::read(&folder(), &merged).expect("a list");
+        let account = merged.account(&unreachable);
+        let places = |entries: &mut dyn Iterator<Item = &Entry>| {
+            entries.map(|entry| entry.place.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(places(&mut account.unreached()), [""; 0], "{}: unreached", known.name());
+        assert_eq!(places(&mut account.stale()), [""; 0], "{}: reached, listed", known.name());
     }
 }
 
@@ -68,10 +103,8 @@ fn every_scenario_that_judges_settled_worlds_looks_for_livelocks_too() {
 
 #[test]
 fn two_threads_find_what_one_thread_finds() {
-    for scenario in scenarios().iter().filter(|scenario| !scenario.nightly) {
-        if scenario.states > Some(100_000) {
-            continue;
-        }
+    let small = |scenario: &Scenario| scenario.states <= Some(100_000);
+    for scenario in &everyday().into_iter().filter(small).collect::<Vec<_>>() {
         let [one, two] =
             [1, 2].map(|threads| explore(scenario, Limits { threads, ..pinned(scenario) }));
         two.assert_as_expected();
@@ -152,7 +185,7 @@ fn a_limit_that_is_not_reached_changes_nothing() {
 }
 
 #[test]
-fn without_a_crash_leadership_is_never_at_stake() {
+fn without_a_crash_leadership_is_never_exercised() {
     let scenario = scenario(2, 0, &[(&property::SINGLE_LEADER, Expected::Unwitnessed)]);
     explore(&scenario, Limits::default()).assert_as_expected();
 }

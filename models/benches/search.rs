@@ -27,7 +27,7 @@ fn explore(properties: &[&'static Property]) {
     let given = [(Budget::Commands, 3), (Budget::Crashes, 2)].into();
     let environment = Environment::new(4, Start::Joined, Timers::Late, &given).expect("it fits");
     let rules = Arc::new(Rules::new(gms3(), environment));
-    let findings = search(&rules, properties, Limits::default(), &mut |_| {});
+    let findings = search(&rules, properties, None, Limits::default(), &mut |_| {});
     assert_eq!(findings.transitions, TRANSITIONS);
 }
 

@@ -1,6 +1,7 @@
 //! Verdicts: what is expected of a protocol, what was found, and the comparison of the two.
 
 pub mod check;
+pub mod harness;
 pub mod matrix;
 pub mod outcome;
 pub mod report;

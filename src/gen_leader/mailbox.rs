@@ -3,8 +3,8 @@
 //! [`GenLeader`](super::GenLeader) keeps the mailbox.
 
 use super::{
-    Buffered, CallFailure, Command, Event, LeaderCast, Message, Observation, Patience, Phase,
-    Timer, Waiter,
+    Buffered, CallFailure, Command, Event, LeaderCast, Message, Observation, Phase, Timer, Wait,
+    Waiter,
     behaviour::{Behaviour, Call, Caller, Info},
     election::{Died, Election},
     turn::Turn,
@@ -185,8 +185,8 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
             | Command::Info(_)
             | Command::CodeChange(_) => return,
         };
-        let patience = timeout.map_or(Patience::Endless, |_| Patience::Limited);
-        self.server.clients.insert(tag, Waiter { of, patience });
+        let wait = timeout.map_or(Wait::Unlimited, |_| Wait::Limited);
+        self.server.clients.insert(tag, Waiter { of, wait });
         if let Some(timeout) = timeout {
             self.set_timer(Timer::Call(tag), timeout);
         }
@@ -195,7 +195,7 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
     /// The time-out of a local client's call.
     fn give_up(&mut self, me: Address, tag: u64) {
         let Some(waiter) = self.server.clients.get_mut(&tag) else { return };
-        waiter.patience = Patience::Exhausted;
+        waiter.wait = Wait::GivenUp;
         if self.machine.answered_leave {
             self.server.clients.remove(&tag);
             let its = |caller: &Caller| caller.process == me && caller.tag == tag;

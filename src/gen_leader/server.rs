@@ -285,20 +285,20 @@ pub struct Waiter {
     /// The kind of its call.
     pub of: Call,
     /// The time that it waits.
-    pub patience: Patience,
+    pub wait: Wait,
 }
 
 /// The time that a client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Patience {
+pub enum Wait {
     /// For ever.
-    Endless,
+    Unlimited,
     /// Until its timer fires.
     Limited,
     /// It has given up: an answer that comes now is dropped. Such a client is remembered for ever, as answered calls
     /// are. With [`Repair::AnsweredLeaves`] both are forgotten.
-    Exhausted,
+    GivenUp,
 }
 
 /// A message between processes of a behaviour over an election.

@@ -2,7 +2,7 @@
 
 use super::{
     Buffered, CallFailure, Effect, GenLeader, LateReply, Message, MessageOf, Newcomer, Observation,
-    Patience, ServerState, TAU, Timer,
+    ServerState, TAU, Timer, Wait,
     behaviour::{Answer, Behaviour, Call, Caller, Context, Info, Next, Reason, Wrapping},
     election::{Broadcasts, Died, Election},
 };
@@ -212,14 +212,14 @@ impl<E: Election, B: Behaviour<E>> Turn<'_, E, B> {
         if process != me {
             return self.put(process, Message::LeaderReply { reference: tag, answer });
         }
-        match self.server.clients.get(&tag).map(|waiter| waiter.patience) {
-            Some(Patience::Exhausted) => return,
-            Some(Patience::Limited) => {
+        match self.server.clients.get(&tag).map(|waiter| waiter.wait) {
+            Some(Wait::GivenUp) => return,
+            Some(Wait::Limited) => {
                 self.effects.push(Effect::<E, B>::CancelTimer(Timer::Call(tag)));
             }
             None if self.machine.answered_leave => return,
             // A second answer reaches the client, too.
-            Some(Patience::Endless) | None => {}
+            Some(Wait::Unlimited) | None => {}
         }
         self.server.clients.remove(&tag);
         self.observe(match answer {

@@ -118,8 +118,8 @@ fn buffered<E: Election>(
     state
 }
 
-fn client<E: Election>(mut state: State<E>, tag: u64, of: Call, patience: Patience) -> State<E> {
-    state.server.clients.insert(tag, Waiter { of, patience });
+fn client<E: Election>(mut state: State<E>, tag: u64, of: Call, wait: Wait) -> State<E> {
+    state.server.clients.insert(tag, Waiter { of, wait });
     state
 }
 
@@ -226,7 +226,7 @@ over_both! {
     }
 
     fn a_call_without_a_reply_leaves_its_client_waiting<E>() {
-        let next = client(ran(E::follows(), &["call"]), 7, Call::Local, Patience::Endless);
+        let next = client(ran(E::follows(), &["call"]), 7, Call::Local, Wait::Unlimited);
         assert_eq!(step(E::follows(), command(call(7, Ask::Nothing))), (next, vec![]));
     }
 }
@@ -241,7 +241,7 @@ over_both! {
     }
 
     fn a_leader_call_elsewhere_is_sent_to_the_leader_under_a_fresh_reference<E>() {
-        let next = client(E::follows(), 7, Call::Leader, Patience::Endless);
+        let next = client(E::follows(), 7, Call::Leader, Wait::Unlimited);
         let first = buffered(next, 1, &[(0, caller(N1, 7))]);
         let effects = vec![put(N0, forwarded(0, Ask::Answer))];
         let event = command(leader_call(7, Ask::Answer));
@@ -264,7 +264,7 @@ over_both! {
     fn an_answer_is_passed_on_to_the_caller_and_the_call_stays_buffered<E>() {
         let calls = [(1, caller(N2, 4)), (0, caller(N1, 7))];
         let next = buffered(E::follows(), 2, &calls);
-        let before = client(next.clone(), 7, Call::Leader, Patience::Endless);
+        let before = client(next.clone(), 7, Call::Leader, Wait::Unlimited);
         let event = message(N0, wrapped(0, 'x'));
         assert_eq!(step(before, event), (next.clone(), vec![replied(7, 'x')]));
         let event = message(N0, wrapped(1, 'y'));
@@ -288,7 +288,7 @@ over_both! {
 fn in_1_0_every_call_ever_sent_to_the_leader_fails_when_it_is_down() {
     let calls = [(2, caller(N1, 8)), (1, caller(N2, 4)), (0, caller(N1, 7))];
     let before = buffered(Capture::follows(), 3, &calls);
-    let before = client(before, 8, Call::Leader, Patience::Endless);
+    let before = client(before, 8, Call::Leader, Wait::Unlimited);
     let dead = Sent::LeaderReply { reference: 4, answer: Err(CallFailure::LeaderDied) };
     let (next, effects) = step(before, down(N0));
     let errors =
@@ -314,7 +314,7 @@ fn in_1_0_calls_are_forgotten_when_the_next_leader_comes_before_the_down_of_the_
 #[test]
 fn in_2007_nobody_says_that_the_leader_died() {
     let before = buffered(Bully::follows(), 1, &[(0, caller(N1, 7))]);
-    let before = client(before, 7, Call::Leader, Patience::Endless);
+    let before = client(before, 7, Call::Leader, Wait::Unlimited);
     let (next, effects) = step(before.clone(), down(N0));
     assert_eq!(next.server, before.server);
     assert_eq!(effects, [monitor_name(N0)]);
@@ -367,7 +367,7 @@ over_both! {
         let timer = Timer::Call(7);
         let request = Ask::Answer;
         let event = command(Command::Call { tag: 7, request, timeout: Some(PATIENCE) });
-        let mut waits = client(E::waits(), 7, Call::Local, Patience::Limited);
+        let mut waits = client(E::waits(), 7, Call::Local, Wait::Limited);
         waits.mailbox.push_back(event.clone());
         let armed = vec![Effect::SetTimer { timer, after: PATIENCE }];
         assert_eq!(step(E::waits(), event), (waits.clone(), armed));
@@ -393,7 +393,7 @@ over_both! {
     fn a_client_that_does_not_wait_for_ever_has_a_timer_until_it_is_answered<E>() {
         let (timer, request) = (Timer::Call(7), Ask::Answer);
         let event = command(Command::LeaderCall { tag: 7, request, timeout: Some(PATIENCE) });
-        let next = client(E::follows(), 7, Call::Leader, Patience::Limited);
+        let next = client(E::follows(), 7, Call::Leader, Wait::Limited);
         let next = buffered(next, 1, &[(0, caller(N1, 7))]);
         let armed = Effect::SetTimer { timer, after: PATIENCE };
         let effects = vec![armed.clone(), put(N0, forwarded(0, request))];
@@ -409,8 +409,8 @@ over_both! {
 
     fn a_call_that_takes_too_long_fails_and_its_late_answer_goes_nowhere<E>() {
         let calls = buffered(E::follows(), 1, &[(0, caller(N1, 7))]);
-        let before = client(calls.clone(), 7, Call::Leader, Patience::Limited);
-        let late = client(calls, 7, Call::Leader, Patience::Exhausted);
+        let before = client(calls.clone(), 7, Call::Leader, Wait::Limited);
+        let late = client(calls, 7, Call::Leader, Wait::GivenUp);
         let effects = vec![failed(7, CallFailure::TimedOut)];
         assert_eq!(step(before, Event::Timeout(Timer::Call(7))), (late.clone(), effects));
         assert_eq!(step(late, message(N0, wrapped(0, 'x'))).1, []);
@@ -418,7 +418,7 @@ over_both! {
 
     fn a_call_that_waits_in_the_mailbox_may_take_too_long_and_is_carried_out_still<E>() {
         let event = command(call(7, Ask::Answer));
-        let mut waits = client(E::waits(), 7, Call::Local, Patience::Limited);
+        let mut waits = client(E::waits(), 7, Call::Local, Wait::Limited);
         waits.mailbox.push_back(event);
         let (state, effects) = step(waits, Event::Timeout(Timer::Call(7)));
         assert_eq!(effects, [failed(7, CallFailure::TimedOut)]);
@@ -429,7 +429,7 @@ over_both! {
 
     fn of_a_call_that_took_too_long_nothing_is_told_ever_after<E>() {
         let calls = buffered(E::follows(), 1, &[(0, caller(N1, 7))]);
-        let late = client(calls, 7, Call::Leader, Patience::Exhausted);
+        let late = client(calls, 7, Call::Leader, Wait::GivenUp);
         let answers = ['x', 'y'].map(|reply| message(N0, wrapped(0, reply)));
         assert_eq!(steps(&E::servers(), late, answers).1, []);
     }
@@ -442,7 +442,7 @@ fn once_repaired_a_call_that_takes_too_long_is_forgotten() {
     let servers = GenLeader::new(probe, roster);
     let another = (1, caller(N2, 7));
     let before = buffered(Bully::follows(), 2, &[another, (0, caller(N1, 7))]);
-    let before = client(before, 7, Call::Leader, Patience::Limited);
+    let before = client(before, 7, Call::Leader, Wait::Limited);
     let next = buffered(Bully::follows(), 2, &[another]);
     let timeout = Event::Timeout(Timer::Call(7));
     let effects = vec![failed(7, CallFailure::TimedOut)];

@@ -12,7 +12,7 @@ mod dictionary;
 use interrex::gen_leader::{
     Answer, Behaviour, Buffered, Bully, Call, CallFailure, Caller, Capture, Command, Context,
     Election, ElectionId, GenLeader, Info, Init, LateReply, LeaderCast, Newcomer, Next,
-    Observation, Patience, Phase, Reason, Repair, Repairs, Roster, StateOf, TAU, Timer, Waiter,
+    Observation, Phase, Reason, Repair, Repairs, Roster, StateOf, TAU, Timer, Wait, Waiter,
     {self as server},
 };
 use interrex::machine::{Address, Boot, Effect, Event, Machine, NodeId, Peer};

@@ -421,7 +421,7 @@ fn a_search_judges_the_majority_under_a_cut_and_takes_no_such_world_for_settled(
     let found = |environment: &str| {
         let environment = format!("{environment}, timeouts unlimited, crashes 0, quorum 1");
         let begin = begin(&environment, TICKING);
-        let found = search(&begin.rules, &[&LEADER_EXISTS], Limits::default(), &mut |_| {});
+        let found = search(&begin.rules, &[&LEADER_EXISTS], None, Limits::default(), &mut |_| {});
         let run = found.properties[0].counterexample.as_ref();
         (found.settled, run.map(listed))
     };

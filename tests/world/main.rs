@@ -455,7 +455,7 @@ fn worlds_beyond_the_bound_are_neither_counted_nor_expanded_nor_are_the_steps_to
     let script = "n0 command 0: set 1, set 10 | n0 timeout 1: | n0 timeout 10:";
     let count = |environment: &str| {
         let begin = begin(environment, script);
-        let found = search(&begin.rules, &[], Limits::default(), &mut |_| {});
+        let found = search(&begin.rules, &[], None, Limits::default(), &mut |_| {});
         (found.states, found.transitions, found.settled)
     };
     // "timeout 10" has ten letters.

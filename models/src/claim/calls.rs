@@ -12,7 +12,7 @@ pub const AGREEMENT: Property = Property {
     name: "agreement",
     kind: Kind::Settled,
     claim: "if the protocol can have a leader, all members that are up have installed the same view last and have the same replicated state",
-    at_stake: "two members have both moved on from their first view, or a write has reached both",
+    exercised_when: "two members have both moved on from their first view, or a write has reached both",
     complain: |group, complain| {
         let Some(members) = members_with_leader(group) else { return };
         for (p, q) in pairs(&members) {
@@ -38,7 +38,7 @@ pub const NO_LOST_CALL: Property = Property {
     name: "no-lost-call",
     kind: Kind::Settled,
     claim: "if the protocol can have a leader, every leader_call has ended in one reply or one error, unless the caller's node went down",
-    at_stake: "a call at a node that does not lead has been answered",
+    exercised_when: "a call at a node that does not lead has been answered",
     complain: |Group { nodes, can_lead }, complain| {
         for node in survivors(nodes) {
             // If no leader is possible, a call may wait.
@@ -64,7 +64,7 @@ pub const SURRENDERED_BEFORE_SERVED: Property = Property {
     name: "surrendered-before-served",
     kind: Kind::Safety,
     claim: "a node carries out broadcasts of the leader only that it has surrendered to last",
-    at_stake: "a node has carried out a broadcast",
+    exercised_when: "a node has carried out a broadcast",
     complain: |Group { nodes, .. }, complain| {
         for node in nodes {
             if let Some(leader) = node.strayed {

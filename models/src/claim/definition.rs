@@ -16,7 +16,7 @@ pub struct Property {
     /// The claim, in a sentence.
     pub claim: &'static str,
     /// The condition under which a world exercises it, in a sentence.
-    pub at_stake: &'static str,
+    pub exercised_when: &'static str,
     pub(super) complain: fn(Group<'_>, Complaints<'_>),
     pub(super) witness: fn(&[&Profile]) -> bool,
 }

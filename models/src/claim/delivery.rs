@@ -15,7 +15,7 @@ pub const NO_CREATION: Property = Property {
     name: "no-creation",
     kind: Kind::Safety,
     claim: "what is delivered was sent",
-    at_stake: "a message has been delivered at a node that did not send it",
+    exercised_when: "a message has been delivered at a node that did not send it",
     complain: |Group { nodes, .. }, complain| {
         for node in nodes {
             for Delivery { message, .. } in &node.deliveries {
@@ -40,7 +40,7 @@ pub const NO_DUPLICATE: Property = Property {
     name: "no-duplicate",
     kind: Kind::Safety,
     claim: "no node delivers a message twice",
-    at_stake: "a node has delivered a message and then taken another leader, who might repeat it",
+    exercised_when: "a node has delivered a message and then taken another leader, who might repeat it",
     complain: |Group { nodes, .. }, complain| {
         for node in nodes {
             for message in repeated(node.deliveries.iter().map(|delivery| delivery.message)) {
@@ -65,7 +65,7 @@ pub const VALIDITY: Property = Property {
     kind: Kind::Settled,
     // A former life was another process, and a world does not say how much that one sent.
     claim: "a sender that is up, and has never crashed, has itself delivered what it sent",
-    at_stake: "a follower has delivered its own message",
+    exercised_when: "a follower has delivered its own message",
     complain: |Group { nodes, .. }, complain| {
         for node in survivors(nodes).into_iter().filter(|node| node.me.life == 0) {
             let delivered = messages(node);
@@ -93,7 +93,7 @@ pub const UNIFORM_AGREEMENT: Property = Property {
     name: "no-lost-message-uniform-agreement",
     kind: Kind::Settled,
     claim: "what any node delivered, also one that crashed, has been delivered by all who owe it",
-    at_stake: "a node that is down had delivered a message that a member has delivered too",
+    exercised_when: "a node that is down had delivered a message that a member has delivered too",
     complain: |Group { nodes, .. }, complain| {
         agreement_on_messages(&all_processes(nodes), nodes, complain);
     },
@@ -112,7 +112,7 @@ pub const SURVIVORS_AGREEMENT: Property = Property {
     name: "no-lost-message-survivors-agreement",
     kind: Kind::Settled,
     claim: "what any node that is up delivered has been delivered by all who owe it",
-    at_stake: "two members have delivered a message in a view later than their first",
+    exercised_when: "two members have delivered a message in a view later than their first",
     complain: |Group { nodes, .. }, complain| {
         agreement_on_messages(&present_processes(nodes), nodes, complain);
     },

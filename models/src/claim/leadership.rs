@@ -11,7 +11,7 @@ pub const SINGLE_LEADER: Property = Property {
     name: "single-leader",
     kind: Kind::Safety,
     claim: "no two nodes that are up act as leader at the same time",
-    at_stake: "a node has become leader that was none at the beginning",
+    exercised_when: "a node has become leader that was none at the beginning",
     complain: |Group { nodes, .. }, complain| {
         let leads = |node: &&&Profile| node.presence == Presence::Up(Standing::Leading);
         let leaders: Vec<_> = nodes.iter().filter(leads).collect();
@@ -28,7 +28,7 @@ pub const ONE_LEADER_PER_TERM: Property = Property {
     kind: Kind::Safety,
     // Every view is a term of its leader, even one that only admits a member.
     claim: "no two nodes, crashed ones included, were ever leader in the same term",
-    at_stake: "two nodes have been elected, one after the other",
+    exercised_when: "two nodes have been elected, one after the other",
     complain: |Group { nodes, .. }, complain| {
         let terms: Vec<_> = nodes.iter().map(|node| sorted(node.terms())).collect();
         let nodes: Vec<_> = nodes.iter().zip(&terms).collect();
@@ -46,7 +46,7 @@ pub const LEADER_EXISTS: Property = Property {
     name: "leader-exists",
     kind: Kind::Settled,
     claim: "if the protocol can have a leader, exactly one node leads, and every member that is up knows it",
-    at_stake: "a node has become leader, and another member follows it",
+    exercised_when: "a node has become leader, and another member follows it",
     complain: |group, complain| {
         let Some(members) = members_with_leader(group) else { return };
         let leads = |node: &&&Profile| node.presence == Presence::Up(Standing::Leading);
@@ -84,7 +84,7 @@ pub const NOBODY_STOPPED: Property = Property {
     name: "nobody-stopped",
     kind: Kind::Safety,
     claim: "no node ended itself over a message that it did not expect",
-    at_stake: "a node has followed one leader after another, or has surrendered to its first",
+    exercised_when: "a node has followed one leader after another, or has surrendered to its first",
     complain: |Group { nodes, .. }, complain| {
         for node in nodes {
             if node.presence == Presence::Stopped && !node.failed {
@@ -103,7 +103,7 @@ pub const BOUNDED_IDS: Property = Property {
     name: "bounded-ids",
     kind: Kind::Safety,
     claim: "no node uses up more election ids in one life than twice the number of nodes",
-    at_stake: "a node has had one leader after another",
+    exercised_when: "a node has had one leader after another",
     complain: |Group { nodes, .. }, complain| {
         for node in nodes.iter().filter(|node| node.ids > 2 * nodes.len() as u64) {
             complain(format_args!("{} has used up {} election ids", node.me, node.ids));
@@ -117,7 +117,7 @@ pub const NO_LIVELOCK: Property = Property {
     name: "no-livelock",
     kind: Kind::Fair,
     claim: "no fair run goes round for ever",
-    at_stake: "nothing: a complete search is enough",
+    exercised_when: "nothing: a complete search is enough",
     // Judged on runs, not on worlds: see `explore/livelock.rs`.
     complain: |_, _| {},
     witness: |_| false,

@@ -12,7 +12,7 @@ pub const VIEW_ORDER: Property = Property {
     name: "view-order",
     kind: Kind::Safety,
     claim: "each node installs views in increasing order, and a view of one number is the same everywhere",
-    at_stake: "two nodes have installed two views each",
+    exercised_when: "two nodes have installed two views each",
     // These two checks imply that any two nodes order their common views alike. The order of followers is
     // compared too, because it decides the next leader.
     complain: |Group { nodes, .. }, complain| {
@@ -42,11 +42,11 @@ pub const TOTAL_ORDER_UNIFORM: Property = Property {
     name: "total-order-uniform",
     kind: Kind::Safety,
     claim: "of any two nodes, crashed ones included, one delivered a prefix of what the other did, in the same views",
-    at_stake: "a node that is up and one that is down have delivered two messages each that both owe",
+    exercised_when: "a node that is up and one that is down have delivered two messages each that both owe",
     complain: |Group { nodes, .. }, complain| total_order(&all_processes(nodes), complain),
     witness: |nodes| {
         let processes = all_processes(nodes);
-        let pairs = order_at_stake(&processes);
+        let pairs = pairs_that_exercise_order(&processes);
         pairs.into_iter().any(|(p, q)| p.of.is_up() != q.of.is_up())
     },
 };
@@ -56,9 +56,9 @@ pub const TOTAL_ORDER_SURVIVORS: Property = Property {
     name: "total-order-survivors",
     kind: Kind::Safety,
     claim: "of any two nodes that are up, one delivered a prefix of what the other did, in the same views",
-    at_stake: "two nodes that are up have delivered two messages each that both owe",
+    exercised_when: "two nodes that are up have delivered two messages each that both owe",
     complain: |Group { nodes, .. }, complain| total_order(&present_processes(nodes), complain),
-    witness: |nodes| !order_at_stake(&present_processes(nodes)).is_empty(),
+    witness: |nodes| !pairs_that_exercise_order(&present_processes(nodes)).is_empty(),
 };
 
 fn total_order(processes: &[Process<'_>], complain: Complaints<'_>) {
@@ -79,11 +79,13 @@ fn total_order(processes: &[Process<'_>], complain: Complaints<'_>) {
 
 /// The pairs of processes for which the order is exercised: each has delivered at least two comparable
 /// messages.
-fn order_at_stake<'a>(processes: &'a [Process<'a>]) -> Vec<(&'a Process<'a>, &'a Process<'a>)> {
-    let at_stake = |(p, q): &(&Process<'_>, &Process<'_>)| {
+fn pairs_that_exercise_order<'a>(
+    processes: &'a [Process<'a>],
+) -> Vec<(&'a Process<'a>, &'a Process<'a>)> {
+    let exercise = |(p, q): &(&Process<'_>, &Process<'_>)| {
         compared(p, q).into_iter().all(|mut deliveries| deliveries.nth(1).is_some())
     };
-    pairs(processes).filter(at_stake).collect()
+    pairs(processes).filter(exercise).collect()
 }
 
 /// The deliveries of two processes after the first views of both: a newcomer owes nothing older. (A founder's

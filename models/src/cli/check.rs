@@ -8,39 +8,30 @@ use super::{
     coverage::Covered,
     show_difference, styled, table,
 };
-use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
     claim::property::Property,
     evidence::trace::Trace,
     explore::{
-        audit::{Audit, audit},
-        coverage::Coverage,
-        search::{Limits, Pass, Progress},
-        serial::Serial,
-        stateright::Stateright,
+        audit::Audit,
+        search::{EngineName, Limits, Pass, Progress},
     },
     io::file::shown,
-    model::{
-        environment::{Bound, Budget, Start, Storage, Timers, Times},
-        world::Rules,
-    },
-    protocol::{Protocol, registry::Known},
+    model::environment::{Bound, Budget, Start, Storage, Timers, Times},
+    protocol::registry::Known,
     verdict::{
-        check::{Report, Row, check_by, check_with},
+        check::{Report, Row},
         outcome::{Comparison, Verdict},
         report::{Case, Format, Section, text::show_places},
         scenario::Scenario,
     },
-    with_protocol,
 };
 use serde_json::{Value, json};
 use std::{
     io::{self, Write},
     num::NonZeroU64,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -61,8 +52,8 @@ pub(super) struct Check {
     #[command(flatten)]
     chosen: Chosen,
     /// The engine that explores the worlds. Without it: serial with one thread, stateright with more
-    #[arg(long, value_enum)]
-    engine: Option<Engine>,
+    #[arg(long, value_parser = choice::<EngineName>())]
+    engine: Option<EngineName>,
     /// The number of threads that explore; the depth is known with one thread only
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
@@ -90,14 +81,6 @@ pub(super) struct Check {
     folders: Folders,
     #[command(flatten)]
     made: Made,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Engine {
-    /// Breadth first, on one thread, with counterexamples in the same pass
-    Serial,
-    /// Breadth first, on any number of threads
-    Stateright,
 }
 
 /// A scenario that is described in arguments.
@@ -136,7 +119,7 @@ struct Made {
 
 impl Check {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        if self.engine == Some(Engine::Serial) && self.threads > 1 {
+        if self.engine == Some(EngineName::Serial) && self.threads > 1 {
             return Err(Failure::Usage("--engine serial uses one thread".into()));
         }
         let scenarios = match &self.made.protocol {
@@ -147,7 +130,7 @@ impl Check {
         let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
         let mut covered = covered.transpose()?;
         for scenario in &scenarios {
-            let mut checked = self.check(scenario, covered.as_mut())?;
+            let mut checked = self.check(scenario, covered.as_mut());
             name_traces(&mut checked.report, self.save_traces.as_deref(), &self.folders.traces)?;
             answer.add(&checked)?;
         }
@@ -159,22 +142,7 @@ impl Check {
         answer.end()
     }
 
-    fn check<'a>(
-        &self,
-        scenario: &'a Scenario,
-        covered: Option<&mut Covered>,
-    ) -> Result<Checked<'a>, Failure> {
-        let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
-        Ok(with_protocol!(known, &scenario.environment, protocol =>
-            self.explore(protocol, scenario, covered)))
-    }
-
-    fn explore<'a, P: Protocol>(
-        &self,
-        protocol: P,
-        scenario: &'a Scenario,
-        covered: Option<&mut Covered>,
-    ) -> Checked<'a> {
+    fn check<'a>(&self, scenario: &'a Scenario, covered: Option<&mut Covered>) -> Checked<'a> {
         let limits = Limits {
             threads: self.threads.into(),
             max_states: self.max_states,
@@ -186,20 +154,15 @@ impl Check {
             Pass::Shortening => bar.set_message("shortening counterexamples"),
             Pass::Livelocks => bar.set_message("looking for livelocks"),
         };
-        let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
-        let search = &mut progress;
-        let report = match self.engine {
-            None => check_with(&rules, scenario, limits, search),
-            Some(Engine::Serial) => check_by(&Serial, &rules, scenario, limits, search),
-            Some(Engine::Stateright) => check_by(&Stateright, &rules, scenario, limits, search),
-        };
+        let harness = scenario.harness();
+        let report = harness.check(scenario, self.engine, limits, &mut progress);
         let audit = self.twice.then(|| {
             bar.set_message("running everything twice");
-            audit(&rules, limits, &mut |states| bar.set_position(states))
+            harness.audit(limits, &mut |states| bar.set_position(states))
         });
         bar.finish_and_clear();
         if let Some(covered) = covered {
-            let coverage = Coverage::of(&rules);
+            let coverage = harness.coverage();
             covered.add(if report.complete { coverage } else { coverage.cut_short() });
         }
         Checked { scenario, report, audit }
@@ -296,7 +259,7 @@ impl Made {
             return Err(Failure::Usage("--protocol needs --nodes and --start".into()));
         };
         let mut builder = Scenario::builder()
-            .protocol(protocol)
+            .protocol(known)
             .summary("described on the command line")
             .nodes(nodes)
             .workers(self.workers)

@@ -10,7 +10,6 @@ use interrex_models::{
         report::{Case, Section},
         scenario::Scenario,
     },
-    with_protocol,
 };
 use serde_json::{Value, json};
 use std::{
@@ -26,10 +25,9 @@ impl Covered {
     pub(super) fn none(folder: &Path, scenarios: &[Scenario]) -> Result<Self, Failure> {
         let mut covered = vec![];
         for known in Known::ALL {
-            let of_it = |scenario: &&Scenario| scenario.protocol == known.name();
+            let of_it = |scenario: &&Scenario| scenario.protocol == Some(known);
             let Some(scenario) = scenarios.iter().find(of_it) else { continue };
-            let coverage = with_protocol!(known, &scenario.environment, protocol =>
-                Coverage::none(&protocol));
+            let coverage = scenario.harness().coverage();
             let unreachable = Unreachable::read(folder, &coverage)?;
             covered.push((coverage, unreachable));
         }

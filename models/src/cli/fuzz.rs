@@ -11,16 +11,14 @@ use super::{
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
-    explore::sample::{Again, Report, Row, Schedules, Shard, Verdict, fuzz},
+    explore::sample::{Again, Report, Row, Schedules, Shard, Verdict},
     io::file::shown,
     model::environment::{Budget, Times},
-    protocol::registry::Known,
     verdict::{
         outcome::Comparison,
         report::{Case, Format, Section, text::show_places},
         scenario::Scenario,
     },
-    with_protocol,
 };
 use serde_json::{Value, json};
 use std::{
@@ -122,7 +120,8 @@ impl Fuzz {
             if let (Some(covered), Some(coverage)) = (&mut covered, report.coverage.take()) {
                 covered.add(if report.complete { coverage } else { coverage.cut_short() });
             }
-            answer.add(&Fuzzed { scenario, report, known: &known.0[&scenario.protocol] })?;
+            let known = &known.0[&report.subject.protocol];
+            answer.add(&Fuzzed { scenario, report, known })?;
         }
         if let Some(covered) = covered {
             covered.add_to(&mut answer)?;
@@ -135,19 +134,21 @@ impl Fuzz {
     fn altered(&self, scenario: Scenario) -> Result<Scenario, Failure> {
         let name = scenario.name.clone();
         let wrong = |message: String| Failure::Usage(format!("{name}: {message}"));
-        let known: Known = scenario.protocol.parse().map_err(wrong)?;
+        let protocol = scenario.protocol;
         let nodes = self.nodes.unwrap_or(scenario.environment.nodes);
         let altered = scenario.resized(nodes, &budgets(&self.budget)?);
         let altered = altered.map_err(|misfit| wrong(misfit.to_string()))?;
-        known.suits(&altered.environment).map_err(|misfit| wrong(misfit.to_string()))?;
+        if let Some(known) = protocol {
+            known.suits(&altered.environment).map_err(|misfit| wrong(misfit.to_string()))?;
+        }
         Ok(altered)
     }
 
     /// Replays the known traces of the protocols of these scenarios.
     fn replay_known(&self, scenarios: &[Scenario]) -> Result<KnownTraces, Failure> {
-        let protocols = scenarios.iter().map(|scenario| scenario.protocol.clone());
+        let protocols = scenarios.iter().filter_map(|scenario| scenario.protocol);
         let mut all: BTreeMap<_, _> =
-            protocols.map(|protocol| (protocol, Replayed::default())).collect();
+            protocols.map(|known| (known.name().into_owned(), Replayed::default())).collect();
         for known in self.folders.known_traces()? {
             if let Some(replayed) = all.get_mut(&known.trace.protocol) {
                 replayed.known_traces += 1;
@@ -169,10 +170,9 @@ impl Fuzz {
             coverage: self.coverage,
             twice: self.twice,
         };
-        let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
         let bar = progress_bar(scenario, schedules.taken());
-        let report = with_protocol!(known, &scenario.environment, protocol =>
-            fuzz(protocol, scenario, schedules, &mut |done| bar.set_position(done)));
+        let mut progress = |done| bar.set_position(done);
+        let report = scenario.harness().fuzz(scenario, schedules, &mut progress);
         bar.finish_and_clear();
         Ok(report)
     }

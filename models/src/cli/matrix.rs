@@ -14,13 +14,12 @@ use interrex_models::{
     model::environment::{Budget, Class},
     protocol::registry::Known,
     verdict::{
-        check::{Report, check},
+        check::Report,
         matrix::{Entry, Matrix, class_of},
         outcome::{Comparison, Verdict},
         report::{Case, Format, Section, text::show_places},
         scenario::Scenario,
     },
-    with_protocol,
 };
 use serde_json::{Value, json};
 use std::{
@@ -158,7 +157,7 @@ impl Show {
         for known in wanted {
             for class in Class::ALL {
                 let here = |scenario: &&Scenario| {
-                    scenario.protocol == known.name() && class_of(scenario) == Some(class)
+                    scenario.protocol == Some(known) && class_of(scenario) == Some(class)
                 };
                 let found = scenarios.iter().find(here).cloned();
                 chosen.push(found.ok_or_else(|| missing(known, class))?);
@@ -184,7 +183,7 @@ impl Show {
                     return Ok(done);
                 };
                 bar.set_message(scenarios[at].name.clone());
-                done.push((at, explore(&scenarios[at], limits, &bar)?));
+                done.push((at, explore(&scenarios[at], limits, &bar)));
                 bar.inc(1);
             }
         };
@@ -213,10 +212,8 @@ fn missing(known: Known, class: Class) -> Failure {
     ))
 }
 
-fn explore(scenario: &Scenario, limits: Limits, bar: &ProgressBar) -> Result<Report, Failure> {
-    let known: Known = scenario.protocol.parse().map_err(Failure::Usage)?;
-    Ok(with_protocol!(known, &scenario.environment, protocol =>
-        check(protocol, scenario, limits, &mut |_| bar.tick())))
+fn explore(scenario: &Scenario, limits: Limits, bar: &ProgressBar) -> Report {
+    scenario.harness().check(scenario, None, limits, &mut |_| bar.tick())
 }
 
 fn progress_bar(scenarios: usize) -> ProgressBar {

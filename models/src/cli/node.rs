@@ -10,7 +10,7 @@ use interrex::{
     machine::NodeId,
     runtime::{ClusterKey, Config, Ending, Heartbeats},
 };
-use interrex_models::{protocol::registry::Known, real::line::Said, with_machine};
+use interrex_models::{protocol::registry::Known, real::line::Notice, with_machine};
 use output::Output;
 use serve::Console;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -64,7 +64,7 @@ pub(super) struct Node {
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
     timeout: u64,
     /// The time limit, in milliseconds, for the answer to a put, get, delete or dump
-    #[arg(long = "patience", value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    #[arg(long, value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     call_timeout: u64,
     /// The format of the output; the lines for programs also contain the time
     #[arg(long, value_enum, default_value_t = LineFormat::Text)]
@@ -104,7 +104,7 @@ impl Node {
         };
         if let Some(stopped) = ended {
             // If standard output is closed, `close` returns the error.
-            let _ = output.say(None, Said::Ended { stopped }).await;
+            let _ = output.say(None, Notice::Ended { stopped }).await;
         }
         output.close().await?;
         match served? {

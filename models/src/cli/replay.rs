@@ -22,7 +22,6 @@ use interrex_models::{
         outcome::Comparison,
         report::{Case, Format, Place, Section},
     },
-    with_protocol,
 };
 use serde_json::{Value, json};
 use std::{
@@ -72,8 +71,7 @@ impl Replay {
             Known::of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
         let until = self.until.filter(|until| *until < trace.steps.len());
         let mode = if self.schedule_only { Mode::Schedule } else { Mode::Exact };
-        let replay = with_protocol!(known, &trace.environment, protocol =>
-            replay::replay(protocol, &trace, property, mode, until));
+        let replay = known.harness(&trace.environment).replay(&trace, property, mode, until);
         let drawn = self.format.is_own();
         let mut answer = Answer::new(self.format.format());
         answer.add(&Shown { path: &self.trace, trace, property, mode, replay, drawn })?;

@@ -1,10 +1,7 @@
 //! `interrex shrink`.
 
 use super::{Exit, Failure};
-use interrex_models::{
-    evidence::trace::Trace, explore::shrink::shrink, io::file::FileError, model::world::Rules,
-    protocol::registry::Known, with_protocol,
-};
+use interrex_models::{evidence::trace::Trace, io::file::FileError, protocol::registry::Known};
 use std::{io::Write, path::PathBuf};
 
 /// Make a trace minimal: leave out everything that the violation does not need
@@ -30,10 +27,7 @@ impl Shrink {
         let trace = Trace::read(&self.trace)?;
         let (known, property) =
             Known::of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
-        let environment = trace.environment.clone();
-        let shrunk = with_protocol!(known, &trace.environment, protocol => {
-            shrink(&mut Rules::new(protocol, environment), &trace, property)
-        });
+        let shrunk = known.harness(&trace.environment).shrink(&trace, property);
 
         let mut err = anstream::stderr().lock();
         let Some(shrunk) = shrunk else {

@@ -5,7 +5,7 @@
 
 use crate::{
     evidence::{
-        replay::{Mode, Outcome, replay},
+        replay::{Mode, Outcome},
         trace::Trace,
     },
     io::{
@@ -13,7 +13,6 @@ use crate::{
         text::printable,
     },
     protocol::registry::Known,
-    with_protocol,
 };
 use std::path::{Path, PathBuf};
 
@@ -51,8 +50,8 @@ impl KnownTrace {
         let named = Known::of(trace);
         let (known, property) =
             named.map_err(|message| format!("{name}: {}", printable(&message)))?;
-        let replay = with_protocol!(known, &trace.environment, protocol =>
-            replay(protocol, trace, property, Mode::Schedule, None));
+        let harness = known.harness(&trace.environment);
+        let replay = harness.replay(trace, property, Mode::Schedule, None);
         Ok(!matches!(replay.outcome, Outcome::Violated { .. }))
     }
 }

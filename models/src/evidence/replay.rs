@@ -146,7 +146,18 @@ pub fn replay<P: Protocol>(
     mode: Mode,
     until: Option<usize>,
 ) -> Replay {
-    let mut replay = run(protocol, trace, property, mode, until);
+    replay_with(&Rules::new(protocol, trace.environment.clone()), trace, property, mode, until)
+}
+
+/// The same with given rules. The environment is that of the rules, not that of the trace.
+pub fn replay_with<P: Protocol>(
+    rules: &Rules<P>,
+    trace: &Trace,
+    property: &Property,
+    mode: Mode,
+    until: Option<usize>,
+) -> Replay {
+    let mut replay = run(rules, trace, property, mode, until);
     if let Some(first) = trace.loop_from.and_then(|first| replay.steps.get_mut(first)) {
         first.begins_loop = true;
     }
@@ -154,18 +165,17 @@ pub fn replay<P: Protocol>(
 }
 
 fn run<P: Protocol>(
-    protocol: P,
+    rules: &Rules<P>,
     trace: &Trace,
     property: &Property,
     mode: Mode,
     until: Option<usize>,
 ) -> Replay {
-    let rules = Rules::new(protocol, trace.environment.clone());
     let mut world = rules.initial();
-    let nodes = (0..trace.environment.size()).map(NodeId);
+    let nodes = (0..rules.environment().size()).map(NodeId);
     let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
-    let mut origins = Origins::new(&rules, &world);
-    let mut violated = violation(&rules, &world, property, 0);
+    let mut origins = Origins::new(rules, &world);
+    let mut violated = violation(rules, &world, property, 0);
     let (mut steps, mut cycle) = (vec![], None);
     let count = until.unwrap_or(trace.steps.len());
     for (recorded, step) in trace.steps.iter().zip(1..=count) {
@@ -183,9 +193,9 @@ fn run<P: Protocol>(
         };
         let replayed = Replayed {
             sent: origins.of(&enabled.action.choice),
-            ..show(&rules, step, &world, &enabled, &next)
+            ..show(rules, step, &world, &enabled, &next)
         };
-        origins.follow(&rules, step, &enabled.action.choice, &next);
+        origins.follow(rules, step, &enabled.action.choice, &next);
         let now = replayed.effects.clone();
         steps.push(replayed);
         if mode == Mode::Exact && now != recorded.effects {
@@ -194,13 +204,13 @@ fn run<P: Protocol>(
             return Replay { up, steps, outcome };
         }
         if trace.loop_from == Some(step - 1) {
-            cycle = Some(Cycle::begin(&rules, &world));
+            cycle = Some(Cycle::begin(rules, &world));
         }
         if let Some(cycle) = &mut cycle {
             cycle.take(&enabled.action.choice, &next);
         }
         world = next;
-        violated = violated.or_else(|| violation(&rules, &world, property, step));
+        violated = violated.or_else(|| violation(rules, &world, property, step));
     }
     let whole = count >= trace.steps.len();
     if property.kind == Kind::Fair && whole && steps.iter().all(|step| step.left_out.is_none()) {

@@ -30,7 +30,7 @@
 //!     .property(&property::NO_CREATION)
 //!     .build()?;
 //! let rules = Arc::new(Rules::new(gms3(), scenario.environment.clone()));
-//! check_with(&rules, &scenario, Limits::default(), &mut |_| {});
+//! check_with(&rules, &scenario, None, Limits::default(), &mut |_| {});
 //!
 //! let account = Coverage::of(&rules).account(&Unreachable::default());
 //! let count = |place: &str| {

@@ -67,11 +67,24 @@ pub fn fuzz<P: Protocol>(
     schedules: Schedules,
     progress: &mut dyn FnMut(u64),
 ) -> Report {
-    if let Err(misfit) = protocol.suits(&scenario.environment) {
+    fuzz_with(Rules::new(protocol, scenario.environment.clone()), scenario, schedules, progress)
+}
+
+/// The same with given rules. Their environment must be that of the scenario.
+///
+/// # Panics
+/// If the environment does not suit the protocol.
+pub fn fuzz_with<P: Protocol>(
+    rules: Rules<P>,
+    scenario: &Scenario,
+    schedules: Schedules,
+    progress: &mut dyn FnMut(u64),
+) -> Report {
+    if let Err(misfit) = rules.protocol().suits(&scenario.environment) {
         panic!("{}: {misfit}", scenario.name);
     }
     let began = Instant::now();
-    let mut hunt = Hunt::new(protocol, scenario, schedules);
+    let mut hunt = Hunt::new(rules, scenario, schedules);
     for schedule in schedules.numbers() {
         if schedules.max_time.is_some_and(|most| began.elapsed() > most) {
             break;
@@ -150,14 +163,14 @@ struct First<P: Protocol> {
 }
 
 impl<'a, P: Protocol> Hunt<'a, P> {
-    fn new(protocol: P, scenario: &'a Scenario, schedules: Schedules) -> Self {
-        let properties = protocol.properties();
+    fn new(rules: Rules<P>, scenario: &'a Scenario, schedules: Schedules) -> Self {
+        let properties = rules.protocol().properties();
         Self {
             scenario,
             schedules,
             properties,
-            reached: schedules.coverage.then(|| Coverage::none(&protocol)),
-            tables: Tables::of(Rules::new(protocol, scenario.environment.clone())),
+            reached: schedules.coverage.then(|| Coverage::none(rules.protocol())),
+            tables: Tables::of(rules),
             tally: Tally::default(),
             found: properties.iter().map(|_| Found::default()).collect(),
             again: schedules.twice.then(Again::default),

@@ -19,6 +19,19 @@ use crate::{
 };
 use derive_where::derive_where;
 use std::sync::Arc;
+use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
+
+/// The engines, by name.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, EnumMessage, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
+pub enum EngineName {
+    /// Breadth first, on one thread, with counterexamples in the same pass.
+    Serial,
+    /// Breadth first, on any number of threads.
+    Stateright,
+}
 
 /// The result of a search.
 #[derive_where(Debug)]
@@ -57,21 +70,22 @@ pub struct Finding<P: Protocol> {
     pub loop_from: Option<usize>,
 }
 
-/// Explores every world that the rules allow and judges the properties in it, by the engine that fits the
-/// number of threads.
+/// Explores every world that the rules allow and judges the properties in it. Unless an engine is named, it is the
+/// one that fits the number of threads.
 ///
 /// # Panics
 /// If there are more than 32 properties or no threads.
 pub fn search<P: Protocol>(
     rules: &Arc<Rules<P>>,
     properties: &[&'static Property],
+    engine: Option<EngineName>,
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Findings<P> {
-    if limits.threads == 1 {
-        search_by(&Serial, rules, properties, limits, progress)
-    } else {
-        search_by(&Stateright, rules, properties, limits, progress)
+    let fits = if limits.threads == 1 { EngineName::Serial } else { EngineName::Stateright };
+    match engine.unwrap_or(fits) {
+        EngineName::Serial => search_by(&Serial, rules, properties, limits, progress),
+        EngineName::Stateright => search_by(&Stateright, rules, properties, limits, progress),
     }
 }
 

@@ -77,6 +77,12 @@ impl<P: Protocol> Rules<P> {
         Self { parts: self.parts.anew(), environment: self.environment.clone() }
     }
 
+    /// Rules in another environment for the same machine, with nothing remembered.
+    #[must_use]
+    pub fn in_environment(&self, environment: Environment) -> Self {
+        Self { parts: self.parts.anew(), environment }
+    }
+
     /// The steps of all runs so far, each once: those that were [followed](Self::follow), or that begin
     /// every run.
     pub fn taken(&self) -> impl Iterator<Item = Taken<'_, P>> {

@@ -73,8 +73,8 @@ use crate::{
 use interrex::{
     gen_leader::{
         self, Behaviour, Bully, Call, Capture, Command, Dictionary, Election, ElectionId,
-        GenLeader, Message, MessageOf, Observation, Patience, Repair, Repairs, Roster, State,
-        StateOf, Timer, bully, capture, dictionary::Request,
+        GenLeader, Message, MessageOf, Observation, Repair, Repairs, Roster, State, StateOf, Timer,
+        Wait, bully, capture, dictionary::Request,
     },
     machine::{NodeId, Value},
 };
@@ -308,9 +308,11 @@ impl<E: Checked, B: Script<E>> Protocol for GenLeader<E, B> {
     }
 
     fn waiting(&self, state: &StateOf<E, B>) -> Vec<u64> {
-        let waits = state.server.clients.iter().filter(|(_, client)| {
-            client.of == Call::Leader && client.patience != Patience::Exhausted
-        });
+        let waits = state
+            .server
+            .clients
+            .iter()
+            .filter(|(_, client)| client.of == Call::Leader && client.wait != Wait::GivenUp);
         waits.map(|(tag, _)| *tag).collect()
     }
 

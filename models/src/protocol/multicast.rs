@@ -5,7 +5,7 @@ use crate::{
     claim::notion::Token,
     real::{
         application::{Client, CommandKind, Request, Running},
-        line::{Said, View},
+        line::{Notice, View},
     },
 };
 use interrex::{
@@ -63,8 +63,8 @@ pub trait Group: Machine<Command = Command<Multicast>> + Send + Sync + 'static {
     /// The number of the first view of a founder, if views have numbers.
     const FOUNDED: Option<u64>;
 
-    /// The output of a node for an observation.
-    fn said(observation: Self::Observation) -> Said;
+    /// The notice that a node prints of an observation.
+    fn notice(observation: Self::Observation) -> Notice;
 }
 
 /// The meaning of a command in the harness.
@@ -140,9 +140,9 @@ impl<M: Group> Running for Member<M> {
         self.node.address()
     }
 
-    async fn said(&mut self) -> Option<Said> {
-        let said = M::said(self.node.observation().await?);
-        if let Said::View(view) = &said {
+    async fn notice(&mut self) -> Option<Notice> {
+        let said = M::notice(self.node.observation().await?);
+        if let Notice::View(view) = &said {
             self.view.send_replace(Some(view.clone()));
         }
         Some(said)
@@ -164,16 +164,16 @@ impl<M: Group> Client for Sender<M> {
         self.view.borrow().as_ref().map(|view| view.leader)
     }
 
-    fn members(&self) -> Said {
+    fn members(&self) -> Notice {
         match &*self.view.borrow() {
-            Some(view) => Said::View(view.clone()),
-            None => Said::Error { error: "this node is not a member yet".into() },
+            Some(view) => Notice::View(view.clone()),
+            None => Notice::Error { error: "this node is not a member yet".into() },
         }
     }
 
-    async fn ask(&mut self, Mcast(text): Mcast) -> Option<Said> {
+    async fn ask(&mut self, Mcast(text): Mcast) -> Option<Notice> {
         let message = Multicast { from: self.me, index: self.sent, text };
         self.sent += 1;
-        self.commands.send(Command::Mcast(message)).await.is_ok().then_some(Said::Done)
+        self.commands.send(Command::Mcast(message)).await.is_ok().then_some(Notice::Done)
     }
 }

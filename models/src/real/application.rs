@@ -1,6 +1,6 @@
 //! The interface of a protocol that real nodes run, in addition to the one that the harness needs of every protocol.
 
-use super::line::Said;
+use super::line::Notice;
 use crate::{model::environment::Environment, protocol::Protocol};
 use interrex::{
     gen_leader::Roster,
@@ -94,8 +94,8 @@ pub trait Running {
     /// The address that it listens on.
     fn address(&self) -> SocketAddr;
 
-    /// The next output that no request caused; none when the node has ended.
-    fn said(&mut self) -> impl Future<Output = Option<Said>>;
+    /// The next notice that no request caused; none when the node has ended.
+    fn notice(&mut self) -> impl Future<Output = Option<Notice>>;
 
     /// Shuts it down.
     fn shut_down(self) -> impl Future<Output = Result<Ending, RunError>>;
@@ -113,18 +113,18 @@ pub trait Client {
     fn leader(&self) -> Option<Address>;
 
     /// The members.
-    fn members(&self) -> Said;
+    fn members(&self) -> Notice;
 
     /// The answer to a request; none if the node has ended.
-    fn ask(&mut self, request: Self::Request) -> impl Future<Output = Option<Said>>;
+    fn ask(&mut self, request: Self::Request) -> impl Future<Output = Option<Notice>>;
 }
 
 /// The data that all nodes of a protocol have copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replicates {
-    /// Messages: each node [reports](Said::Delivered) each delivery once.
+    /// Messages: each node [reports](Notice::Delivered) each delivery once.
     Messages,
-    /// A dictionary: each node [prints](Said::Dumped) its copy on `dump`.
+    /// A dictionary: each node [prints](Notice::Dumped) its copy on `dump`.
     Dictionary,
 }
 

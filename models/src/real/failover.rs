@@ -4,7 +4,7 @@ use crate::{
     protocol::registry::Known,
     real::{
         application::Replicates,
-        line::{Line, Said, View},
+        line::{Line, Notice, View},
         processes::{Cluster, Plan, Process, ProcessError},
     },
 };
@@ -140,7 +140,7 @@ impl Group {
     }
 
     /// The answer to `members` of each running node.
-    fn opinions(&self) -> Result<BTreeMap<NodeId, Said>, ProcessError> {
+    fn opinions(&self) -> Result<BTreeMap<NodeId, Notice>, ProcessError> {
         let ask = |(node, process): (NodeId, &Arc<Process>)| {
             Ok((node, process.ask("members", self.limit())?))
         };
@@ -148,15 +148,15 @@ impl Group {
     }
 
     /// The leader, if it runs and all nodes give the same answer. A view must contain all running nodes.
-    fn agreed(&self, opinions: &BTreeMap<NodeId, Said>) -> Option<Address> {
+    fn agreed(&self, opinions: &BTreeMap<NodeId, Notice>) -> Option<Address> {
         let mut said = opinions.values();
         let first = said.next()?;
         if said.any(|said| said != first) {
             return None;
         }
         let leader = match first {
-            Said::Members { leader, .. } => (*leader)?,
-            Said::View(View { leader, followers, .. }) => {
+            Notice::Members { leader, .. } => (*leader)?,
+            Notice::View(View { leader, followers, .. }) => {
                 let mut members = opinions.keys().map(|node| self.cluster.life(*node));
                 let is_in = |member: Option<Address>| {
                     member.is_some_and(|member| member == *leader || followers.contains(&member))
@@ -185,7 +185,7 @@ impl Group {
         let process = self.cluster.node(writer)?;
         let command = self.protocol().write(key, value);
         let answer = process.ask(&command, self.limit())?;
-        if answer != Said::Done {
+        if answer != Notice::Done {
             return Err(ProcessError::new(format!("`{command}` at {writer}: {answer}")));
         }
         self.written.insert(key.into(), value.into());
@@ -224,7 +224,7 @@ impl Group {
         for (node, process) in self.cluster.running() {
             loop {
                 let copy = process.ask("dump", within)?;
-                let Said::Dumped { entries } = &copy else {
+                let Notice::Dumped { entries } = &copy else {
                     return Err(ProcessError::new(format!("`dump` at {node}: {copy}")));
                 };
                 let missing =
@@ -254,7 +254,7 @@ impl Group {
             Fault::Stop => self.cluster.node(leader)?.stop(),
         }
         let another = |line: &Line| recognises(line).filter(|new| *new != leader);
-        let ended = |line: &Line| matches!(line.said, Said::Ended { .. });
+        let ended = |line: &Line| matches!(line.said, Notice::Ended { .. });
         for (survivor, mark) in &marks {
             let reacted = |line: &Line| (ended(line) || another(line).is_some()).then_some(());
             self.cluster.node(*survivor)?.wait(*mark, self.limit(), reacted)?;
@@ -297,7 +297,7 @@ impl Group {
             }
             let opinion = process.ask("leader", noticing).ok();
             back = Recovery::Diverged(opinion.and_then(|said| match said {
-                Said::Leader { leader } => leader.map(|leader| leader.node),
+                Notice::Leader { leader } => leader.map(|leader| leader.node),
                 _ => None,
             }));
             // SIGTERM makes it log an end, so that its log shows that it ran until now.
@@ -326,7 +326,7 @@ impl Group {
         }
         let mut last = ProcessError::new("never tried");
         for _ in 0..ATTEMPTS {
-            let joined = |line: &Line| (line.said == Said::Joined).then_some(());
+            let joined = |line: &Line| (line.said == Notice::Joined).then_some(());
             match self.cluster.start(node, contact) {
                 Ok(process) => match process.wait(0, self.limit(), joined) {
                     Ok(()) => return Ok(()),
@@ -362,12 +362,12 @@ const ATTEMPTS: usize = 10;
 #[must_use]
 pub fn recognises(line: &Line) -> Option<NodeId> {
     match &line.said {
-        Said::Leader { leader } if line.answers.is_none() => leader.map(|leader| leader.node),
-        Said::View(view) if line.answers.is_none() => Some(view.leader.node),
+        Notice::Leader { leader } if line.answers.is_none() => leader.map(|leader| leader.node),
+        Notice::View(view) if line.answers.is_none() => Some(view.leader.node),
         _ => None,
     }
 }
 
 fn delivers(line: &Line, wanted: &str) -> Option<()> {
-    matches!(&line.said, Said::Delivered { text, .. } if text == wanted).then_some(())
+    matches!(&line.said, Notice::Delivered { text, .. } if text == wanted).then_some(())
 }

@@ -19,13 +19,13 @@ pub struct Line {
     pub answers: Option<u64>,
     /// The event.
     #[serde(flatten)]
-    pub said: Said,
+    pub said: Notice,
 }
 
 /// An event at a node, or its answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Said {
+pub enum Notice {
     /// The node is up.
     Listening {
         /// The process.
@@ -116,13 +116,13 @@ pub struct View {
 impl Line {
     /// A line with the current time.
     #[must_use]
-    pub fn now(answers: Option<u64>, said: Said) -> Self {
+    pub fn now(answers: Option<u64>, said: Notice) -> Self {
         Self { at: unix_micros(), answers, said }
     }
 }
 
 /// For people. It names nodes instead of processes, since the numbers of lives are large.
-impl fmt::Display for Said {
+impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listening { me, address, .. } => write!(f, "listening {} at {address}", me.node),

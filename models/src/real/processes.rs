@@ -8,7 +8,7 @@
 
 use crate::{
     protocol::registry::Known,
-    real::line::{Line, Said},
+    real::line::{Line, Notice},
 };
 use interrex::{
     machine::{Address, NodeId},
@@ -153,7 +153,7 @@ impl Cluster {
         // Registered before it is up, so that it is killed with the others in any case.
         self.running.insert(node, Arc::clone(&process));
         let me = process.wait(0, START_LIMIT, |line| match line.said {
-            Said::Listening { me, .. } => Some(me),
+            Notice::Listening { me, .. } => Some(me),
             _ => None,
         })?;
         self.lives.insert(node, me);
@@ -235,7 +235,7 @@ impl Cluster {
         command.args(["node", "--format", "json", "--until-eof", "--id", &node.to_string()]);
         command.args(["--peers", &peers.join(","), "--protocol", &self.plan.protocol.name()]);
         command.args(["--timeout", &self.plan.timeout.as_millis().to_string()]);
-        command.args(["--patience", &self.plan.call_timeout.as_millis().to_string()]);
+        command.args(["--call-timeout", &self.plan.call_timeout.as_millis().to_string()]);
         command.arg("--key-file").arg(self.folder.join(KEY));
         command.arg("--data-dir").arg(self.stored(node));
         command.arg("--log").arg(self.log(node));
@@ -386,7 +386,7 @@ impl Process {
     ///
     /// # Errors
     /// If there is no answer in time.
-    pub fn ask(&self, command: &str, within: Duration) -> Result<Said, ProcessError> {
+    pub fn ask(&self, command: &str, within: Duration) -> Result<Notice, ProcessError> {
         let since = self.line_count();
         let number = self.send(command)?;
         let answer = |line: &Line| (line.answers == Some(number)).then(|| line.said.clone());

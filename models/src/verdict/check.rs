@@ -1,12 +1,8 @@
 //! Checking a scenario: an exhaustive search, and a verdict on each property beside the expected one.
 
 use crate::{
-    claim::property::Property,
     evidence::trace::Trace,
-    explore::{
-        engine::Engine,
-        search::{Finding, Findings, Limits, Progress, search, search_by},
-    },
+    explore::search::{EngineName, Finding, Limits, Progress, search},
     io::{memory, text::grouped},
     model::world::Rules,
     protocol::Protocol,
@@ -98,43 +94,20 @@ pub fn check<P: Protocol>(
     progress: &mut dyn FnMut(Progress),
 ) -> Report {
     let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
-    check_with(&rules, scenario, limits, progress)
+    check_with(&rules, scenario, None, limits, progress)
 }
 
-/// The same with given rules, which remember the steps that were taken. The environment is that of the rules,
-/// not that of the scenario.
+/// The same with given rules, which remember the steps that were taken, and perhaps a given engine. The environment
+/// is that of the rules, not that of the scenario.
 ///
 /// # Panics
 /// As [`check`].
 pub fn check_with<P: Protocol>(
     rules: &Arc<Rules<P>>,
     scenario: &Scenario,
+    engine: Option<EngineName>,
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
-) -> Report {
-    report(rules, scenario, limits, |properties| search(rules, properties, limits, progress))
-}
-
-/// The same with a given engine, for any number of threads.
-///
-/// # Panics
-/// As [`check`].
-pub fn check_by<P: Protocol>(
-    engine: &impl Engine,
-    rules: &Arc<Rules<P>>,
-    scenario: &Scenario,
-    limits: Limits,
-    progress: &mut dyn FnMut(Progress),
-) -> Report {
-    let search = |properties: &_| search_by(engine, rules, properties, limits, progress);
-    report(rules, scenario, limits, search)
-}
-
-fn report<P: Protocol>(
-    rules: &Rules<P>,
-    scenario: &Scenario,
-    limits: Limits,
-    search: impl FnOnce(&[&'static Property]) -> Findings<P>,
 ) -> Report {
     assert!(!scenario.properties.is_empty(), "a scenario without properties checks nothing");
     if let Err(misfit) = rules.protocol().suits(rules.environment()) {
@@ -143,7 +116,7 @@ fn report<P: Protocol>(
     let properties: Vec<_> = scenario.properties.iter().map(|(property, _)| *property).collect();
     memory::forget_peak();
     let began = Instant::now();
-    let findings = search(&properties);
+    let findings = search(rules, &properties, engine, limits, progress);
     let seconds = began.elapsed().as_secs_f64();
 
     let row = |finding: &Finding<P>| {
@@ -154,7 +127,7 @@ fn report<P: Protocol>(
             .map(|trace| Trace { loop_from: finding.loop_from, ..trace });
         let exact = Exact {
             expected_steps: scenario.expected(finding.property).and_then(Expected::steps),
-            exercise: finding.property.at_stake,
+            exercise: finding.property.exercised_when,
         };
         Row::new(finding.property, scenario, verdict(finding), counterexample, exact)
     };
@@ -262,10 +235,10 @@ impl Row {
     /// `violated in 3 steps; expected: holds`.
     fn said(&self) -> String {
         let Exact { expected_steps, .. } = self.more;
-        let found = Said(self.verdict, self.steps);
+        let found = Found(self.verdict, self.steps);
         match self.expected {
             Some(expected) if self.comparison() != Comparison::AsExpected => {
-                format!("{found}; expected: {}", Said(expected, expected_steps))
+                format!("{found}; expected: {}", Found(expected, expected_steps))
             }
             _ => found.to_string(),
         }
@@ -280,9 +253,9 @@ impl fmt::Display for Row {
 }
 
 /// `violated in 3 steps`.
-struct Said(Verdict, Option<usize>);
+struct Found(Verdict, Option<usize>);
 
-impl fmt::Display for Said {
+impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self(verdict, Some(steps)) => write!(f, "{verdict} in {steps} steps"),

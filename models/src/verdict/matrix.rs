@@ -61,7 +61,8 @@ pub struct Cell {
 #[must_use]
 pub fn class_of(scenario: &Scenario) -> Option<Class> {
     let class = scenario.environment.class()?;
-    (scenario.name == format!("{}/{}", scenario.protocol, class.name())).then_some(class)
+    let protocol = scenario.protocol?.name();
+    (scenario.name == format!("{protocol}/{}", class.name())).then_some(class)
 }
 
 impl Matrix {
@@ -215,12 +216,13 @@ impl Column {
         rows: impl Iterator<Item = (&'static Property, Verdict, Option<usize>, bool)>,
     ) -> Option<Self> {
         let class = class_of(scenario)?;
+        let protocol = scenario.protocol?.name();
         let rows: Vec<_> = rows.collect();
         let livelock = rows.iter().any(|(property, verdict, ..)| {
             property.kind == Kind::Fair && *verdict == Verdict::Violated
         });
         let cell = |(property, verdict, steps, is_kept): (&'static Property, _, _, bool)| Cell {
-            protocol: scenario.protocol.clone(),
+            protocol: protocol.to_string(),
             environment: class,
             property: property.name,
             verdict,
@@ -228,11 +230,10 @@ impl Column {
             unsettled: livelock && property.kind == Kind::Settled,
             states,
             steps,
-            trace: is_kept
-                .then(|| format!("{}/{}.{}.json", scenario.protocol, property.name, class.name())),
+            trace: is_kept.then(|| format!("{protocol}/{}.{}.json", property.name, class.name())),
         };
         Some(Self {
-            protocol: scenario.protocol.clone(),
+            protocol: protocol.to_string(),
             class,
             environment: scenario.environment.clone(),
             cells: rows.into_iter().map(cell).collect(),

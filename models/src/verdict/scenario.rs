@@ -48,8 +48,8 @@ use toml::Spanned;
 pub struct Scenario {
     /// Its name: for a file, its path below the folder of scenarios.
     pub name: String,
-    /// The name of the protocol; empty in a test, which gives the machine itself.
-    pub protocol: String,
+    /// The protocol, if it is of the list. A test of another machine gives the machine itself.
+    pub protocol: Option<Known>,
     /// A description, in a line.
     pub summary: String,
     /// It takes too long for the daily checks.
@@ -132,7 +132,7 @@ impl Scenario {
         let place =
             |property: &Property| known.properties().iter().position(|p| p.name == property.name);
         expected.sort_by_key(|(property, _)| place(property));
-        let mut builder = written.builder(name, &expected);
+        let mut builder = written.builder(name, known, &expected);
         builder.scenario.source = Some(written.expect.source(path, text));
         builder.try_build().map_err(|Misfit { key, message }| wrong(written.span(key), message))
     }
@@ -197,10 +197,15 @@ impl Scenario {
 }
 
 impl Written {
-    fn builder(&self, name: &str, expected: &[(&'static Property, Expected)]) -> Builder {
+    fn builder(
+        &self,
+        name: &str,
+        known: Known,
+        expected: &[(&'static Property, Expected)],
+    ) -> Builder {
         let mut builder = Scenario::builder()
             .name(name)
-            .protocol(self.protocol.get_ref())
+            .protocol(known)
             .summary(&self.summary)
             .nodes(*self.nodes.get_ref())
             .workers(self.workers.as_ref().map_or(0, |workers| *workers.get_ref()))
@@ -254,10 +259,10 @@ impl WrittenExpectation {
 /// # Example
 ///
 /// ```
-/// use interrex_models::{claim::property, model::environment::*, verdict::scenario::Scenario};
+/// use interrex_models::{claim::property, model::environment::*, protocol::registry::Known, verdict::scenario::Scenario};
 ///
 /// let scenario = Scenario::builder()
-///     .protocol("gms3")
+///     .protocol(Known::Gms3)
 ///     .nodes(3)
 ///     .start(Start::Joined)
 ///     .budget(Budget::Commands, 2)
@@ -283,7 +288,7 @@ impl Scenario {
         let environment = Environment { nodes: 0, ..Environment::SOME };
         let scenario = Self {
             name: String::new(),
-            protocol: String::new(),
+            protocol: None,
             summary: String::new(),
             nightly: false,
             environment,
@@ -302,10 +307,10 @@ impl Builder {
         self
     }
 
-    /// The name of a known protocol, which it must suit. Without one, [`check`](crate::verdict::check::check)
-    /// tests that it suits the machine.
-    pub fn protocol(mut self, name: impl Into<String>) -> Self {
-        self.scenario.protocol = name.into();
+    /// The protocol, which it must suit. Without one, [`check`](crate::verdict::check::check) tests that it suits the
+    /// machine.
+    pub fn protocol(mut self, known: Known) -> Self {
+        self.scenario.protocol = Some(known);
         self
     }
 
@@ -408,9 +413,7 @@ impl Builder {
         if scenario.properties.is_empty() {
             return Err(Misfit::new(Key::Properties, "no properties: nothing would be checked"));
         }
-        if !scenario.protocol.is_empty() {
-            let protocol = |message: String| Misfit::new(Key::Protocol, message);
-            let known: Known = scenario.protocol.parse().map_err(protocol)?;
+        if let Some(known) = scenario.protocol {
             known.suits(&scenario.environment)?;
             for (property, _) in &scenario.properties {
                 let property = known.property(property.name);

@@ -527,7 +527,6 @@ fn spawn_victim(ports: [&str; 3]) -> Child {
 /// All numbers that arrive before `Down`.
 async fn numbers(links: &mut Ends) -> Vec<u64> {
     let mut numbers = vec![];
-    links.reach(A).await;
     links.monitor(Peer::Name(A));
     loop {
         match links.next().await {
@@ -544,8 +543,10 @@ async fn a_killed_process_loses_a_suffix_of_all_it_sent() {
         let [a, b, c] = cluster().await;
         let (mut to_b, mut to_c) = (open(&b, 0).await, open(&c, 0).await);
         let mut child = spawn_victim([&a.listen, &b.listen, &c.listen]);
+        let reached = async { tokio::join!(to_b.reach(A), to_c.reach(A)) };
+        timeout(LONG, reached).await.expect("in time");
         let kill = async {
-            sleep(Duration::from_millis(100 + after)).await;
+            sleep(Duration::from_millis(after)).await;
             child.kill().expect("it runs");
             child.wait().expect("it has ended");
         };

@@ -2,7 +2,7 @@
 //! node.
 
 use super::super::LineFormat;
-use interrex_models::real::line::{Line, Said};
+use interrex_models::real::line::{Line, Notice};
 use std::{
     io::{self, Write},
     thread,
@@ -36,7 +36,7 @@ impl Output {
     }
 
     /// Queues a line with the current time.
-    pub(super) async fn say(&self, answers: Option<u64>, said: Said) -> Result<(), Closed> {
+    pub(super) async fn say(&self, answers: Option<u64>, said: Notice) -> Result<(), Closed> {
         self.lines.send(Line::now(answers, said)).await.map_err(|_| Closed)
     }
 

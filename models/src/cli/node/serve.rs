@@ -13,7 +13,7 @@ use interrex_models::{
     protocol::registry::Known,
     real::{
         application::{Application, Client, Running},
-        line::Said,
+        line::Notice,
     },
 };
 use std::{future, time::Duration};
@@ -75,7 +75,7 @@ pub(super) async fn serve(
 
 /// Prints the output of the node that no command caused.
 async fn report(node: &mut impl Running, output: &Output) -> Cause {
-    while let Some(said) = node.said().await {
+    while let Some(said) = node.notice().await {
         if let Err(closed) = output.say(None, said).await {
             return closed.into();
         }
@@ -84,8 +84,8 @@ async fn report(node: &mut impl Running, output: &Output) -> Cause {
 }
 
 impl Console<'_> {
-    fn listening(&self, me: Address, address: std::net::SocketAddr) -> Said {
-        Said::Listening { me, address, protocol: self.protocol.name().into_owned() }
+    fn listening(&self, me: Address, address: std::net::SocketAddr) -> Notice {
+        Notice::Listening { me, address, protocol: self.protocol.name().into_owned() }
     }
 
     /// Executes commands one after the other.
@@ -110,20 +110,20 @@ impl Console<'_> {
         &self,
         line: InputLine,
         client: &mut C,
-    ) -> Result<Option<Said>, Cause> {
+    ) -> Result<Option<Notice>, Cause> {
         let query = match line.text.and_then(|text| Query::<C::Request>::parse(&text)) {
             Ok(Some(query)) => query,
             Ok(None) => return Ok(None),
-            Err(error) => return Ok(Some(Said::Error { error })),
+            Err(error) => return Ok(Some(Notice::Error { error })),
         };
         Ok(Some(match query {
-            Query::Leader => Said::Leader { leader: client.leader() },
+            Query::Leader => Notice::Leader { leader: client.leader() },
             Query::Members => client.members(),
             Query::Tasks => {
                 let count = Handle::current().metrics().num_alive_tasks();
-                Said::Tasks { count }
+                Notice::Tasks { count }
             }
-            Query::Help => Said::Help { commands: Query::<C::Request>::help() },
+            Query::Help => Notice::Help { commands: Query::<C::Request>::help() },
             Query::Quit => return Err(Cause::Requested),
             Query::Own(request) => match client.ask(request).await {
                 Some(said) => said,

@@ -5,7 +5,7 @@ use crate::{
     model::environment::Environment,
     real::{
         application::{self, Application, CommandKind, Replicates, Running},
-        line::Said,
+        line::Notice,
     },
 };
 use interrex::{
@@ -150,13 +150,13 @@ impl<E: Checked> Running for Member<E> {
     }
 
     /// The next recognition of another leader.
-    async fn said(&mut self) -> Option<Said> {
+    async fn notice(&mut self) -> Option<Notice> {
         loop {
             self.leader.changed().await.ok()?;
             let leader = *self.leader.borrow_and_update();
             if leader != self.last {
                 self.last = leader;
-                return Some(Said::Leader { leader });
+                return Some(Notice::Leader { leader });
             }
         }
     }
@@ -185,16 +185,16 @@ impl<E: Checked> application::Client for Client<E> {
         *self.leader.borrow()
     }
 
-    fn members(&self) -> Said {
+    fn members(&self) -> Notice {
         let (candidates, workers) = (self.roster.candidates(), self.roster.workers());
-        Said::Members {
+        Notice::Members {
             candidates: candidates.collect(),
             workers: workers.collect(),
             leader: self.leader(),
         }
     }
 
-    async fn ask(&mut self, request: Request<String, String>) -> Option<Said> {
+    async fn ask(&mut self, request: Request<String, String>) -> Option<Notice> {
         let call_timeout = Some(self.call_timeout);
         let key = match &request {
             Request::Lookup(key) => key.clone(),
@@ -206,11 +206,11 @@ impl<E: Checked> application::Client for Client<E> {
             self.dictionary.call(request, call_timeout).await
         };
         Some(match reply {
-            Ok(Reply::Ok) => Said::Done,
-            Ok(Reply::Found(value)) => Said::Found { key, value },
-            Ok(Reply::Dumped(entries)) => Said::Dumped { entries: entries.into_iter().collect() },
+            Ok(Reply::Ok) => Notice::Done,
+            Ok(Reply::Found(value)) => Notice::Found { key, value },
+            Ok(Reply::Dumped(entries)) => Notice::Dumped { entries: entries.into_iter().collect() },
             Err(CallError::Ended) => return None,
-            Err(error) => Said::Error { error: error.to_string() },
+            Err(error) => Notice::Error { error: error.to_string() },
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     protocol::multicast::{self, Group, Mcast, Member, Multicast, Sender},
     real::{
         application::{Application, CommandKind, Replicates},
-        line::{Said, View},
+        line::{Notice, View},
     },
 };
 use interrex::{
@@ -26,18 +26,18 @@ pub fn machine(_: &Roster) -> Gms2<Multicast> {
 impl Group for Gms2<Multicast> {
     const FOUNDED: Option<u64> = None;
 
-    fn said(observation: Observation<Multicast>) -> Said {
+    fn notice(observation: Observation<Multicast>) -> Notice {
         match observation {
-            Observation::Joined => Said::Joined,
-            Observation::Installed(view) => Said::View(View {
+            Observation::Joined => Notice::Joined,
+            Observation::Installed(view) => Notice::View(View {
                 number: None,
                 leader: view.leader,
                 followers: view.followers.into_iter().collect(),
             }),
             Observation::Delivered(Multicast { from, index, text }) => {
-                Said::Delivered { number: None, from, index, text }
+                Notice::Delivered { number: None, from, index, text }
             }
-            Observation::Error(error) => Said::Error { error: error.into() },
+            Observation::Error(error) => Notice::Error { error: error.into() },
         }
     }
 }

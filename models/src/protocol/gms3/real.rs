@@ -6,7 +6,7 @@ use crate::{
     protocol::multicast::{self, Group, Mcast, Member, Multicast, Sender},
     real::{
         application::{Application, CommandKind, Replicates},
-        line::{Said, View},
+        line::{Notice, View},
     },
 };
 use interrex::{
@@ -26,19 +26,19 @@ pub fn machine(_: &Roster) -> Gms3<Multicast> {
 impl Group for Gms3<Multicast> {
     const FOUNDED: Option<u64> = Some(0);
 
-    fn said(observation: Observation<Multicast>) -> Said {
+    fn notice(observation: Observation<Multicast>) -> Notice {
         match observation {
-            Observation::Joined => Said::Joined,
-            Observation::Installed(view) => Said::View(View {
+            Observation::Joined => Notice::Joined,
+            Observation::Installed(view) => Notice::View(View {
                 number: Some(view.number),
                 leader: view.leader,
                 followers: view.followers.into_iter().collect(),
             }),
             Observation::Delivered { number, message } => {
                 let Multicast { from, index, text } = message;
-                Said::Delivered { number: Some(number), from, index, text }
+                Notice::Delivered { number: Some(number), from, index, text }
             }
-            Observation::Error(error) => Said::Error { error: error.into() },
+            Observation::Error(error) => Notice::Error { error: error.into() },
         }
     }
 }

@@ -1,0 +1,148 @@
+//! What the harness does with a protocol, whatever the types of its machine.
+//!
+//! A generic function is compiled once for each protocol in every program that calls it. Here each is compiled once,
+//! in the library, for the protocols of the list: the command and the tests only call it.
+
+use crate::{
+    claim::property::Property,
+    evidence::{
+        replay::{Mode, Replay, replay_with},
+        trace::Trace,
+    },
+    explore::{
+        audit::{Audit, audit},
+        coverage::Coverage,
+        sample::{self, Schedules, fuzz_with},
+        search::{EngineName, Limits, Progress},
+        shrink::shrink,
+    },
+    model::{environment::Environment, world::Rules},
+    protocol::{Protocol, registry::Known},
+    verdict::{
+        check::{Report, check_with},
+        scenario::Scenario,
+    },
+    with_protocol,
+};
+use std::sync::Arc;
+
+/// A protocol in an environment, and everything that can be done with the two.
+///
+/// # Example
+///
+/// ```
+/// use interrex_models::{explore::search::Limits, protocol::registry::Known, model::environment::*, claim::property, verdict::scenario::Scenario};
+///
+/// let scenario = Scenario::builder()
+///     .protocol(Known::Gms3)
+///     .nodes(2)
+///     .start(Start::Joined)
+///     .budget(Budget::Crashes, 1)
+///     .holds(&property::SINGLE_LEADER)
+///     .build()?;
+/// let report = scenario.harness().check(&scenario, None, Limits::default(), &mut |_| {});
+/// report.assert_as_expected();
+/// # Ok::<(), String>(())
+/// ```
+pub trait Harness {
+    /// Explores a scenario exhaustively: see [`check_with`].
+    fn check(
+        &self,
+        scenario: &Scenario,
+        engine: Option<EngineName>,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Report;
+
+    /// Runs everything twice and compares: see [`audit()`].
+    fn audit(&self, limits: Limits, progress: &mut dyn FnMut(u64)) -> Audit;
+
+    /// The coverage of all checks so far.
+    fn coverage(&self) -> Coverage;
+
+    /// Takes random schedules in the environment of a scenario: see [`fuzz`](sample::fuzz).
+    fn fuzz(
+        &self,
+        scenario: &Scenario,
+        schedules: Schedules,
+        progress: &mut dyn FnMut(u64),
+    ) -> sample::Report;
+
+    /// Replays a trace in its own environment: see [`replay`](crate::evidence::replay::replay).
+    fn replay(
+        &self,
+        trace: &Trace,
+        property: &Property,
+        mode: Mode,
+        until: Option<usize>,
+    ) -> Replay;
+
+    /// Looks for a minimal run that violates the same property: see [`shrink()`].
+    fn shrink(&self, trace: &Trace, property: &'static Property) -> Option<Trace>;
+}
+
+impl<P: Protocol> Harness for Arc<Rules<P>> {
+    fn check(
+        &self,
+        scenario: &Scenario,
+        engine: Option<EngineName>,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Report {
+        check_with(self, scenario, engine, limits, progress)
+    }
+
+    fn audit(&self, limits: Limits, progress: &mut dyn FnMut(u64)) -> Audit {
+        audit(self, limits, progress)
+    }
+
+    fn coverage(&self) -> Coverage {
+        Coverage::of(self)
+    }
+
+    fn fuzz(
+        &self,
+        scenario: &Scenario,
+        schedules: Schedules,
+        progress: &mut dyn FnMut(u64),
+    ) -> sample::Report {
+        let rules = self.in_environment(scenario.environment.clone());
+        fuzz_with(rules, scenario, schedules, progress)
+    }
+
+    fn replay(
+        &self,
+        trace: &Trace,
+        property: &Property,
+        mode: Mode,
+        until: Option<usize>,
+    ) -> Replay {
+        let rules = self.in_environment(trace.environment.clone());
+        replay_with(&rules, trace, property, mode, until)
+    }
+
+    fn shrink(&self, trace: &Trace, property: &'static Property) -> Option<Trace> {
+        shrink(&mut self.in_environment(trace.environment.clone()), trace, property)
+    }
+}
+
+impl Known {
+    /// Its harness in an environment that [suits](Self::suits) it.
+    #[must_use]
+    pub fn harness(self, environment: &Environment) -> Box<dyn Harness> {
+        with_protocol!(self, environment, protocol =>
+            Box::new(Arc::new(Rules::new(protocol, environment.clone()))))
+    }
+}
+
+impl Scenario {
+    /// The harness of its protocol in its environment.
+    ///
+    /// # Panics
+    /// If it names no protocol.
+    #[must_use]
+    pub fn harness(&self) -> Box<dyn Harness> {
+        let known = self.protocol.expect("a scenario that names its protocol");
+        known.harness(&self.environment)
+    }
+}
