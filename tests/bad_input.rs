@@ -523,6 +523,7 @@ fn written(scenario: &Scenario) -> Table {
         let expected = match expected.expect("an expectation") {
             Expected::Holds => "holds".into(),
             Expected::Unwitnessed => "unwitnessed".into(),
+            Expected::Anything => "anything".into(),
             Expected::Violated(steps) => {
                 let steps = i64::try_from(steps).expect("it is a number in TOML");
                 Table::from_iter([("violated".into(), steps.into())]).into()

@@ -138,7 +138,8 @@ fn check_answers_programs_with_an_object_a_line() {
 fn a_scenario_can_be_made_on_the_line_and_its_counterexamples_saved() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("a path that is text");
-    let line = "check --protocol gms3 --nodes 2 --start joined --budget commands=1,crashes=1 --format json --save-traces";
+    let line = "check --protocol gms3 --nodes 2 --start joined --budget commands=1,crashes=1 --expect none \
+        --format json --save-traces";
     let (code, out, _) = interrex(words(line).into_iter().chain([path]));
     // Nothing is expected of it, so nothing differs.
     assert_eq!(code, 0);
@@ -155,7 +156,7 @@ fn nodes_may_restart_without_what_they_had_stored_and_timers_fire_without_limit(
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("a path that is text");
     let line = "check --protocol gms3 --nodes 2 --start joined --storage lost \
-        --budget commands=1,timeouts=unlimited,crashes=1,restarts=1 --format json --save-traces";
+        --budget commands=1,timeouts=unlimited,crashes=1,restarts=1 --expect none --format json --save-traces";
     let (code, out, _) = interrex(words(line).into_iter().chain([path]));
     assert_eq!(code, 0);
     let report: Value = serde_json::from_str(&out).expect("JSON");
@@ -191,7 +192,7 @@ fn a_restart_is_replayed_and_drawn() {
 fn messages_may_be_disturbed_detectors_err_and_nodes_fall_apart() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("a path that is text");
-    let line = "check --protocol gms3 --nodes 2 --start joined --format json --property \
+    let line = "check --protocol gms3 --nodes 2 --start joined --expect none --format json --property \
         no-lost-message-validity --budget commands=1,drops=1,duplicates=2,overtakes=1,suspicions=1,cuts=1";
     let (code, out, err) = interrex(words(line));
     assert_eq!((code, err.as_str()), (0, ""));
@@ -202,7 +203,7 @@ fn messages_may_be_disturbed_detectors_err_and_nodes_fall_apart() {
         assert_eq!(report["environment"][budget], times, "{budget}");
     }
     let line = "check --protocol gms3 --nodes 2 --start joined --budget commands=1,drops=1 \
-        --property no-lost-message-validity --save-traces";
+        --expect none --property no-lost-message-validity --save-traces";
     let (code, _, _) = interrex(words(line).into_iter().chain([path]));
     assert_eq!(code, 0);
     let saved = "gms3/no-lost-message-validity.joined-2-commands-1-drops-1.json";

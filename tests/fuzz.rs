@@ -9,6 +9,7 @@ use interrex_models::{
     claim::property::{self, Kind},
     evidence::{
         known::KnownTrace,
+        known::Status,
         replay::{Mode, Outcome},
         trace::Trace,
     },
@@ -295,6 +296,7 @@ fn an_answer_is_an_object_a_line_and_its_traces_are_files() {
         ("settled", json!(100)),
         ("unsettled", json!(0)),
         ("fixed", json!([])),
+        ("not_reproduced", json!([])),
     ] {
         assert_eq!(answer[field], value, "{field}");
     }
@@ -466,7 +468,7 @@ fn a_known_trace_that_violates_no_more_is_reported_as_fixed_by_name() {
     fs::create_dir(traces.path().join("old")).expect("a folder");
     fs::write(traces.path().join("old/lost.json"), mended.to_json()).expect("a file");
     let known = KnownTrace::read_all(traces.path()).expect("traces");
-    assert_eq!((known.len(), known[0].is_fixed()), (1, Ok(true)));
+    assert_eq!((known.len(), known[0].status()), (1, Ok(Status::Fixed)));
 
     let line = format!("gen_leader/idle-2 --schedules 10 --traces {}", traces.path().display());
     let (code, out, _) = interrex(&line, kept.path());

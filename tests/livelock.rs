@@ -9,7 +9,7 @@ use interrex_models::{
         replay::{Mode, Outcome, Replay, replay},
         trace::{Trace, TraceStep},
     },
-    explore::search::Limits,
+    explore::{search::Limits, stop::Stop},
     model::{
         action::Choice,
         environment::{Budget, Environment, Start, Timers},
@@ -160,7 +160,7 @@ fn a_loop_without_a_step_is_no_trace() {
 fn a_search_for_livelocks_that_is_cut_short_never_says_that_there_are_none() {
     let scene = Scene::of(2, PING_PONG);
     let most = |states| Limits { max_states: NonZeroU64::new(states), ..Limits::default() };
-    let late = Limits { max_time: Some(Duration::from_nanos(1)), ..Limits::default() };
+    let late = Limits { stop: Stop::after(Duration::ZERO), ..Limits::default() };
     for limits in [most(1), late] {
         assert_eq!(scene.check(limits).properties[0].verdict, Verdict::Unknown);
     }

@@ -6,6 +6,7 @@ use interrex_models::{
     explore::{
         coverage::{Entry, Unreachable},
         search::Limits,
+        stop::Stop,
     },
     model::environment::{Budget, Start},
     protocol::registry::{Known, gms3},
@@ -127,7 +128,7 @@ fn a_search_that_was_cut_short_never_says_that_anything_holds() {
 
 #[test]
 fn a_search_that_ran_out_of_time_says_so() {
-    let limits = Limits { max_time: Some(Duration::from_nanos(1)), ..Limits::default() };
+    let limits = Limits { stop: Stop::after(Duration::ZERO), ..Limits::default() };
     let scenario = scenario(2, 2, &[(&property::SINGLE_LEADER, Expected::Holds)]);
     assert_eq!(explore(&scenario, limits).comparison(), Comparison::Cut);
 }

@@ -13,6 +13,7 @@ mod matrix;
 mod node;
 mod replay;
 mod shrink;
+mod stop;
 mod validate;
 
 use anstyle::{AnsiColor, Style};
@@ -47,7 +48,7 @@ Exit codes:
   0    as expected
   1    not as expected: the help of each command says what that means
   2    bad usage, or a bad scenario, trace, log or key
-  3    cut short by a limit
+  3    cut short by a limit, or by Ctrl-C: what was found until then is reported
   141  standard output was closed before the end";
 
 /// The exit codes of one command: those of its own, and those that are the same for all.

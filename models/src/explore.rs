@@ -10,3 +10,4 @@ pub mod search;
 pub mod serial;
 pub mod shrink;
 pub mod stateright;
+pub mod stop;

@@ -6,29 +6,38 @@ use super::{
     choice::choice,
     chosen::{Chosen, budgets, parse_budget},
     coverage::Covered,
-    show_difference, styled, table,
+    show_difference,
+    stop::{NotBegun, parse_seconds, stop},
+    styled, table,
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
     claim::property::Property,
-    evidence::trace::Trace,
+    evidence::{
+        draw::{self, chart::Chart},
+        replay::Mode,
+        trace::Trace,
+    },
     explore::{
         audit::Audit,
         search::{EngineName, Limits, Pass, Progress},
+        stop::Stop,
     },
-    io::file::shown,
+    io::file::{self, FileError, shown},
     model::environment::{Bound, Budget, Start, Storage, Timers, Times},
     protocol::registry::Known,
     verdict::{
         check::{Report, Row},
-        outcome::{Comparison, Verdict},
+        outcome::{Comparison, Expected, Verdict},
         report::{Case, Format, Section, text::show_places},
+        row,
         scenario::Scenario,
     },
 };
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     num::NonZeroU64,
     path::{Path, PathBuf},
@@ -74,9 +83,9 @@ pub(super) struct Check {
     /// Expand at most this many worlds of a scenario
     #[arg(long, value_name = "N")]
     max_states: Option<NonZeroU64>,
-    /// Stop each pass of a search after this time, in seconds
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
-    max_seconds: Option<u64>,
+    /// Stop after this time, in seconds, and report what was found: all scenarios together
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    max_seconds: Option<Duration>,
     #[command(flatten)]
     folders: Folders,
     #[command(flatten)]
@@ -115,6 +124,35 @@ struct Made {
     /// Only these properties
     #[arg(long, value_name = "NAME,…", requires = "protocol", value_delimiter = ',')]
     property: Vec<String>,
+    /// The expected verdicts: NAME=holds, NAME=unwitnessed, NAME=violated:STEPS, NAME=anything; or just none, if nothing
+    /// is expected of any property. Without it, a violation is not as expected
+    #[arg(long, value_name = "NAME=VERDICT,…", requires = "protocol", value_delimiter = ',', value_parser = parse_expectation)]
+    expect: Vec<Expectation>,
+}
+
+/// A part of `--expect`.
+#[derive(Clone, Debug)]
+enum Expectation {
+    /// `none`.
+    Nothing,
+    /// `NAME=VERDICT`.
+    Of(String, Expected),
+}
+
+fn parse_expectation(text: &str) -> Result<Expectation, String> {
+    if text == "none" {
+        return Ok(Expectation::Nothing);
+    }
+    let form = "expected NAME=holds, NAME=unwitnessed, NAME=violated:STEPS, NAME=anything, or none";
+    let (name, verdict) = text.split_once('=').ok_or(form)?;
+    let expected = match (verdict, verdict.strip_prefix("violated:")) {
+        ("holds", _) => Expected::Holds,
+        ("unwitnessed", _) => Expected::Unwitnessed,
+        ("anything", _) => Expected::Anything,
+        (_, Some(steps)) => Expected::Violated(steps.parse().map_err(|_| form)?),
+        _ => return Err(form.into()),
+    };
+    Ok(Expectation::Of(name.into(), expected))
 }
 
 impl Check {
@@ -126,13 +164,29 @@ impl Check {
             Some(protocol) => vec![self.made.scenario(protocol)?],
             None => self.chosen.among(self.folders.scenarios()?)?,
         };
+        if let Some(folder) = &self.save_traces {
+            file::can_hold_files(folder)?;
+        }
         let mut answer = Answer::new(self.format);
         let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
         let mut covered = covered.transpose()?;
+        let stop = stop(self.max_seconds)?;
         for scenario in &scenarios {
-            let mut checked = self.check(scenario, covered.as_mut());
-            name_traces(&mut checked.report, self.save_traces.as_deref(), &self.folders.traces)?;
+            if stop.is_due() {
+                answer.add(&NotBegun(scenario))?;
+                continue;
+            }
+            let mut checked = self.check(scenario, covered.as_mut(), stop);
+            name_traces(&mut checked.report, self.save_traces.as_deref(), &self.folders.traces);
             answer.add(&checked)?;
+            if self.made.protocol.is_some()
+                && let Some(shortest) = shortest(&checked)
+            {
+                answer.add(&shortest)?;
+            }
+            if let Some(folder) = &self.save_traces {
+                save_traces(&checked.report.properties, folder)?;
+            }
         }
         if let Some(covered) = covered {
             covered.add_to(&mut answer)?;
@@ -142,12 +196,13 @@ impl Check {
         answer.end()
     }
 
-    fn check<'a>(&self, scenario: &'a Scenario, covered: Option<&mut Covered>) -> Checked<'a> {
-        let limits = Limits {
-            threads: self.threads.into(),
-            max_states: self.max_states,
-            max_time: self.max_seconds.map(Duration::from_secs),
-        };
+    fn check<'a>(
+        &self,
+        scenario: &'a Scenario,
+        covered: Option<&mut Covered>,
+        stop: Stop,
+    ) -> Checked<'a> {
+        let limits = Limits { threads: self.threads.into(), max_states: self.max_states, stop };
         let bar = progress_bar(scenario);
         let mut progress = |now: Progress| match now.pass {
             Pass::Exploring => bar.set_position(now.states),
@@ -214,27 +269,45 @@ impl Section for Checked<'_> {
     }
 }
 
+/// The shortest counterexample of a scenario that nobody knows yet, drawn, and how to keep it.
+fn shortest(checked: &Checked<'_>) -> Option<Remark> {
+    let rows = checked.report.properties.iter();
+    let found = rows.filter_map(|row| Some((row, row.counterexample.as_ref()?)));
+    let (row, trace) = found.min_by_key(|(_, trace)| trace.steps.len())?;
+    let (known, property) = Known::of(trace).ok()?;
+    let harness = known.harness(&trace.environment);
+    let chart = Chart::of(&harness.replay(trace, property, Mode::Exact, None));
+    let title = styled(STRONG, format!("the shortest run that violates {}", row.name));
+    let next = match &row.trace {
+        Some(path) => format!("`interrex replay {path}` shows each step"),
+        None => "`--save-traces DIR` keeps it, and `interrex replay` then shows each step".into(),
+    };
+    Some(Remark(format!("{title}\n\n{}\n{next}\n", draw::text::draw(&chart))))
+}
+
 /// Names the file of each counterexample: the one that is written, or the known one.
-pub(super) fn name_traces(
-    report: &mut Report,
-    save_below: Option<&Path>,
-    known_below: &Path,
-) -> Result<(), Failure> {
+pub(super) fn name_traces(report: &mut Report, save_below: Option<&Path>, known_below: &Path) {
     for row in &mut report.properties {
         let Some(trace) = &row.counterexample else {
             continue;
         };
         row.trace = if let Some(folder) = save_below {
-            let path = folder.join(trace.file_name());
-            trace.save(&path)?;
-            Some(shown(&path))
+            Some(shown(&folder.join(trace.file_name())))
         } else {
             let path = known_below.join(trace.file_name());
             let known = Trace::read(&path).is_ok_and(|known| known.has_run_of(trace));
             known.then(|| shown(&path))
         };
     }
-    Ok(())
+}
+
+/// Writes each counterexample below a folder.
+pub(super) fn save_traces<V, More>(
+    rows: &[row::Row<V, More>],
+    below: &Path,
+) -> Result<(), FileError> {
+    let mut traces = rows.iter().filter_map(|row| row.counterexample.as_ref());
+    traces.try_for_each(|trace| trace.save(&below.join(trace.file_name())))
 }
 
 fn progress_bar(scenario: &Scenario) -> ProgressBar {
@@ -272,12 +345,32 @@ impl Made {
         if let Some(Bound { measure, most }) = &self.bound {
             builder = builder.bound(measure, *most);
         }
+        let expected = self.expected(known)?;
         for property in self.properties(known)? {
-            builder = builder.property(property);
+            builder = match expected(property) {
+                Some(expected) => builder.expect(property, expected),
+                None => builder.property(property),
+            };
         }
         let mut scenario = builder.build().map_err(Failure::Usage)?;
         scenario.name = format!("{protocol}/{}", scenario.name);
         Ok(scenario)
+    }
+
+    /// What is expected of each property.
+    fn expected(&self, known: Known) -> Result<impl Fn(&Property) -> Option<Expected>, Failure> {
+        let mut named = BTreeMap::new();
+        let mut rest = None;
+        for expectation in &self.expect {
+            match expectation {
+                Expectation::Nothing => rest = Some(Expected::Anything),
+                Expectation::Of(name, expected) => {
+                    let property = known.property(name).map_err(Failure::Usage)?;
+                    named.insert(property.name, *expected);
+                }
+            }
+        }
+        Ok(move |property: &Property| named.get(property.name).copied().or(rest))
     }
 
     /// Those that are asked for, or all.
@@ -389,9 +482,7 @@ fn remark(row: &Row) -> Cell {
 fn conclusion(scenarios: usize, worst: Comparison, made: bool) -> Remark {
     let plural = if scenarios == 1 { "" } else { "s" };
     let end = match worst {
-        Comparison::AsExpected if made => {
-            "complete; there was no expectation to compare with".into()
-        }
+        Comparison::AsExpected if made => styled(GOOD, "complete, and as expected"),
         Comparison::AsExpected => styled(GOOD, "as expected"),
         Comparison::Cut => {
             styled(DOUBTFUL, "cut short by a limit: what is not violated is unknown")

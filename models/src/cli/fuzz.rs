@@ -3,16 +3,23 @@
 use super::{
     BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
     answer::{Answer, Remark},
+    check::save_traces,
     choice::choice,
     chosen::{Chosen, budgets, parse_budget},
     coverage::Covered,
-    show_difference, styled, table,
+    show_difference,
+    stop::{NotBegun, parse_seconds, stop},
+    styled, table,
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
-    explore::sample::{Again, Report, Row, Schedules, Shard, Verdict},
-    io::file::shown,
+    evidence::{known::Status, trace::Trace},
+    explore::{
+        sample::{Again, Report, Row, Schedules, Shard, Verdict},
+        stop::Stop,
+    },
+    io::file::{self, shown},
     model::environment::{Budget, Times},
     verdict::{
         outcome::Comparison,
@@ -37,7 +44,7 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
     "0    no property is violated but those that are expected to be"
-    "1    another property is violated, or a known trace is fixed;"
+    "1    another property is violated, or a known trace is fixed or not reproduced;"
     "     or with --coverage, something is not reached and not listed as unreachable;"
     "     or with --twice, the second run differs from the first"
     "2    bad usage, or a bad scenario or trace"
@@ -64,9 +71,9 @@ pub(super) struct Fuzz {
     /// Take the I-th, I+N-th, … of the schedules only
     #[arg(long, value_name = "I/N", default_value_t = Shard::ALONE)]
     shard: Shard,
-    /// Begin no schedule of a scenario after this time, in seconds
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
-    max_seconds: Option<u64>,
+    /// Begin no schedule after this time, in seconds: all scenarios together
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    max_seconds: Option<Duration>,
     /// Count which events, in which roles, and which effects of each protocol are reached. Those that are not
     /// must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that are must not be
     #[arg(long)]
@@ -92,6 +99,8 @@ struct Replayed {
     known_traces: usize,
     /// The names of those that no longer violate their property.
     fixed: Vec<String>,
+    /// The names of those of which not every step is possible any more.
+    not_reproduced: Vec<String>,
 }
 
 /// The known traces of each protocol, replayed.
@@ -114,14 +123,22 @@ impl Fuzz {
         answer.add(&known)?;
         let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
         let mut covered = covered.transpose()?;
+        file::can_hold_files(&self.save_traces)?;
+        let stop = stop(self.max_seconds)?;
         for scenario in &scenarios {
-            let mut report = self.fuzz(scenario)?;
-            self.save_traces(&mut report)?;
+            if stop.is_due() {
+                answer.add(&NotBegun(scenario))?;
+                continue;
+            }
+            let mut report = self.fuzz(scenario, stop);
             if let (Some(covered), Some(coverage)) = (&mut covered, report.coverage.take()) {
                 covered.add(if report.complete { coverage } else { coverage.cut_short() });
             }
             let known = &known.0[&report.subject.protocol];
-            answer.add(&Fuzzed { scenario, report, known })?;
+            self.name_traces(&mut report);
+            let fuzzed = Fuzzed { scenario, report, known };
+            answer.add(&fuzzed)?;
+            save_traces(&fuzzed.report.properties, &self.save_traces)?;
         }
         if let Some(covered) = covered {
             covered.add_to(&mut answer)?;
@@ -152,21 +169,23 @@ impl Fuzz {
         for known in self.folders.known_traces()? {
             if let Some(replayed) = all.get_mut(&known.trace.protocol) {
                 replayed.known_traces += 1;
-                if known.is_fixed().map_err(Failure::Usage)? {
-                    replayed.fixed.push(known.name);
+                match known.status().map_err(Failure::Usage)? {
+                    Status::Violated => {}
+                    Status::Fixed => replayed.fixed.push(known.name),
+                    Status::NotReproduced => replayed.not_reproduced.push(known.name),
                 }
             }
         }
         Ok(KnownTraces(all))
     }
 
-    fn fuzz(&self, scenario: &Scenario) -> Result<Report, Failure> {
+    fn fuzz(&self, scenario: &Scenario, stop: Stop) -> Report {
         let schedules = Schedules {
             seed: self.seed,
             count: self.schedules,
             shard: self.shard,
             steps: self.steps,
-            max_time: self.max_seconds.map(Duration::from_secs),
+            stop,
             coverage: self.coverage,
             twice: self.twice,
         };
@@ -174,18 +193,14 @@ impl Fuzz {
         let mut progress = |done| bar.set_position(done);
         let report = scenario.harness().fuzz(scenario, schedules, &mut progress);
         bar.finish_and_clear();
-        Ok(report)
+        report
     }
 
-    fn save_traces(&self, report: &mut Report) -> Result<(), Failure> {
+    fn name_traces(&self, report: &mut Report) {
         for row in &mut report.properties {
-            if let Some(trace) = &row.counterexample {
-                let path = self.save_traces.join(trace.file_name());
-                trace.save(&path)?;
-                row.trace = Some(shown(&path));
-            }
+            let name = row.counterexample.as_ref().map(Trace::file_name);
+            row.trace = name.map(|name| shown(&self.save_traces.join(name)));
         }
-        Ok(())
     }
 }
 
@@ -199,10 +214,12 @@ fn progress_bar(scenario: &Scenario, schedules: u64) -> ProgressBar {
 impl Section for KnownTraces {
     fn cases(&self) -> Vec<Case> {
         let cases = self.0.iter().map(|(protocol, replayed)| {
-            let Replayed { known_traces, fixed } = replayed;
-            let status =
-                if fixed.is_empty() { Comparison::AsExpected } else { Comparison::Differs };
-            let said = format!("{known_traces} replayed, {} fixed", fixed.len());
+            let Replayed { known_traces, fixed, not_reproduced } = replayed;
+            let as_before = fixed.is_empty() && not_reproduced.is_empty();
+            let status = if as_before { Comparison::AsExpected } else { Comparison::Differs };
+            let (fixed, not_reproduced) = (fixed.len(), not_reproduced.len());
+            let said =
+                format!("{known_traces} replayed, {fixed} fixed, {not_reproduced} not reproduced");
             Case::new(protocol, "known traces", status, said)
         });
         cases.collect()
@@ -217,6 +234,10 @@ impl Section for KnownTraces {
         for name in self.0.values().flat_map(|replayed| &replayed.fixed) {
             writeln!(out, "{} {name}", styled(BAD, "fixed:"))?;
         }
+        for name in self.0.values().flat_map(|replayed| &replayed.not_reproduced) {
+            let title = styled(BAD, "not reproduced, a step is not possible any more:");
+            writeln!(out, "{title} {name}")?;
+        }
         Ok(())
     }
 }
@@ -230,6 +251,7 @@ impl Section for Fuzzed<'_> {
         let mut object = json!(self.report);
         object["known_traces"] = json!(self.known.known_traces);
         object["fixed"] = json!(self.known.fixed);
+        object["not_reproduced"] = json!(self.known.not_reproduced);
         object["cases"] = json!(self.cases());
         vec![object]
     }

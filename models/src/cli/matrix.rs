@@ -3,14 +3,16 @@
 use super::{
     BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
     answer::Answer,
-    check::name_traces,
+    check::{name_traces, save_traces},
     choice::{FormatOr, format_or},
+    stop::{parse_seconds, stop},
     styled, table,
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
     explore::search::Limits,
+    io::file,
     model::environment::{Budget, Class},
     protocol::registry::Known,
     verdict::{
@@ -62,9 +64,9 @@ pub(super) struct Show {
     /// Write the shortest counterexamples below this folder
     #[arg(long, value_name = "DIR")]
     save_traces: Option<PathBuf>,
-    /// Stop each pass of a search after this time, in seconds
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
-    max_seconds: Option<u64>,
+    /// Stop after this time, in seconds, and report what was found: all scenarios together
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    max_seconds: Option<Duration>,
     #[command(flatten)]
     folders: Folders,
 }
@@ -134,17 +136,26 @@ impl Found<'_> {
 impl Show {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let scenarios = self.chosen()?;
+        if let Some(folder) = &self.save_traces {
+            file::can_hold_files(folder)?;
+        }
         let began = Instant::now();
         let mut reports = self.explore_all(&scenarios)?;
         let seconds = began.elapsed().as_secs_f64();
         for report in &mut reports {
-            name_traces(report, self.save_traces.as_deref(), &self.folders.traces)?;
+            name_traces(report, self.save_traces.as_deref(), &self.folders.traces);
         }
         let matrix = Matrix::found(scenarios.iter().zip(&reports));
         let (scenarios, reports, markdown) = (&scenarios, &reports, self.format.is_own());
         let mut answer = Answer::new(self.format.format());
         answer.add(&Found { scenarios, reports, matrix, seconds, markdown })?;
-        answer.end()
+        let exit = answer.end()?;
+        for report in reports {
+            if let Some(folder) = &self.save_traces {
+                save_traces(&report.properties, folder)?;
+            }
+        }
+        Ok(exit)
     }
 
     /// The scenarios of the protocols that are asked for, one for each class.
@@ -168,8 +179,7 @@ impl Show {
 
     /// A report for each scenario; those that take longest begin first.
     fn explore_all(&self, scenarios: &[Scenario]) -> Result<Vec<Report>, Failure> {
-        let limits =
-            Limits { max_time: self.max_seconds.map(Duration::from_secs), ..Limits::default() };
+        let limits = Limits { stop: stop(self.max_seconds)?, ..Limits::default() };
         let mut order: Vec<_> = (0..scenarios.len()).collect();
         order.sort_by_key(|at| scenarios[*at].states);
         let waiting = Mutex::new(order);

@@ -1,7 +1,7 @@
 //! `interrex replay`.
 
 use super::{
-    BAD, Exit, Failure, GOOD, STRONG, WEAK,
+    BAD, DOUBTFUL, Exit, Failure, GOOD, STRONG, WEAK,
     answer::Answer,
     choice::{FormatOr, format_or},
     styled,
@@ -39,6 +39,7 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
     "0    it replays; with --schedule-only, the property is no longer violated"
     "1    it does not replay; with --schedule-only, the property is still violated"
     "2    bad usage, or a bad trace"
+    "3    with --schedule-only, not reproduced: steps were left out, and the others do not violate the property"
 })]
 pub(super) struct Replay {
     /// The trace file
@@ -96,6 +97,7 @@ impl Shown<'_> {
             (Outcome::Violated { .. }, Mode::Exact)
             | (Outcome::NotViolated, Mode::Schedule)
             | (Outcome::Partial, _) => Comparison::AsExpected,
+            (Outcome::NotReproduced, _) => Comparison::Cut,
             _ => Comparison::Differs,
         }
     }
@@ -106,6 +108,7 @@ impl Shown<'_> {
                 format!("violated after step {after}: {}", complaints.join("; "))
             }
             Outcome::NotViolated => "not violated in this run".into(),
+            Outcome::NotReproduced => format!("not reproduced: {}", left_out(&self.replay)),
             Outcome::Diverged { step, .. } => format!("step {step} differs from the trace"),
             Outcome::Impossible { step, reason } => {
                 format!("step {step} is not possible: {reason}")
@@ -124,7 +127,8 @@ impl Section for Shown<'_> {
     /// An object for each step, then one for the end.
     fn objects(&self) -> Vec<Value> {
         let (property, outcome) = (self.property.name, &self.replay.outcome);
-        let end = json!({ "property": property, "outcome": outcome, "cases": self.cases() });
+        let left_out = self.replay.left_out();
+        let end = json!({ "property": property, "outcome": outcome, "left_out": left_out, "cases": self.cases() });
         self.replay.steps.iter().map(|step| json!(step)).chain([end]).collect()
     }
 
@@ -137,7 +141,7 @@ impl Section for Shown<'_> {
                 show(out, step)?;
             }
         }
-        conclude(out, &self.replay.outcome, self.property, self.mode)
+        conclude(out, &self.replay, self.property, self.mode)
     }
 }
 
@@ -183,15 +187,22 @@ fn effects(out: &mut dyn Write, effects: &[Value]) -> io::Result<()> {
     Ok(())
 }
 
+/// `2 of 5 steps are not possible and were left out`.
+fn left_out(replay: &replay::Replay) -> String {
+    let (left_out, all) = (replay.left_out(), replay.steps.len());
+    let are = if left_out == 1 { "is not possible and was" } else { "are not possible and were" };
+    format!("{left_out} of {all} steps {are} left out")
+}
+
 fn conclude(
     out: &mut dyn Write,
-    outcome: &Outcome,
+    replay: &replay::Replay,
     property: &Property,
     mode: Mode,
 ) -> io::Result<()> {
     writeln!(out)?;
     let Property { name, claim, .. } = property;
-    match outcome {
+    match &replay.outcome {
         Outcome::Violated { after, complaints } => {
             let still = if mode == Mode::Schedule { "still " } else { "" };
             let title = format!("{name} is {still}violated after step {after}:");
@@ -199,10 +210,21 @@ fn conclude(
             for complaint in complaints {
                 writeln!(out, "  {complaint}")?;
             }
+            if replay.left_out() > 0 {
+                writeln!(out, "{}", left_out(replay))?;
+            }
         }
         Outcome::NotViolated => {
             let style = if mode == Mode::Schedule { GOOD } else { BAD };
             writeln!(out, "{}", styled(style, format!("{name} is not violated in this run")))?;
+        }
+        Outcome::NotReproduced => {
+            let said = format!("not reproduced: {}", left_out(replay));
+            writeln!(out, "{}", styled(DOUBTFUL, said))?;
+            writeln!(
+                out,
+                "without them {name} is not violated, which says nothing about the whole run"
+            )?;
         }
         Outcome::Diverged { step, recorded, now } => {
             writeln!(out, "{}", styled(BAD, format!("step {step} differs from the trace")))?;

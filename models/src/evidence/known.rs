@@ -41,17 +41,32 @@ impl KnownTrace {
         Ok(known)
     }
 
-    /// True if today's protocol, under the actions of this trace, no longer violates the property.
+    /// The result of a replay of its actions with today's protocol.
     ///
     /// # Errors
     /// If there is no such protocol or property, or the environment does not suit the protocol.
-    pub fn is_fixed(&self) -> Result<bool, String> {
+    pub fn status(&self) -> Result<Status, String> {
         let Self { name, trace } = self;
         let named = Known::of(trace);
         let (known, property) =
             named.map_err(|message| format!("{name}: {}", printable(&message)))?;
         let harness = known.harness(&trace.environment);
         let replay = harness.replay(trace, property, Mode::Schedule, None);
-        Ok(!matches!(replay.outcome, Outcome::Violated { .. }))
+        Ok(match replay.outcome {
+            Outcome::Violated { .. } => Status::Violated,
+            _ if replay.left_out() > 0 => Status::NotReproduced,
+            _ => Status::Fixed,
+        })
     }
+}
+
+/// What became of a known trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Its actions still violate the property.
+    Violated,
+    /// Its actions are all possible, and no longer violate the property.
+    Fixed,
+    /// Some of its actions are not possible any more, and the others do not violate the property.
+    NotReproduced,
 }

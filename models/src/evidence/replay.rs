@@ -118,6 +118,9 @@ pub enum Outcome {
     },
     /// The property is not violated anywhere on the way.
     NotViolated,
+    /// Some actions were not possible and were left out; with the others, the property is not violated. That says nothing
+    /// about the run that was recorded.
+    NotReproduced,
     /// The protocol did not do what was recorded.
     Diverged {
         /// The first step that differs.
@@ -217,8 +220,20 @@ fn run<P: Protocol>(
         let closed = cycle.filter(|cycle| cycle.closes_in(&world));
         violated = closed.and(trace.loop_from).map(|first| livelock(first, trace.steps.len()));
     }
-    let not_violated = if whole { Outcome::NotViolated } else { Outcome::Partial };
+    let not_violated = match whole {
+        false => Outcome::Partial,
+        true if steps.iter().any(|step| step.left_out.is_some()) => Outcome::NotReproduced,
+        true => Outcome::NotViolated,
+    };
     Replay { up, steps, outcome: violated.unwrap_or(not_violated) }
+}
+
+impl Replay {
+    /// The number of steps that were left out, because they are not possible.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.steps.iter().filter(|step| step.left_out.is_some()).count()
+    }
 }
 
 fn livelock(first: usize, last: usize) -> Outcome {

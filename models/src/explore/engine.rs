@@ -9,6 +9,7 @@
 
 use crate::{
     claim::property::{Group, Kind, Property},
+    explore::stop::Stop,
     model::{
         action::ActionOf,
         memo::{Memo, remember},
@@ -25,7 +26,6 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
 };
 
 /// Visits every world.
@@ -69,42 +69,33 @@ pub struct Limits {
     pub threads: usize,
     /// The number of worlds that are expanded at most, in each pass.
     pub max_states: Option<NonZeroU64>,
-    /// The time after which no more worlds are expanded, in each pass. Looking for livelocks is one pass,
-    /// and making a lasso of one is another.
-    pub max_time: Option<Duration>,
+    /// When no more worlds are expanded, in any pass.
+    pub stop: Stop,
 }
 
 impl Limits {
-    /// The end of a pass that begins now. A time that no clock reaches is no limit.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.max_time.and_then(|time| Instant::now().checked_add(time))
-    }
-
     /// True if they forbid to expand another world after this many.
-    pub(crate) fn forbid(&self, expanded: u64, deadline: Option<Instant>) -> bool {
+    pub(crate) fn forbid(&self, expanded: u64) -> bool {
         let too_many = self.max_states.is_some_and(|most| expanded >= most.get());
-        // Looking at the clock costs more than a world does.
-        let look = expanded.is_multiple_of(64);
-        too_many || (look && deadline.is_some_and(|deadline| Instant::now() > deadline))
+        too_many || self.stop.is_due_after(expanded)
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { threads: 1, max_states: None, max_time: None }
+        Self { threads: 1, max_states: None, stop: Stop::default() }
     }
 }
 
 /// The part of its limits that a pass on one thread has used.
 pub(crate) struct Meter {
     limits: Limits,
-    deadline: Option<Instant>,
     expanded: u64,
 }
 
 impl Meter {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, deadline: limits.deadline(), expanded: 0 }
+        Self { limits, expanded: 0 }
     }
 
     /// The number of worlds that were expanded.
@@ -116,7 +107,7 @@ impl Meter {
     pub(crate) fn allows_another(&mut self) -> bool {
         let before = self.expanded;
         self.expanded += 1;
-        !self.limits.forbid(before, self.deadline)
+        !self.limits.forbid(before)
     }
 }
 

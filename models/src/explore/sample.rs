@@ -86,7 +86,7 @@ pub fn fuzz_with<P: Protocol>(
     let began = Instant::now();
     let mut hunt = Hunt::new(rules, scenario, schedules);
     for schedule in schedules.numbers() {
-        if schedules.max_time.is_some_and(|most| began.elapsed() > most) {
+        if schedules.stop.is_due() {
             break;
         }
         hunt.take(schedule);

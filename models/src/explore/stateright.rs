@@ -15,7 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// stateright's breadth-first search.
@@ -38,7 +38,6 @@ impl Engine for Stateright {
             rules: Arc::clone(rules),
             judged: Arc::clone(judged),
             limits,
-            deadline: limits.deadline(),
             tally: Tally::default(),
         };
         let checker = search.checker().threads(limits.threads).spawn_bfs();
@@ -73,7 +72,6 @@ struct Search<P: Protocol> {
     rules: Arc<Rules<P>>,
     judged: Arc<Judged>,
     limits: Limits,
-    deadline: Option<Instant>,
     tally: Tally,
 }
 
@@ -123,7 +121,7 @@ impl<P: Protocol> Search<P> {
     /// True if the limits allow one more world to be expanded.
     fn may_expand(&self) -> bool {
         let before = self.tally.expanded.fetch_add(1, Relaxed);
-        if self.limits.forbid(before, self.deadline) {
+        if self.limits.forbid(before) {
             self.tally.cut.store(true, Relaxed);
         }
         !self.tally.cut.load(Relaxed)

@@ -217,6 +217,17 @@ pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     written.map_err(|error| FileError::new(path, format!("cannot be written: {error}")))
 }
 
+/// Makes sure, before long work, that files can be written below a folder. It need not exist yet.
+///
+/// # Errors
+/// If they cannot.
+pub fn can_hold_files(folder: &Path) -> Result<(), FileError> {
+    let exists = folder.ancestors().find(|path| path.exists());
+    let nearest = exists.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wrong = |error| FileError::new(folder, format!("no file can be written there: {error}"));
+    new_file(nearest).map(drop).map_err(wrong)
+}
+
 fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
     // The target of a symbolic link, so that the link itself stays.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());

@@ -59,6 +59,9 @@ pub type Row = row::Row<Verdict, Exact>;
 pub struct Exact {
     /// The number of steps that a shortest counterexample is expected to have.
     pub expected_steps: Option<usize>,
+    /// No verdict is a difference: nothing is expected.
+    #[serde(skip)]
+    pub is_free: bool,
     /// The condition under which a world exercises the property.
     #[serde(skip)]
     pub exercise: &'static str,
@@ -127,6 +130,7 @@ pub fn check_with<P: Protocol>(
             .map(|trace| Trace { loop_from: finding.loop_from, ..trace });
         let exact = Exact {
             expected_steps: scenario.expected(finding.property).and_then(Expected::steps),
+            is_free: scenario.expected(finding.property) == Some(Expected::Anything),
             exercise: finding.property.exercised_when,
         };
         Row::new(finding.property, scenario, verdict(finding), counterexample, exact)
@@ -222,10 +226,10 @@ impl Row {
     pub fn comparison(&self) -> Comparison {
         match (self.verdict, self.expected) {
             (Verdict::Unknown, _) => Comparison::Cut,
+            _ if self.more.is_free => Comparison::AsExpected,
+            (Verdict::Violated, None) => Comparison::Differs,
             // A limit ended the search for the shortest run, so its number of steps is unknown.
-            (Verdict::Violated, Some(Verdict::Violated) | None) if self.steps.is_none() => {
-                Comparison::Cut
-            }
+            (Verdict::Violated, Some(Verdict::Violated)) if self.steps.is_none() => Comparison::Cut,
             (verdict, Some(expected)) if verdict != expected => Comparison::Differs,
             (_, Some(_)) if self.steps != self.more.expected_steps => Comparison::Differs,
             _ => Comparison::AsExpected,
@@ -240,6 +244,7 @@ impl Row {
             Some(expected) if self.comparison() != Comparison::AsExpected => {
                 format!("{found}; expected: {}", Found(expected, expected_steps))
             }
+            None if self.comparison() == Comparison::Differs => format!("{found}; not expected"),
             _ => found.to_string(),
         }
     }

@@ -71,7 +71,7 @@ impl Matrix {
     pub fn pinned(scenarios: &[Scenario]) -> Self {
         let column = |scenario: &Scenario| {
             let rows = scenario.properties.iter().map(|(property, expected)| {
-                let verdict = expected.map_or(Verdict::Unknown, Expected::verdict);
+                let verdict = expected.and_then(Expected::verdict).unwrap_or(Verdict::Unknown);
                 let steps = expected.and_then(Expected::steps);
                 (*property, verdict, steps, steps.is_some())
             });

@@ -30,6 +30,8 @@ pub enum Expected {
     Unwitnessed,
     /// A shortest run that violates it has this many steps.
     Violated(usize),
+    /// It is checked, and no verdict is a difference.
+    Anything,
 }
 
 /// Comparison of a result with the expectation.
@@ -45,20 +47,21 @@ pub enum Comparison {
 }
 
 impl Expected {
-    /// The verdict that is expected.
+    /// The verdict that is expected, if one is.
     #[must_use]
-    pub fn verdict(self) -> Verdict {
+    pub fn verdict(self) -> Option<Verdict> {
         match self {
-            Self::Holds => Verdict::Holds,
-            Self::Unwitnessed => Verdict::Unwitnessed,
-            Self::Violated(_) => Verdict::Violated,
+            Self::Holds => Some(Verdict::Holds),
+            Self::Unwitnessed => Some(Verdict::Unwitnessed),
+            Self::Violated(_) => Some(Verdict::Violated),
+            Self::Anything => None,
         }
     }
 
     pub(crate) fn steps(self) -> Option<usize> {
         match self {
             Self::Violated(steps) => Some(steps),
-            Self::Holds | Self::Unwitnessed => None,
+            Self::Holds | Self::Unwitnessed | Self::Anything => None,
         }
     }
 }
@@ -68,7 +71,9 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Violated(steps) => write!(f, "violated in {steps} steps"),
-            Self::Holds | Self::Unwitnessed => self.verdict().fmt(f),
+            Self::Holds => Verdict::Holds.fmt(f),
+            Self::Unwitnessed => Verdict::Unwitnessed.fmt(f),
+            Self::Anything => f.write_str("anything"),
         }
     }
 }

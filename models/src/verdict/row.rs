@@ -87,7 +87,7 @@ impl<V, More> Row<V, More> {
             name: property.name,
             kind: property.kind,
             verdict,
-            expected: scenario.expected(property).map(super::outcome::Expected::verdict),
+            expected: scenario.expected(property).and_then(super::outcome::Expected::verdict),
             place: scenario.place(property),
             steps: counterexample.as_ref().map(|trace| trace.steps.len()),
             trace: None,

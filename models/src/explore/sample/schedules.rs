@@ -1,13 +1,13 @@
 //! The schedules, and their division among shards.
 
 use super::mix::{Mix, mixes};
-use crate::model::environment::Environment;
+use crate::{explore::stop::Stop, model::environment::Environment};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use serde::{Serialize, Serializer};
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
 /// The schedules to take.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,8 @@ pub struct Schedules {
     pub shard: Shard,
     /// The number of actions after which the faults stop, at the latest.
     pub steps: usize,
-    /// No schedule is begun later than this.
-    pub max_time: Option<Duration>,
+    /// When no more schedules are begun.
+    pub stop: Stop,
     /// Their coverage of the protocol is counted.
     pub coverage: bool,
     /// Each is run again, by rules that remember nothing, and compared.
@@ -70,7 +70,7 @@ impl Default for Schedules {
             count: 10_000,
             shard: Shard::ALONE,
             steps: 100,
-            max_time: None,
+            stop: Stop::default(),
             coverage: false,
             twice: false,
         }

@@ -1,0 +1,59 @@
+//! The end of a long search before it is done: after a time, or on Ctrl-C.
+
+use super::Failure;
+use interrex_models::{
+    explore::stop::Stop,
+    verdict::{
+        outcome::Comparison,
+        report::{Case, Section},
+        scenario::Scenario,
+    },
+};
+use serde_json::{Value, json};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
+use std::{
+    io::{self, Write},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+/// Stops after this time, or when the process is interrupted or asked to end. A second interrupt ends it at once.
+pub(super) fn stop(after: Option<Duration>) -> Result<Stop, Failure> {
+    let asked: &'static Arc<AtomicBool> = Box::leak(Box::default());
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: when the first signal is looked at here, it is not noted yet.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(asked))
+            .and_then(|_| flag::register(signal, Arc::clone(asked)))
+            .map_err(|error| Failure::Usage(format!("no signal can be handled: {error}")))?;
+    }
+    Ok(Stop { on: Some(asked), ..after.map_or_else(Stop::default, Stop::after) })
+}
+
+/// A number of seconds, perhaps with a fraction.
+pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds, as in 90 or 0.5")?;
+    if seconds <= 0.0 {
+        return Err("the time must be above 0".into());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// A scenario that was not begun.
+pub(super) struct NotBegun<'a>(pub(super) &'a Scenario);
+
+impl Section for NotBegun<'_> {
+    fn cases(&self) -> Vec<Case> {
+        vec![Case::new(&self.0.name, "states", Comparison::Cut, "not begun")]
+    }
+
+    fn objects(&self) -> Vec<Value> {
+        vec![json!({ "scenario": self.0.name, "complete": false, "cases": self.cases() })]
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}: not begun", self.0.name)
+    }
+}
