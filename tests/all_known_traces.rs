@@ -119,7 +119,9 @@ fn every_repair_has_a_control() {
         let (_, trace) = traces.iter().find(|each| control(each)).expect(&lacks);
         let repaired = Trace { protocol: Known::GenLeader.name().into(), ..trace.clone() };
         let outcome = run(&repaired, Mode::Schedule).outcome;
-        assert_eq!(outcome, Outcome::NotViolated, "{lacks}");
+        // What the others do, the repaired one may not even be able to do.
+        let is_mended = matches!(outcome, Outcome::NotViolated | Outcome::NotReproduced);
+        assert!(is_mended, "{lacks}: {outcome:?}");
     }
 }
 
@@ -209,7 +211,7 @@ fn what_is_not_possible_ends_an_exact_replay_and_is_left_out_of_a_schedule() {
     assert!(matches!(replay.outcome, Outcome::Violated { .. }));
 }
 
-/// What reading a trace says in which this is replaced; the path is left out.
+/// The error on a trace in which this is replaced, without the path.
 fn error_with(right: &str, wrong: &str) -> String {
     let text = one().to_json();
     assert!(text.contains(right), "{text}");

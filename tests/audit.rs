@@ -96,7 +96,7 @@ fn what_a_machine_remembers_elsewhere_chance_addresses_and_the_clock_are_found_o
     }
 }
 
-/// How long a timer runs is nothing that a world holds.
+/// A world does not contain the duration of a timer.
 #[test]
 fn effects_that_leave_nothing_in_the_world_count_too() {
     let audit = audited(Cheat::by(|cheat, (state, mut effects)| {
@@ -127,7 +127,7 @@ fn a_single_run_is_compared_step_by_step() {
     assert_eq!(difference.contrasts[0].what, "effects");
 }
 
-/// What is pinned is the same on every machine; it changes with the protocol, or with what is digested.
+/// The pinned digest is the same on every machine. It changes with the protocol, or with the content that is digested.
 #[test]
 fn honest_machines_pass_and_the_digest_is_the_same_everywhere() {
     let audit = audited(gms3());
@@ -160,7 +160,7 @@ fn what_a_limit_leaves_is_compared() {
 }
 
 #[test]
-fn a_run_has_a_digest_behind_each_action() {
+fn a_run_has_a_digest_after_each_action() {
     let rules = Rules::new(gms3(), environment());
     let [ask, deliver] = [
         Action::from(Choice::Command { node: NodeId(0) }),

@@ -49,7 +49,7 @@ use std::{
 };
 use toml::Table;
 
-/// What is mangled, and what takes part in it.
+/// The files that are mangled, and the parts of others that are mixed in.
 struct Corpus {
     files: Vec<(PathBuf, Vec<u8>)>,
     /// Every text in quotes.
@@ -84,13 +84,13 @@ impl Corpus {
     }
 }
 
-/// What a file is taken to consist of.
+/// The kinds of parts of a file.
 #[derive(Clone, Copy, Debug)]
 enum Unit {
     Byte,
     /// A word, a number, a text in quotes, or a sign.
     Token,
-    /// What is between two commas, brackets or ends of lines.
+    /// The text between two commas, brackets or ends of lines.
     Piece,
     Line,
 }
@@ -139,7 +139,7 @@ enum Mangle {
     Insert(Index, Vec<u8>),
     Flip(Index, u8),
     Truncate(Index),
-    /// Goes on as another file does behind that place.
+    /// Goes on as another file does after that place.
     Splice(Index, Index, Index),
     /// Another number stands where one was.
     Number(Index, &'static str),
@@ -425,7 +425,7 @@ fn assert_clear(path: &Path, error: &file::FileError, has_place: bool) {
     assert!(rest.trim().len() > 5, "{message:?}");
 }
 
-/// What tests count, so that nothing passes because nothing was loaded.
+/// The counts of a test, so that it cannot pass because nothing was loaded.
 #[derive(Debug, Default)]
 struct Tally {
     loaded: Cell<u32>,
@@ -555,7 +555,7 @@ fn written(scenario: &Scenario) -> Table {
     table
 }
 
-/// What a file says, with the defaults that are documented.
+/// The content of a file, with the documented defaults.
 fn with_defaults(mut said: Table) -> Table {
     let size = ["nodes", "workers"].map(|key| said.get(key).and_then(toml::Value::as_integer));
     let size: i64 = size.into_iter().flatten().sum();

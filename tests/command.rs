@@ -300,7 +300,7 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
     for (line, says) in [
         (
             "check nothing-like-this".to_string(),
-            &["no scenario is named like", "gms3/joined-3"][..],
+            &["no scenario is named like", "`interrex list` shows all"][..],
         ),
         ("check gms3/joind-3".into(), &["did you mean `gms3/joined-3`"]),
         ("check --threads 0".into(), &["--threads"]),
@@ -354,6 +354,72 @@ fn a_scenario_that_is_wrong_is_refused_with_its_place() {
         ["check", "--scenarios", path],
         &["a.toml:2:1: unknown field `protcol`", "`protocol`"],
     );
+}
+
+/// A replay of less than the run says nothing about the run.
+#[test]
+fn a_replay_that_leaves_steps_out_is_not_called_fixed() {
+    let (folder, path) = altered(|trace| trace["steps"].as_array_mut().expect("steps").reverse());
+    let (code, out, _) = replay(&path, &["--schedule-only"]);
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("not reproduced: ") && out.contains("left out"), "{out}");
+    let (_, out, _) = replay(&path, &["--schedule-only", "--format", "json"]);
+    let end: Value = out.lines().last().expect("an end").parse().expect("JSON");
+    assert_eq!(end["outcome"], "not_reproduced");
+    assert!(end["left_out"].as_u64() > Some(0), "{end}");
+
+    let traces = folder.path().to_str().expect("a path that is text");
+    let (code, out, _) =
+        interrex(["fuzz", "gms3/joined-3", "--schedules", "1", "--traces", traces]);
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.starts_with("not reproduced, a step is not possible any more: trace.json"),
+        "{out}"
+    );
+}
+
+#[test]
+fn list_answers_programs_and_takes_patterns() {
+    let (code, out, _) = interrex(["list", "--format", "json", "joined-3", "single-leader"]);
+    assert_eq!(code, 0);
+    let objects: Vec<Value> = out.lines().map(|line| line.parse().expect("JSON")).collect();
+    let named = |key: &str| objects.iter().filter(|object| object[key].is_string()).count();
+    assert!(named("scenario") > 2, "{out}");
+    assert_eq!(named("claim"), 1, "{out}");
+    let known = objects.iter().find(|object| object["scenario"] == "gms3/joined-3");
+    assert_eq!(known.expect("a scenario")["states"], 4335);
+}
+
+#[test]
+fn a_misspelt_name_gets_a_suggestion_and_no_list_of_everything() {
+    let (code, _, err) = interrex(["check", "joned-3"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("did you mean `joined-3`? (`interrex list` shows all"), "{err}");
+    let made = "check --protocol gms3 --nodes 3 --start joined --budget crahes=2";
+    assert_refused(words(made), &["there is no budget `crahes`, did you mean `crashes`?"]);
+    let trace = traces().join("gms3/total-order-uniform.joind-3.json");
+    let trace = trace.to_str().expect("a path that is text");
+    assert_refused(["replay", trace], &["did you mean `total-order-uniform.joined-3.json`?"]);
+    let (_folder, readme) = file("# interrex");
+    let readme = readme.to_str().expect("a path that is text");
+    assert_refused(["replay", readme], &["not a trace, which is a JSON object, as `check --save"]);
+}
+
+#[test]
+fn a_scenario_without_budgets_says_that_nothing_can_happen() {
+    let (code, out, _) = interrex(words("check --protocol gms3 --nodes 3 --start joined"));
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("nothing can happen: give it a budget"), "{out}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_rather_than_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs");
+    assert!(made.success());
+    assert_refused(["replay", pipe.to_str().expect("text")], &["a pipe, not a file"]);
 }
 
 #[test]
@@ -452,9 +518,9 @@ fn a_bad_trace_is_refused_with_its_place() {
     let (_folder, truncated) = file(&text[..text.len() / 2]);
     assert_refused([Path::new("replay"), &truncated], &["trace.json:", "EOF while parsing"]);
     let (_folder, empty) = file("");
-    assert_refused([Path::new("replay"), &empty], &["trace.json:1:0: EOF while parsing"]);
+    assert_refused([Path::new("replay"), &empty], &["trace.json:1:1: not a trace"]);
     let (_folder, garbage) = file(vec![b'x'; 10 << 20]);
-    assert_refused([Path::new("replay"), &garbage], &["trace.json:1:1: expected value"]);
+    assert_refused([Path::new("replay"), &garbage], &["trace.json:1:1: not a trace"]);
     let byte = |at: u32| at.wrapping_mul(2_654_435_761).to_be_bytes()[0];
     let (_folder, binary) = file((0..10 << 20).map(byte).collect::<Vec<u8>>());
     assert_refused([Path::new("replay"), &binary], &["not UTF-8"]);
@@ -508,7 +574,7 @@ fn nodes_and_timers_that_do_not_exist_are_no_step() {
         assert_eq!(code, 1);
         assert!(out.contains("step 1 is not possible: "), "{out}");
         let (code, drawn, _) = replay(&path, &["--schedule-only", "--format", "diagram"]);
-        assert!(code == 0 && drawn.contains("left out: "), "{drawn}");
+        assert!(code == 3 && drawn.contains("left out: "), "{drawn}");
     }
 }
 
@@ -531,7 +597,7 @@ fn where_a_run_would_go_round_is_shown() {
     assert!(code == 0 && out.ends_with("no-livelock is not violated in this run\n"), "{out}");
 }
 
-/// What is unsaid may not be as expected, so it does not end with 0.
+/// A report that nobody can read does not end with 0.
 #[test]
 fn an_answer_that_nobody_reads_to_its_end_is_no_error_and_no_success() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_interrex"));

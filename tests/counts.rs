@@ -32,7 +32,7 @@ use reference::{
 };
 use std::{path::Path, sync::Arc};
 
-/// What we count, on one thread; the depth is not known on more.
+/// Our counts, on one thread. The depth is not known on more.
 fn ours(group: Group, threads: usize) -> (Counts, Option<usize>) {
     let start = match group.start {
         gms3::Start::Joined => Start::Joined,
@@ -183,7 +183,7 @@ fn assert_group_found_alike(nodes: u16, start: Start, budgets: &[(Budget, u8)]) 
     assert_eq!(steps, theirs.violations, "{}", scenario.name);
 }
 
-/// What SEMANTICS.md adds to crashes and restarts.
+/// The environments that SEMANTICS.md adds to crashes and restarts.
 const DISTURBANCES: [Budget; 5] =
     [Budget::Drops, Budget::Duplicates, Budget::Overtakes, Budget::Suspicions, Budget::Cuts];
 
@@ -245,7 +245,7 @@ fn every_disturbance_and_every_two_of_them_go_as_in_the_reference_in_elections()
     }
 }
 
-/// How often tau may fire.
+/// The budgets of tau.
 const TIMEOUTS: [u8; 4] = [0, 1, 2, UNLIMITED];
 
 fn election(version: Known, [nodes, workers]: [u16; 2], [crashes, restarts]: [u8; 2]) -> Builder {
@@ -264,7 +264,7 @@ fn version(scenario: &Scenario) -> Known {
     scenario.protocol.expect("a known protocol")
 }
 
-/// What we find out about an election.
+/// Our findings on an election.
 fn our_findings(scenario: &Scenario) -> Findings {
     let report = scenario.harness().check(scenario, None, Limits::default(), &mut |_| {});
     assert!(report.complete);
@@ -283,7 +283,7 @@ fn our_findings(scenario: &Scenario) -> Findings {
     }
 }
 
-/// What the reference finds out about it.
+/// The findings of the reference on it.
 fn their_findings(scenario: &Scenario) -> Findings {
     let Environment { nodes, workers, start, timers, storage, budgets, bound } =
         &scenario.environment;
@@ -403,7 +403,7 @@ fn scenarios(nightly: bool) -> Vec<Scenario> {
     scenarios.into_iter().filter(|scenario| scenario.nightly == nightly).collect()
 }
 
-/// What a scenario pins, against the reference.
+/// Compares the pins of a scenario with the reference.
 fn assert_pinned_as_in_the_reference(scenario: &Scenario) {
     let Environment { timers, budgets, .. } = scenario.environment;
     match version(scenario) {

@@ -1,4 +1,4 @@
-//! What is covered: what was stepped is counted and what only could have been is not, and what is not
+//! Coverage: steps that were taken are counted, steps that were only possible are not, and what is not
 //! reached must be named.
 
 use assert_cmd::Command;
@@ -31,7 +31,7 @@ fn environment() -> Environment {
     builder.build().expect("it fits").environment
 }
 
-/// What is covered once these have happened.
+/// The coverage of a run.
 fn covered(run: &[Action<Timer>]) -> Account {
     let rules = Rules::new(gms3(), environment());
     let mut world = rules.initial();
@@ -64,7 +64,7 @@ fn what_was_stepped_is_counted_and_what_only_could_have_been_is_not() {
 }
 
 #[test]
-fn effects_behind_a_crash_did_not_happen() {
+fn effects_after_a_crash_did_not_happen() {
     let account = covered(&[Action { choice: ASK, crash_after: Some(1) }]);
     assert_eq!(count(&account, "effect send msg"), 1);
     assert_eq!(count(&account, "effect observe delivered"), 0);

@@ -1,4 +1,4 @@
-//! How a node ends: which component has panicked, a runtime that is shut down, and inputs that never cease.
+//! Ends of nodes: a component that has panicked, a runtime that is shut down, and inputs that never cease.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

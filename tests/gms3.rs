@@ -7,7 +7,7 @@ use interrex::gms3::{self, Command, Follower, Gms3, Joining, Leader, Observation
 use interrex::machine::{Address, Boot, Machine, NodeId, Peer, Value};
 use std::time::Duration;
 
-/// What is multicast.
+/// A message.
 type Payload = char;
 type State = gms3::State<Payload>;
 type Message = gms3::Message<Payload>;
@@ -77,7 +77,7 @@ fn join(peer: Address) -> Message {
     Message::Join(peer)
 }
 
-/// What a follower that expects N took before.
+/// The last message of a follower that expects N.
 fn last() -> Message {
     msg('l', N - 1)
 }
@@ -148,7 +148,7 @@ fn step(state: State, event: Event) -> (State, Vec<Effect>) {
     Gms3::default().step(state, event)
 }
 
-/// What a step does that ends the process: of its state nothing is said.
+/// The effects of a step that ends the process. Its state does not matter.
 fn last_effects(state: State, event: Event) -> Vec<Effect> {
     step(state, event).1
 }

@@ -120,7 +120,22 @@ fn a_folder_that_cannot_be_written_to_is_noticed_before_the_search() {
     }
 }
 
-/// What is printed does not wait for what is saved.
+#[test]
+fn a_file_that_cannot_be_written_is_noticed_before_the_work() {
+    let trace = concat!(env!("CARGO_MANIFEST_DIR"), "/../traces/gms3/nobody-stopped.joined-3.json");
+    for (arguments, says) in [
+        (["shrink", trace, "--output", "/proc/nowhere/a.json"], "no file can be written there"),
+        (["shrink", trace, "--output", "/proc"], "a folder, not a file"),
+        (["validate", "no.log", "--save-trace", "/proc/nowhere/a.json"], "no file can be written"),
+    ] {
+        let output = start(&arguments).wait_with_output().expect("it ends");
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(2), &[] as &[u8]));
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(err.contains(says), "{err}");
+    }
+}
+
+/// A report does not wait for the files.
 #[test]
 fn a_report_comes_before_the_traces_that_cannot_be_saved() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -86,7 +86,7 @@ fn a_search_that_is_cut_short_shows_a_question_mark() {
     assert!(text.contains(" ? ") && !text.contains('✓'), "{text}");
 }
 
-/// Where one does, a settled property that is not violated may be so for want of settled worlds.
+/// After a livelock, a settled property may only hold because too few worlds are settled.
 #[test]
 fn what_holds_in_settled_worlds_is_marked_where_runs_go_round_for_ever() {
     let matrix = Matrix::pinned(&scenarios());
@@ -104,7 +104,7 @@ fn what_holds_in_settled_worlds_is_marked_where_runs_go_round_for_ever() {
     assert!(marked > 0 && matrix.to_markdown(".").matches("✓ ∞ ").count() <= marked);
 }
 
-/// What gms3's documentation claims, "messages are reliably delivered, the detector is accurate", in
+/// The claim of gms3's documentation, "messages are reliably delivered, the detector is accurate", in
 /// the columns in which it does not.
 #[test]
 fn gms3_has_one_leader_unless_detectors_err_and_loses_messages_where_links_do() {

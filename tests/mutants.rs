@@ -30,9 +30,9 @@ type Step = (State<Token>, Vec<EffectOf<Gms3<Token>>>);
 
 /// gms3, whose steps are altered.
 struct Mutant {
-    /// What a state and an event are taken for.
+    /// Replaces a state and an event before the step.
     before: fn(State<Token>, Event<Token>) -> Met,
-    /// What becomes of the step.
+    /// Alters the result of the step.
     after: fn(Step) -> Step,
 }
 
@@ -101,7 +101,7 @@ impl Protocol for Mutant {
 
 const UNALTERED: Mutant = Mutant { before: |state, event| (state, event), after: |step| step };
 
-/// What does not hold of a machine in a joined group of three, with two multicasts and two crashes.
+/// The properties that a machine violates in a joined group of three, with two multicasts and two crashes.
 fn violated(mutant: Mutant) -> Vec<&'static str> {
     let builder = Scenario::builder()
         .nodes(3)

@@ -61,7 +61,7 @@ impl Alone {
         self.command(more).spawn().expect("it runs")
     }
 
-    /// What comes of these lines on standard input.
+    /// The answer to these lines on standard input.
     fn told(&self, more: &[&str], lines: impl AsRef<[u8]>) -> Answer {
         let mut node = self.node(more);
         let mut input = node.stdin.take().expect("a pipe");

@@ -28,7 +28,7 @@ use std::{
 const PROGRAM: &str = env!("CARGO_BIN_EXE_interrex");
 /// More than anything takes.
 const LONG: Duration = Duration::from_secs(20);
-/// How long there is load before something happens, and behind it.
+/// The duration of the load before a fault, and after it.
 const WHILE: Duration = Duration::from_millis(100);
 
 fn group(protocol: Known, candidates: u16, workers: u16) -> Group {
@@ -41,7 +41,7 @@ struct Load {
     threads: Vec<JoinHandle<Done>>,
 }
 
-/// What became of the commands of one process.
+/// The results of the commands of one process.
 struct Done {
     node: NodeId,
     answers: BTreeMap<String, u64>,
@@ -102,7 +102,7 @@ fn eventually<T: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<T
     }
 }
 
-/// What `interrex validate` says of the logs: its exit code, and its answer.
+/// The exit code and the answer of `interrex validate` on the logs.
 fn validated(logs: &[PathBuf], more: &[&str]) -> (i32, Vec<Value>) {
     let output = Command::new(PROGRAM)
         .arg("validate")
@@ -181,7 +181,7 @@ fn kill_leaders_of_gen_leader(rounds: u32) {
     assert_valid(&group, &[]);
 }
 
-/// Of three candidates and a worker.
+/// A cluster of three candidates and a worker.
 const WORKER: NodeId = NodeId(3);
 
 /// Microseconds, over all rounds.
@@ -287,7 +287,7 @@ fn kill_leaders_of_gms3(rounds: u32) {
 /// From traces/gms3/nobody-stopped.joined-3.json, which real nodes run into as well.
 const CAUSE: &str = "what a new leader sends overtakes what the dead one has sent";
 
-/// What gms3 is known not to keep when leaders crash: traces/gms3/*.crash-recovery.json.
+/// The properties that gms3 is known to violate when leaders crash: traces/gms3/*.crash-recovery.json.
 const LOSSES: [&str; 5] = [
     "total-order-uniform",
     "no-lost-message-validity",
@@ -296,7 +296,7 @@ const LOSSES: [&str; 5] = [
     "nobody-stopped",
 ];
 
-/// What a process has multicast.
+/// The multicasts of a process.
 #[derive(Debug)]
 struct Sent {
     all: usize,
@@ -326,7 +326,7 @@ fn deliveries_agree(group: &Group) -> Result<BTreeMap<Address, Sent>, String> {
     if last.len() == 1 { Ok(sent) } else { Err(format!("the numbers after the last: {last:?}")) }
 }
 
-/// What has a place in the common order. Answers repeat it.
+/// The output lines that have a place in the common order. Answers repeat them.
 fn numbered(line: &Line) -> Option<(u64, String)> {
     match &line.said {
         Notice::Delivered { number, from, index, text } => {
@@ -337,7 +337,7 @@ fn numbered(line: &Line) -> Option<(u64, String)> {
     }
 }
 
-/// What a process has multicast, and has not delivered.
+/// The multicasts of a process that it has not delivered.
 fn of(lines: &[Line], me: Address) -> Sent {
     let all = lines.iter().filter(|line| line.said == Notice::Done).count();
     let own = |line: &&Line| matches!(&line.said, Notice::Delivered { from, .. } if *from == me);

@@ -44,7 +44,7 @@ fn crashed(id: u16) -> Profile {
     node(id, Presence::Crashed)
 }
 
-/// What a node did, in the order in which it did it.
+/// The actions of a node, in order.
 trait Does {
     fn sends(self, issued: u32) -> Self;
     fn installs(self, view: View) -> Self;
@@ -148,7 +148,7 @@ fn view_order_forbids_going_back_and_two_views_of_one_number() {
     let back = [leading(0).installs(view(2, 0, &[])).installs(view(2, 0, &[1]))];
     assert_eq!(
         complaints(&property::VIEW_ORDER, &back),
-        ["n0 installed view 2 (n0, [n1]) behind view 2 (n0, [])"]
+        ["n0 installed view 2 (n0, [n1]) after view 2 (n0, [])"]
     );
     let differ = [leading(0).installs(view(2, 0, &[1])), crashed(1).installs(view(2, 0, &[]))];
     assert_eq!(

@@ -85,7 +85,7 @@ fn cell(scenario: &Scenario, expected: Option<Expected>, property: &str) -> Stri
     }
 }
 
-/// What happens without each of the repairs.
+/// The table of controls: each lacks one of the repairs.
 fn controls(scenarios: &[Scenario]) -> String {
     let mut text = String::from("| without | what happens | |\n|---|---|---|");
     for scenario in scenarios {

@@ -26,7 +26,7 @@ nobody-stopped = { violated = 6 }
 single-leader = "holds"
 "#;
 
-/// What reading a text says; the path is left out.
+/// The result of reading a text. The path is left out of errors.
 fn read(text: impl AsRef<[u8]>) -> Result<Scenario, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.toml");

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const KILLED: [NodeId; 2] = [NodeId(0), NodeId(1)];
 const SPARED: [NodeId; 2] = [NodeId(2), NodeId(3)];
 
-/// What a process takes.
+/// The resources of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Taken {
     /// Memory that is there, in KiB.
@@ -128,12 +128,12 @@ fn nothing_grows_while_nodes_are_killed_at_random() {
     assert_valid(&group);
 }
 
-/// Behind a sixth of the time, memory stays within a tenth of what it was then; nothing else grows at all.
+/// After a sixth of the time, memory stays within a tenth of its size, and nothing else grows.
 fn assert_flat(node: NodeId, taken: &[(Duration, Taken)], end: Duration) {
-    let behind: Vec<_> = taken.iter().filter(|(at, _)| *at >= end / 6).map(|it| it.1).collect();
-    let first = behind.first().expect("a sample");
+    let later: Vec<_> = taken.iter().filter(|(at, _)| *at >= end / 6).map(|it| it.1).collect();
+    let first = later.first().expect("a sample");
     let range = |of: fn(&Taken) -> u64| {
-        (behind.iter().map(of).min().unwrap(), behind.iter().map(of).max().unwrap())
+        (later.iter().map(of).min().unwrap(), later.iter().map(of).max().unwrap())
     };
     let memory = range(|it| it.memory);
     let [descriptors, threads, tasks] =
@@ -142,13 +142,13 @@ fn assert_flat(node: NodeId, taken: &[(Duration, Taken)], end: Duration) {
         "{node}: memory {} KiB, then {memory:?}; descriptors {descriptors:?}; threads {threads:?}; tasks {tasks:?}",
         first.memory
     );
-    // Whoever is killed has lives of all ages.
+    // A node that is killed has lives of all ages.
     if SPARED.contains(&node) {
         let tenth = first.memory / 10;
         assert!(memory.0 + tenth >= first.memory && memory.1 <= first.memory + tenth, "{node}");
     }
     // Two with each other node, one that listens, and those that come and go with a handshake.
-    let last = behind.last().expect("a sample");
+    let last = later.last().expect("a sample");
     assert!(last.descriptors <= first.descriptors + 3, "{node}: {first:?}, {last:?}");
     assert!(last.threads <= first.threads + 1, "{node}: {first:?}, {last:?}");
     assert!(last.tasks <= first.tasks + 3, "{node}: {first:?}, {last:?}");

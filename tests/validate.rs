@@ -36,10 +36,10 @@ struct Nodes<M: Machine> {
     configuration: String,
     folder: TempDir,
     now: u64,
-    /// How much time passes between two steps, and how much the clock of each node is ahead of that of the one before:
+    /// The time between two steps, and the time by which the clock of each node is ahead of that of the one before:
     /// in microseconds.
     clocks: (u64, u64),
-    /// What is sent to a node that is not up, and who watches it, waits until it comes up.
+    /// Messages to a node that is not up, and monitors of it, wait until it comes up.
     waits: bool,
     waiting: Vec<(NodeId, Waiting<M>)>,
     up: BTreeMap<NodeId, Node<M>>,
@@ -57,13 +57,13 @@ struct Node<M: Machine> {
     timers: BTreeSet<M::Timer>,
 }
 
-/// What waits until a node comes up.
+/// A message or monitor that waits until a node comes up.
 enum Waiting<M: Machine> {
     Parcel(NodeId, Parcel<M>),
     Monitor(Peer),
 }
 
-/// What is on a link.
+/// The content of a link.
 enum Parcel<M: Machine> {
     Message { from: Address, sent: u64, message: M::Message },
     Down(Peer),
@@ -133,7 +133,7 @@ impl<M: Machine> Nodes<M> {
         self.end_waiting(node);
     }
 
-    /// What waited for a node is done.
+    /// Does everything that waited for a node.
     fn end_waiting(&mut self, node: NodeId) {
         for (from, waiting) in std::mem::take(&mut self.waiting) {
             match waiting {
@@ -290,7 +290,7 @@ impl<M: Machine> Nodes<M> {
         self.links.iter().filter(|(_, link)| what(link)).map(|(link, _)| *link).collect()
     }
 
-    /// Who is down, and has not ended itself: such a node does not come back in the harness.
+    /// The nodes that are down and have not ended themselves. A node that has does not come back in the harness.
     fn can_start(&self) -> Vec<NodeId> {
         let last = |node: &NodeId| self.logs.get(node).and_then(|log| log.lines().last());
         let stopped = |node: &NodeId| last(node).is_some_and(|line| line.contains("stopped"));
@@ -642,7 +642,7 @@ fn what_is_under_way_is_not_judged() {
     let Verdict::NotJudged(why) = verdict(&validation, "no-lost-message-validity") else {
         panic!("not judged")
     };
-    assert!(why.starts_with(&format!("a message to n0#{FIRST_LIFE} is under way: ")), "{why}");
+    assert!(why.starts_with(&format!("a message to n0#{FIRST_LIFE} has not arrived: ")), "{why}");
     assert!(why.ends_with("n1.log:4"), "{why}");
     assert_eq!(*verdict(&validation, "single-leader"), Verdict::Holds);
 
@@ -830,7 +830,7 @@ fn at_random(mut nodes: Nodes<Texts>, seed: u64) -> Nodes<Texts> {
 
 const RUNS: u64 = 1000;
 
-/// Whether there is a violation, which is carried over then.
+/// True if there is a violation. It is then carried over.
 fn is_carried_over<M: Machine>(nodes: &Nodes<M>, seed: u64) -> bool {
     let validation = nodes.validated();
     assert_agrees(&validation);

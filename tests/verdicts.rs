@@ -93,7 +93,7 @@ fn every_scenario_is_as_expected_twice_and_together_they_reach_everything() {
     }
 }
 
-/// What is judged in settled worlds says nothing of a run that goes round for ever.
+/// A settled property says nothing about a run that goes round for ever.
 #[test]
 fn every_scenario_that_judges_settled_worlds_looks_for_livelocks_too() {
     for scenario in scenarios() {

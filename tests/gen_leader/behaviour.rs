@@ -1,4 +1,4 @@
-//! What runs above either election.
+//! The behaviour, over either election.
 
 use super::*;
 
@@ -14,7 +14,7 @@ trait Version: Election {
     fn leads() -> State<Self>;
     /// n1, which waits for n0 to lead.
     fn waits() -> State<Self>;
-    /// What ends that.
+    /// The events that end that.
     fn decision() -> Self::Message<char>;
 
     fn decided() -> server::Event<Self, Probe> {
@@ -128,7 +128,7 @@ fn keeps<E: Election>(mut state: State<E>, caller: Caller) -> State<E> {
     state
 }
 
-/// Who makes a leader call, known to `process` by this tag or reference.
+/// The caller of a leader call, known to `process` by this tag or reference.
 fn caller(process: Address, tag: u64) -> Caller {
     Caller { process, tag, of: Call::Leader }
 }
@@ -295,7 +295,7 @@ fn in_1_0_every_call_ever_sent_to_the_leader_fails_when_it_is_down() {
         [failed(8, CallFailure::LeaderDied), put(N2, dead), failed(7, CallFailure::LeaderDied)];
     assert_eq!(effects[..3], errors);
     assert_eq!(next.server, buffered(Capture::follows(), 3, &[]).server);
-    // What it captures then comes behind, and after its next election a late answer has no entry.
+    // What it captures then comes later, and after its next election a late answer has no entry.
     assert!(matches!(effects[3], Effect::Send { to: Peer::Name(_), .. }));
     let (state, _) = step(next, message(N0, wrapped(0, 'x')));
     dies(step(Capture::follows(), state.mailbox[0].clone()));
@@ -509,7 +509,7 @@ over_both! {
 
 // Leader casts.
 
-/// What runs, and what is sent, of a leader cast.
+/// The callbacks that run, and the messages that are sent, for a leader cast.
 fn leader_cast<E: Version>(leader_cast: LeaderCast, state: State<E>) -> Step<E> {
     let servers = E::servers().with_leader_cast(leader_cast);
     servers.step(state, command(Command::LeaderCast(Ask::Nothing)))
@@ -637,7 +637,7 @@ over_both! {
     }
 
     /// So a leader call's client does not take it for its answer.
-    fn the_reply_of_one_that_stops_comes_behind_terminate_and_is_not_wrapped<E>() {
+    fn the_reply_of_one_that_stops_comes_after_terminate_and_is_not_wrapped<E>() {
         let [terminated, stop] = ends("quit");
         let last_words = put(N1, wrapped(3, 't'));
         let before = keeps(E::leads(), caller(N1, 3));
@@ -714,7 +714,7 @@ fn in_1_0_a_newcomer_counts_for_the_majority() {
 }
 
 #[test]
-fn in_1_0_a_newcomer_stands_behind_all_others() {
+fn in_1_0_a_newcomer_stands_after_all_others() {
     let admit = command(Command::CodeChange(Ask::Admit(Newcomer::Candidate(N3.node))));
     let (state, _) = step(Capture::follows(), admit);
     let (_, effects) = step(state, down(N0));

@@ -168,7 +168,7 @@ fn a_single_candidate_stays_in_the_safe_loop() {
 
 // The safe loop.
 
-/// Of the sender, a process; T is compared with nothing.
+/// The sender is a process. T is compared with nothing.
 #[test]
 fn whoever_is_halted_acknowledges_it_and_waits() {
     let next = at(
@@ -670,7 +670,7 @@ fn lives_apart_and_whoever_waits_for_another_goes_on_waiting() {
     }
 }
 
-/// Who is monitored in some life is not monitored by name again; until that life is down.
+/// A node that is monitored in some life is not monitored by name again until that life is down.
 #[test]
 fn lives_apart_and_still_nobody_is_monitored_twice() {
     let [with, _] = with_and_without(Repair::LivesApart);

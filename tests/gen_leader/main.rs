@@ -28,11 +28,11 @@ const N4: Address = NodeId(4).first_life();
 
 // The application.
 
-/// What it does is what it is asked to do.
+/// It does what it is asked to do.
 #[derive(Clone, Debug)]
 struct Probe {
     init: Init<Log>,
-    /// What it does in `handle_DOWN`.
+    /// Its answer in `handle_DOWN`.
     on_down: Ask,
 }
 

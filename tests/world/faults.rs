@@ -1,4 +1,4 @@
-//! What goes wrong beyond crashes: messages are lost, doubled and reordered, detectors err, and the
+//! Faults beyond crashes: messages are lost, doubled and reordered, detectors err, and the
 //! nodes fall apart.
 
 use crate::scene::{Puppet, Scene, action, begin, items, listed};
@@ -55,7 +55,7 @@ fn what_happens_to_messages_happens_to_no_node() {
 }
 
 #[test]
-fn the_copy_comes_behind_everything_that_is_on_the_link_a_down_too() {
+fn the_copy_comes_after_everything_that_is_on_the_link_a_down_too() {
     let script = "n0 command 0: monitor @n1 | n1 command 0: send @n0 a";
     let begin = begin("joined 2, drops 1, duplicates 2, restarts 1", script);
     let ended = begin.after("command n0, command n1, crash n1");

@@ -56,7 +56,7 @@ fn a_link_is_a_fifo_queue_for_each_ordered_pair() {
 }
 
 #[test]
-fn down_comes_behind_what_the_dead_had_sent() {
+fn down_comes_after_what_the_dead_had_sent() {
     let script = "n0 command 0: monitor @n1 | n1 command 0: send @n0 a
         | n1 command 1: send @n0 b, stop, send @n0 c";
     let sent = begin("joined 2", script).after("command n0, command n1");
@@ -238,7 +238,7 @@ fn workers_are_the_nodes_with_the_highest_numbers() {
 }
 
 #[test]
-fn a_new_life_hears_nothing_of_the_old_one_and_comes_behind_what_that_had_sent() {
+fn a_new_life_hears_nothing_of_the_old_one_and_comes_after_what_that_had_sent() {
     let script = "n0 command 0: send @n1 a, monitor @n1 | n1 command 0: send @n0 b
         | n1#1 start n0: send @n0 c";
     let sent = begin("joined 2, restarts 1", script).after("command n0, command n1");
@@ -416,7 +416,7 @@ fn crash_after_k_lets_exactly_the_first_k_effects_happen_and_costs_one_crash_mor
 }
 
 #[test]
-fn every_emitted_effect_counts_and_none_behind_a_stop() {
+fn every_emitted_effect_counts_and_none_after_a_stop() {
     let script = "n0 command 0: set 7, cancel 8, send @n1 a, monitor @n1, demonitor @n1
         | n0 command 1: say a | n0 command 2: | n0 command 3: say b, stop, say c, send @n1 d";
     let alone = begin("joined 2", script).after("crash n1");
@@ -519,8 +519,8 @@ fn find_says_why_an_action_is_not_possible() {
         ),
         (&no_crash, "restart n1 n0", "budget"),
         (&alone.after("start n0"), "start n1 n0", "leave out the contact"),
-        (&begun, "command n0 crash after 0", "cannot crash behind 0"),
-        (&begun, "command n0 crash after 2", "cannot crash behind 2"),
+        (&begun, "command n0 crash after 0", "cannot crash after 0"),
+        (&begun, "command n0 crash after 2", "cannot crash after 2"),
         (&begun, "crash n0 crash after 1", "can crash within a start"),
     ];
     let each = reasons.iter().flat_map(|row| items(row.1).map(move |text| (row.0, text, row.2)));

@@ -20,7 +20,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr, sync::Arc, time
 pub(crate) struct Puppet {
     pub(crate) script: BTreeMap<String, Vec<EffectOf<Puppet>>>,
     pub(crate) through_contact: bool,
-    /// How many nodes must be up, and have handled an event, for a leader to be had.
+    /// The number of nodes that must be up, and have handled an event, before there can be a leader.
     pub(crate) quorum: usize,
 }
 
@@ -135,7 +135,7 @@ fn effect(text: &str) -> EffectOf<Puppet> {
     }
 }
 
-/// `command n1`, or `command n1 crash after 2`: with a crash behind its second effect.
+/// `command n1`, or `command n1 crash after 2`: with a crash after its second effect.
 pub(crate) fn action(text: &str) -> ActionOf<Puppet> {
     let choice = text.split_once(" crash after ");
     let (choice, k) = choice.map_or((text, None), |(text, k)| (text, Some(k)));
@@ -234,7 +234,7 @@ pub(crate) fn begin(environment: &str, script: &str) -> Scene {
     Scene { world: rules.initial(), rules: Arc::new(rules) }
 }
 
-/// What a part of a node holds.
+/// The content of a part of a node.
 macro_rules! of_node {
     ($($part:ident)*) => {$(
         pub(crate) fn $part(&self, node: u16) -> String {
@@ -279,7 +279,7 @@ impl Scene {
         self.rules.is_settled(&self.world)
     }
 
-    /// Who is judged by a property of this kind, if it is judged at all.
+    /// The nodes that a property of this kind judges; none if the world is not judged.
     pub(crate) fn judged(&self, kind: Kind) -> String {
         let judged = self.rules.judged(&self.world, kind);
         judged.map_or("not judged".into(), |judged| {
@@ -287,7 +287,7 @@ impl Scene {
         })
     }
 
-    /// What actions take from the budgets.
+    /// The budgets that actions spend.
     pub(crate) fn cost(&self, actions: &str) -> String {
         let (before, after) = (self.world.budgets(), self.after(actions).world.budgets());
         let spent = Budget::ALL.map(|budget| (budget, before[budget] - after[budget]));

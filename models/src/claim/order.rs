@@ -19,7 +19,7 @@ pub const VIEW_ORDER: Property = Property {
         for node in nodes {
             for (earlier, later) in node.views.iter().zip(node.views.iter().skip(1)) {
                 if earlier.number >= later.number {
-                    complain(format_args!("{} installed {later} behind {earlier}", node.me));
+                    complain(format_args!("{} installed {later} after {earlier}", node.me));
                 }
             }
         }
@@ -95,10 +95,10 @@ fn compared<'a>(
     q: &Process<'a>,
 ) -> [impl Iterator<Item = &'a Delivery> + use<'a>; 2] {
     let start = p.first_number.max(q.first_number);
-    let behind = |process: &Process<'a>| {
+    let later = |process: &Process<'a>| {
         process.deliveries.iter().filter(move |delivery| delivery.number > start)
     };
-    [p, q].map(behind)
+    [p, q].map(later)
 }
 
 /// Sorts views by number. Views with the same number keep their order.

@@ -179,10 +179,10 @@ impl Check {
             let mut checked = self.check(scenario, covered.as_mut(), stop);
             name_traces(&mut checked.report, self.save_traces.as_deref(), &self.folders.traces);
             answer.add(&checked)?;
-            if self.made.protocol.is_some()
-                && let Some(shortest) = shortest(&checked)
-            {
-                answer.add(&shortest)?;
+            if self.made.protocol.is_some() {
+                for remark in [idle(&checked.report), shortest(&checked)].into_iter().flatten() {
+                    answer.add(&remark)?;
+                }
             }
             if let Some(folder) = &self.save_traces {
                 save_traces(&checked.report.properties, folder)?;
@@ -267,6 +267,12 @@ impl Section for Checked<'_> {
         }
         writeln!(out)
     }
+}
+
+/// The remedy for a scenario in which nothing happens.
+fn idle(report: &Report) -> Option<Remark> {
+    let said = "nothing can happen: give it a budget, as in --budget commands=1,crashes=1\n";
+    (report.complete && report.states == 1).then(|| Remark(said.into()))
 }
 
 /// The shortest counterexample of a scenario that nobody knows yet, drawn, and how to keep it.
@@ -357,7 +363,7 @@ impl Made {
         Ok(scenario)
     }
 
-    /// What is expected of each property.
+    /// The expectation of each property.
     fn expected(&self, known: Known) -> Result<impl Fn(&Property) -> Option<Expected>, Failure> {
         let mut named = BTreeMap::new();
         let mut rest = None;

@@ -27,9 +27,10 @@ impl Chosen {
         for pattern in &self.patterns {
             if !names.iter().any(|name| name.contains(pattern.as_str())) {
                 let hint = file::did_you_mean(pattern, names.iter().map(String::as_str));
-                let names = names.join(", ");
-                let message =
-                    format!("no scenario is named like `{pattern}`{hint} (there are: {names})");
+                let message = format!(
+                    "no scenario is named like `{pattern}`{hint} (`interrex list` shows all {})",
+                    names.len()
+                );
                 return Err(Failure::Usage(message));
             }
         }
@@ -55,8 +56,11 @@ pub(super) fn parse_budget(text: &str) -> Result<(Budget, Times), String> {
     let (name, times) = text
         .split_once('=')
         .ok_or_else(|| format!("expected NAME=N, where NAME is one of: {}", names()))?;
-    let budget = (name.parse::<Budget>())
-        .map_err(|_| format!("there is no budget `{name}` (there are: {})", names()))?;
+    let budget = name.parse::<Budget>().map_err(|_| {
+        let all = Budget::ALL.map(|budget| budget.to_string());
+        let hint = file::did_you_mean(name, all.iter().map(String::as_str));
+        format!("there is no budget `{name}`{hint} (there are: {})", names())
+    })?;
     Ok((budget, times.parse()?))
 }
 

@@ -19,7 +19,7 @@ use interrex_models::{
         sample::{Again, Report, Row, Schedules, Shard, Verdict},
         stop::Stop,
     },
-    io::file::{self, shown},
+    io::file::{self, FileError, shown},
     model::environment::{Budget, Times},
     verdict::{
         outcome::Comparison,
@@ -85,7 +85,7 @@ pub(super) struct Fuzz {
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
-    /// Write the first run that violates a property, shrunk, below this folder
+    /// Write the first run that violates a property below this folder: shrunk, and as it was found
     #[arg(long, value_name = "DIR", default_value = "target/interrex-fuzz")]
     save_traces: PathBuf,
     #[command(flatten)]
@@ -95,7 +95,7 @@ pub(super) struct Fuzz {
 /// The known traces of one protocol, replayed.
 #[derive(Debug, Default)]
 struct Replayed {
-    /// How many there are.
+    /// Their number.
     known_traces: usize,
     /// The names of those that no longer violate their property.
     fixed: Vec<String>,
@@ -139,6 +139,7 @@ impl Fuzz {
             let fuzzed = Fuzzed { scenario, report, known };
             answer.add(&fuzzed)?;
             save_traces(&fuzzed.report.properties, &self.save_traces)?;
+            self.save_unshrunk(&fuzzed.report)?;
         }
         if let Some(covered) = covered {
             covered.add_to(&mut answer)?;
@@ -194,6 +195,12 @@ impl Fuzz {
         let report = scenario.harness().fuzz(scenario, schedules, &mut progress);
         bar.finish_and_clear();
         report
+    }
+
+    /// A minimal run may have lost what made the first one remarkable.
+    fn save_unshrunk(&self, report: &Report) -> Result<(), FileError> {
+        let mut unshrunk = report.properties.iter().filter_map(|row| row.more.unshrunk.as_ref());
+        unshrunk.try_for_each(|trace| trace.save(&self.save_traces.join(trace.file_name())))
     }
 
     fn name_traces(&self, report: &mut Report) {

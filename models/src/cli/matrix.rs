@@ -52,7 +52,7 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
     "3    cut short by a limit"
 })]
 pub(super) struct Show {
-    /// Only these protocols
+    /// Only these protocols; without it, all that have such scenarios
     #[arg(value_name = "PROTOCOL")]
     protocols: Vec<String>,
     /// The format of the table; for programs, a JSON object for each cell
@@ -162,8 +162,13 @@ impl Show {
     fn chosen(&self) -> Result<Vec<Scenario>, Failure> {
         let scenarios = self.folders.scenarios()?;
         let named: Result<Vec<Known>, _> = self.protocols.iter().map(|name| name.parse()).collect();
-        let named = named.map_err(Failure::Usage)?;
-        let wanted = if named.is_empty() { Known::ALL.to_vec() } else { named };
+        let mut wanted = named.map_err(Failure::Usage)?;
+        if wanted.is_empty() {
+            let has_a_class = |known: &Known| {
+                scenarios.iter().any(|it| it.protocol == Some(*known) && class_of(it).is_some())
+            };
+            wanted = Known::ALL.into_iter().filter(has_a_class).collect();
+        }
         let mut chosen: Vec<Scenario> = vec![];
         for known in wanted {
             for class in Class::ALL {

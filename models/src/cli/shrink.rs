@@ -1,7 +1,11 @@
 //! `interrex shrink`.
 
 use super::{Exit, Failure};
-use interrex_models::{evidence::trace::Trace, io::file::FileError, protocol::registry::Known};
+use interrex_models::{
+    evidence::trace::Trace,
+    io::file::{self, FileError},
+    protocol::registry::Known,
+};
 use std::{io::Write, path::PathBuf};
 
 /// Make a trace minimal: leave out everything that the violation does not need
@@ -25,6 +29,9 @@ pub(super) struct Shrink {
 impl Shrink {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let trace = Trace::read(&self.trace)?;
+        if let Some(path) = &self.output {
+            file::can_be_written(path)?;
+        }
         let (known, property) =
             Known::of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
         let shrunk = known.harness(&trace.environment).shrink(&trace, property);

@@ -10,7 +10,7 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use interrex_models::{
     claim::property::{self, Property},
     io::{
-        file::{did_you_mean, shown},
+        file::{self, did_you_mean, shown},
         text::printable,
     },
     real::validate::{Carried, Carry, Validation, Verdict, Where, validate},
@@ -59,6 +59,9 @@ impl Validate {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         // Before the logs, which may take long.
         self.check_allowed()?;
+        if let Some(path) = &self.save_trace {
+            file::can_be_written(path)?;
+        }
         let carry =
             if self.save_trace.is_some() { Carry::FirstBut(&self.allow) } else { Carry::Nothing };
         let validation = validate(&self.logs, carry)?;

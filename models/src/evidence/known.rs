@@ -60,7 +60,7 @@ impl KnownTrace {
     }
 }
 
-/// What became of a known trace.
+/// The status of a known trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Its actions still violate the property.

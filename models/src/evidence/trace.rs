@@ -105,6 +105,10 @@ impl Trace {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        if !text.trim_start().starts_with('{') {
+            let form = "a JSON object, as `check --save-traces` writes it";
+            return Err(FileError::in_line(path, 1, 1, format!("not a trace, which is {form}")));
+        }
         let trace: Self = file::json(path, text)?;
         if trace.format != FORMAT {
             let message = format!("format {}: this version reads format {FORMAT}", trace.format);

@@ -231,25 +231,37 @@ impl<'a, P: Protocol> Hunt<'a, P> {
         let Found { violations, witnessed, first } = std::mem::take(&mut self.found[row]);
         let raw_steps = first.as_ref().map(|first| first.run.len());
         let schedule = first.as_ref().map(|first| first.schedule);
-        let counterexample = first.map(|first| self.shrunk(property, &first));
+        let unshrunk = first.map(|first| self.record(property, &first));
+        let counterexample = unshrunk.as_ref().map(|unshrunk| self.shrunk(property, unshrunk));
         let verdict = match (property.kind, schedule) {
             (Kind::Fair, _) => Verdict::NotJudged,
             (Kind::Safety | Kind::Settled, Some(_)) => Verdict::Violated,
             (Kind::Safety | Kind::Settled, None) => Verdict::NotViolated,
         };
-        let sampled = Sampled { violations, witnessed, schedule, raw_steps };
+        let is_shorter = |raw: &Trace| {
+            counterexample.as_ref().is_some_and(|trace: &Trace| trace.steps.len() < raw.steps.len())
+        };
+        let unshrunk = unshrunk.filter(is_shorter).map(|raw| {
+            let scenario = format!("{}.unshrunk", raw.scenario);
+            Trace { scenario, ..raw }
+        });
+        let sampled = Sampled { violations, witnessed, schedule, raw_steps, unshrunk };
         Row::new(property, self.scenario, verdict, counterexample, sampled)
     }
 
-    /// The run of a schedule as a trace, shrunk. Its name has the seed and the number that reproduce it.
-    /// Shrinking may use all faults of the scenario, because with other faults a run may be shorter.
-    fn shrunk(&mut self, property: &'static Property, first: &First<P>) -> Trace {
+    /// The run of a schedule as a trace. Its name has the seed and the number that reproduce it.
+    fn record(&mut self, property: &'static Property, first: &First<P>) -> Trace {
         self.restrict(self.scenario.environment.budgets);
         let (Schedules { seed, steps, .. }, schedule) = (self.schedules, first.schedule);
         let scenario = &self.scenario.name;
         let name = format!("{scenario}.seed-{seed}.steps-{steps}.schedule-{schedule}");
-        let trace = Trace::record(&self.tables.rules, &name, property.name, &first.run);
-        shrink(&mut self.tables.rules, &trace, property).unwrap_or(trace)
+        Trace::record(&self.tables.rules, &name, property.name, &first.run)
+    }
+
+    /// The same, shrunk. Of the kinds of faults that it has, shrinking may use as many as the scenario allows.
+    fn shrunk(&mut self, property: &'static Property, unshrunk: &Trace) -> Trace {
+        let shrunk = shrink(&mut self.tables.rules, unshrunk, property);
+        shrunk.unwrap_or_else(|| unshrunk.clone())
     }
 }
 

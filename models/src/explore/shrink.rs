@@ -9,6 +9,9 @@
 //! the part of it that the run uses, and then that with one budget lowered by one. If the first two are too
 //! large to be searched, the third may still give a smaller run.
 //!
+//! Kinds of faults that the run does not have are not admitted, even if its environment allows them: a shorter run with
+//! one of them would show another fault of the protocol.
+//!
 //! # The environment of the minimal run
 //!
 //! The minimal run is kept in the weakest environment in which it is possible: each budget is the number that
@@ -31,8 +34,8 @@ use crate::{
         livelock::{Cycle, livelock},
     },
     model::{
-        action::{Action, ActionOf, Choice, ChoiceOf},
-        environment::{Budget, Budgets, Environment, UNLIMITED},
+        action::{Action, ActionOf, Choice, ChoiceOf, spent},
+        environment::{Budget, Environment, UNLIMITED},
         world::{EnabledOf, Rules, World},
     },
     protocol::Protocol,
@@ -83,7 +86,10 @@ pub fn shrink<P: Protocol>(
     let environment = trace.environment.clone();
     rules.set_environment(environment.clone());
     let mut shrinking = Shrinking { rules, environment, property };
-    let run = shrinking.first(trace).map(|run| shrinking.minimal(run));
+    let run = shrinking.first(trace).map(|run| {
+        shrinking.forbid_other_faults(&run);
+        shrinking.minimal(run)
+    });
     let shrunk = run.map(|run| shrinking.record(trace, &run));
     rules.set_environment(before);
     shrunk
@@ -217,6 +223,15 @@ impl<P: Protocol> Shrinking<'_, P> {
             };
             world = next;
         }
+    }
+
+    /// Forbids the kinds of faults that a run does not have: a shorter run with one of them would show something else.
+    fn forbid_other_faults(&mut self, run: &Run<P>) {
+        let had = spent(&run.actions);
+        for budget in Budget::FAULTS.iter().filter(|budget| had[**budget] == 0) {
+            self.environment.budgets[*budget] = 0;
+        }
+        self.rules.set_environment(self.environment.clone());
     }
 
     /// The smallest run that is reached from a given one.
@@ -399,13 +414,7 @@ impl<P: Protocol> Shrinking<'_, P> {
 
     /// The trace's environment with no more budget than a run uses.
     fn lowered(&self, actions: &[ActionOf<P>]) -> Environment {
-        let mut budgets = Budgets::NONE;
-        for action in actions {
-            let crash = action.crash_after.map(|_| Budget::Crashes);
-            for budget in action.choice.budget().into_iter().chain(crash) {
-                budgets[budget] = budgets[budget].saturating_add(1);
-            }
-        }
+        let mut budgets = spent(actions);
         let timeouts = self.environment.budgets[Budget::Timeouts];
         if timeouts == UNLIMITED || self.property.kind != Kind::Safety {
             budgets[Budget::Timeouts] = timeouts;

@@ -88,11 +88,17 @@ const MOST_BYTES: u64 = 64 << 20;
 /// # Errors
 /// If it cannot be read, is longer than 64 MiB, or is not UTF-8.
 pub fn read(path: &Path) -> Result<String, FileError> {
+    if is_pipe(path) {
+        return Err(FileError::new(path, "a pipe, not a file: save it first"));
+    }
     let mut bytes = vec![];
     let file = fs::File::open(path);
     let length = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-    let length =
-        length.map_err(|error| FileError::new(path, format!("cannot be read: {error}")))?;
+    let length = length.map_err(|error| {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        let hint = if is_missing { similar(path) } else { String::new() };
+        FileError::new(path, format!("cannot be read: {error}{hint}"))
+    })?;
     if length as u64 > MOST_BYTES {
         return Err(FileError::new(path, "longer than 64 MiB, which no scenario or trace is"));
     }
@@ -224,8 +230,23 @@ pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
 pub fn can_hold_files(folder: &Path) -> Result<(), FileError> {
     let exists = folder.ancestors().find(|path| path.exists());
     let nearest = exists.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let wrong = |error| FileError::new(folder, format!("no file can be written there: {error}"));
+    let wrong = |error: io::Error| {
+        FileError::new(folder, format!("no file can be written there: {}", error.kind()))
+    };
     new_file(nearest).map(drop).map_err(wrong)
+}
+
+/// Makes sure, before long work, that a file can be written. A terminal or a pipe is not tried.
+///
+/// # Errors
+/// If it cannot.
+pub fn can_be_written(path: &Path) -> Result<(), FileError> {
+    if path.is_dir() {
+        return Err(FileError::new(path, "a folder, not a file"));
+    }
+    let is_special = path.exists() && !path.is_file();
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if is_special { Ok(()) } else { can_hold_files(folder) }
 }
 
 fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
@@ -313,13 +334,38 @@ pub fn shown(path: &Path) -> String {
     below.unwrap_or(path).display().to_string()
 }
 
-/// `, did you mean …?` if a name is close to a known one.
+/// `, did you mean …?` if a name is close to a known one, or to the last part of a known path. The part is then what is meant.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let distance = |other: &&str| strsim::damerau_levenshtein(name, other);
-    match known.into_iter().min_by_key(distance) {
-        Some(closest) if distance(&closest) <= closest.len().div_ceil(3) => {
-            format!(", did you mean `{closest}`?")
-        }
-        _ => String::new(),
-    }
+    let close = |whole: &'a str| {
+        let last = whole.rsplit('/').next().unwrap_or(whole);
+        let distances = [whole, last].map(|form| (strsim::damerau_levenshtein(name, form), form));
+        let (distance, form) = distances.into_iter().min()?;
+        (distance <= form.len().div_ceil(3)).then_some((distance, form))
+    };
+    let closest = known.into_iter().filter_map(close).min_by_key(|(distance, _)| *distance);
+    closest.map_or(String::new(), |(_, form)| format!(", did you mean `{form}`?"))
+}
+
+/// A hint at a file of a similar name in the same folder.
+fn similar(path: &Path) -> String {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let entries = fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten().flatten();
+    let mut names: Vec<_> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    did_you_mean(&name, names.iter().map(String::as_str))
+}
+
+/// A pipe, which may never say anything.
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo())
+}
+
+/// Pipes have no paths here.
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
 }

@@ -1,6 +1,6 @@
 //! Actions: the things that can happen next, as schedules and traces name them.
 
-use crate::model::environment::Budget;
+use crate::model::environment::{Budget, Budgets, UNLIMITED};
 use interrex::machine::{Machine, NodeId, Peer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -252,6 +252,18 @@ impl<Timer> Choice<Timer> {
             Self::Cut { .. } => Some(Budget::Cuts),
         }
     }
+}
+
+/// The budgets that a run spends.
+pub(crate) fn spent<Timer>(actions: &[Action<Timer>]) -> Budgets {
+    let mut budgets = Budgets::NONE;
+    for action in actions {
+        let crash = action.crash_after.map(|_| Budget::Crashes);
+        for budget in action.choice.budget().into_iter().chain(crash) {
+            budgets[budget] = budgets[budget].saturating_add(1).min(UNLIMITED - 1);
+        }
+    }
+    budgets
 }
 
 impl<Timer> From<Choice<Timer>> for Action<Timer> {

@@ -1,4 +1,4 @@
-//! What the harness does with a protocol, whatever the types of its machine.
+//! The harness of one protocol, whatever the types of its machine.
 //!
 //! A generic function is compiled once for each protocol in every program that calls it. Here each is compiled once,
 //! in the library, for the protocols of the list: the command and the tests only call it.

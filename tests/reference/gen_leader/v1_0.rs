@@ -20,7 +20,7 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Iteration {
     pub captured: BTreeSet<Node>,
-    /// How many candidates stand behind me in the list.
+    /// The number of candidates after this one in the list.
     pub pos: u8,
 }
 

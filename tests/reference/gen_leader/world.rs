@@ -14,7 +14,7 @@ pub struct Address {
     pub life: u8,
 }
 
-/// What `Send` and `Monitor` name: whoever lives at the node, or one process.
+/// The destination of `Send` and `Monitor`: the present process of a node, or one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     Name(Node),
@@ -55,7 +55,7 @@ impl Lists {
     }
 }
 
-/// What a running process can be given. A start has no state yet.
+/// The events of a running process. A start has no state yet.
 #[derive(Clone, Debug)]
 pub enum Event<M> {
     Message { from: Address, msg: M },
@@ -122,7 +122,7 @@ impl<M> Signal<M> {
     }
 }
 
-/// What is still left of each budget. `timeouts: None` is unlimited.
+/// The rest of each budget. `timeouts: None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budgets {
     pub starts: u8,
@@ -144,13 +144,13 @@ pub struct World<P: Protocol> {
     pub conditions: Vec<Condition<P::Process>>,
     pub histories: Vec<Vec<P::Observation>>,
     pub stable: Vec<Option<u8>>,
-    /// How many lives each node has begun.
+    /// The number of lives that each node has begun.
     pub lives: Vec<u8>,
     /// The link p→q is at p × nodes + q.
     pub links: Vec<VecDeque<Signal<P::Message>>>,
     /// (watcher, target)
     pub monitors: BTreeSet<(Node, Target)>,
-    /// Where tau is armed.
+    /// The nodes at which tau is armed.
     pub timers: BTreeSet<Node>,
     /// The cut that is open.
     pub cut: Option<Side>,
@@ -286,7 +286,7 @@ impl<P: Protocol> World<P> {
         actions
     }
 
-    /// What a node that is up can do next.
+    /// The actions of a node that is up.
     fn add_steps(&self, lists: Lists, node: Node, hold_timers: bool, actions: &mut Vec<Action>) {
         for from in self.nodes().filter(|&from| self.deliverable(from, node)) {
             self.add(lists, node, Cause::Deliver { from }, actions);
@@ -299,7 +299,7 @@ impl<P: Protocol> World<P> {
         }
     }
 
-    /// What can happen to messages, monitors and the network.
+    /// The faults of messages, monitors and the network.
     fn add_faults(&self, actions: &mut Vec<Action>) {
         for from in self.nodes() {
             for to in self.nodes() {

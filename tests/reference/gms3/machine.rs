@@ -37,7 +37,7 @@ impl Version {
         }
     }
 
-    /// What is kept of the last view or message, for the election.
+    /// The last view or message, kept for the election.
     pub fn last(self, msg: Message) -> Option<Message> {
         match self {
             Version::Gms2 => None,
@@ -70,7 +70,7 @@ pub enum Timer {
     Join,
 }
 
-/// What a running process can be given. A start has no state yet: see [`start`].
+/// The events of a running process. A start has no state yet: see [`start`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     Message { from: Address, msg: Message },

@@ -8,7 +8,7 @@ use super::machine::{start, step};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
-/// What is still left of each budget.
+/// The rest of each budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budgets {
     pub starts: u8,
@@ -53,7 +53,7 @@ pub struct World {
     pub version: Version,
     pub conditions: Vec<Condition>,
     pub histories: Vec<Vec<Observation>>,
-    /// How many lives each node has begun.
+    /// The number of lives that each node has begun.
     pub lives: Vec<u8>,
     /// The link p→q is at p × nodes + q.
     pub links: Vec<VecDeque<Signal>>,
@@ -62,7 +62,7 @@ pub struct World {
     pub timers: BTreeSet<(Node, Timer)>,
     /// The cut that is open.
     pub cut: Option<Side>,
-    /// How many commands each node has issued.
+    /// The number of commands that each node has issued.
     pub issued: Vec<u8>,
     pub budgets: Budgets,
 }
@@ -172,7 +172,7 @@ impl World {
         self.nodes().any(to_any)
     }
 
-    /// What the step does. The world is not touched.
+    /// The result of a step. The world is not changed.
     fn outcome(&self, node: Node, cause: Cause) -> Stepped {
         let event = match cause {
             Cause::Start { contact } => return self.start(node, contact),
@@ -323,7 +323,7 @@ impl World {
         actions.extend(contacts.map(|contact| Action::Restart { node, contact }));
     }
 
-    /// What a node that is up can do next.
+    /// The actions of a node that is up.
     pub(crate) fn add_steps(&self, node: Node, timeouts: bool, actions: &mut Vec<Action>) {
         if self.budgets.commands > 0 {
             self.add(node, Cause::Command, actions);
@@ -339,7 +339,7 @@ impl World {
         }
     }
 
-    /// What can happen to messages, monitors and the network.
+    /// The faults of messages, monitors and the network.
     pub(crate) fn add_faults(&self, actions: &mut Vec<Action>) {
         for from in self.nodes() {
             for to in self.nodes() {

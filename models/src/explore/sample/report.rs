@@ -2,6 +2,7 @@
 
 use super::{again::Again, schedules::Shard};
 use crate::{
+    evidence::trace::Trace,
     explore::coverage::Coverage,
     io::text::grouped,
     verdict::{
@@ -65,6 +66,9 @@ pub struct Sampled {
     pub schedule: Option<u64>,
     /// The number of actions after which that schedule violates it, before it is shrunk.
     pub raw_steps: Option<usize>,
+    /// The run of that schedule, if the counterexample is another one.
+    #[serde(skip)]
+    pub unshrunk: Option<Trace>,
 }
 
 /// The verdict of random schedules on a property.

@@ -32,7 +32,7 @@ impl<P: Protocol> Rules<P> {
             (Some(_), Some(_)) if world.budgets[Budget::Crashes] == 0 => SPENT.into(),
             (Some(k), Some(whole)) => {
                 let effects = self.effects(whole).len();
-                format!("the node cannot crash behind {k} of {effects} effects, only between two")
+                format!("the node cannot crash after {k} of {effects} effects, only between two")
             }
             _ => self.why_not(world, &action.choice),
         })

@@ -21,7 +21,7 @@ use crate::{
         trace::Trace,
     },
     model::{
-        action::{Action, ActionOf, Choice, ChoiceOf},
+        action::{Action, ActionOf, Choice, ChoiceOf, spent},
         environment::{Budget, Budgets, Environment, Start, Storage, Timers},
         world::{Rules, World},
     },
@@ -99,7 +99,7 @@ fn prepare<R: Application>(
         None => (last.saturating_add(1), 0),
         Some(Ok(size)) => size,
         Some(Err(_)) => {
-            let reason = "the harness lists candidates from n0 on and workers behind them, and this roster does not";
+            let reason = "the harness lists candidates from n0 on and workers after them, and this roster does not";
             return Err(NotCarried { place: None, reason: reason.into() });
         }
     };
@@ -556,16 +556,4 @@ fn remote<M: interrex::machine::Machine>(effect: &EffectOf<M>) -> Option<RemoteE
         | Effect::Observe(_)
         | Effect::Stop(_) => None,
     }
-}
-
-/// The budgets that a run spends.
-fn spent<Timer>(actions: &[Action<Timer>]) -> Budgets {
-    let mut budgets = Budgets::NONE;
-    for action in actions {
-        let crash = action.crash_after.map(|_| Budget::Crashes);
-        for budget in action.choice.budget().into_iter().chain(crash) {
-            budgets[budget] = budgets[budget].saturating_add(1).min(MOST);
-        }
-    }
-    budgets
 }

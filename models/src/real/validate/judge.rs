@@ -324,7 +324,7 @@ fn unsettled<R: Application>(
     histories: &Histories<'_, R>,
 ) -> Option<String> {
     if !histories.profiles.iter().any(Profile::is_up) {
-        return Some("nobody is up in the end".into());
+        return Some("no node is up at the end".into());
     }
     let under_way = cluster.lives.iter().enumerate().find_map(|(life, it)| {
         let (effect, to) =
@@ -333,7 +333,7 @@ fn unsettled<R: Application>(
                 _ => None,
             })?;
         let place = cluster.line(Place { life, step: it.step_of(effect) });
-        Some(format!("a message to {to} is under way: {place}"))
+        Some(format!("a message to {to} has not arrived: {place}"))
     });
     let outsider = || {
         let joins = |it: &&Profile| it.presence == Presence::Up(Standing::Outsider);

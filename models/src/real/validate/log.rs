@@ -301,7 +301,7 @@ impl<R: Application> Run<'_, R> {
     }
 }
 
-const TORN: &str = "the line is cut short, and the life goes on behind it: only the last line of a life can be cut short";
+const TORN: &str = "the line is cut short, and more lines of the same life follow: only the last line of a life can be cut short";
 
 /// A message about the difference to another life or log.
 pub(super) fn differing(common: &Common, other: &Common) -> String {
