@@ -19,7 +19,11 @@
 //!   detector decides, and may err: the harness calls that a suspicion. A node that was silent counts as down until
 //!   it answers again: a later message or monitor does not wait for another timeout.
 //! * **Lives.** Every start of a node is a life of its own, with a greater number. A connection belongs to two lives. A
-//!   message to a life that is over is dropped.
+//!   message to a life that is over is dropped. A new life counts once it has answered at the listed address: a process
+//!   that was started elsewhere with the number of a healthy one is refused.
+//! * **Configurations.** A node greets all others before its machine starts. If one of them has another key, protocol,
+//!   configuration or list of nodes, or a clock that is days off, the start fails with
+//!   [`SpawnError::Differs`], which names the difference; the others go on. Each node waits by the slower one's heartbeats.
 //! * **Storage.** [`Persist`](crate::machine::Effect::Persist) is on the disk before any later effect is carried out.
 //!
 //! Four things are weaker than in the model. A message that waits for a connection is lost if the dial fails or its sender
@@ -41,6 +45,13 @@
 //! | `interrex_ended_total` | counter | `why` | connections that have ended |
 //! | `interrex_refused_total` | counter | `reason` | inbound connections that were refused |
 //! | `interrex_unreached_total` | counter | `reason` | outbound connections that failed |
+//! | `interrex_suspected_total` | counter | `by` | how often a node took this one for dead, wrongly |
+//!
+//! # Warnings
+//!
+//! The library logs with `tracing` and prints nothing. Of one node and cause, it warns the first, second, fourth, … time,
+//! and again when the node was connected in between. [`Node::peers`] tells a program which nodes are connected, and which
+//! ones have taken this one for dead: they may have elected another leader meanwhile.
 
 #![expect(
     clippy::disallowed_types,
@@ -61,7 +72,9 @@ mod log;
 mod node;
 mod observer;
 mod process;
+mod repeats;
 mod server;
+mod status;
 mod storage;
 mod timers;
 mod transport;
@@ -75,5 +88,6 @@ pub use log::{End, Entry, EntryOf, FORMAT, Start, Step, unix_micros};
 pub use node::{Commands, Node};
 pub use process::CLOSE_TIMEOUT;
 pub use server::{CallError, Client, Server};
-pub use storage::{Directory, Opened, Storage, StorageError};
+pub use status::{PeerStatus, Peers};
+pub use storage::{Directory, Opened, Owner, Storage, StorageError};
 pub use transport::{Tcp, Transport};

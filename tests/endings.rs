@@ -6,11 +6,12 @@ use interrex::{
     machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer},
     runtime::{
         CLOSE_TIMEOUT, ClusterKey, Component, Config, Detector, Directory, Ending, Heartbeats,
-        Node, Opened, RunError, Storage, StorageError, Tcp, Transport,
+        Node, Opened, Owner, RunError, Storage, StorageError, Tcp, Transport,
     },
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    cell::Cell,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -75,10 +76,11 @@ impl Machine for Obedient {
 }
 
 /// Neither stores anything nor survives a `persist`.
-struct Broken;
+#[derive(Default)]
+struct Broken(Cell<bool>);
 
 impl Storage<()> for Broken {
-    fn open(&mut self, _: NodeId) -> Result<Opened<()>, StorageError> {
+    fn open(&mut self, _: &Owner) -> Result<Opened<()>, StorageError> {
         Ok(Opened { life: 0, stable: None })
     }
 
@@ -89,10 +91,14 @@ impl Storage<()> for Broken {
 
 impl Detector for Broken {
     fn period(&self) -> Duration {
+        // The first value is for the other nodes.
+        if !self.0.replace(true) {
+            return Duration::from_millis(100);
+        }
         panic!("of the detector")
     }
 
-    fn heard(&mut self, _: Address, now: Instant) -> Instant {
+    fn heard(&mut self, _: Address, _: Duration, now: Instant) -> Instant {
         now
     }
 }
@@ -186,7 +192,8 @@ async fn a_panic_of_the_machine_is_its_own() {
 #[tokio::test]
 async fn a_panic_of_the_storage_is_not_one_of_the_machine() {
     let heartbeats = Heartbeats::default();
-    let node = Node::spawn_with(Obedient, alone(), Tcp, heartbeats, Broken).await.unwrap();
+    let node =
+        Node::spawn_with(Obedient, alone(), Tcp, heartbeats, Broken::default()).await.unwrap();
     node.commands().send(Order::Persist).await.unwrap();
     assert_blamed(node, Component::Storage, "of the storage").await;
 }
@@ -194,7 +201,7 @@ async fn a_panic_of_the_storage_is_not_one_of_the_machine() {
 #[tokio::test]
 async fn a_panic_of_the_detector_is_not_one_of_the_machine() {
     let storage = None::<Directory>;
-    let node = Node::spawn_with(Obedient, alone(), Tcp, Broken, storage).await.unwrap();
+    let node = Node::spawn_with(Obedient, alone(), Tcp, Broken::default(), storage).await.unwrap();
     assert_blamed(node, Component::Detector, "of the detector").await;
 }
 
@@ -244,7 +251,7 @@ async fn timers_that_never_cease_starve_nothing() {
 async fn closing_takes_as_long_as_it_may_and_no_longer() {
     let [mut a, b] = pair().await;
     let _never_accepts = TcpListener::bind(&b.listen).await.unwrap();
-    a.limits.handshake_timeout = Duration::from_mins(1);
+    a.limits.handshake_timeout = 3 * CLOSE_TIMEOUT;
     let mut a = Node::spawn(Obedient, a).await.unwrap();
     for order in [Order::Send(Peer::Name(N1)), Order::Echo] {
         a.commands().send(order).await.unwrap();

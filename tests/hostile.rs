@@ -51,7 +51,7 @@ impl Members {
         let peers = [(N0, free_address().await), (N1, free_address().await)];
         let leader = Node::spawn(Group::default(), config(N0, &peers, key)).await.unwrap();
         let mut joining = config(N1, &peers, key);
-        joining.contact = Some(N0);
+        joining.contacts = vec![N0];
         let follower = Node::spawn(Group::default(), joining).await.unwrap();
         let counted = recorder.snapshotter();
         let mut members = Self { leader, follower, counted, _recorder: guard, multicasts: 0 };
@@ -145,7 +145,7 @@ async fn a_silent_connection_is_closed() {
 async fn joins(members: &Members, key: &ClusterKey, change: impl FnOnce(&mut Config)) -> bool {
     let peers = [(N0, members.leader.address())];
     let mut config = config(N1, &peers, key);
-    config.contact = Some(N0);
+    config.contacts = vec![N0];
     config.limits.contact_timeout = Duration::from_secs(1);
     change(&mut config);
     Node::spawn(Group::default(), config).await.is_ok()
@@ -167,7 +167,7 @@ async fn another_key_another_protocol_another_configuration_and_an_unknown_node_
     members.until_refused("other configuration").await;
     members.assert_working().await;
     assert!(!joins(&members, &key, |config| config.node = NodeId(7)).await);
-    members.until_refused("not listed").await;
+    members.until_refused("other nodes").await;
     members.assert_working().await;
 }
 
@@ -210,7 +210,7 @@ async fn a_replayed_handshake_is_refused() {
     });
     // This n1 is refused in the end, since it is not the life that is known; but its handshake is genuine.
     let mut config = config(N1, &[(N0, proxy)], &key);
-    config.contact = Some(N0);
+    config.contacts = vec![N0];
     config.limits.contact_timeout = Duration::from_secs(2);
     drop(Node::spawn(Group::default(), config).await);
     let sent = recorded.await.unwrap();

@@ -5,18 +5,19 @@ use interrex::machine::NodeId;
 use interrex_models::{
     protocol::registry::Known,
     real::{
-        line::Notice,
+        line::{Line, Notice},
         processes::{Cluster, Plan, Process, ProcessError},
     },
 };
 use std::{
     fs,
     io::Write,
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -161,7 +162,8 @@ fn programs_are_told_when_what_happened_and_what_answers_what() {
     let alone = Alone::new();
     let before = interrex::runtime::unix_micros();
     let lines = "mcast hello\nmembers\nput a b\nquit\n";
-    let Answer { code, out, .. } = alone.told(&["--protocol", "gms3", "--format", "json"], lines);
+    let Answer { code, out, .. } =
+        alone.told(&["--protocol", "gms3", "--found", "--format", "json"], lines);
     assert_eq!(code, 0);
     let lines: Vec<serde_json::Value> =
         out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -194,7 +196,7 @@ fn the_end_of_its_input_does_not_end_a_node_unless_it_shall() {
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
         let mut node = alone.node(&["--protocol", "gen_leader"]);
         drop(node.stdin.take());
-        std::thread::sleep(Duration::from_millis(300));
+        thread::sleep(Duration::from_millis(300));
         assert!(node.try_wait().expect("it can be asked").is_none(), "it has ended");
         rustix::process::kill_process(rustix::process::Pid::from_child(&node), signal)
             .expect("a signal");
@@ -216,7 +218,8 @@ fn bad_usage_is_refused_before_anything_happens() {
     for (more, says) in [
         (&["--worker", "n1"] as &[&str], &["--worker n1 is not in --peers"] as &[&str]),
         (&["--worker", "n0"], &["all nodes are workers"]),
-        (&["--contact", "n1"], &["a node of gen_leader does not join through another"]),
+        (&["--contact", "n1"], &["gen_leader has no groups", "--contact"]),
+        (&["--found"], &["gen_leader has no groups", "--found"]),
         (&["--peers", "n0=127.0.0.1:1"], &["--peers names n0 twice"]),
         (&["--peers", "n1"], &["expected NODE=HOST:PORT", "n1=127.0.0.1:7001"]),
         (&["--peers", "n01=127.0.0.1:1"], &["`n01` is not a node"]),
@@ -230,7 +233,9 @@ fn bad_usage_is_refused_before_anything_happens() {
     for (more, says) in [
         (&["--contact", "n0"] as &[&str], "a node does not join through itself"),
         (&["--contact", "n7"], "--contact n7 is not in --peers"),
-        (&["--worker", "n0"], "gms3 has no workers"),
+        (&["--worker", "n0", "--found"], "gms3 has no workers"),
+        (&[], "say --found to found a group, or --contact NODE"),
+        (&["--found", "--peers", "n1=127.0.0.1:9", "--contact", "n1"], "needs --data-dir"),
     ] {
         assert_refused(&alone.told(&[&["--protocol", "gms3"], more].concat(), ""), 2, &[says]);
     }
@@ -244,12 +249,12 @@ fn a_file_that_is_no_key_is_refused() {
     let alone = Alone::new();
     for content in ["", "hello\n", "AAAA"] {
         fs::write(alone.key(), content).expect("a file");
-        let refused = alone.told(&["--protocol", "gms3"], "");
+        let refused = alone.told(&["--protocol", "gms3", "--found"], "");
         assert_refused(&refused, 2, &["cluster.key", "`interrex key` makes one"]);
     }
     fs::remove_file(alone.key()).expect("a file");
     assert_refused(
-        &alone.told(&["--protocol", "gms3"], ""),
+        &alone.told(&["--protocol", "gms3", "--found"], ""),
         2,
         &["cluster.key", "`interrex key` makes one"],
     );
@@ -279,21 +284,208 @@ fn a_node_that_cannot_come_up_ends_with_1_and_says_why() {
     assert_eq!(alone.told(&stored, "quit\n").code, 0);
 }
 
+/// Ends a node with SIGTERM, and returns its exit code.
+fn terminate(mut node: Child) -> Option<i32> {
+    let pid = rustix::process::Pid::from_child(&node);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    let until = Instant::now() + LONG;
+    loop {
+        match node.try_wait().expect("it can be asked") {
+            Some(status) => return status.code(),
+            None => assert!(Instant::now() < until, "it ignores SIGTERM"),
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Bytes that are no handshake, which the node warns of.
+fn annoy(place: &str) {
+    let until = Instant::now() + LONG;
+    loop {
+        match TcpStream::connect(place) {
+            Ok(mut stream) => return drop(stream.write_all(&[0xff; 64])),
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
-fn a_node_that_nobody_reads_from_ends() {
+fn a_node_goes_on_without_its_output() {
+    let full = || fs::File::options().write(true).open("/dev/full").expect("a device");
+    for close in [false, true] {
+        let alone = Alone::new();
+        let mut command = alone.command(&["--protocol", "gen_leader", "-vv"]);
+        if !close {
+            command.stdout(full()).stderr(full());
+        }
+        let mut node = command.spawn().expect("it runs");
+        drop((node.stdout.take(), node.stderr.take()));
+        let mut input = node.stdin.take().expect("a pipe");
+        input.write_all(b"put a b\nhelp\nhelp\n").expect("it reads");
+        annoy(&alone.place);
+        thread::sleep(Duration::from_millis(300));
+        annoy(&alone.place);
+        input.write_all(b"help\n").expect("it reads");
+        assert!(node.try_wait().expect("it can be asked").is_none(), "it has ended");
+        assert_eq!(terminate(node), Some(0));
+    }
+}
+
+/// A pipe holds 64 KiB. What does not fit is dropped, in order, and the reader is told how much.
+#[test]
+fn a_node_whose_output_nobody_reads_goes_on_and_says_what_it_has_dropped() {
+    const MULTICASTS: usize = 12_000;
+    let alone = Alone::new();
+    let mut node = alone.node(&["--protocol", "gms3", "--found", "--format", "json"]);
+    let mut input = node.stdin.take().expect("a pipe");
+    // Answers are not dropped, so these lines are not read: the node does not wait for them.
+    let writer = thread::spawn(move || {
+        let _ = (0..MULTICASTS).try_for_each(|nth| writeln!(input, "mcast {nth}"));
+        input
+    });
+    thread::sleep(Duration::from_secs(1));
+    assert!(node.try_wait().expect("it can be asked").is_none(), "it has ended");
+    let out = node.stdout.take().expect("a pipe");
+    let read = thread::spawn(move || std::io::read_to_string(out).expect("text"));
+    drop(writer.join().expect("no panic"));
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(terminate(node), Some(0));
+    let out = read.join().expect("no panic");
+    let lines: Vec<serde_json::Value> =
+        out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let answers = lines.iter().filter(|line| line["kind"] == "done").count();
+    assert_eq!(answers, MULTICASTS, "every answer is there");
+    let delivered = lines.iter().filter(|line| line["kind"] == "delivered").count();
+    let dropped: u64 = lines.iter().filter_map(|line| line["lines"].as_u64()).sum();
+    assert_eq!(delivered + usize::try_from(dropped).expect("a number"), MULTICASTS);
+}
+
+#[test]
+fn a_signal_ends_a_node_that_cannot_print() {
     let alone = Alone::new();
     let mut node = alone.node(&["--protocol", "gen_leader"]);
-    drop(node.stdout.take());
     let mut input = node.stdin.take().expect("a pipe");
-    let _ = input.write_all(b"help\nhelp\n");
-    let status = node.wait().expect("it ends");
-    assert_eq!(status.code(), Some(141));
+    thread::spawn(move || (0..10_000).try_for_each(|_| writeln!(input, "help")));
+    thread::sleep(Duration::from_millis(500));
+    // Its pipes are open, and full.
+    assert_eq!(terminate(node), Some(0));
+}
+
+#[test]
+fn a_signal_ends_a_node_that_waits_for_its_contact() {
+    let alone = Alone::new();
+    let node = alone.node(&["--protocol", "gms3", "--contact", "n1", "--peers", "n1=127.0.0.1:9"]);
+    thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    assert_eq!(terminate(node), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn what_is_logged_has_colours_on_a_terminal_only() {
+    let alone = Alone::new();
+    let mut node = alone.node(&["--protocol", "gen_leader", "-vv"]);
+    annoy(&alone.place);
+    thread::sleep(Duration::from_millis(300));
+    node.stdin.take().expect("a pipe").write_all(b"quit\n").expect("it reads");
+    let Answer { err, .. } = answer(node);
+    assert!(err.contains("refused") && !err.contains('\u{1b}'), "{err:?}");
+}
+
+/// The same command with another value of an option, or with one more of `--peers`.
+fn changed(command: &Command, option: &[&str]) -> Command {
+    let mut arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let at = arguments.iter().position(|it| it == option[0]).filter(|_| option[0] != "--peers");
+    if let Some(at) = at {
+        arguments.drain(at..at + 2);
+    }
+    let mut changed = Command::new(command.get_program());
+    changed.args(arguments).args(option);
+    changed
+}
+
+/// The error of a node that is started with another value of an option.
+fn start_changed(cluster: &mut Cluster, node: NodeId, option: &[&str]) -> String {
+    let command = changed(&cluster.command(node, None), option);
+    let ended = cluster.start_with(node, command);
+    cluster.kill(node);
+    ended.expect_err("it does not fit").to_string()
+}
+
+/// A supervisor starts a node that was killed again, as before: that must not make a second group.
+#[test]
+fn a_group_is_founded_once() -> Result<(), ProcessError> {
+    let alone = Alone::new();
+    let folder = alone.folder.path().join("stored");
+    let folder = folder.to_str().expect("text");
+    let found = ["--protocol", "gms3", "--found", "--data-dir", folder];
+    assert_eq!(alone.told(&found, "quit\n").code, 0);
+    let again = alone.told(&found, "quit\n");
+    assert_refused(&again, 2, &["stored/founded", "has founded its group already", "--contact"]);
+
+    let mut cluster = Cluster::new(Plan::new(PROGRAM, Known::Gms3, 2))?;
+    let [n0, n1] = [0, 1].map(NodeId);
+    let found_or_join = |cluster: &Cluster| {
+        let mut command = cluster.command(n0, None);
+        command.args(["--contact", "n1"]);
+        command
+    };
+    let founder = cluster.start_with(n0, found_or_join(&cluster))?;
+    cluster.start(n1, Some(n0))?;
+    let joined = |line: &Line| (line.said == Notice::Joined).then_some(());
+    cluster.node(n1)?.wait(0, LONG, joined)?;
+    assert!(!founder.lines(0).iter().any(|line| line.said == Notice::Joined));
+    cluster.kill(n0);
+    let restarted = cluster.start_with(n0, found_or_join(&cluster))?;
+    let first = restarted.lines(0).first().map(|line| line.said.clone());
+    assert_eq!(first, Some(Notice::Waiting { contacts: vec![n1] }));
+    restarted.wait(0, LONG, joined)
+}
+
+#[test]
+fn a_node_that_differs_from_the_others_does_not_start_and_says_why() -> Result<(), ProcessError> {
+    let mut cluster = Cluster::new(Plan::new(PROGRAM, Known::GenLeader, 3))?;
+    let [n0, n1, n2] = [0, 1, 2].map(NodeId);
+    cluster.start(n0, None)?;
+    cluster.start(n1, None)?;
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = folder.path().join("other.key");
+    assert_eq!(key(&other).code, 0);
+    for (more, says) in [
+        (&["--worker", "n1"] as &[&str], "its configuration is `"),
+        (
+            &["--peers", "n7=127.0.0.1:9"],
+            "its nodes are n0, n1, n2, this node's are n0, n1, n2, n7",
+        ),
+        (
+            &["--key-file", other.to_str().expect("text")],
+            "it has another key, or is another program",
+        ),
+        (&["--listen", "127.0.0.1:0"], "cannot be reached at its listed address"),
+    ] {
+        let error = start_changed(&mut cluster, n2, more);
+        assert!(error.contains(" does not fit: ") && error.contains(says), "{more:?}: {error}");
+    }
+    let other = start_changed(&mut cluster, n2, &["--protocol", "gen_leader_2007"]);
+    assert!(
+        other.contains("belongs to n2 of gen_leader, and this is n2 of gen_leader_2007"),
+        "{other}"
+    );
+    cluster.erase(n2)?;
+    let other = start_changed(&mut cluster, n2, &["--protocol", "gen_leader_2007"]);
+    assert!(
+        other.contains("its protocol is `gen_leader`, this node's is `gen_leader_2007`"),
+        "{other}"
+    );
+    cluster.erase(n2)?;
+    cluster.start(n2, None).map(|_| ())
 }
 
 #[test]
 fn a_node_that_its_protocol_ends_ends_with_1() -> Result<(), ProcessError> {
-    let plan = Plan::new(PROGRAM, Known::Gms3, 3);
-    let mut cluster = Cluster::new(plan)?;
+    let timeout = Duration::from_secs(10);
+    let mut cluster = Cluster::new(Plan { timeout, ..Plan::new(PROGRAM, Known::Gms3, 3) })?;
     let [n0, n1, n2] = [0, 1, 2].map(NodeId);
     cluster.start(n0, None)?;
     cluster.start(n1, Some(n0))?;

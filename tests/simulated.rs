@@ -15,7 +15,9 @@ use fastrand::Rng;
 use interrex::{
     gen_leader::Roster,
     machine::{NodeId, Value},
-    runtime::{ClusterKey, Config, Heartbeats, Node, Opened, Storage, StorageError, Transport},
+    runtime::{
+        ClusterKey, Config, Heartbeats, Node, Opened, Owner, Storage, StorageError, Transport,
+    },
 };
 use interrex_models::{
     claim::property::{BOUNDED_IDS, Property},
@@ -80,7 +82,7 @@ impl Transport for Simulated {
 struct Disk<Stable>(Arc<Mutex<(u32, Option<Stable>)>>);
 
 impl<Stable: Value> Storage<Stable> for Disk<Stable> {
-    fn open(&mut self, _: NodeId) -> Result<Opened<Stable>, StorageError> {
+    fn open(&mut self, _: &Owner) -> Result<Opened<Stable>, StorageError> {
         let mut kept = self.0.lock().unwrap();
         let life = kept.0;
         kept.0 += 1;
@@ -126,7 +128,7 @@ fn config(node: NodeId, known: Known, stage: &Stage, folder: &Path) -> Config {
     config.clock = simulated_micros;
     config.configuration = known.configuration(&Roster::new(NODES, 0));
     if known.joins_through_contact() {
-        config.contact = *stage.contact.lock().unwrap();
+        config.contacts.extend(*stage.contact.lock().unwrap());
     }
     config
 }

@@ -4,16 +4,20 @@
 
 use interrex::{
     machine::NodeId,
-    runtime::{Directory, Opened, Storage, StorageError},
+    runtime::{Directory, Opened, Owner, Storage, StorageError},
 };
 use std::{fs, path::Path};
 use tempfile::tempdir;
 
 const N1: NodeId = NodeId(1);
 
+fn owner(node: NodeId, protocol: &str) -> Owner {
+    Owner::new(node, protocol)
+}
+
 fn open(folder: &Path) -> Result<(Directory, Opened<String>), StorageError> {
     let mut directory = Directory::new(folder);
-    let opened = directory.open(N1)?;
+    let opened = directory.open(&owner(N1, "gms3"))?;
     Ok((directory, opened))
 }
 
@@ -85,13 +89,28 @@ fn a_folder_belongs_to_one_node_and_one_process_at_a_time() {
     let (directory, _) = open(folder.path()).unwrap();
     assert!(matches!(open(folder.path()), Err(StorageError::InUse(_))));
     drop(directory);
-    let foreign = Storage::<String>::open(&mut Directory::new(folder.path()), NodeId(2));
-    match foreign {
-        Err(StorageError::Foreign { found, node, .. }) => {
-            assert_eq!((found, node), (N1, NodeId(2)));
-        }
-        other => panic!("{other:?}"),
+    for (node, protocol) in [(NodeId(2), "gms3"), (N1, "gen_leader")] {
+        let foreign =
+            Storage::<u64>::open(&mut Directory::new(folder.path()), &owner(node, protocol));
+        let says = format!("stable: it belongs to n1 of gms3, and this is {node} of {protocol}");
+        assert!(foreign.unwrap_err().to_string().ends_with(&says));
     }
+}
+
+/// A clock that was wrong then, or is wrong now, locks nobody out.
+#[test]
+fn lives_are_counted_from_the_stored_one_and_follow_those_that_others_know() {
+    let folder = tempdir().unwrap();
+    let (_, first) = open(folder.path()).unwrap();
+    let (_, second) = open(folder.path()).unwrap();
+    assert_eq!(second.life, first.life + 1);
+    let mut known = owner(N1, "gms3");
+    known.least_life = second.life + 100;
+    let mut directory = Directory::new(folder.path());
+    let third: Opened<String> = directory.open(&known).unwrap();
+    assert_eq!(third.life, second.life + 100);
+    let nothing: Opened<String> = Storage::open(&mut None::<Directory>, &known).unwrap();
+    assert!(nothing.life >= known.least_life);
 }
 
 #[test]

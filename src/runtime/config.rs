@@ -26,26 +26,30 @@ pub struct Config {
     pub node: NodeId,
     /// The address to listen at, `host:port`. Port 0 means any free port.
     pub listen: String,
-    /// The addresses of the other nodes, `host:port`. A node that is not listed is refused, and messages to it are
-    /// dropped. An entry for this node is ignored.
+    /// The addresses of the other nodes, `host:port`. All nodes must list the same nodes; nodes that do not are refused. An
+    /// entry for this node is ignored. A process is accepted only if it answers at its listed address.
     pub peers: BTreeMap<NodeId, String>,
     /// The secret of the cluster. Nodes with another one are refused.
     pub key: ClusterKey,
     /// The name of the protocol. Nodes with another one are refused.
     pub protocol: String,
-    /// Anything else that must be the same at all nodes, as text: a roster, for example. Default: empty. Nodes with
-    /// another one are refused. Together with `protocol` it must be shorter than 64 KB, or the node does not start.
+    /// Anything else that must be the same at all nodes, as text. Default: empty; for a [`Server`](super::Server), its
+    /// roster. Nodes with another one are refused. Together with `protocol` and the nodes it must be shorter than 64 KB, or
+    /// the node does not start.
     pub configuration: String,
-    /// The node to join through, if the protocol needs one. Default: none. The node waits for it at its start, at most
-    /// [`Limits::contact_timeout`], and gives its address to the machine as [`Boot::contact`](crate::machine::Boot). A
-    /// contact that is not in `peers` is never reached.
-    pub contact: Option<NodeId>,
+    /// The nodes to join through, if the protocol needs one. Default: none. The node waits at its start until it has reached
+    /// one of them, at most [`Limits::contact_timeout`], and gives its address to the machine as
+    /// [`Boot::contact`](crate::machine::Boot). If several can be reached, it is the first one in this order. A contact that
+    /// is not in `peers` is never reached.
+    pub contacts: Vec<NodeId>,
     /// The folder for stable storage. Default: none. Without one nothing survives the end of the node, and its lives are
     /// numbered by the clock: see [`Opened::anew`](super::Opened::anew).
     pub data: Option<PathBuf>,
     /// The file to append the [log](super::Entry) to. Default: none, and no log. It grows without a limit.
     pub log: Option<PathBuf>,
-    /// The clock of the log's entries, in microseconds since 1970. Default: [`unix_micros`]. Nothing else depends on it.
+    /// The clock of the log's entries, in microseconds since 1970. Default: [`unix_micros`]. It also tells if a life of
+    /// another node was numbered by a clock that is more than a day ahead; such a life is refused. Nothing else depends on
+    /// it.
     pub clock: fn() -> u64,
     /// The failure detector. Default: [`Heartbeats::default`].
     pub heartbeats: Heartbeats,
@@ -80,7 +84,7 @@ pub struct Limits {
     /// How long it may take to connect and authenticate, in either direction. Default: 1 s. After that an outbound attempt
     /// has failed, and the other node is down; an inbound connection is closed.
     pub handshake_timeout: Duration,
-    /// How long the start waits for the [contact](Config::contact). Default: 10 s. After that it fails with
+    /// How long the start waits for a [contact](Config::contacts). Default: 10 s. After that it fails with
     /// [`SpawnError::Contact`](super::SpawnError::Contact).
     pub contact_timeout: Duration,
 }
@@ -120,7 +124,7 @@ impl Config {
             key,
             protocol: protocol.into(),
             configuration: String::new(),
-            contact: None,
+            contacts: vec![],
             data: None,
             log: None,
             clock: unix_micros,

@@ -33,8 +33,8 @@ use tokio::time::Instant;
 ///         Duration::from_millis(200)
 ///     }
 ///
-///     fn heard(&mut self, process: Address, now: Instant) -> Instant {
-///         now + Duration::from_secs(if process.node == self.0 { 5 } else { 1 })
+///     fn heard(&mut self, process: Address, period: Duration, now: Instant) -> Instant {
+///         now + period.max(self.period()) * if process.node == self.0 { 25 } else { 5 }
 ///     }
 /// }
 ///
@@ -48,19 +48,23 @@ use tokio::time::Instant;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Detector: Send + 'static {
-    /// How often to send a heartbeat. Read again at each heartbeat. Less than a millisecond counts as one.
+    /// How often to send a heartbeat. Read again at each heartbeat; the other nodes are told the first value. Less than a
+    /// millisecond counts as one.
     fn period(&self) -> Duration;
 
-    /// Something was read from a process. Returns the time until which the next bytes must arrive. After that the process
-    /// is suspected: its connections are closed and the machine gets `Down`.
-    fn heard(&mut self, process: Address, now: Instant) -> Instant;
+    /// Something was read from a process, which sends a heartbeat once a `period`, as it has said. Returns the time until
+    /// which the next bytes must arrive. After that the process is suspected: its connections are closed and the machine
+    /// gets `Down`. The node waits for two periods at least.
+    fn heard(&mut self, process: Address, period: Duration, now: Instant) -> Instant;
 
     /// The connections with a process have ended. [`heard`](Self::heard) is called again if it reconnects.
     fn over(&mut self, _: Address) {}
 }
 
+/// Heartbeats are not sent more often.
+pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 /// A timeout that is longer is cut to this: clocks have an end.
-const LONGEST: Duration = Duration::from_hours(365 * 24);
+pub(super) const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// The detector with one timeout for all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +72,10 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 pub struct Heartbeats {
     /// How often to send a heartbeat on each connection. Default: 200 ms. Less than 1 ms counts as 1 ms.
     pub period: Duration,
-    /// How long a process may be silent. Default: 1 s. After that it is suspected. It should be several times the *other*
-    /// nodes' `period`, and longer than their longest pause, for example a slow [`persist`](super::Storage::persist);
-    /// otherwise processes that are up are suspected. More than a year counts as a year.
+    /// How long a process may be silent. Default: 1 s. After that it is suspected. It should be several times the `period`,
+    /// and longer than the longest pause of a node, for example a slow [`persist`](super::Storage::persist); otherwise
+    /// processes that are up are suspected. A process whose period is longer than this node's may be silent for
+    /// proportionally longer. More than a year counts as a year.
     ///
     /// A process that sends heartbeats and reads nothing may do so ten times as long. Then the connection *to* it is
     /// closed, and messages on it are lost.
@@ -102,7 +107,9 @@ impl Detector for Heartbeats {
         self.period
     }
 
-    fn heard(&mut self, _: Address, now: Instant) -> Instant {
-        now + self.timeout.min(LONGEST)
+    fn heard(&mut self, _: Address, period: Duration, now: Instant) -> Instant {
+        let slower = period.as_secs_f64() / self.period.max(SHORTEST).as_secs_f64();
+        let timeout = self.timeout.min(LONGEST).as_secs_f64() * slower.max(1.0);
+        now + Duration::try_from_secs_f64(timeout).unwrap_or(LONGEST).min(LONGEST)
     }
 }

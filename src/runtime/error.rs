@@ -37,12 +37,32 @@ pub enum SpawnError {
         /// The transport's reason.
         source: io::Error,
     },
-    /// The contact was not reached. The number of this life is used up in the storage. The contact may have seen attempts
-    /// to connect.
-    #[error("{contact}, to join through, was not reached within {within:?}")]
+    /// Another node differs in something that must be the same at all nodes, or refuses this one. The number of this life
+    /// is used up in the storage. Other nodes may have seen this process come and go.
+    #[error("{node} at {at} does not fit: {how}")]
+    Differs {
+        /// The other node.
+        node: NodeId,
+        /// Its listed address.
+        at: String,
+        /// The difference.
+        how: String,
+    },
+    /// Another node knows a later life of this node, and again when this node has taken a later number. The numbers of these
+    /// lives are used up in the storage.
+    #[error("{by} knows life {life} of this node, which cannot be followed by another one")]
+    LifeIsOver {
+        /// The other node.
+        by: NodeId,
+        /// The number of the known life.
+        life: u32,
+    },
+    /// No contact was reached. The number of this life is used up in the storage. The contacts may have seen attempts to
+    /// connect.
+    #[error("no node to join through was reached within {within:?}: {nodes}", nodes = listed(contacts))]
     Contact {
-        /// The node to join through.
-        contact: NodeId,
+        /// The nodes to join through.
+        contacts: Vec<NodeId>,
         /// How long it was tried.
         within: Duration,
     },
@@ -63,8 +83,8 @@ pub enum RunError {
     Log(#[from] io::Error),
     /// A later life of this node is known to another node. The steps that are not in the log were not carried out.
     #[error(
-        "{me} is over: {by} knows life {life} of that node. Either the node runs twice, or it was restarted without its \
-         storage within a second: without storage, lives are numbered by the clock, in seconds"
+        "{me} is over: {by} knows life {life} of that node, which another process has begun. Either the node runs twice, \
+         or this process could not ask {by} for the number when it started"
     )]
     Superseded {
         /// The process that is over.
@@ -104,4 +124,8 @@ pub enum TrySendError<Command> {
     /// The node has ended.
     #[error("the node has ended")]
     Ended(Command),
+}
+
+fn listed(nodes: &[NodeId]) -> String {
+    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
 }

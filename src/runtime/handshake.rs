@@ -2,7 +2,7 @@
 //!
 //! First comes a Noise handshake (`NNpsk0`: both sides have the cluster's key, and each connection gets keys of its own).
 //! Then, encrypted, the node that dials sends a [`Hello`], and the other one an [`Answer`]. After that only the node that
-//! has dialed writes.
+//! has dialed writes. A greeting and a probe end with the answer.
 //!
 //! An attacker who replays the first message of a handshake cannot read the answer to it, and cannot send a `Hello`.
 
@@ -11,6 +11,8 @@ use super::{
     connection::{Incoming, Outgoing},
     frame::{self, CHUNK, TAG, poll_end},
     key::ClusterKey,
+    repeats::Repeats,
+    storage::life_at,
     transport::Transport,
 };
 use crate::machine::{Address, NodeId};
@@ -22,14 +24,15 @@ use std::{
     fmt::Display,
     io,
     net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, PoisonError},
     task::Context,
+    time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
 /// The version of everything after the Noise handshake.
-const WIRE: u16 = 1;
+const WIRE: u16 = 2;
 /// Changes with the Noise handshake itself: two nodes that differ here cannot even tell each other so.
 const PROLOGUE: &[u8] = b"interrex handshake 1";
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
@@ -50,9 +53,13 @@ pub(super) struct Identity {
     key: ClusterKey,
     protocol: String,
     configuration: String,
-    peers: BTreeSet<NodeId>,
-    /// The number of inbound connections that failed to prove that they have the key.
-    unauthenticated: AtomicU64,
+    /// All nodes, this one too.
+    nodes: BTreeSet<NodeId>,
+    /// How often this node sends heartbeats.
+    period: Duration,
+    clock: fn() -> u64,
+    /// The inbound connections that were refused: how many, by origin and reason.
+    refused: Mutex<Repeats<(Option<NodeId>, &'static str)>>,
 }
 
 /// The process that dials, the node that it means to reach, and what both must have in common.
@@ -61,15 +68,37 @@ struct Hello {
     wire: u16,
     protocol: String,
     configuration: String,
+    nodes: BTreeSet<NodeId>,
     from: Party,
+    period: Duration,
     to: NodeId,
+    purpose: Purpose,
 }
+
+/// The purpose of a dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Purpose {
+    /// A connection for messages.
+    Connect {
+        /// The process of the other node that was taken for dead, and for how long.
+        suspected: Option<(Party, Duration)>,
+    },
+    /// A process that is about to start finds out whether it fits. No connection is left.
+    Greet,
+    /// To find out which process listens. No connection is left.
+    Probe,
+}
+
+/// A day, in seconds: clocks may differ by that much.
+const CLOCK_TOLERANCE: u32 = 24 * 60 * 60;
+/// The number of a life that begins in 2026. A clock that shows an earlier time is not set, and judges nobody.
+const SANE_CLOCK: u32 = 6 * 365 * 24 * 60 * 60;
 
 /// The reply to a [`Hello`].
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
-    /// The connection is accepted, by this process.
-    Accepted(Party),
+    /// The connection is accepted, by this process, which sends heartbeats this often.
+    Accepted(Party, Duration),
     /// The connection is refused.
     Refused(Refusal),
 }
@@ -84,11 +113,32 @@ pub(super) enum Refusal {
     #[error("the protocol here is `{0}`")]
     OtherProtocol(String),
     /// It runs the protocol with another configuration.
-    #[error("the configuration here is another")]
-    OtherConfiguration,
-    /// It is not listed.
-    #[error("{0} is not among the nodes listed here")]
-    NotListed(NodeId),
+    #[error("the configuration here is `{0}`")]
+    OtherConfiguration(String),
+    /// It lists other nodes.
+    #[error("the nodes here are {}", listed(.0))]
+    OtherNodes(BTreeSet<NodeId>),
+    /// Its life is numbered far beyond the clock of the node that refuses it.
+    #[error("its life {life} was numbered by a clock {days} days ahead of the one here")]
+    FutureLife {
+        /// The number of the life.
+        life: u32,
+        /// The difference of the clocks.
+        days: u32,
+    },
+    /// Another process of that node answers at its listed address.
+    #[error("another process of {0} answers at its listed address")]
+    NotAtItsAddress(NodeId),
+    /// It cannot be connected to at its listed address.
+    #[error("{node} cannot be reached at its listed address {at}: {why}")]
+    NotReachable {
+        /// The node.
+        node: NodeId,
+        /// The address.
+        at: String,
+        /// The reason.
+        why: String,
+    },
     /// It meant to reach another node.
     #[error("another node was expected here, and this is {0}")]
     WrongNode(NodeId),
@@ -141,8 +191,11 @@ impl Refusal {
         match self {
             Self::OtherVersion(_) => "other version",
             Self::OtherProtocol(_) => "other protocol",
-            Self::OtherConfiguration => "other configuration",
-            Self::NotListed(_) => "not listed",
+            Self::OtherConfiguration(_) => "other configuration",
+            Self::OtherNodes(_) => "other nodes",
+            Self::FutureLife { .. } => "future life",
+            Self::NotAtItsAddress(_) => "not at its address",
+            Self::NotReachable { .. } => "not reachable",
             Self::WrongNode(_) => "wrong node",
             Self::LifeIsOver { .. } => "life is over",
         }
@@ -150,6 +203,21 @@ impl Refusal {
 }
 
 impl HandshakeError {
+    /// True if it may have another cause than a difference between the nodes, which may be over the next time.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::NoKey(_) | Self::Closed | Self::Refused(Refusal::NotReachable { .. }) => true,
+            Self::Io(error) => error.kind() == io::ErrorKind::ConnectionReset,
+            Self::Refused(_)
+            | Self::Garbled(_)
+            | Self::EarlyData
+            | Self::WrongNode(_)
+            | Self::LifeIsOver(_)
+            | Self::TimedOut
+            | Self::Crowded => false,
+        }
+    }
+
     /// The label of counters.
     pub(super) fn label(&self) -> &'static str {
         match self {
@@ -174,7 +242,7 @@ impl Identity {
     ///
     /// # Errors
     /// If the system has no random numbers, or the configuration does not fit a message.
-    pub(super) fn new(config: &Config, me: Address) -> io::Result<Self> {
+    pub(super) fn new(config: &Config, me: Address, period: Duration) -> io::Result<Self> {
         let mut instance = [0; 8];
         getrandom::fill(&mut instance).map_err(io::Error::other)?;
         let identity = Self {
@@ -182,59 +250,121 @@ impl Identity {
             key: config.key.clone(),
             protocol: config.protocol.clone(),
             configuration: config.configuration.clone(),
-            peers: config.peers.keys().copied().filter(|peer| *peer != me.node).collect(),
-            unauthenticated: AtomicU64::new(0),
+            nodes: config.peers.keys().copied().chain([me.node]).collect(),
+            period,
+            clock: config.clock,
+            refused: Mutex::new(Repeats::new()),
         };
-        let hello = postcard::to_allocvec(&identity.hello(me.node)).map_err(io::Error::other)?;
-        if hello.len() > CHUNK {
+        let hello = identity.hello(me.node, Purpose::Probe);
+        let hello = postcard::to_allocvec(&hello).map_err(io::Error::other)?;
+        // Another purpose takes a few bytes more.
+        if hello.len() > CHUNK - 64 {
             let problem = "`protocol` and `configuration` together are longer than 64 KB";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         Ok(identity)
     }
 
-    /// Counts an inbound connection that was refused, and logs it. Of those without the key, only the first, second,
-    /// fourth … is a warning: a flood of them must not fill a disk. One that just closes the connection is none.
-    pub(super) fn report_refused(&self, from: &dyn Display, why: &HandshakeError) {
-        let has_key = matches!(why, HandshakeError::Refused(_));
-        let nth =
-            if has_key { 1 } else { self.unauthenticated.fetch_add(1, Ordering::Relaxed) + 1 };
-        if matches!(why.label(), "io" | "closed") || !nth.is_power_of_two() {
-            tracing::debug!(%from, %why, "refused");
-        } else if has_key {
-            tracing::warn!(%from, %why, "refused");
-        } else {
-            tracing::warn!(%from, %why, unauthenticated = nth, "refused");
+    /// Counts an inbound connection that was refused, and logs it. Of one origin and reason, only the first, second,
+    /// fourth … is a warning: a flood of them must not fill a disk. Closing the connection is no warning.
+    pub(super) fn report_refused(
+        &self,
+        node: Option<NodeId>,
+        from: &dyn Display,
+        why: &HandshakeError,
+    ) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match refused.count((node, why.label())) {
+            Some(times) if !matches!(why.label(), "io" | "closed") => {
+                tracing::warn!(%from, %why, times, "refused");
+            }
+            _ => tracing::debug!(%from, %why, "refused"),
         }
         metrics::counter!("interrex_refused_total", "reason" => why.label()).increment(1);
     }
 
-    fn hello(&self, to: NodeId) -> Hello {
+    fn hello(&self, to: NodeId, purpose: Purpose) -> Hello {
         Hello {
             wire: WIRE,
             protocol: self.protocol.clone(),
             configuration: self.configuration.clone(),
+            nodes: self.nodes.clone(),
             from: self.me,
+            period: self.period,
             to,
+            purpose,
         }
+    }
+
+    fn acceptance(&self) -> Answer {
+        Answer::Accepted(self.me, self.period)
     }
 
     /// Checks all that does not depend on the connections that are open.
     fn check(&self, hello: &Hello) -> Result<(), Refusal> {
-        let from = hello.from.address.node;
         if hello.wire != WIRE {
             Err(Refusal::OtherVersion(WIRE))
         } else if hello.protocol != self.protocol {
             Err(Refusal::OtherProtocol(self.protocol.clone()))
-        } else if hello.configuration != self.configuration {
-            Err(Refusal::OtherConfiguration)
         } else if hello.to != self.me.address.node {
             Err(Refusal::WrongNode(self.me.address.node))
-        } else if !self.peers.contains(&from) {
-            Err(Refusal::NotListed(from))
+        } else if hello.nodes != self.nodes {
+            Err(Refusal::OtherNodes(self.nodes.clone()))
+        } else if hello.configuration != self.configuration {
+            Err(Refusal::OtherConfiguration(self.configuration.clone()))
         } else {
-            Ok(())
+            self.check_clock(hello.from.address.life)
         }
+    }
+
+    /// A life that was numbered by a clock far ahead would lock out all that are numbered rightly.
+    fn check_clock(&self, life: u32) -> Result<(), Refusal> {
+        let now = life_at((self.clock)());
+        if now < SANE_CLOCK || life.saturating_sub(now) <= CLOCK_TOLERANCE {
+            return Ok(());
+        }
+        Err(Refusal::FutureLife { life, days: (life - now) / CLOCK_TOLERANCE })
+    }
+
+    /// How another node differs, from the refusal of either; none if it differs in nothing that must be the same.
+    pub(super) fn difference(&self, why: &HandshakeError) -> Option<String> {
+        let unexpected = || Some("it has another key, or is another program".into());
+        match why {
+            HandshakeError::Refused(refusal) => self.refused_difference(refusal),
+            HandshakeError::WrongNode(other) => Some(format!("{other} answers there")),
+            HandshakeError::NoKey(_) | HandshakeError::Closed => unexpected(),
+            HandshakeError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                unexpected()
+            }
+            HandshakeError::Garbled(_)
+            | HandshakeError::EarlyData
+            | HandshakeError::LifeIsOver(_)
+            | HandshakeError::Io(_)
+            | HandshakeError::TimedOut
+            | HandshakeError::Crowded => None,
+        }
+    }
+
+    fn refused_difference(&self, refusal: &Refusal) -> Option<String> {
+        Some(match refusal {
+            Refusal::OtherVersion(there) => {
+                format!("it speaks version {there} of the wire format, this node version {WIRE}")
+            }
+            Refusal::OtherProtocol(there) => {
+                format!("its protocol is `{there}`, this node's is `{}`", self.protocol)
+            }
+            Refusal::OtherConfiguration(there) => {
+                format!("its configuration is `{there}`, this node's is `{}`", self.configuration)
+            }
+            Refusal::OtherNodes(there) => {
+                format!("its nodes are {}, this node's are {}", listed(there), listed(&self.nodes))
+            }
+            Refusal::WrongNode(other) => format!("{other} answers there"),
+            Refusal::FutureLife { .. }
+            | Refusal::NotAtItsAddress(_)
+            | Refusal::NotReachable { .. } => format!("it refuses this node: {refusal}"),
+            Refusal::LifeIsOver { .. } => return None,
+        })
     }
 
     fn noise(&self) -> Result<Builder<'_>, HandshakeError> {
@@ -244,36 +374,48 @@ impl Identity {
     }
 }
 
+/// A connection that was dialed and accepted.
+#[derive(Debug)]
+pub(super) struct Reached<S> {
+    pub(super) outgoing: Outgoing<S>,
+    /// The process that has accepted it.
+    pub(super) party: Party,
+    /// How often that process sends heartbeats.
+    pub(super) period: Duration,
+}
+
 /// Connects to a node and completes the handshake.
 pub(super) async fn dial<T: Transport>(
     transport: &T,
     at: &str,
     to: NodeId,
     identity: &Identity,
-) -> Result<(Outgoing<T::Stream>, Party), HandshakeError> {
+    purpose: Purpose,
+) -> Result<Reached<T::Stream>, HandshakeError> {
     let mut wire = Wire::new(transport.connect(at).await?);
     let mut noise = identity.noise()?.build_initiator().map_err(HandshakeError::NoKey)?;
     wire.write(&write_noise(&mut noise)?).await?;
     let noise = read_noise(noise, &wire.read().await?)?;
     let mut noise = noise.into_transport_mode().map_err(HandshakeError::NoKey)?;
     wire.allow(CHUNK + TAG);
-    wire.write(&seal(&mut noise, &identity.hello(to))?).await?;
+    wire.write(&seal(&mut noise, &identity.hello(to, purpose))?).await?;
     match open(&mut noise, &wire.read().await?)? {
         Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Accepted(party) if party.address.node == to => {
-            Ok((Outgoing::new(wire.into_stream()?, noise), party))
+        Answer::Accepted(party, period) if party.address.node == to => {
+            let outgoing = Outgoing::new(wire.into_stream()?, noise);
+            Ok(Reached { outgoing, party, period })
         }
-        Answer::Accepted(party) => Err(HandshakeError::WrongNode(party.address.node)),
+        Answer::Accepted(party, _) => Err(HandshakeError::WrongNode(party.address.node)),
     }
 }
 
 /// Authenticates an inbound connection and reads its [`Hello`]. One that could never be accepted is refused at once;
-/// about the others the owner of the open connections decides.
+/// about the others the owner of the open connections decides. A probe is answered; none is left of it.
 pub(super) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     from: SocketAddr,
     identity: &Identity,
-) -> Result<Authenticated<S>, HandshakeError> {
+) -> Result<Option<Authenticated<S>>, Rejected> {
     let mut wire = Wire::new(stream);
     let noise = identity.noise()?.build_responder().map_err(HandshakeError::NoKey)?;
     let mut noise = read_noise(noise, &wire.read().await?)?;
@@ -281,13 +423,31 @@ pub(super) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     let mut noise = noise.into_transport_mode().map_err(HandshakeError::NoKey)?;
     wire.allow(CHUNK + TAG);
     let hello: Hello = open(&mut noise, &wire.read().await?)?;
-    let inbound = Authenticated { party: hello.from, from, wire, noise };
-    match identity.check(&hello) {
-        Ok(()) => Ok(inbound),
-        Err(refusal) => {
-            inbound.refuse(&refusal).await?;
-            Err(refusal.into())
-        }
+    let (party, period) = (hello.from, hello.period);
+    let by = |why: HandshakeError| Rejected { node: Some(party.address.node), why };
+    let inbound = Authenticated { party, period, purpose: hello.purpose, from, wire, noise };
+    if let Err(refusal) = identity.check(&hello) {
+        inbound.refuse(&refusal).await.map_err(by)?;
+        return Err(by(refusal.into()));
+    }
+    if hello.purpose == Purpose::Probe {
+        inbound.present(identity).await.map_err(by)?;
+        return Ok(None);
+    }
+    Ok(Some(inbound))
+}
+
+/// An inbound connection that was refused.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    /// The node, if it has said that.
+    pub(super) node: Option<NodeId>,
+    pub(super) why: HandshakeError,
+}
+
+impl From<HandshakeError> for Rejected {
+    fn from(why: HandshakeError) -> Self {
+        Self { node: None, why }
     }
 }
 
@@ -296,6 +456,9 @@ pub(super) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
 pub(super) struct Authenticated<S> {
     /// The process that has dialed.
     pub(super) party: Party,
+    /// How often that process sends heartbeats.
+    pub(super) period: Duration,
+    pub(super) purpose: Purpose,
     /// Its network address.
     pub(super) from: SocketAddr,
     wire: Wire<S>,
@@ -311,11 +474,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Authenticated<S> {
     /// Accepts the connection.
     pub(super) fn accept(
         mut self,
-        me: Party,
+        identity: &Identity,
         max_message_bytes: usize,
     ) -> Result<Incoming<S>, HandshakeError> {
-        let acceptance = framed(&seal(&mut self.noise, &Answer::Accepted(me))?)?;
+        let acceptance = framed(&seal(&mut self.noise, &identity.acceptance())?)?;
         Ok(Incoming::new(self.wire.into_stream()?, self.noise, &acceptance, max_message_bytes))
+    }
+
+    /// Says which process listens here, and ends the connection.
+    pub(super) async fn present(mut self, identity: &Identity) -> Result<(), HandshakeError> {
+        self.wire.write(&seal(&mut self.noise, &identity.acceptance())?).await?;
+        Ok(self.wire.stream.shutdown().await?)
     }
 
     /// Refuses the connection, with the reason.
@@ -363,6 +532,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     async fn write(&mut self, frame: &[u8]) -> Result<(), HandshakeError> {
         Ok(self.stream.write_all(&framed(frame)?).await?)
     }
+}
+
+/// Nodes as a text.
+fn listed(nodes: &BTreeSet<NodeId>) -> String {
+    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A frame after its length, as [`frame::codec`] takes it.

@@ -19,7 +19,7 @@ mod tests;
 use self::{
     outbox::Outbox,
     peer::{Link, Queued, Reachability},
-    presence::Dialed,
+    presence::{Dialed, Probed},
 };
 use super::{
     component::Component,
@@ -27,6 +27,8 @@ use super::{
     connection::{CloseReason, EncodeError, encode},
     detector::Detector,
     handshake::{Authenticated, Identity},
+    repeats::Repeats,
+    status::{PeerStatus, Peers},
     transport::Transport,
 };
 use crate::machine::{Address, NodeId, Peer, Value};
@@ -38,10 +40,10 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, Sleep, sleep_until},
 };
@@ -78,13 +80,41 @@ pub(super) struct Links<T: Transport, D, M> {
     /// The listener, until [`accept`](Links::accept) is called.
     listening: Option<Listening<T>>,
     inbound: mpsc::Receiver<Authenticated<T::Stream>>,
+    /// Inbound connections that wait until this node accepts some; none when it does.
+    early: Option<Vec<Authenticated<T::Stream>>>,
     dials: JoinSet<Dialed<T::Stream>>,
+    /// Each finds out whether an inbound process listens at the listed address.
+    probes: JoinSet<Probed<T::Stream>>,
     /// The task that accepts connections, and those that send refusals.
     tasks: JoinSet<()>,
+    /// Why other nodes are not connected, and how often that has happened.
+    failures: Repeats<(NodeId, &'static str)>,
+    status: watch::Sender<Peers>,
     next_heartbeat: Instant,
     /// Wakes the task when something is due, or earlier.
     alarm: Pin<Box<Sleep>>,
     gauges: Gauges,
+}
+
+/// Why a node must not start.
+#[derive(Debug)]
+pub(super) enum Unmet {
+    /// Another node differs in something that must be the same at all nodes.
+    Differs {
+        /// The other node.
+        node: NodeId,
+        /// Its listed address.
+        at: String,
+        /// The difference.
+        how: String,
+    },
+    /// Another node knows this life already, or a later one.
+    LifeIsKnown {
+        /// The other node.
+        by: NodeId,
+        /// The number of the known life.
+        life: u32,
+    },
 }
 
 /// The gauges of the crate `metrics`.
@@ -117,25 +147,41 @@ pub(super) enum Signal<M> {
 }
 
 impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
-    /// Listens. Nodes that dial wait in the kernel's backlog until [`accept`](Self::accept) is called.
+    /// Listens. Nodes that dial wait until [`accept`](Self::accept) is called.
     pub(super) async fn open(
         transport: T,
         detector: D,
         config: &Config,
         me: Address,
     ) -> io::Result<Self> {
-        let identity = Arc::new(Identity::new(config, me)?);
+        Self::begin(Arc::new(transport), detector, config, me).await
+    }
+
+    /// Listens as another life. All connections are closed before.
+    pub(super) async fn reopen(mut self, config: &Config, me: Address) -> io::Result<Self> {
+        self.tasks.shutdown().await;
+        Self::begin(self.transport, self.detector, config, me).await
+    }
+
+    async fn begin(
+        transport: Arc<T>,
+        detector: D,
+        config: &Config,
+        me: Address,
+    ) -> io::Result<Self> {
+        let identity = Arc::new(Identity::new(config, me, detector.period())?);
         let listener = transport.listen(&config.listen).await?;
         let address = T::address(&listener)?;
         let (authenticated, inbound) = mpsc::channel(MAX_AUTHENTICATED);
         let others = config.peers.iter().filter(|(node, _)| **node != me.node);
         let peers: Vec<_> = others.map(|(node, at)| Link::new(*node, at.clone())).collect();
+        let status = peers.iter().map(|link| (link.node, PeerStatus::default())).collect();
         let now = Instant::now();
         Ok(Self {
             me,
             address,
             identity,
-            transport: Arc::new(transport),
+            transport,
             limits: config.limits,
             detector,
             first: 0,
@@ -149,7 +195,11 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             listening: Some((listener, authenticated)),
             inbound,
             dials: JoinSet::new(),
+            probes: JoinSet::new(),
             tasks: JoinSet::new(),
+            early: Some(vec![]),
+            failures: Repeats::new(),
+            status: watch::Sender::new(status),
             next_heartbeat: now,
             alarm: Box::pin(sleep_until(now)),
             gauges: Gauges::new(me.node),
@@ -158,11 +208,20 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
 
     /// Accepts connections from now on, and dials all other nodes.
     pub(super) fn accept(&mut self) {
+        self.authenticate();
+        for inbound in self.early.take().unwrap_or_default() {
+            // Everything is polled again before the task sleeps.
+            self.take_inbound(inbound, &mut Context::from_waker(Waker::noop()));
+        }
+        (0..self.peers.len()).for_each(|i| self.dial_now(i));
+    }
+
+    /// Authenticates inbound connections from now on.
+    fn authenticate(&mut self) {
         if let Some((listener, authenticated)) = self.listening.take() {
             let identity = self.identity.clone();
             self.tasks.spawn(accept::accept::<T>(listener, identity, self.limits, authenticated));
         }
-        (0..self.peers.len()).for_each(|i| self.dial_now(i));
     }
 
     /// The address where it listens.
@@ -170,16 +229,53 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         self.address
     }
 
-    /// Waits until a dial to a node has succeeded, and returns its address in its current life. Cancel-safe.
-    pub(super) async fn reach(&mut self, node: NodeId) -> Address {
-        let peer = self.find(node);
+    /// A watch of what is known of the other nodes.
+    pub(super) fn status(&self) -> watch::Receiver<Peers> {
+        self.status.subscribe()
+    }
+
+    /// Greets all other nodes, and waits until each has answered or could not be reached: no longer than a few dials take.
+    /// Greetings of others are answered. No connection is left of it: a node that is connected has started.
+    pub(super) async fn meet(&mut self) -> Result<(), Unmet> {
+        self.authenticate();
+        let mut greetings = JoinSet::new();
+        for i in 0..self.peers.len() {
+            greetings.spawn(self.greet(i));
+        }
         poll_fn(|cx| {
-            if let Some(i) = peer.filter(|i| self.peers[*i].redial.is_none()) {
-                self.dial_now(i);
+            while let Poll::Ready(greeted) = greetings.poll_join_next(cx) {
+                match greeted {
+                    Some(Ok((i, Err(why)))) => {
+                        self.report_failed(i, &why);
+                        if let Some(unmet) = self.unmet(i, &why) {
+                            return Poll::Ready(Err(unmet));
+                        }
+                    }
+                    // A transport that panics does not connect.
+                    Some(Ok((_, Ok(_))) | Err(_)) => {}
+                    None => return Poll::Ready(Ok(())),
+                }
             }
             self.poll(cx);
-            let link = peer.map(|i| &self.peers[i]).filter(|link| link.outgoing.is_some());
-            link.and_then(Link::connected).map_or(Poll::Pending, Poll::Ready)
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits until a dial to one of these nodes has succeeded, and returns its address in its current life. The first one
+    /// in this order is preferred. Cancel-safe.
+    pub(super) async fn reach(&mut self, nodes: &[NodeId]) -> Address {
+        let peers: Vec<_> = nodes.iter().filter_map(|node| self.find(*node)).collect();
+        poll_fn(|cx| {
+            for i in &peers {
+                if self.peers[*i].redial.is_none() {
+                    self.dial_now(*i);
+                }
+            }
+            self.poll(cx);
+            let mut links = peers.iter().map(|i| &self.peers[*i]);
+            let reached = links.find(|link| link.outgoing.is_some()).and_then(Link::connected);
+            reached.map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }

@@ -5,11 +5,12 @@ use super::{
     config::Config,
     detector::Detector,
     error::{Ended, Ending, RunError, SpawnError, TrySendError},
-    links::Links,
+    links::{Links, Unmet},
     log::Log,
     observer::{Forward, Observer},
     process::{Process, Queues},
-    storage::{Directory, Storage},
+    status::Peers,
+    storage::{Directory, Owner, Storage},
     transport::{Tcp, Transport},
 };
 use crate::machine::{Address, Boot, Machine, NodeId, Value};
@@ -23,6 +24,7 @@ use tokio::{
     sync::{
         Semaphore,
         mpsc::{self, error::TrySendError as Full},
+        watch,
     },
     task::JoinHandle,
     time::timeout,
@@ -37,6 +39,7 @@ use tracing::Instrument;
 /// 1. **Start**: [`spawn`](Self::spawn), or [`spawn_with`](Self::spawn_with). When it returns, the node listens and the
 ///    machine starts.
 /// 2. **Properties**, which do not change and can be read at any time: [`me`](Self::me), [`address`](Self::address).
+///    The other nodes are a watch: [`peers`](Self::peers).
 /// 3. **Inputs**, at any time and from any task: [`commands`](Self::commands), which can be cloned. When the node has
 ///    ended, sending fails.
 /// 4. **Outputs**: [`observation`](Self::observation) or [`poll_observation`](Self::poll_observation), again and again,
@@ -59,6 +62,7 @@ pub struct Node<M: Machine> {
     address: SocketAddr,
     commands: Commands<M>,
     observations: mpsc::Receiver<M::Observation>,
+    peers: watch::Receiver<Peers>,
     task: JoinHandle<Result<Ending, RunError>>,
     shutdown: DropGuard,
 }
@@ -79,10 +83,13 @@ where
 {
     /// Starts a node over TCP, in the current tokio runtime, with the detector and storage of the configuration.
     ///
-    /// It returns when the node listens and, if a contact is configured, has reached that.
+    /// It returns when the node listens, each other node was reached or could not be, and, if contacts are configured, one
+    /// of them was reached. So a machine starts with the other nodes connected, and a configuration that differs from theirs
+    /// is an error before anything happens. It takes up to [`Limits::handshake_timeout`](super::Limits::handshake_timeout)
+    /// if a host does not answer at all.
     ///
     /// # Errors
-    /// If the log, the storage, the address or the contact cannot be used; see [`SpawnError`].
+    /// If the log, the storage, the address or the contacts cannot be used, or another node differs; see [`SpawnError`].
     ///
     /// # Panics
     /// Outside of a tokio runtime, or if that has no I/O or no time.
@@ -115,11 +122,11 @@ where
     /// not used.
     ///
     /// # Errors
-    /// If the log, the storage, the address or the contact cannot be used; see [`SpawnError`].
+    /// If the log, the storage, the address or the contacts cannot be used, or another node differs; see [`SpawnError`].
     ///
     /// # Panics
-    /// Outside of a tokio runtime, or if that lacks what the transport needs. Panics of the transport's `listen` and the
-    /// storage's `open` are passed on.
+    /// Outside of a tokio runtime, or if that lacks what the transport needs. Panics of the transport's `listen`, the first
+    /// call of the detector's `period`, and the storage's `open` are passed on.
     pub async fn spawn_with(
         machine: M,
         config: Config,
@@ -140,18 +147,30 @@ where
         observer: impl Observer<M::Observation>,
     ) -> Result<Self, SpawnError> {
         let log = config.log.as_deref().map(|path| open_log(path, config.clock)).transpose()?;
-        let opened = storage.open(config.node)?;
-        let me = Address { node: config.node, life: opened.life };
+        let mut owner = Owner::new(config.node, &config.protocol);
+        let mut opened = storage.open(&owner)?;
+        let me = |life| Address { node: config.node, life };
         let listen = |source| SpawnError::Listen { at: config.listen.clone(), source };
-        let mut links = Links::open(transport, detector, &config, me).await.map_err(listen)?;
-        let contact = match config.contact {
-            Some(contact) => Some(reach(&mut links, contact, config.limits.contact_timeout).await?),
-            None => None,
+        let links = Links::open(transport, detector, &config, me(opened.life)).await;
+        let mut links = links.map_err(listen)?;
+        let mut attempts = 1;
+        while let Err(unmet) = links.meet().await {
+            owner.least_life = next_life(unmet, attempts)?;
+            attempts += 1;
+            opened = storage.open(&owner)?;
+            links = links.reopen(&config, me(opened.life)).await.map_err(listen)?;
+        }
+        let me = me(opened.life);
+        let contact = if config.contacts.is_empty() {
+            None
+        } else {
+            Some(reach(&mut links, &config.contacts, config.limits.contact_timeout).await?)
         };
         let address = links.address();
         let (commands, receiver) = mpsc::channel(capacity(config.limits.max_queued_commands));
         let (sender, observations) = mpsc::channel(capacity(config.limits.max_queued_observations));
         let shutdown = CancellationToken::new();
+        let peers = links.status();
         let process = Process::new(
             machine,
             me,
@@ -165,7 +184,8 @@ where
         let span = tracing::info_span!("node", %me, protocol = config.protocol);
         let task = tokio::spawn(process.run(boot, config, shutdown.clone()).instrument(span));
         let commands = Commands(commands);
-        Ok(Self { me, address, commands, observations, task, shutdown: shutdown.drop_guard() })
+        let shutdown = shutdown.drop_guard();
+        Ok(Self { me, address, commands, observations, peers, task, shutdown })
     }
 
     /// The address of the process, in its current life.
@@ -184,6 +204,13 @@ where
     #[must_use]
     pub fn commands(&self) -> &Commands<M> {
         &self.commands
+    }
+
+    /// A watch of the other nodes: which processes are connected, and which have taken this one for dead. Its sender is
+    /// dropped when the node has ended.
+    #[must_use]
+    pub fn peers(&self) -> watch::Receiver<Peers> {
+        self.peers.clone()
     }
 
     /// Waits for the next observation. None: the node has ended, and all observations were read.
@@ -258,11 +285,25 @@ fn open_log(path: &Path, clock: fn() -> u64) -> Result<Log, SpawnError> {
     Log::open(path, clock).map_err(|source| SpawnError::Log { path: path.into(), source })
 }
 
+/// How often a node takes a later life because others know the one before.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// The least number of a life that no other node knows, as far as one of them has said.
+fn next_life(unmet: Unmet, attempts: u32) -> Result<u32, SpawnError> {
+    match unmet {
+        Unmet::Differs { node, at, how } => Err(SpawnError::Differs { node, at, how }),
+        Unmet::LifeIsKnown { by, life } => {
+            let next = life.checked_add(1).filter(|_| attempts < MAX_ATTEMPTS);
+            next.ok_or(SpawnError::LifeIsOver { by, life })
+        }
+    }
+}
+
 async fn reach<T: Transport, D: Detector, V: Value>(
     links: &mut Links<T, D, V>,
-    contact: NodeId,
+    contacts: &[NodeId],
     within: Duration,
 ) -> Result<Address, SpawnError> {
-    let reached = timeout(within, links.reach(contact)).await;
-    reached.map_err(|_| SpawnError::Contact { contact, within })
+    let reached = timeout(within, links.reach(contacts)).await;
+    reached.map_err(|_| SpawnError::Contact { contacts: contacts.to_vec(), within })
 }

@@ -104,23 +104,28 @@ impl<E: Election, B: Behaviour<E>> Server<E, B> {
     /// Starts it over TCP; see [`Node::spawn`].
     ///
     /// # Errors
-    /// If the log, the storage, the address or the contact cannot be used; see [`SpawnError`].
+    /// If the log, the storage, the address or the contacts cannot be used, or another node differs; see [`SpawnError`].
     pub async fn spawn(machine: GenLeader<E, B>, config: Config) -> Result<Self, SpawnError> {
         let (detector, storage) = (config.heartbeats, config.data.clone().map(Directory::new));
         Self::spawn_with(machine, config, Tcp, detector, storage).await
     }
 
-    /// Starts it over any transport, with any detector and storage; see [`Node::spawn_with`].
+    /// Starts it over any transport, with any detector and storage; see [`Node::spawn_with`]. The roster becomes the
+    /// [`configuration`](Config::configuration) if that is empty: nodes with another roster are refused.
     ///
     /// # Errors
-    /// If the log, the storage, the address or the contact cannot be used; see [`SpawnError`].
+    /// If the log, the storage, the address or the contacts cannot be used, or another node differs; see [`SpawnError`].
     pub async fn spawn_with(
         machine: GenLeader<E, B>,
-        config: Config,
+        mut config: Config,
         transport: impl Transport,
         detector: impl Detector,
         storage: impl Storage<E::Stable>,
     ) -> Result<Self, SpawnError> {
+        if config.configuration.is_empty() {
+            // A roster is always JSON.
+            config.configuration = serde_json::to_string(machine.roster()).unwrap_or_default();
+        }
         let calls = Arc::new(PendingCalls::default());
         let (recognised, leader) = watch::channel(None);
         let replies = Replies { calls: Arc::clone(&calls), recognised };

@@ -193,9 +193,9 @@ async fn call(client: Client<Bully, Store>, caller: u64, calls: u64, write: bool
 pub(crate) fn gms3(sender: NodeId, multicasts: u64) -> Result<f64> {
     let ended = together("gms3", |mut config, together| {
         let me = config.node;
-        config.contact = (me != NodeId(0)).then_some(NodeId(0));
+        config.contacts.extend((me != NodeId(0)).then_some(NodeId(0)));
         move || async move {
-            let joins = config.contact.is_some();
+            let joins = !config.contacts.is_empty();
             let mut node = Node::spawn(Gms3::<String>::default(), config).await.expect("a node");
             while joins && node.observation().await.expect("it runs") != Observation::Joined {}
             let (took, ()) = together.time(multicast(&mut node, me == sender, multicasts)).await;

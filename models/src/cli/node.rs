@@ -11,27 +11,31 @@ use interrex::{
     runtime::{ClusterKey, Config, Ending, Heartbeats},
 };
 use interrex_models::{protocol::registry::Known, real::line::Notice, with_machine};
-use output::Output;
+use output::{Errors, Output};
 use serve::Console;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// Those of the other commands, except 141: a node goes on if standard output is closed.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    shut down: by `quit`, by a signal, or by the end of its input with --until-eof
+  1    the node did not start, has failed, or was ended by its protocol
+  2    bad usage, or a bad key";
 
 /// Run one node of a cluster, over TCP
 ///
 /// The node reads commands from standard input, one per line; `help` lists them. It prints answers
 /// and events on standard output, one per line. It keeps running when standard input ends: end it
-/// with `quit` or a signal.
+/// with `quit` or a signal. Output that nobody reads, or that cannot be written, is dropped and
+/// counted: it never ends or delays the node.
 ///
 ///   interrex key cluster.key
 ///   interrex node --id n0 --peers n0=127.0.0.1:7000,n1=127.0.0.1:7001 --key-file cluster.key \
 ///       --protocol gen_leader
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "it is the text of --help")]
-#[command(verbatim_doc_comment, after_help = super::exit_codes! {
-    "0    shut down: by `quit`, by a signal, or by the end of its input with --until-eof"
-    "1    the node did not start, has failed, or was ended by its protocol"
-    "2    bad usage, or a bad key"
-})]
+#[command(verbatim_doc_comment, after_help = EXIT_CODES)]
 pub(super) struct Node {
     /// The id of this node: n0, n1, …
     #[arg(long, value_name = "NODE")]
@@ -45,7 +49,8 @@ pub(super) struct Node {
     /// The key of the cluster, made by `interrex key`
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
-    /// The folder for data that survives a crash, for this node only; without it, no data survives
+    /// The folder for this node's data that survives a crash: the number of its life, and what its protocol stores.
+    /// The entries of gen_leader's dictionary are not in it: they live in the memory of the nodes
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The protocol: `gms3`, `gen_leader` or another one listed by `interrex list`
@@ -54,9 +59,12 @@ pub(super) struct Node {
     /// In an election (gen_leader): a node that never leads; the same workers at every node
     #[arg(long, value_name = "NODE")]
     worker: Vec<NodeId>,
-    /// In a group (gms2, gms3): join the group of this node; without it, found a group
-    #[arg(long, value_name = "NODE")]
-    contact: Option<NodeId>,
+    /// In a group (gms2, gms3): join the group of the first of these nodes that is reached
+    #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
+    contact: Vec<NodeId>,
+    /// In a group (gms2, gms3): found a group, once for each --data-dir; later starts join through --contact
+    #[arg(long)]
+    found: bool,
     /// Append events and effects to this file, for `interrex validate`
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -81,49 +89,54 @@ impl Node {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let peers = self.peers()?;
         let roster = self.roster(&peers)?;
-        let config = self.config(&peers, &roster)?;
-        self.start_tracing()?;
+        let config = self.config(&peers)?;
+        let errors = Errors::open();
+        self.start_tracing(errors.clone())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Ended(format!("no runtime: {error}")))?;
-        runtime.block_on(self.serve(config, &roster))
+        runtime.block_on(async {
+            let served = self.serve(config, &roster).await;
+            // Written here, and for a limited time: standard error may be a pipe that nobody reads.
+            errors.conclude(served.as_ref().err().map(|failure| failure as _)).await;
+            Ok(served.map_or_else(|failure| failure.exit(), |()| Exit::AsExpected))
+        })
     }
 
-    async fn serve(&self, config: Config, roster: &Roster) -> Result<Exit, Failure> {
+    async fn serve(&self, config: Config, roster: &Roster) -> Result<(), Failure> {
         let output = Output::open(self.format);
         let console = Console {
             output: &output,
             protocol: self.protocol,
             call_timeout: Duration::from_millis(self.call_timeout),
             until_eof: self.until_eof,
+            founded: self.founded().filter(|_| self.founds_now()),
         };
         let served = with_machine!(self.protocol, roster, machine => serve::serve(machine, config, console).await);
-        let ended = match &served {
-            Ok(Ending::Stopped(reason)) => Some(Some(reason.to_string())),
-            Ok(Ending::ShutDown) => Some(None),
-            Err(_) => None,
-        };
-        if let Some(stopped) = ended {
-            // If standard output is closed, `close` returns the error.
-            let _ = output.say(None, Notice::Ended { stopped }).await;
-        }
-        output.close().await?;
-        match served? {
-            Ending::ShutDown => Ok(Exit::AsExpected),
-            Ending::Stopped(reason) => {
+        let (stopped, result) = match served {
+            Ok(Ending::Stopped(reason)) => {
                 let me = self.id;
-                Err(Failure::Ended(format!("{me}: the protocol has ended this node: {reason}")))
+                let message = format!("{me}: the protocol has ended this node: {reason}");
+                (Some(Some(reason.to_string())), Err(Failure::Ended(message)))
             }
+            Ok(Ending::ShutDown) => (Some(None), Ok(())),
+            Err(failure) => (None, Err(failure)),
+        };
+        if let Some(stopped) = stopped {
+            output.event(Notice::Ended { stopped });
         }
+        output.finish().await;
+        result
     }
 
-    fn config(&self, peers: &BTreeMap<NodeId, String>, roster: &Roster) -> Result<Config, Failure> {
+    fn config(&self, peers: &BTreeMap<NodeId, String>) -> Result<Config, Failure> {
         let key = ClusterKey::read(&self.key_file)
             .map_err(|error| Failure::Usage(format!("{error} (`interrex key` makes one)")))?;
         let listen = self.listen.as_ref().unwrap_or(&peers[&self.id]);
         let protocol = self.protocol.name();
         let mut config = Config::new(self.id, listen, peers.clone(), key, protocol);
-        config.configuration = self.protocol.configuration(roster);
-        config.contact = self.contact;
+        if !self.founds_now() {
+            config.contacts.clone_from(&self.contact);
+        }
         config.data.clone_from(&self.data_dir);
         config.log.clone_from(&self.log);
         config.heartbeats = Heartbeats::with_timeout(Duration::from_millis(self.timeout));
@@ -148,22 +161,24 @@ impl Node {
     /// The roster: candidates by number, then workers. Options that do not fit the protocol are refused.
     fn roster(&self, peers: &BTreeMap<NodeId, String>) -> Result<Roster, Failure> {
         let (protocol, name) = (self.protocol, self.protocol.name());
-        let refused = match self.contact {
-            Some(contact) if !protocol.joins_through_contact() => {
-                Some(format!("--contact {contact}: a node of {name} does not join through another"))
-            }
-            Some(contact) if contact == self.id => {
-                Some(format!("--contact {contact}: a node does not join through itself"))
-            }
-            Some(contact) if !peers.contains_key(&contact) => {
-                Some(format!("--contact {contact} is not in --peers"))
-            }
-            _ if !protocol.has_workers() && !self.worker.is_empty() => {
-                Some(format!("{name} has no workers: leave out --worker"))
-            }
-            _ => (self.worker.iter().find(|worker| !peers.contains_key(worker)))
-                .map(|worker| format!("--worker {worker} is not in --peers")),
+        let contact = |wrong: &dyn Fn(&NodeId) -> bool| self.contact.iter().find(|it| wrong(it));
+        let refused = if !protocol.joins_through_contact() {
+            let given = self.found || !self.contact.is_empty();
+            given.then(|| format!("{name} has no groups: leave out --found and --contact"))
+        } else if let Some(contact) = contact(&|contact| *contact == self.id) {
+            Some(format!("--contact {contact}: a node does not join through itself"))
+        } else if let Some(contact) = contact(&|contact| !peers.contains_key(contact)) {
+            Some(format!("--contact {contact} is not in --peers"))
+        } else {
+            self.refused_founding()
         };
+        let refused = refused.or_else(|| {
+            if !protocol.has_workers() && !self.worker.is_empty() {
+                return Some(format!("{name} has no workers: leave out --worker"));
+            }
+            let unlisted = self.worker.iter().find(|worker| !peers.contains_key(worker));
+            unlisted.map(|worker| format!("--worker {worker} is not in --peers"))
+        });
         if let Some(message) = refused {
             return Err(Failure::Usage(message));
         }
@@ -175,7 +190,34 @@ impl Node {
         Ok(Roster::of(candidates, workers))
     }
 
-    fn start_tracing(&self) -> Result<(), Failure> {
+    /// Why it cannot be told whether to found a group or to join one.
+    fn refused_founding(&self) -> Option<String> {
+        match (self.found, self.contact.is_empty(), self.founded()) {
+            (false, true, _) => Some(
+                "say --found to found a group, or --contact NODE to join the group of that node".into(),
+            ),
+            (true, false, None) => Some(
+                "--found with --contact needs --data-dir: that is where it is kept that the group was founded".into(),
+            ),
+            (true, true, Some(mark)) if mark.exists() => Some(format!(
+                "{}: this node has founded its group already; say --contact NODE to join it again, or remove that file \
+                 if no node of the group runs",
+                mark.display()
+            )),
+            _ => None,
+        }
+    }
+
+    /// The file that says that this node has founded its group.
+    fn founded(&self) -> Option<PathBuf> {
+        Some(self.data_dir.as_ref()?.join("founded"))
+    }
+
+    fn founds_now(&self) -> bool {
+        self.found && !self.founded().is_some_and(|mark| mark.exists())
+    }
+
+    fn start_tracing(&self, errors: Errors) -> Result<(), Failure> {
         let level = [LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE]
             [usize::from(self.verbose.min(3))];
         let filter = EnvFilter::builder().with_default_directive(level.into());
@@ -189,7 +231,12 @@ impl Node {
         } else {
             filter.parse_lossy("")
         };
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        let colours = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(colours)
+            .with_writer(errors)
+            .init();
         Ok(())
     }
 }

@@ -122,7 +122,7 @@ pub async fn spawn<M: Group>(
     machine: M,
     config: Config,
 ) -> Result<(Member<M>, Sender<M>), SpawnError> {
-    let founds = config.contact.is_none();
+    let founds = config.contacts.is_empty();
     let node = Node::spawn(machine, config).await?;
     let me = node.me();
     let alone = View { number: M::FOUNDED, leader: me, followers: vec![] };

@@ -26,6 +26,11 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Notice {
+    /// In a group: the node waits until it has reached one of these nodes, to join through it.
+    Waiting {
+        /// The nodes. The first one that is reached counts.
+        contacts: Vec<NodeId>,
+    },
     /// The node is up.
     Listening {
         /// The process.
@@ -94,6 +99,11 @@ pub enum Notice {
         /// One command per line.
         commands: Vec<String>,
     },
+    /// Lines were dropped here: nobody read them, or they could not be written.
+    Dropped {
+        /// The number of lines.
+        lines: u64,
+    },
     /// The node has ended.
     Ended {
         /// The reason, if its machine has ended it.
@@ -125,6 +135,7 @@ impl Line {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Waiting { contacts } => write!(f, "waiting for{}", listed(contacts, None)),
             Self::Listening { me, address, .. } => write!(f, "listening {} at {address}", me.node),
             Self::Leader { leader: Some(leader) } => write!(f, "leader {}", leader.node),
             Self::Leader { leader: None } => f.write_str("no leader yet"),
@@ -162,6 +173,9 @@ impl fmt::Display for Notice {
             }
             Self::Error { error } => write!(f, "error: {}", printable(error)),
             Self::Help { commands } => f.write_str(&commands.join("\n")),
+            Self::Dropped { lines } => {
+                write!(f, "{lines} lines were dropped here: they could not be written")
+            }
             Self::Ended { stopped: Some(reason) } => write!(f, "stopped: {}", printable(reason)),
             Self::Ended { stopped: None } => f.write_str("shut down"),
         }

@@ -12,7 +12,7 @@ use crate::{
 };
 use interrex::{
     machine::{Address, NodeId},
-    runtime::{ClusterKey, Opened},
+    runtime::ClusterKey,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -147,9 +147,20 @@ impl Cluster {
         node: NodeId,
         contact: Option<NodeId>,
     ) -> Result<Arc<Process>, ProcessError> {
-        self.wait_for_a_new_life(node);
-        let process = Process::spawn(node, self.command(node, contact), &self.stderr(node))?;
-        let process = Arc::new(process);
+        self.start_with(node, self.command(node, contact))
+    }
+
+    /// Starts a node that does not run with a command that is based on [`command`](Self::command), and waits until it is
+    /// up.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_with(
+        &mut self,
+        node: NodeId,
+        command: Command,
+    ) -> Result<Arc<Process>, ProcessError> {
+        let process = Arc::new(Process::spawn(node, command, &self.stderr(node))?);
         // Registered before it is up, so that it is killed with the others in any case.
         self.running.insert(node, Arc::clone(&process));
         let me = process.wait(0, START_LIMIT, |line| match line.said {
@@ -228,7 +239,9 @@ impl Cluster {
         self.folder.join(format!("{node}.stderr"))
     }
 
-    fn command(&self, node: NodeId, contact: Option<NodeId>) -> Command {
+    /// The command that starts a node: in a protocol whose nodes join groups, with a contact or to found a group.
+    #[must_use]
+    pub fn command(&self, node: NodeId, contact: Option<NodeId>) -> Command {
         let peers: Vec<_> =
             self.places.iter().map(|(node, place)| format!("{node}={place}")).collect();
         let mut command = Command::new(&self.plan.program);
@@ -242,19 +255,12 @@ impl Cluster {
         for worker in self.plan.nodes().skip(self.plan.candidates.into()) {
             command.args(["--worker", &worker.to_string()]);
         }
-        if let Some(contact) = contact {
-            command.args(["--contact", &contact.to_string()]);
+        match contact {
+            Some(contact) => drop(command.args(["--contact", &contact.to_string()])),
+            None if self.plan.protocol.joins_through_contact() => drop(command.arg("--found")),
+            None => {}
         }
         command
-    }
-
-    /// A node without stored data numbers its lives by the clock. A life that begins too soon would have the number of
-    /// the last one, and the other nodes would refuse it.
-    fn wait_for_a_new_life(&self, node: NodeId) {
-        let Some(last) = self.lives.get(&node) else { return };
-        while !self.stored(node).exists() && Opened::<()>::anew().life <= last.life {
-            thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::runtime::{
     config::Limits,
-    handshake::{Authenticated, HandshakeError, Identity, authenticate},
+    handshake::{Authenticated, HandshakeError, Identity, Rejected, authenticate},
     transport::Transport,
 };
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
@@ -49,7 +49,8 @@ fn make_room(oldest_first: &mut VecDeque<AbortHandle>, limit: usize, identity: &
     while oldest_first.len() >= limit.max(1) {
         if let Some(oldest) = oldest_first.pop_front() {
             oldest.abort();
-            identity.report_refused(&"an unauthenticated connection", &HandshakeError::Crowded);
+            let why = HandshakeError::Crowded;
+            identity.report_refused(None, &"an unauthenticated connection", &why);
         }
     }
 }
@@ -62,9 +63,10 @@ async fn shake_hands<T: Transport>(
     authenticated: mpsc::Sender<Authenticated<T::Stream>>,
 ) {
     let result = timeout(limit, authenticate(stream, from, identity)).await;
-    match result.unwrap_or(Err(HandshakeError::TimedOut)) {
+    match result.unwrap_or_else(|_| Err(HandshakeError::TimedOut.into())) {
         // Without a receiver, the node has ended.
-        Ok(inbound) => drop(authenticated.send(inbound).await),
-        Err(why) => identity.report_refused(&from, &why),
+        Ok(Some(inbound)) => drop(authenticated.send(inbound).await),
+        Ok(None) => tracing::trace!(%from, "answered a probe"),
+        Err(Rejected { node, why }) => identity.report_refused(node, &from, &why),
     }
 }

@@ -27,12 +27,16 @@ pub(super) struct Link<S> {
     pub(super) incoming: Option<Incoming<S>>,
     /// The connection on which this node writes.
     pub(super) outgoing: Option<Outgoing<S>>,
+    /// How often that process sends heartbeats.
+    pub(super) period: Duration,
     /// When it will have been silent for too long, or will not have connected back for too long.
     pub(super) silence: Option<Deadline>,
     /// The dial that is under way.
     pub(super) dial: Option<AbortHandle>,
     /// True if that dial must be repeated when it fails: it was begun before the known life appeared.
     pub(super) dial_again: bool,
+    /// The process that was taken for dead because it was silent, and since when, until it is told.
+    pub(super) suspected: Option<(Party, Instant)>,
     /// True if the node was silent the last time, rather than closed or refused by its host. Then no message or monitor
     /// waits for it again until a dial in the background has succeeded.
     pub(super) silent: bool,
@@ -86,9 +90,11 @@ impl<S> Link<S> {
             known: None,
             incoming: None,
             outgoing: None,
+            period: Duration::ZERO,
             silence: None,
             dial: None,
             dial_again: false,
+            suspected: None,
             silent: false,
             redial: None,
             backoff: backoff(),

@@ -6,7 +6,7 @@ use crate::{
     runtime::{
         component::Component,
         connection::{CloseReason, Deadline, Incoming, decode},
-        detector::Detector,
+        detector::{Detector, SHORTEST},
         transport::Transport,
     },
 };
@@ -14,7 +14,6 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 use tokio::{task::coop::unconstrained, time::Instant};
 
@@ -24,8 +23,6 @@ const MAX_DRAIN_BYTES: usize = 64 << 20;
 /// While nothing can be written, the limit of arrivals is multiplied by this: to more than two nodes have sent each other
 /// before they read again.
 const STUCK_FACTOR: usize = 64;
-/// Heartbeats are not sent more often.
-const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 
 impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     /// Makes all progress that is possible now. The rest wakes the task when it becomes possible.
@@ -39,6 +36,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
 
     fn poll_once(&mut self, cx: &mut Context<'_>) {
         self.poll_dials(cx);
+        self.poll_probes(cx);
         self.poll_inbound(cx);
         self.poll_tasks(cx);
         let all = self.peers.len();
@@ -194,7 +192,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             let now = Instant::now();
             if self.next_heartbeat <= now {
                 let period = Component::Detector.run(|| self.detector.period());
-                self.next_heartbeat = now + period.max(SHORTEST_PERIOD);
+                self.next_heartbeat = now + period.max(SHORTEST);
                 self.send_heartbeats(cx);
                 self.check_progress();
                 self.again |= self.stuck;

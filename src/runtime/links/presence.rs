@@ -1,16 +1,16 @@
 //! Dials, accepted connections, and their ends: which nodes are connected.
 
 use super::{
-    Links, Signal, dropped,
+    Links, MAX_AUTHENTICATED, Signal, Unmet, dropped,
     peer::{Age, Link},
 };
 use crate::{
     machine::{Peer, Value},
     runtime::{
         component::Component,
-        connection::{CloseReason, Deadline, Outgoing},
-        detector::Detector,
-        handshake::{Authenticated, HandshakeError, Party, Refusal, dial},
+        connection::{CloseReason, Deadline},
+        detector::{Detector, LONGEST},
+        handshake::{Authenticated, HandshakeError, Party, Purpose, Reached, Refusal, dial},
         transport::Transport,
     },
 };
@@ -18,17 +18,26 @@ use std::{
     fmt::Display,
     io,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{
     task::{Id, JoinError},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// A process that sends heartbeats and reads nothing is busy. It may be so this many times longer than it may be silent.
 const STALL_FACTOR: u32 = 10;
 
+/// A greeting is tried this many times if the answer may be a mishap of the moment: a busy host, a process that just ends.
+const GREETINGS: u32 = 3;
+/// How long to wait between them.
+const BETWEEN_GREETINGS: Duration = Duration::from_millis(100);
+
 /// The index of the node that was dialed, and the result.
-pub(super) type Dialed<S> = (usize, Result<(Outgoing<S>, Party), HandshakeError>);
+pub(super) type Dialed<S> = (usize, Result<Reached<S>, HandshakeError>);
+
+/// The index of a node, an inbound connection of an unknown process of it, and the process at the listed address.
+pub(super) type Probed<S> = (usize, Authenticated<S>, Result<Party, HandshakeError>);
 
 impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     /// Dials a node, unless a dial is under way or has succeeded.
@@ -39,10 +48,12 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         }
         let (transport, identity) = (self.transport.clone(), self.identity.clone());
         let (node, at, limit) = (link.node, link.at.clone(), self.limits.handshake_timeout);
+        let suspected = link.suspected.map(|(party, since)| (party, since.elapsed()));
+        let purpose = Purpose::Connect { suspected };
         link.redial = None;
         self.again = true;
         link.dial = Some(self.dials.spawn(async move {
-            let dialed = timeout(limit, dial(&*transport, &at, node, &identity)).await;
+            let dialed = timeout(limit, dial(&*transport, &at, node, &identity, purpose)).await;
             (i, dialed.unwrap_or(Err(HandshakeError::TimedOut)))
         }));
     }
@@ -70,26 +81,23 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         }
     }
 
-    fn take_dialed(
-        &mut self,
-        i: usize,
-        dialed: Result<(Outgoing<T::Stream>, Party), HandshakeError>,
-    ) {
+    fn take_dialed(&mut self, i: usize, dialed: Result<Reached<T::Stream>, HandshakeError>) {
         let link = &mut self.peers[i];
         link.dial = None;
         match dialed {
-            Ok((_, party)) if link.age(party) == Age::Over => {
+            Ok(Reached { party, .. }) if link.age(party) == Age::Over => {
                 self.take_failed(i, &HandshakeError::LifeIsOver(party.address));
             }
-            Ok((outgoing, party)) => {
+            Ok(Reached { outgoing, party, period }) => {
                 if link.age(party) == Age::Later {
                     self.replace(i, &CloseReason::LifeIsOver);
                 }
                 let link = &mut self.peers[i];
                 link.outgoing = Some(outgoing);
                 link.dial_again = false;
+                link.suspected = None;
                 link.reset_backoff();
-                self.connected(i, party);
+                self.connected(i, party, period);
                 self.send_queued(i);
             }
             Err(why) => self.take_failed(i, &why),
@@ -98,8 +106,8 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
 
     /// A dial has failed: the node is down, as far as can be known now.
     fn take_failed(&mut self, i: usize, why: &HandshakeError) {
+        self.report_failed(i, why);
         let link = &mut self.peers[i];
-        report_failed(link, why);
         if std::mem::take(&mut link.dial_again) {
             return self.dial_now(i);
         }
@@ -116,6 +124,41 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         }
     }
 
+    /// Greets a node. The index is part of the result.
+    pub(super) fn greet(
+        &self,
+        i: usize,
+    ) -> impl Future<Output = (usize, Result<Party, HandshakeError>)> + Send + use<T, D, M> {
+        let (transport, identity) = (self.transport.clone(), self.identity.clone());
+        let (node, at) = (self.peers[i].node, self.peers[i].at.clone());
+        let limit = self.limits.handshake_timeout;
+        async move {
+            let mut tries = 0;
+            loop {
+                let greeting = dial(&*transport, &at, node, &identity, Purpose::Greet);
+                let greeted = timeout(limit, greeting).await;
+                let greeted = greeted.unwrap_or(Err(HandshakeError::TimedOut));
+                tries += 1;
+                match greeted {
+                    Err(why) if why.may_pass() && tries < GREETINGS => {
+                        sleep(BETWEEN_GREETINGS).await;
+                    }
+                    greeted => return (i, greeted.map(|reached| reached.party)),
+                }
+            }
+        }
+    }
+
+    /// Why this node must not start, from the answer of a node that it has greeted.
+    pub(super) fn unmet(&self, i: usize, why: &HandshakeError) -> Option<Unmet> {
+        let Link { node, at, .. } = &self.peers[i];
+        if let HandshakeError::Refused(Refusal::LifeIsOver { life }) = *why {
+            return Some(Unmet::LifeIsKnown { by: *node, life });
+        }
+        let how = self.identity.difference(why)?;
+        Some(Unmet::Differs { node: *node, at: at.clone(), how })
+    }
+
     /// Sends the queued messages, except those to another life than the connected one.
     fn send_queued(&mut self, i: usize) {
         for message in std::mem::take(&mut self.peers[i].queued) {
@@ -127,44 +170,151 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         }
     }
 
-    /// Takes authenticated inbound connections.
+    /// Takes authenticated inbound connections. Before this node accepts any, only greetings are answered.
     pub(super) fn poll_inbound(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(mut inbound)) = self.inbound.poll_recv(cx) {
-            if !inbound.has_closed(cx) {
-                self.take_inbound(inbound, cx);
+        while let Poll::Ready(Some(inbound)) = self.inbound.poll_recv(cx) {
+            match &mut self.early {
+                Some(early) if inbound.purpose != Purpose::Greet => {
+                    // Whoever is left out dials again.
+                    if early.len() < MAX_AUTHENTICATED {
+                        early.push(inbound);
+                    }
+                }
+                _ => self.take_inbound(inbound, cx),
             }
         }
     }
 
-    fn take_inbound(&mut self, inbound: Authenticated<T::Stream>, cx: &mut Context<'_>) {
-        let party = inbound.party;
-        let Some(i) = self.find(party.address.node) else { return };
-        match (self.peers[i].age(party), self.peers[i].known) {
+    pub(super) fn take_inbound(
+        &mut self,
+        mut inbound: Authenticated<T::Stream>,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(i) = self.find(inbound.party.address.node) else { return };
+        if inbound.has_closed(cx) {
+            return;
+        }
+        match (self.peers[i].age(inbound.party), self.peers[i].known) {
             (Age::Over, Some(Party { address, .. })) => {
                 self.refuse(inbound, Refusal::LifeIsOver { life: address.life });
-                return;
             }
-            (Age::Current, _) if self.peers[i].incoming.is_none() => {}
-            (Age::Current, _) => self.replace(i, &CloseReason::Replaced),
-            (Age::Later | Age::Over, _) => {
-                self.replace(i, &CloseReason::LifeIsOver);
-                // A dial that is under way may have reached the life before.
-                self.peers[i].dial_again = self.peers[i].dial.is_some();
+            (Age::Current, _) => self.welcome(i, inbound, cx),
+            (Age::Later | Age::Over, _) => self.probe(i, inbound),
+        }
+    }
+
+    /// Finds out whether an unknown process listens at its listed address. Otherwise a process with somebody else's number
+    /// would take the place of a healthy one, and one that nobody can reach would take part.
+    fn probe(&mut self, i: usize, inbound: Authenticated<T::Stream>) {
+        let link = &self.peers[i];
+        let (transport, identity) = (self.transport.clone(), self.identity.clone());
+        // The other node waits for the answer, no longer than for a whole handshake.
+        let (node, at, limit) = (link.node, link.at.clone(), self.limits.handshake_timeout / 2);
+        self.again = true;
+        self.probes.spawn(async move {
+            let probe = dial(&*transport, &at, node, &identity, Purpose::Probe);
+            let probed = timeout(limit, probe).await.unwrap_or(Err(HandshakeError::TimedOut));
+            (i, inbound, probed.map(|reached| reached.party))
+        });
+    }
+
+    /// Takes the results of probes.
+    pub(super) fn poll_probes(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(joined)) = self.probes.poll_join_next(cx) {
+            match joined {
+                Ok((i, inbound, probed)) => self.take_probed(i, inbound, probed, cx),
+                Err(error) => tracing::error!(%error, "the transport has panicked in a dial"),
             }
+        }
+    }
+
+    fn take_probed(
+        &mut self,
+        i: usize,
+        inbound: Authenticated<T::Stream>,
+        probed: Result<Party, HandshakeError>,
+        cx: &mut Context<'_>,
+    ) {
+        let (node, at) = (self.peers[i].node, self.peers[i].at.clone());
+        // Meanwhile another process of the node may have been met.
+        match (probed, self.peers[i].age(inbound.party), self.peers[i].known) {
+            (_, Age::Over, Some(Party { address, .. })) => {
+                self.refuse(inbound, Refusal::LifeIsOver { life: address.life });
+            }
+            (Ok(party), ..) if party == inbound.party => self.welcome(i, inbound, cx),
+            (Ok(_), ..) => self.refuse(inbound, Refusal::NotAtItsAddress(node)),
+            (Err(why), ..) => {
+                let why = why.to_string();
+                self.refuse(inbound, Refusal::NotReachable { node, at, why });
+            }
+        }
+    }
+
+    /// Answers a greeting, or accepts a connection.
+    fn welcome(&mut self, i: usize, mut inbound: Authenticated<T::Stream>, cx: &mut Context<'_>) {
+        if inbound.has_closed(cx) {
+            return;
+        }
+        match inbound.purpose {
+            Purpose::Connect { suspected } => self.admit(i, inbound, suspected, cx),
+            Purpose::Greet | Purpose::Probe => {
+                let (identity, limit) = (self.identity.clone(), self.limits.handshake_timeout);
+                self.tasks.spawn(async move {
+                    // Whoever has greeted greets again.
+                    let _ = timeout(limit, inbound.present(&identity)).await;
+                });
+            }
+        }
+    }
+
+    /// Accepts an inbound connection.
+    fn admit(
+        &mut self,
+        i: usize,
+        inbound: Authenticated<T::Stream>,
+        suspected: Option<(Party, Duration)>,
+        cx: &mut Context<'_>,
+    ) {
+        let (party, period) = (inbound.party, inbound.period);
+        if self.peers[i].age(party) == Age::Later {
+            self.replace(i, &CloseReason::LifeIsOver);
+            // A dial that is under way may have reached the life before.
+            self.peers[i].dial_again = self.peers[i].dial.is_some();
+        } else if self.peers[i].incoming.is_some() {
+            self.replace(i, &CloseReason::Replaced);
         }
         self.dial_now(i);
-        match inbound.accept(self.identity.me, self.limits.max_message_bytes) {
+        match inbound.accept(&self.identity, self.limits.max_message_bytes) {
             Ok(incoming) => self.peers[i].incoming = Some(incoming),
-            Err(why) => return self.identity.report_refused(&party.address, &why),
+            Err(why) => {
+                let node = Some(party.address.node);
+                return self.identity.report_refused(node, &party.address, &why);
+            }
         }
-        self.connected(i, party);
+        self.connected(i, party, period);
+        if let Some((_, absence)) = suspected.filter(|(party, _)| *party == self.identity.me) {
+            self.report_suspected(i, absence);
+        }
         self.poll_acceptance(i, cx);
+    }
+
+    /// The other node has taken this one for dead.
+    fn report_suspected(&mut self, i: usize, absence: Duration) {
+        let node = self.peers[i].node;
+        tracing::warn!(%node, ?absence, "took this node for dead: it may have elected another leader");
+        metrics::counter!("interrex_suspected_total", "by" => node.to_string()).increment(1);
+        self.status.send_modify(|peers| {
+            let status = peers.entry(node).or_default();
+            status.suspicions += 1;
+            status.last_suspicion = Some(absence);
+        });
     }
 
     /// Refuses an inbound connection, with the reason.
     fn refuse(&mut self, inbound: Authenticated<T::Stream>, why: Refusal) {
         let from = format!("{} at {}", inbound.party.address, inbound.from);
-        self.identity.report_refused(&from, &HandshakeError::Refused(why.clone()));
+        let node = Some(inbound.party.address.node);
+        self.identity.report_refused(node, &from, &HandshakeError::Refused(why.clone()));
         let limit = self.limits.handshake_timeout;
         self.tasks.spawn(async move {
             // It is refused, even if the reason does not reach it.
@@ -173,15 +323,18 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     }
 
     /// Notes the process of a connection that was just made.
-    fn connected(&mut self, i: usize, party: Party) {
+    fn connected(&mut self, i: usize, party: Party, period: Duration) {
         let link = &mut self.peers[i];
         link.known = Some(party);
+        link.period = period;
         link.silent = false;
         tracing::debug!(process = %party.address, "connected");
         let others = |peer: &Peer| *peer != party.address.into() && *peer != Peer::Name(link.node);
         for other in link.monitors.extract_if(.., others) {
             self.arrivals.push_back(Signal::Down(other));
         }
+        let node = link.node;
+        self.failures.forget(|(failed, _)| *failed == node);
         self.note_sign_of_life(i);
         self.count_connections();
     }
@@ -191,7 +344,9 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         let link = &mut self.peers[i];
         let Some(address) = link.connected() else { return };
         let now = Instant::now();
-        let until = Component::Detector.run(|| self.detector.heard(address, now));
+        let period = link.period.min(LONGEST);
+        let until = Component::Detector.run(|| self.detector.heard(address, period, now));
+        let until = until.max(now + 2 * period);
         link.silence = Some(Deadline::new(until));
         if let Some(outgoing) = &mut link.outgoing {
             outgoing.set_stall_timeout(
@@ -209,9 +364,12 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     /// Ends the connections with a process. `Down` comes after all that was read from it.
     pub(super) fn end(&mut self, i: usize, why: &CloseReason) {
         let Some(address) = self.peers[i].connected() else { return };
-        report_ended(&address, why);
+        self.report_ended(i, &address, why);
         self.drop_outgoing(i);
         let link = &mut self.peers[i];
+        if matches!(why, CloseReason::Silent | CloseReason::Stalled) {
+            link.suspected = link.known.map(|party| (party, Instant::now()));
+        }
         link.incoming = None;
         link.silence = None;
         link.silent = matches!(why, CloseReason::Silent);
@@ -228,7 +386,8 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         if link.incoming.is_none() {
             return self.end(i, why);
         }
-        report_ended(&link.node, why);
+        let node = link.node;
+        self.report_ended(i, &node, why);
         self.drop_outgoing(i);
         self.peers[i].redial_later();
         self.count_connections();
@@ -250,31 +409,45 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         self.arrivals.extend(monitors.into_iter().map(Signal::Down));
     }
 
+    /// Counts the open connections, and publishes the connected processes.
     fn count_connections(&self) {
         let connections = self
             .peers
             .iter()
             .map(|link| u32::from(link.incoming.is_some()) + u32::from(link.outgoing.is_some()));
         self.gauges.connections.set(connections.sum::<u32>());
+        self.status.send_if_modified(|peers| {
+            let mut changed = false;
+            for link in &self.peers {
+                let status = peers.entry(link.node).or_default();
+                let connected = link.connected();
+                changed |= std::mem::replace(&mut status.connected, connected) != connected;
+            }
+            changed
+        });
     }
-}
 
-/// That a connection is closed is normal. Silence may be an error of the detector, and bytes that cannot be understood
-/// are an error in any case.
-fn report_ended(who: &dyn Display, why: &CloseReason) {
-    match why.label() {
-        "closed" | "replaced" | "life is over" => tracing::debug!(%who, %why, "connection ended"),
-        _ => tracing::warn!(%who, %why, "connection ended"),
+    /// That a connection is closed is normal. Silence may be an error of the detector, and bytes that cannot be understood
+    /// are an error in any case.
+    fn report_ended(&mut self, i: usize, who: &dyn Display, why: &CloseReason) {
+        let label = why.label();
+        let is_normal = matches!(label, "closed" | "replaced" | "life is over");
+        match self.failures.count((self.peers[i].node, label)) {
+            Some(times) if !is_normal => tracing::warn!(%who, %why, times, "connection ended"),
+            _ => tracing::debug!(%who, %why, "connection ended"),
+        }
+        metrics::counter!("interrex_ended_total", "why" => label).increment(1);
     }
-    metrics::counter!("interrex_ended_total", "why" => why.label()).increment(1);
-}
 
-/// That a node is down is normal. That another program answers is not.
-fn report_failed<S>(link: &Link<S>, why: &HandshakeError) {
-    if matches!(why, HandshakeError::Io(_) | HandshakeError::TimedOut) {
-        tracing::debug!(node = %link.node, at = %link.at, %why, "not reached");
-    } else {
-        tracing::warn!(node = %link.node, at = %link.at, %why, "not reached");
+    /// A listed node is not reached. Only the first, second, fourth … time is a warning.
+    pub(super) fn report_failed(&mut self, i: usize, why: &HandshakeError) {
+        let link = &self.peers[i];
+        let (node, at) = (link.node, &link.at);
+        if let Some(times) = self.failures.count((node, why.label())) {
+            tracing::warn!(%node, %at, %why, times, "not reached");
+        } else {
+            tracing::debug!(%node, %at, %why, "not reached");
+        }
+        metrics::counter!("interrex_unreached_total", "reason" => why.label()).increment(1);
     }
-    metrics::counter!("interrex_unreached_total", "reason" => why.label()).increment(1);
 }

@@ -1,6 +1,6 @@
 //! Links over the loopback interface.
 
-use super::{Links, Signal};
+use super::{Links, Signal, Unmet};
 use crate::{
     machine::{Address, NodeId, Peer},
     runtime::{ClusterKey, Config, Heartbeats, Tcp},
@@ -229,14 +229,100 @@ async fn a_node_with_another_configuration_is_refused() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_not_listed_is_refused() {
-    let [mut a, b] = cluster().await;
-    a.peers.clear();
+async fn a_node_that_lists_other_nodes_is_refused() {
+    assert_refused(|config| drop(config.peers.insert(C, "127.0.0.1:9".into()))).await;
+}
+
+/// Why a node must not start beside another one that differs in this way.
+async fn unmet(differs: impl FnOnce(&mut Config)) -> String {
+    let [a, mut b] = cluster().await;
+    differs(&mut b);
+    let mut a = open(&a, 0).await;
+    let me = life(b.node, 0);
+    let mut b = Ends::open(Tcp, b.heartbeats, &b, me).await.expect("it listens");
+    match within(b.meet(), &mut [&mut a]).await {
+        Err(Unmet::Differs { node: A, how, .. }) => how,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_differs_is_told_before_it_starts() {
+    let how = unmet(|config| config.key = ClusterKey([8; 32])).await;
+    assert_eq!(how, "it has another key, or is another program");
+    let how = unmet(|config| config.protocol = "another".into()).await;
+    assert_eq!(how, "its protocol is `test`, this node's is `another`");
+    let how = unmet(|config| config.configuration = "another".into()).await;
+    assert_eq!(how, "its configuration is ``, this node's is `another`");
+    let how = unmet(|config| drop(config.peers.insert(C, "127.0.0.1:9".into()))).await;
+    assert_eq!(how, "its nodes are n0, n1, this node's are n0, n1, n2");
+    // It listens where nobody looks for it.
+    let how = unmet(|config| config.listen = "127.0.0.1:0".into()).await;
+    assert!(how.contains("n1 cannot be reached at its listed address"), "{how}");
+}
+
+/// 2200: its lives would never be followed by one with a right clock.
+#[tokio::test]
+async fn a_life_from_a_clock_far_ahead_is_refused() {
+    let [a, b] = cluster().await;
+    let mut a = open(&a, 0).await;
+    let me = life(b.node, u32::MAX);
+    let mut b = Ends::open(Tcp, b.heartbeats, &b, me).await.expect("it listens");
+    match within(b.meet(), &mut [&mut a]).await {
+        Err(Unmet::Differs { how, .. }) => assert!(how.contains("days ahead"), "{how}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_told_which_life_of_it_is_known() {
+    let [a, b] = cluster().await;
+    let (mut a, mut first) = (open(&a, 0).await, open(&b, 7).await);
+    link(&mut a, &mut first).await;
+    drop(first);
+    tokio::task::yield_now().await;
+    let mut second = Ends::open(Tcp, b.heartbeats, &b, life(B, 3)).await.expect("it listens");
+    let unmet = within(second.meet(), &mut [&mut a]).await;
+    assert!(matches!(unmet, Err(Unmet::LifeIsKnown { by: A, life: 7 })), "{unmet:?}");
+    let mut third = second.reopen(&b, life(B, 8)).await.expect("it listens again");
+    assert!(within(third.meet(), &mut [&mut a]).await.is_ok());
+    third.accept();
+    link(&mut a, &mut third).await;
+}
+
+/// The slower one would be suspected between two of its heartbeats.
+#[tokio::test]
+async fn each_node_waits_by_the_slower_heartbeats() {
+    let [a, mut b] = cluster().await;
+    b.heartbeats = Heartbeats::with_timeout(8 * SILENCE);
     let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
-    b.monitor(Peer::Name(A));
-    assert_eq!(down(within(b.next(), &mut [&mut a]).await), Peer::Name(A));
+    link(&mut a, &mut b).await;
     a.monitor(Peer::Name(B));
+    assert!(timeout(4 * SILENCE, within(a.next(), &mut [&mut b])).await.is_err());
+}
+
+#[tokio::test]
+async fn a_node_that_was_taken_for_dead_is_told() {
+    let [a, b] = cluster().await;
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    link(&mut a, &mut b).await;
+    a.monitor(Peer::Name(B));
+    // This node stands still, and the other one does not.
     assert_eq!(down(within(a.next(), &mut []).await), Peer::Name(B));
+    within(
+        async {
+            while b.status().borrow()[&A].suspicions == 0 {
+                b.step().await;
+            }
+        },
+        &mut [&mut a],
+    )
+    .await;
+    let status = b.status().borrow()[&A];
+    assert!(status.suspicions == 1 && status.last_suspicion < Some(LONG), "{status:?}");
+    link(&mut a, &mut b).await;
+    assert_eq!(b.status().borrow()[&A].connected, Some(life(A, 0)));
+    assert_eq!(a.status().borrow()[&B].suspicions, 0);
 }
 
 #[tokio::test]
@@ -294,10 +380,9 @@ async fn a_new_life_supersedes_the_one_before() {
     a.monitor(Peer::Name(B));
     old.send(Peer::Name(A), 5, text(0));
     within(old.flush(), &mut [&mut a]).await;
-    // The new life listens elsewhere, and the old one does not know.
-    let mut moved = b.clone();
-    moved.listen = "127.0.0.1:0".into();
-    let mut new = open(&moved, 2).await;
+    // The old life goes on, but listens no more: the new one takes its address.
+    old.tasks.shutdown().await;
+    let mut new = open(&b, 2).await;
     new.send(Peer::Name(A), 1, text(1));
     let signals = take(&mut a, &mut new, 4).await;
     let [before, name, process, after] = signals.try_into().expect("four");
@@ -323,6 +408,28 @@ async fn two_processes_cannot_be_the_same_life() {
     let superseded = within(second.next(), &mut [&mut a, &mut first]).await;
     assert!(matches!(superseded, Signal::Superseded { by: A, life: 1 }), "{superseded:?}");
     assert!(connected(&a, B).is_some());
+}
+
+/// A process with a number that is in use, started elsewhere by mistake.
+#[tokio::test]
+async fn a_later_life_elsewhere_does_not_replace_a_healthy_process() {
+    let [a, b] = cluster().await;
+    let (mut a, mut first) = (open(&a, 0).await, open(&b, 1).await);
+    link(&mut a, &mut first).await;
+    a.monitor(Peer::Name(B));
+    let mut copy = b.clone();
+    copy.listen = "127.0.0.1:0".into();
+    let me = life(B, 2);
+    let mut second = Ends::open(Tcp, b.heartbeats, &copy, me).await.expect("it listens");
+    match within(second.meet(), &mut [&mut a, &mut first]).await {
+        Err(Unmet::Differs { how, .. }) => {
+            assert!(how.contains("another process of n1 answers at its listed address"), "{how}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(connected(&a, B), Some(life(B, 1)));
+    assert!(a.try_next().is_none() && first.try_next().is_none());
+    assert!(is_linked(&a, B) && is_linked(&first, A));
 }
 
 #[tokio::test]
@@ -483,8 +590,8 @@ async fn a_restarted_node_is_reached_again() {
     )
     .await;
     let mut second = open(&b, 1).await;
-    assert_eq!(within(a.reach(B), &mut [&mut second]).await, life(B, 1));
-    assert_eq!(within(second.reach(A), &mut [&mut a]).await, life(A, 0));
+    assert_eq!(within(a.reach(&[B]), &mut [&mut second]).await, life(B, 1));
+    assert_eq!(within(second.reach(&[A]), &mut [&mut a]).await, life(A, 0));
 }
 
 /// The variable with the addresses of the three nodes, for the process that runs the test below.
@@ -543,7 +650,7 @@ async fn a_killed_process_loses_a_suffix_of_all_it_sent() {
         let [a, b, c] = cluster().await;
         let (mut to_b, mut to_c) = (open(&b, 0).await, open(&c, 0).await);
         let mut child = spawn_victim([&a.listen, &b.listen, &c.listen]);
-        let reached = async { tokio::join!(to_b.reach(A), to_c.reach(A)) };
+        let reached = async { tokio::join!(to_b.reach(&[A]), to_c.reach(&[A])) };
         timeout(LONG, reached).await.expect("in time");
         let kill = async {
             sleep(Duration::from_millis(after)).await;

@@ -1,10 +1,16 @@
-//! Standard output, written by a thread of its own: a slow reader delays the answers, but not the heartbeats of the
-//! node.
+//! Standard output and standard error of a node. Each has a bounded queue and a thread of its own: whoever does not read
+//! them, a full disk or a broken pipe delays nothing and ends nothing. Lines that cannot be written are dropped and
+//! counted, and the count is written when there is room again.
 
 use super::super::LineFormat;
 use interrex_models::real::line::{Line, Notice};
 use std::{
+    fmt,
     io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -12,60 +18,198 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
+use tracing_subscriber::fmt::MakeWriter;
 
-/// The maximum number of buffered lines.
-const CAPACITY: usize = 256;
+/// The maximum number of lines that wait to be written.
+const CAPACITY: usize = 4096;
 /// The time limit for writing the last lines of a node that has ended.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) struct Output {
-    lines: mpsc::Sender<Line>,
-    over: oneshot::Receiver<io::Result<()>>,
+/// A stream of lines, written by a thread of its own.
+struct Stream {
+    queue: mpsc::Sender<Item>,
+    /// The number of lines that were dropped since a count was written.
+    dropped: Arc<AtomicU64>,
+    /// The line that says how many were dropped.
+    apology: Box<dyn Fn(u64) -> Vec<u8> + Send + Sync>,
 }
 
-/// Standard output is closed; [`Output::close`] returns the error.
-#[derive(Debug)]
-pub(super) struct Closed;
+enum Item {
+    Line(Vec<u8>),
+    /// All lines before this are written, or dropped.
+    Mark(oneshot::Sender<()>),
+}
+
+impl Stream {
+    /// Writes to `out` from now on. `failed` is called when that begins to fail.
+    fn open(
+        out: impl Write + Send + 'static,
+        failed: impl Fn(&io::Error) + Send + 'static,
+        apology: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        let (queue, items) = mpsc::channel(CAPACITY);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&dropped);
+        thread::spawn(move || write(items, out, failed, &counter));
+        Self { queue, dropped, apology: Box::new(apology) }
+    }
+
+    /// Queues a line if there is room.
+    fn print(&self, line: Vec<u8>) {
+        self.apologise();
+        if self.queue.try_send(Item::Line(line)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Queues a line, and waits for room.
+    async fn print_all(&self, line: Vec<u8>) {
+        let room = self.queue.reserve().await;
+        self.apologise();
+        if let Ok(room) = room {
+            room.send(Item::Line(line));
+        }
+    }
+
+    /// Says how many lines were dropped before this one, if there is room for that.
+    fn apologise(&self) {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 && self.queue.try_send(Item::Line((self.apology)(dropped))).is_err() {
+            self.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the lines are written, for a limited time.
+    async fn finish(&self) {
+        self.apologise();
+        let (written, all) = oneshot::channel();
+        let finish = async {
+            if self.queue.send(Item::Mark(written)).await.is_ok() {
+                let _ = all.await;
+            }
+        };
+        let _ = timeout(FINISH_TIMEOUT, finish).await;
+    }
+}
+
+fn write(
+    mut items: mpsc::Receiver<Item>,
+    mut out: impl Write,
+    failed: impl Fn(&io::Error),
+    dropped: &AtomicU64,
+) {
+    let mut fails = false;
+    while let Some(item) = items.blocking_recv() {
+        let line = match item {
+            Item::Line(line) => line,
+            Item::Mark(written) => {
+                // Nobody waits if the time limit has passed.
+                let _ = written.send(());
+                continue;
+            }
+        };
+        let written = out.write_all(&line).and_then(|()| out.flush());
+        if let Err(error) = &written {
+            dropped.fetch_add(1, Ordering::Relaxed);
+            if !fails {
+                failed(error);
+            }
+        }
+        fails = written.is_err();
+    }
+}
+
+/// Standard output: answers and events.
+pub(super) struct Output {
+    stream: Stream,
+    format: LineFormat,
+}
 
 impl Output {
     pub(super) fn open(format: LineFormat) -> Self {
-        let (lines, taken) = mpsc::channel(CAPACITY);
-        let (done, over) = oneshot::channel();
-        thread::spawn(move || done.send(write(taken, format)));
-        Self { lines, over }
+        let failed = |error: &io::Error| {
+            tracing::warn!(%error, "standard output cannot be written; the node goes on without it");
+        };
+        let apology = move |lines| formatted(format, None, Notice::Dropped { lines });
+        Self { stream: Stream::open(io::stdout(), failed, apology), format }
     }
 
-    /// Queues a line with the current time.
-    pub(super) async fn say(&self, answers: Option<u64>, said: Notice) -> Result<(), Closed> {
-        self.lines.send(Line::now(answers, said)).await.map_err(|_| Closed)
+    /// Prints an event with the current time, if there is room.
+    pub(super) fn event(&self, said: Notice) {
+        self.stream.print(formatted(self.format, None, said));
     }
 
-    /// Waits until standard output is closed.
-    pub(super) async fn closed(&self) {
-        self.lines.closed().await;
+    /// Prints an answer with the current time, and waits for room: the next command can wait.
+    pub(super) async fn answer(&self, number: u64, said: Notice) {
+        self.stream.print_all(formatted(self.format, Some(number), said)).await;
     }
 
-    pub(super) async fn close(self) -> io::Result<()> {
-        drop(self.lines);
-        match timeout(CLOSE_TIMEOUT, self.over).await {
-            Ok(Ok(written)) => written,
-            // The thread has panicked, or the reader does not read.
-            Ok(Err(_)) | Err(_) => Ok(()),
-        }
+    /// Waits until all is written, for a limited time.
+    pub(super) async fn finish(&self) {
+        self.stream.finish().await;
     }
 }
 
-fn write(mut lines: mpsc::Receiver<Line>, format: LineFormat) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    while let Some(line) = lines.blocking_recv() {
-        match format {
-            LineFormat::Text => writeln!(out, "{}", line.said)?,
-            LineFormat::Json => {
-                serde_json::to_writer(&mut out, &line)?;
-                writeln!(out)?;
-            }
+fn formatted(format: LineFormat, answers: Option<u64>, said: Notice) -> Vec<u8> {
+    let text = match format {
+        LineFormat::Text => format!("{said}\n"),
+        LineFormat::Json => {
+            let line = serde_json::to_string(&Line::now(answers, said));
+            format!("{}\n", line.expect("a line is JSON"))
         }
-        out.flush()?;
+    };
+    text.into_bytes()
+}
+
+/// Standard error: what the runtime logs.
+#[derive(Clone)]
+pub(super) struct Errors(Arc<Stream>);
+
+impl Errors {
+    pub(super) fn open() -> Self {
+        let apology = |lines| {
+            format!("{lines} lines were dropped here: they could not be written\n").into_bytes()
+        };
+        // Where it fails, there is nobody to tell.
+        Self(Arc::new(Stream::open(io::stderr(), |_| {}, apology)))
     }
-    Ok(())
+
+    /// Prints the error that has ended the node, and waits until it is written, for a limited time.
+    pub(super) async fn conclude(&self, error: Option<&dyn fmt::Display>) {
+        if let Some(error) = error {
+            self.0.print(format!("error: {error}\n").into_bytes());
+        }
+        self.0.finish().await;
+    }
+}
+
+impl<'a> MakeWriter<'a> for Errors {
+    type Writer = Event<'a>;
+
+    fn make_writer(&'a self) -> Event<'a> {
+        Event { stream: &self.0, text: vec![] }
+    }
+}
+
+/// An event of the log, printed as a whole when it is dropped.
+pub(super) struct Event<'a> {
+    stream: &'a Stream,
+    text: Vec<u8>,
+}
+
+impl Write for Event<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Event<'_> {
+    fn drop(&mut self) {
+        self.stream.print(std::mem::take(&mut self.text));
+    }
 }

@@ -3,20 +3,21 @@
 use super::{
     super::Failure,
     input::{self, InputLine, Query},
-    output::{Closed, Output},
+    output::Output,
 };
 use interrex::{
     machine::{Address, NodeId},
     runtime::{Config, Ending, RunError, SpawnError},
 };
 use interrex_models::{
+    io::file,
     protocol::registry::Known,
     real::{
         application::{Application, Client, Running},
         line::Notice,
     },
 };
-use std::{future, time::Duration};
+use std::{future, path::PathBuf, time::Duration};
 use tokio::{
     runtime::Handle,
     select,
@@ -29,21 +30,16 @@ pub(super) struct Console<'a> {
     pub(super) protocol: Known,
     pub(super) call_timeout: Duration,
     pub(super) until_eof: bool,
+    /// The file to make when this node has founded a group.
+    pub(super) founded: Option<PathBuf>,
 }
 
 /// The reason why a node ends.
 enum Cause {
-    /// Requested by a command, by a signal, or by the end of the input or the output.
+    /// Requested by a command, by a signal, or by the end of the input.
     Requested,
     /// The node has ended by itself.
     Ended,
-}
-
-impl From<Closed> for Cause {
-    /// A node whose output is closed is shut down. [`Output::close`] returns the error.
-    fn from(_: Closed) -> Self {
-        Self::Requested
-    }
 }
 
 /// Runs a node until it is shut down or its machine ends it.
@@ -53,18 +49,23 @@ pub(super) async fn serve(
     console: Console<'_>,
 ) -> Result<Ending, Failure> {
     let id = config.node;
-    let signals = Signals::new()?;
-    let spawned = application.spawn(config, console.call_timeout).await;
+    let mut signals = Signals::new()?;
+    if !config.contacts.is_empty() {
+        console.output.event(Notice::Waiting { contacts: config.contacts.clone() });
+    }
+    let spawned = select! {
+        spawned = application.spawn(config, console.call_timeout) => spawned,
+        () = signals.wait() => return Ok(Ending::ShutDown),
+    };
     let (mut node, client) = spawned.map_err(|error| not_up(id, &error))?;
-    let listening = console.listening(node.me(), node.address());
-    let cause = match console.output.say(None, listening).await {
-        Ok(()) => select! {
-            cause = report(&mut node, console.output) => cause,
-            cause = console.run_commands(client) => cause,
-            () = signals.wait() => Cause::Requested,
-            () = console.output.closed() => Cause::Requested,
-        },
-        Err(closed) => closed.into(),
+    if let Some(mark) = &console.founded {
+        file::write(mark, "This node has founded its group.\n")?;
+    }
+    console.output.event(console.listening(node.me(), node.address()));
+    let cause = select! {
+        cause = report(&mut node, console.output) => cause,
+        cause = console.run_commands(client) => cause,
+        () = signals.wait() => Cause::Requested,
     };
     let ended = match cause {
         Cause::Requested => node.shut_down().await,
@@ -76,9 +77,7 @@ pub(super) async fn serve(
 /// Prints the output of the node that no command caused.
 async fn report(node: &mut impl Running, output: &Output) -> Cause {
     while let Some(said) = node.notice().await {
-        if let Err(closed) = output.say(None, said).await {
-            return closed.into();
-        }
+        output.event(said);
     }
     Cause::Ended
 }
@@ -95,11 +94,7 @@ impl Console<'_> {
             let number = line.number;
             match self.answer(line, &mut client).await {
                 Ok(None) => {}
-                Ok(Some(said)) => {
-                    if let Err(closed) = self.output.say(Some(number), said).await {
-                        return closed.into();
-                    }
-                }
+                Ok(Some(said)) => self.output.answer(number, said).await,
                 Err(cause) => return cause,
             }
         }
@@ -150,7 +145,7 @@ impl Signals {
         })
     }
 
-    async fn wait(mut self) {
+    async fn wait(&mut self) {
         select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
