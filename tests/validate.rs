@@ -723,6 +723,67 @@ fn an_elected_dictionary_survives_a_kill_and_a_restart() {
     assert_eq!(validation.logs[0].lives, 2);
 }
 
+/// Each is possible only if the adapter breaks a promise: the machine does what it must, and the line is named.
+#[test]
+fn what_the_adapter_must_not_do_is_found_at_its_line() {
+    type Harm = fn(&mut Nodes<Texts>);
+    let harms: [(Harm, &str); 4] = [
+        (
+            |nodes| nodes.meet(N1, Event::Timeout(gen_leader::Timer::Call(9)), None, None),
+            "the timer Call(9) fires, and is not armed",
+        ),
+        (
+            |nodes| nodes.meet(N1, Event::Down(Peer::Name(NodeId(7))), None, None),
+            "a Down of @n7, which is not monitored",
+        ),
+        (
+            |nodes| {
+                nodes.now -= 1_000_000;
+                nodes.command(N1, look_up(9));
+            },
+            "the clock of its host has run backwards, by 990 ms",
+        ),
+        (
+            |nodes| {
+                nodes.kill(N1);
+                nodes.stable.insert(N1, 77);
+                nodes.start(N1, None);
+            },
+            "it begins with a stored value that is not the one persisted last",
+        ),
+    ];
+    for (harm, message) in harms {
+        let mut nodes = gen_leader_nodes(2);
+        for node in [N0, N1] {
+            nodes.start(node, None);
+            nodes.deliver_all();
+        }
+        nodes.command(N1, look_up(1));
+        let before = nodes.logs[&N1].lines().count();
+        harm(&mut nodes);
+        let validation = nodes.validated();
+        assert!(validation.differences.is_empty(), "{:?}", validation.differences);
+        let found = &validation.contradictions[0];
+        assert_eq!((found.place.line, found.message.as_str()), (before + 1, message));
+    }
+}
+
+/// A storage that is gone is no fault of the adapter: the node starts as one that has lost it.
+#[test]
+fn a_lost_storage_is_no_contradiction() {
+    let mut nodes = gen_leader_nodes(2);
+    for node in [N0, N1] {
+        nodes.start(node, None);
+        nodes.deliver_all();
+    }
+    nodes.kill(N1);
+    nodes.stable.remove(&N1);
+    nodes.deliver_all();
+    nodes.start(N1, None);
+    nodes.deliver_all();
+    assert_agrees(&nodes.validated());
+}
+
 #[test]
 fn a_suspected_leader_of_a_dictionary_is_carried_over_without_the_local_calls() {
     let mut nodes = gen_leader_nodes(3);

@@ -74,9 +74,10 @@ pub struct Limits {
     /// The most messages that wait for a connection to one node. Default: 4096. At the limit the machine stands still until
     /// the dial has succeeded or failed, at most [`handshake_timeout`](Self::handshake_timeout).
     pub max_queued_per_peer: usize,
-    /// The largest message, in bytes. Default: 16 MiB. A larger one is dropped by its sender, counted, and logged as a
+    /// The largest message, in bytes. Default: 1 GiB. A larger one is dropped by its sender, counted, and logged as a
     /// warning: to the protocol, the link loses it. If one arrives all the same, since the limits of the nodes differ, the
-    /// connection is closed.
+    /// connection is closed. A state that a newcomer gets is one message. A large message is written in pieces of 64 KB, each
+    /// of which is a sign of life; but it takes its size in memory at both ends, and later messages wait for it.
     pub max_message_bytes: usize,
     /// The most inbound connections that have not proved yet that they have the key. Default: 128. At the limit, the oldest
     /// one is closed when another one arrives.
@@ -96,7 +97,7 @@ impl Default for Limits {
             max_queued_observations: 1024,
             max_queued_arrivals: 1024,
             max_queued_per_peer: 4096,
-            max_message_bytes: 16 << 20,
+            max_message_bytes: 1 << 30,
             max_pending_handshakes: 128,
             handshake_timeout: Duration::from_secs(1),
             contact_timeout: Duration::from_secs(10),

@@ -44,8 +44,8 @@ use tracing::Instrument;
 ///    ended, sending fails.
 /// 4. **Outputs**: [`observation`](Self::observation) or [`poll_observation`](Self::poll_observation), again and again,
 ///    until it returns none: then the node has ended.
-/// 5. **End**: [`shut_down`](Self::shut_down) ends the node, [`ended`](Self::ended) waits until it ends by itself. Both say
-///    how it has ended. Dropping the node shuts it down in the background.
+/// 5. **End**: [`shut_down`](Self::shut_down) ends the node, [`ended`](Self::ended) waits until it ends by itself or by a
+///    [`Shutdown`]. Both say how it has ended. Dropping the node shuts it down in the background.
 ///
 /// # Observations must be read
 ///
@@ -64,7 +64,21 @@ pub struct Node<M: Machine> {
     observations: mpsc::Receiver<M::Observation>,
     peers: watch::Receiver<Peers>,
     task: JoinHandle<Result<Ending, RunError>>,
-    shutdown: DropGuard,
+    shutdown: Shutdown,
+    /// A node that is dropped shuts down.
+    _shut_down_when_dropped: DropGuard,
+}
+
+/// Ends a node from anywhere. It can be cloned, and does not keep the node alive.
+#[derive(Clone, Debug)]
+pub struct Shutdown(CancellationToken);
+
+impl Shutdown {
+    /// Shuts the node down in the background, as [`Node::shut_down`] does. [`Node::ended`] says when it has ended. Nothing
+    /// happens if it has ended already.
+    pub fn begin(&self) {
+        self.0.cancel();
+    }
 }
 
 /// The queue of a node's commands. It can be cloned, and does not keep the node alive.
@@ -184,8 +198,16 @@ where
         let span = tracing::info_span!("node", %me, protocol = config.protocol);
         let task = tokio::spawn(process.run(boot, config, shutdown.clone()).instrument(span));
         let commands = Commands(commands);
-        let shutdown = shutdown.drop_guard();
-        Ok(Self { me, address, commands, observations, peers, task, shutdown })
+        Ok(Self {
+            me,
+            address,
+            commands,
+            observations,
+            peers,
+            task,
+            _shut_down_when_dropped: shutdown.clone().drop_guard(),
+            shutdown: Shutdown(shutdown),
+        })
     }
 
     /// The address of the process, in its current life.
@@ -213,6 +235,12 @@ where
         self.peers.clone()
     }
 
+    /// Ends the node from another task, while this one waits for its [end](Self::ended).
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
     /// Waits for the next observation. None: the node has ended, and all observations were read.
     ///
     /// Cancel-safe: no observation is lost if the future is dropped.
@@ -233,11 +261,12 @@ where
     /// # Errors
     /// If the node had ended with an error before.
     pub async fn shut_down(self) -> Result<Ending, RunError> {
-        drop((self.shutdown, self.observations));
+        self.shutdown.begin();
+        drop(self.observations);
         ended(self.task).await
     }
 
-    /// Waits until the node ends by itself. Its observations are dropped.
+    /// Waits until the node ends, by itself or by its [`Shutdown`]. Its observations are dropped.
     ///
     /// # Errors
     /// If the node ends with an error.

@@ -199,7 +199,10 @@ where
             Signal::Message { from, sent, message } => {
                 self.step(Event::Message { from, message }, Some(sent)).await
             }
-            Signal::Down(peer) => self.step(Event::Down(peer), None).await,
+            Signal::Down(peer) => {
+                self.observer.down(peer);
+                self.step(Event::Down(peer), None).await
+            }
             Signal::Superseded { by, life } => Err(RunError::Superseded { me: self.me, by, life }),
         }
     }

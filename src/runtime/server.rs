@@ -4,14 +4,15 @@ use super::{
     config::Config,
     detector::Detector,
     error::{Ended, Ending, RunError, SpawnError},
-    node::{Commands, Node},
+    node::{Commands, Node, Shutdown},
     observer::Observer,
+    status::Peers,
     storage::{Directory, Storage},
     transport::{Tcp, Transport},
 };
 use crate::{
     gen_leader::{self, Behaviour, Command, Election, GenLeader, Observation},
-    machine::Address,
+    machine::{Address, Peer, Value},
 };
 use std::{
     collections::BTreeMap,
@@ -63,7 +64,16 @@ use tokio::sync::{oneshot, watch};
 pub struct Server<E: Election, B: Behaviour<E>> {
     node: Node<GenLeader<E, B>>,
     client: Client<E, B>,
-    leader: watch::Receiver<Option<Address>>,
+    leader: watch::Receiver<Option<Leader<E::Term>>>,
+}
+
+/// A leader, and what tells its leadership apart from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leader<Term> {
+    /// The process.
+    pub address: Address,
+    /// The term: for a [`Bully`](gen_leader::Bully), the election's number. A leader may lead for several.
+    pub term: Term,
 }
 
 /// Calls and casts to a server. It can be cloned and used by any number of tasks, and does not keep the server alive.
@@ -153,11 +163,26 @@ impl<E: Election, B: Behaviour<E>> Server<E, B> {
         self.node.address()
     }
 
-    /// A watch of the leader that this process has recognised last, which may be itself. None before the first election.
-    /// Between the death of a leader and the next election it is still the dead one.
+    /// A watch of the leader that this process recognises, which may be itself. None before the first election, and from the
+    /// end of a leader, or its suspicion, until the next one is recognised.
+    ///
+    /// A process that nobody has told of an election recognises a leader that is none any more: with these protocols, a
+    /// process that was taken for dead may go on to lead. [`peers`](Self::peers) tells when that has happened.
     #[must_use]
-    pub fn leader(&self) -> watch::Receiver<Option<Address>> {
+    pub fn leader(&self) -> watch::Receiver<Option<Leader<E::Term>>> {
         self.leader.clone()
+    }
+
+    /// A watch of the other nodes; see [`Node::peers`].
+    #[must_use]
+    pub fn peers(&self) -> watch::Receiver<Peers> {
+        self.node.peers()
+    }
+
+    /// Ends it from another task, while this one waits for its [end](Self::ended).
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.node.shutdown()
     }
 
     /// Ends it; see [`Node::shut_down`]. Pending calls fail with [`CallError::Ended`].
@@ -168,7 +193,7 @@ impl<E: Election, B: Behaviour<E>> Server<E, B> {
         self.node.shut_down().await
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends, by itself or by its [`Shutdown`].
     ///
     /// # Errors
     /// If it ends with an error.
@@ -231,6 +256,15 @@ impl<E: Election, B: Behaviour<E>> Client<E, B> {
         self.commands.send(Command::Info(request)).await
     }
 
+    /// Changes the code: the local process calls `code_change`, which may add nodes. All nodes need the same change. Waits
+    /// for room in the queue of commands.
+    ///
+    /// # Errors
+    /// If the server has ended. The request was not sent.
+    pub async fn code_change(&self, request: B::Request) -> Result<(), Ended> {
+        self.commands.send(Command::CodeChange(request)).await
+    }
+
     async fn ask(
         &self,
         command: impl FnOnce(u64) -> Command<B::Request>,
@@ -284,13 +318,13 @@ impl<R> Drop for Call<'_, R> {
 }
 
 /// The observer of a server: hands replies to the callers. The node drops it when it ends; then the pending calls fail.
-struct Replies<R> {
+struct Replies<T, R> {
     calls: Arc<PendingCalls<R>>,
-    recognised: watch::Sender<Option<Address>>,
+    recognised: watch::Sender<Option<Leader<T>>>,
 }
 
 /// Takes every observation, so that none waits for a program to read it.
-impl<T, R: Send + 'static> Observer<Observation<T, R>> for Replies<R> {
+impl<T: Value, R: Send + 'static> Observer<Observation<T, R>> for Replies<T, R> {
     fn observe(
         &mut self,
         me: Address,
@@ -299,15 +333,24 @@ impl<T, R: Send + 'static> Observer<Observation<T, R>> for Replies<R> {
         match observation {
             Observation::Replied { tag, reply } => self.answer(tag, Ok(reply)),
             Observation::Failed { tag, error } => self.answer(tag, Err(error.into())),
-            Observation::Elected { .. } => self.recognise(me),
-            Observation::Surrendered { leader, .. } => self.recognise(leader),
+            Observation::Elected { term } => self.recognise(me, term),
+            Observation::Surrendered { leader, term } => self.recognise(leader, term),
             Observation::Followed { .. } | Observation::Terminated(_) => {}
         }
         None
     }
+
+    fn down(&mut self, peer: Peer) {
+        self.recognised.send_if_modified(|leader| {
+            let over = |leader: &Leader<T>| {
+                peer == leader.address.into() || peer == Peer::Name(leader.address.node)
+            };
+            leader.take_if(|leader| over(leader)).is_some()
+        });
+    }
 }
 
-impl<R> Replies<R> {
+impl<T, R> Replies<T, R> {
     fn answer(&self, tag: u64, answer: Answer<R>) {
         if let Some(caller) = self.calls.pending().remove(&tag) {
             // The caller may have stopped waiting.
@@ -315,12 +358,12 @@ impl<R> Replies<R> {
         }
     }
 
-    fn recognise(&self, leader: Address) {
-        self.recognised.send_replace(Some(leader));
+    fn recognise(&self, address: Address, term: T) {
+        self.recognised.send_replace(Some(Leader { address, term }));
     }
 }
 
-impl<R> Drop for Replies<R> {
+impl<T, R> Drop for Replies<T, R> {
     fn drop(&mut self) {
         self.calls.pending().clear();
     }

@@ -42,7 +42,7 @@ pub enum Notice {
     },
     /// The leader, as far as this node knows.
     Leader {
-        /// The leader; none if no leader has been recognised yet.
+        /// The leader; none before the first one is recognised, and from its end until the next one is.
         leader: Option<Address>,
     },
     /// `gen_leader`: the members.
@@ -138,7 +138,7 @@ impl fmt::Display for Notice {
             Self::Waiting { contacts } => write!(f, "waiting for{}", listed(contacts, None)),
             Self::Listening { me, address, .. } => write!(f, "listening {} at {address}", me.node),
             Self::Leader { leader: Some(leader) } => write!(f, "leader {}", leader.node),
-            Self::Leader { leader: None } => f.write_str("no leader yet"),
+            Self::Leader { leader: None } => f.write_str("no leader"),
             Self::Members { candidates, workers, leader } => {
                 let leader = leader.map(|leader| leader.node);
                 write!(f, "candidates{}", listed(candidates, leader))?;

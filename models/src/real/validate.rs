@@ -8,6 +8,10 @@
 //! 3. **Does the model violate it, too?** A run that violates a property is translated into a trace of the harness. The
 //!    trace can be replayed and shrunk.
 //!
+//! Before that, each log is searched for what the adapter must not do: fire a timer that is not armed, report the `Down`
+//! of a process that is not monitored, begin a life with another value than the one persisted last, or read a clock that
+//! runs backwards.
+//!
 //! # The joined run
 //!
 //! The run respects causality. Steps that are not causally ordered are ordered by the clocks of the hosts. Lives have
@@ -28,6 +32,7 @@
 //! at the end if nothing is pending there: no message to a process that is up, no `Down`, no join. Properties of
 //! infinite runs are not judged.
 
+mod adapter;
 mod carry;
 mod join;
 mod judge;
@@ -62,7 +67,8 @@ pub struct Validation {
     pub logs: Vec<Log>,
     /// The differences between the logs and the machine; at most one per log.
     pub differences: Vec<Difference>,
-    /// The contradictions between logs. There are none in the logs of one cluster with reliable links.
+    /// The contradictions between logs, and what the adapter has done against its promises. There are none in the logs of
+    /// one cluster with reliable links.
     pub contradictions: Vec<Contradiction>,
     /// The number of messages that never arrived although later ones of the same process did: a node dropped them, or a
     /// connection was lost and made again.
@@ -102,7 +108,7 @@ pub struct Difference {
     pub machine: Option<Value>,
 }
 
-/// A contradiction between two logs.
+/// A contradiction between two logs, or a broken promise of the adapter.
 #[derive(Clone, Debug, Serialize)]
 pub struct Contradiction {
     /// The line at which it is detected.
@@ -250,6 +256,7 @@ fn of_machine<R: Application>(
             ends: replayed.lives.iter().filter(|life| life.end.is_some()).count(),
         });
         validation.differences.extend(replayed.difference);
+        validation.contradictions.extend(replayed.broken);
         lives.extend(replayed.lives);
     }
     if !validation.differences.is_empty() {
@@ -267,7 +274,7 @@ fn of_machine<R: Application>(
 }
 
 fn judge<R: Application>(cluster: &Cluster<'_, R>, carry: Carry<'_>, validation: &mut Validation) {
-    validation.contradictions.clone_from(&cluster.contradictions);
+    validation.contradictions.extend(cluster.contradictions.iter().cloned());
     validation.lost = cluster.lost;
     let judged = judge::judge(cluster);
     if let Carry::FirstBut(allowed) = carry {

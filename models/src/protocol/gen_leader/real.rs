@@ -14,7 +14,7 @@ use interrex::{
         dictionary::{Reply, Request},
     },
     machine::Address,
-    runtime::{self, CallError, Config, Ending, RunError, Server, SpawnError},
+    runtime::{self, CallError, Config, Ending, Leader, RunError, Server, SpawnError},
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::sync::watch;
@@ -133,10 +133,10 @@ impl application::Request for Request<String, String> {
     }
 }
 
-/// A running node. It reports each leader that it recognises.
+/// A running node. It reports each leader that it recognises, and that it recognises none.
 pub struct Member<E: Checked> {
     server: Server<E, Texts>,
-    leader: watch::Receiver<Option<Address>>,
+    leader: watch::Receiver<Option<Leader<E::Term>>>,
     last: Option<Address>,
 }
 
@@ -153,7 +153,7 @@ impl<E: Checked> Running for Member<E> {
     async fn notice(&mut self) -> Option<Notice> {
         loop {
             self.leader.changed().await.ok()?;
-            let leader = *self.leader.borrow_and_update();
+            let leader = address(self.leader.borrow_and_update().as_ref());
             if leader != self.last {
                 self.last = leader;
                 return Some(Notice::Leader { leader });
@@ -170,10 +170,14 @@ impl<E: Checked> Running for Member<E> {
     }
 }
 
+fn address<T>(leader: Option<&Leader<T>>) -> Option<Address> {
+    leader.map(|leader| leader.address)
+}
+
 /// Reads and writes the dictionary through a node.
 pub struct Client<E: Checked> {
     dictionary: runtime::Client<E, Texts>,
-    leader: watch::Receiver<Option<Address>>,
+    leader: watch::Receiver<Option<Leader<E::Term>>>,
     roster: Roster,
     call_timeout: Duration,
 }
@@ -182,7 +186,7 @@ impl<E: Checked> application::Client for Client<E> {
     type Request = Request<String, String>;
 
     fn leader(&self) -> Option<Address> {
-        *self.leader.borrow()
+        address(self.leader.borrow().as_ref())
     }
 
     fn members(&self) -> Notice {

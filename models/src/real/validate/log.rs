@@ -1,7 +1,8 @@
 //! Reads logs, and runs the machine on them.
 
 use super::{
-    Difference, Where,
+    Contradiction, Difference, Where,
+    adapter::Adapter,
     life::{self, Input, Life},
 };
 use crate::{
@@ -53,6 +54,8 @@ pub(super) struct Common {
 pub(super) struct Replayed<R: Application> {
     pub lives: Vec<Life<R>>,
     pub difference: Option<Difference>,
+    /// The promises that the adapter has broken.
+    pub broken: Vec<Contradiction>,
 }
 
 impl Lines {
@@ -136,8 +139,9 @@ pub(super) fn run<R: Application>(
     (file, path): (usize, &Path),
 ) -> Result<Replayed<R>, FileError> {
     let lines = Lines::open(path)?;
-    let replayed = Replayed { lives: vec![], difference: None };
-    let mut run = Run { machine, common, file, lines, replayed, running: None };
+    let replayed = Replayed { lives: vec![], difference: None, broken: vec![] };
+    let adapter = Adapter::new();
+    let mut run = Run { machine, common, file, lines, replayed, adapter, running: None };
     while let Some(line) = run.lines.next()? {
         match line {
             Line::Torn => run.tear()?,
@@ -158,6 +162,7 @@ struct Run<'a, R: Application> {
     file: usize,
     lines: Lines,
     replayed: Replayed<R>,
+    adapter: Adapter<R>,
     /// The life to which the next line belongs.
     running: Option<Life<R>>,
 }
@@ -199,6 +204,8 @@ impl<R: Application> Run<'_, R> {
         let me = boot.me;
         self.check_life(me)?;
         let (contact, has_stable) = (boot.contact, boot.stable.is_some());
+        let broken = self.adapter.start(at, &boot, &effects);
+        self.accuse(broken);
         let (state, expected) = self.machine.start(boot);
         self.compare(&effects, &expected);
         let mut life = Life {
@@ -249,6 +256,8 @@ impl<R: Application> Run<'_, R> {
         if let (Input::Message { .. }, None) = (&input, sent) {
             return Err(self.lines.error("a message without `sent`, the step of its sender"));
         }
+        let broken = self.adapter.step(at, &event, &effects);
+        self.accuse(broken);
         let (state, expected) = self.machine.step(life.state, event);
         life.state = state;
         self.compare(&effects, &expected);
@@ -275,6 +284,14 @@ impl<R: Application> Run<'_, R> {
             Some(life) => Ok(life),
             None => Err(self.lines.error(NO_START)),
         }
+    }
+
+    /// Records promises that the adapter has broken at the current line.
+    fn accuse(&mut self, broken: Vec<String>) {
+        let (path, line) = (&self.lines.path, self.lines.number);
+        let place = || Where { path: path.clone(), line };
+        let broken = broken.into_iter().map(|message| Contradiction { place: place(), message });
+        self.replayed.broken.extend(broken);
     }
 
     /// Records the first effect that differs.

@@ -1,0 +1,97 @@
+//! The promises that the adapter makes to a machine, as far as a single log can tell: a timer fires if it is armed, a
+//! `Down` is about a monitored process, the storage returns what was persisted last, and the clock does not run
+//! backwards.
+
+use crate::real::application::Application;
+use interrex::machine::{Boot, Effect, EffectOf, Event, EventOf, Peer};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the adapter owes to a node, from its log so far.
+#[derive(Debug)]
+pub(super) struct Adapter<R: Application> {
+    /// The time of the last line.
+    at: u64,
+    /// How often each process was monitored and is not down.
+    monitors: BTreeMap<Peer, u32>,
+    armed: BTreeSet<R::Timer>,
+    /// The values that may be in stable storage: the last one that certainly is, and those of the last step, which may
+    /// have been carried out in part. Empty if nothing is known.
+    stored: Vec<R::Stable>,
+}
+
+impl<R: Application> Adapter<R> {
+    pub(super) fn new() -> Self {
+        Self { at: 0, monitors: BTreeMap::new(), armed: BTreeSet::new(), stored: vec![] }
+    }
+
+    /// A life begins. Returns the broken promises.
+    pub(super) fn start(
+        &mut self,
+        at: u64,
+        boot: &Boot<R::Stable>,
+        effects: &[EffectOf<R>],
+    ) -> Vec<String> {
+        let mut broken = self.pass(at);
+        match &boot.stable {
+            Some(stable) if !self.stored.is_empty() && !self.stored.contains(stable) => {
+                broken.push(
+                    "it begins with a stored value that is not the one persisted last".into(),
+                );
+            }
+            _ => {}
+        }
+        // Without a value it has lost its storage, which is no fault of the adapter.
+        self.stored = boot.stable.iter().cloned().collect();
+        self.monitors.clear();
+        self.armed.clear();
+        self.carry_out(effects);
+        broken
+    }
+
+    /// A step. Returns the broken promises.
+    pub(super) fn step(
+        &mut self,
+        at: u64,
+        event: &EventOf<R>,
+        effects: &[EffectOf<R>],
+    ) -> Vec<String> {
+        let mut broken = self.pass(at);
+        // The effects of the step before were carried out.
+        self.stored.drain(..self.stored.len().saturating_sub(1));
+        match event {
+            Event::Timeout(timer) if !self.armed.remove(timer) => {
+                broken.push(format!("the timer {timer:?} fires, and is not armed"));
+            }
+            Event::Down(peer) => match self.monitors.get_mut(peer) {
+                Some(times) if *times > 0 => *times -= 1,
+                _ => broken.push(format!("a Down of {peer}, which is not monitored")),
+            },
+            Event::Timeout(_) | Event::Message { .. } | Event::Command(_) => {}
+        }
+        self.carry_out(effects);
+        broken
+    }
+
+    fn pass(&mut self, at: u64) -> Vec<String> {
+        let before = std::mem::replace(&mut self.at, at);
+        if before <= at {
+            return vec![];
+        }
+        let milliseconds = (before - at).div_ceil(1000);
+        vec![format!("the clock of its host has run backwards, by {milliseconds} ms")]
+    }
+
+    fn carry_out(&mut self, effects: &[EffectOf<R>]) {
+        for effect in effects {
+            match effect {
+                Effect::Monitor(peer) => *self.monitors.entry(*peer).or_default() += 1,
+                Effect::Demonitor(peer) => drop(self.monitors.remove(peer)),
+                Effect::SetTimer { timer, .. } => drop(self.armed.insert(timer.clone())),
+                Effect::CancelTimer(timer) => drop(self.armed.remove(timer)),
+                Effect::Persist(stable) => self.stored.push(stable.clone()),
+                Effect::Send { .. } | Effect::Observe(_) => {}
+                Effect::Stop(_) => break,
+            }
+        }
+    }
+}
