@@ -39,6 +39,8 @@ struct Nodes<M: Machine> {
     /// The time between two steps, and the time by which the clock of each node is ahead of that of the one before:
     /// in microseconds.
     clocks: (u64, u64),
+    /// How far the clocks of some nodes are ahead besides, in microseconds.
+    ahead: BTreeMap<NodeId, u64>,
     /// Messages to a node that is not up, and monitors of it, wait until it comes up.
     waits: bool,
     waiting: Vec<(NodeId, Waiting<M>)>,
@@ -81,6 +83,7 @@ impl<M: Machine> Nodes<M> {
             folder: TempDir::new().expect("a folder"),
             now: 1_700_000_000_000_000,
             clocks: (10_000, 0),
+            ahead: BTreeMap::new(),
             waits: false,
             waiting: vec![],
             up: BTreeMap::new(),
@@ -95,7 +98,8 @@ impl<M: Machine> Nodes<M> {
     fn tick(&mut self, node: NodeId) -> u64 {
         let (pause, ahead) = self.clocks;
         self.now += pause;
-        self.now + ahead * u64::from(node.0)
+        let more = self.ahead.get(&node).copied().unwrap_or(0);
+        self.now + ahead * u64::from(node.0) + more
     }
 
     fn write(&mut self, node: NodeId, entry: &EntryOf<M>) {
@@ -320,11 +324,18 @@ type Gms3Nodes = Nodes<gms3::Gms3<Multicast>>;
 
 /// A joined group.
 fn gms3_nodes(size: u16) -> Gms3Nodes {
+    gms3_under(size, 10_000, &[])
+}
+
+/// A joined group with this time between two steps. The clocks of some nodes are ahead, in microseconds.
+fn gms3_under(size: u16, pause: u64, ahead: &[(NodeId, u64)]) -> Gms3Nodes {
     let mut nodes = Nodes::new(
         group::real::machine(&Roster::default()),
         "gms3",
         application::configuration(None),
     );
+    nodes.clocks = (pause, 0);
+    nodes.ahead = ahead.iter().copied().collect();
     nodes.start(N0, None);
     for node in 1..size {
         nodes.start(NodeId(node), Some(N0));
@@ -591,6 +602,86 @@ fn a_leader_that_is_killed_is_followed_by_the_next() {
     nodes.mcast(N2, 0);
     nodes.deliver_all();
     assert_holds(&nodes.validated());
+}
+
+/// By its clock, the dead leader does more after its death: messages show that the clock is ahead.
+#[test]
+fn a_clock_that_is_ahead_makes_no_second_leader() {
+    let mut nodes = gms3_under(3, 100, &[(N0, 8_000)]);
+    for round in 0..3 {
+        nodes.mcast(N1, round);
+        nodes.deliver_all();
+    }
+    nodes.mcast(N0, 0);
+    nodes.kill(N0);
+    nodes.deliver_all();
+    nodes.mcast(N2, 0);
+    nodes.deliver_all();
+    let validation = nodes.validated();
+    assert_agrees(&validation);
+    assert_eq!(*verdict(&validation, "single-leader"), Verdict::Holds);
+    let behind = -validation.clocks.ahead[&N1];
+    assert!((7_500..8_500).contains(&behind), "{:?}", validation.clocks);
+}
+
+/// By its clock, the leader that was suspected did nothing after that.
+#[test]
+fn a_clock_that_is_behind_hides_no_second_leader() {
+    let mut nodes = gms3_under(3, 1_000, &[(N1, 2_500_000), (N2, 2_500_000)]);
+    for round in 0..3 {
+        nodes.mcast(N1, round);
+        nodes.deliver_all();
+    }
+    let leader = nodes.up[&N0].me;
+    nodes.suspect(N1, leader.into());
+    for round in 0..20 {
+        nodes.mcast(N0, round);
+    }
+    let validation = nodes.validated();
+    assert_eq!(violated(&validation)[0], "single-leader");
+    let (code, out) = said(&nodes.save(), &[]);
+    assert_eq!(code, 1);
+    assert!(out.contains("clocks differ: that of n1 is 2"), "{out}");
+}
+
+#[test]
+fn a_clock_that_is_set_while_the_nodes_run_decides_nothing() {
+    let mut nodes = gms3_nodes(2);
+    nodes.mcast(N1, 0);
+    nodes.deliver_all();
+    nodes.ahead.insert(N1, 3_000_000);
+    nodes.mcast(N1, 1);
+    nodes.deliver_all();
+    let Verdict::NotJudged(why) = verdict(&nodes.validated(), "single-leader").clone() else {
+        panic!("judged");
+    };
+    assert!(why.starts_with("a clock was set while the nodes ran, by 29"), "{why}");
+}
+
+/// Two groups, one after the other, or at the same time for a moment: nothing but the clocks tells.
+#[test]
+fn what_only_clocks_tell_is_not_judged_if_they_may_differ_by_more() {
+    let mut nodes = Nodes::new(group::real::machine(&Roster::default()), "gms3", String::new());
+    nodes.clocks = (1_000, 0);
+    nodes.start(N0, None);
+    nodes.shut_down(N0);
+    nodes.start(N1, None);
+    let Verdict::NotJudged(why) = verdict(&nodes.validated(), "single-leader").clone() else {
+        panic!("judged");
+    };
+    assert!(why.starts_with("it rests on clocks that may differ by 5 ms: n0 leads from"), "{why}");
+    let (_, out) = said(&nodes.save(), &["--skew", "0"]);
+    assert!(
+        out.lines().any(|line| line.contains("single-leader") && line.contains("holds")),
+        "{out}"
+    );
+}
+
+/// The exit code of `interrex validate` on logs, and what it prints.
+fn said(logs: &[PathBuf], more: &[&str]) -> (i32, String) {
+    let output = interrex().args(logs).args(more).output().expect("it runs");
+    let out = String::from_utf8(output.stdout).expect("text");
+    (output.status.code().expect("it ends"), out)
 }
 
 #[test]

@@ -218,6 +218,11 @@ fn styled(style: Style, text: impl fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// A time in milliseconds, with one decimal.
+fn milliseconds(micros: u64) -> String {
+    format!("{}.{}", micros / 1000, micros % 1000 / 100)
+}
+
 /// A table without lines; on a terminal it fits the width.
 fn table() -> Table {
     let mut table = Table::new();

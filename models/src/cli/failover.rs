@@ -1,7 +1,8 @@
 //! `interrex failover`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG, choice::choice, styled, table,
+    BAD, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG, choice::choice, milliseconds, styled,
+    table,
 };
 use comfy_table::{Cell, CellAlignment};
 use indicatif::ProgressBar;
@@ -271,8 +272,4 @@ fn times(rounds: &[Round]) -> comfy_table::Table {
         table.add_row([Cell::new(what), number(&min), number(&median), number(&max)]);
     }
     table
-}
-
-fn milliseconds(micros: u64) -> String {
-    format!("{}.{}", micros / 1000, micros % 1000 / 100)
 }

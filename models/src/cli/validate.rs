@@ -4,7 +4,7 @@ use super::{
     BAD, DOUBTFUL, Exit, Failure, STRONG,
     answer::{Answer, Remark},
     choice::choice,
-    styled, table,
+    milliseconds, styled, table,
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use interrex_models::{
@@ -13,7 +13,7 @@ use interrex_models::{
         file::{self, did_you_mean, shown},
         text::printable,
     },
-    real::validate::{Carried, Carry, Validation, Verdict, Where, validate},
+    real::validate::{Carried, Carry, Validation, Verdict, Where, validate_with},
     verdict::{
         outcome::Comparison,
         report::{Case, Format, Place, Section},
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Validate the logs of real nodes: run the machine on each log, and judge the properties on the whole run
@@ -47,6 +48,9 @@ pub(super) struct Validate {
     /// the run of the first that --allow does not name
     #[arg(long, value_name = "FILE")]
     save_trace: Option<PathBuf>,
+    /// By how many milliseconds the clocks of the hosts may differ, unless the messages in the logs show more
+    #[arg(long, value_name = "MS", default_value_t = 5)]
+    skew: u32,
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
@@ -64,7 +68,8 @@ impl Validate {
         }
         let carry =
             if self.save_trace.is_some() { Carry::FirstBut(&self.allow) } else { Carry::Nothing };
-        let validation = validate(&self.logs, carry)?;
+        let skew = Duration::from_millis(self.skew.into());
+        let validation = validate_with(&self.logs, carry, skew)?;
         for name in &self.allow {
             validation.protocol.property(name).map_err(Failure::Usage)?;
         }
@@ -176,14 +181,16 @@ impl Section for Validated<'_> {
     }
 
     fn objects(&self) -> Vec<Value> {
-        let Validation { protocol, logs, differences, contradictions, lost, verdicts, .. } =
-            self.validation;
+        let Validation {
+            protocol, logs, differences, contradictions, lost, verdicts, clocks, ..
+        } = self.validation;
         let mut objects: Vec<_> = logs.iter().map(|log| json!({ "log": log })).collect();
         objects.extend(differences.iter().map(|it| json!({ "differs": it })));
         objects.extend(contradictions.iter().map(|it| json!({ "cannot_be": it })));
         if *lost > 0 {
             objects.push(json!({ "lost": lost }));
         }
+        objects.push(json!({ "clocks": clocks }));
         objects.extend(verdicts.iter().map(|(property, verdict)| {
             let allowed = self.is_allowed(property);
             json!({ "property": property.name, "verdict": verdict, "allowed": allowed })
@@ -193,7 +200,8 @@ impl Section for Validated<'_> {
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Validation { protocol, differences, contradictions, lost, .. } = self.validation;
+        let Validation { protocol, differences, contradictions, lost, clocks, .. } =
+            self.validation;
         writeln!(out, "{}", styled(STRONG, protocol.name()))?;
         writeln!(out, "{}\n", self.logs().trim_fmt())?;
         for difference in differences {
@@ -209,6 +217,16 @@ impl Section for Validated<'_> {
         if *lost > 0 {
             let lost = styled(DOUBTFUL, format!("lost: {lost}"));
             writeln!(out, "{lost} messages that never arrived, though later ones did")?;
+        }
+        for (node, ahead) in clocks.ahead.iter().filter(|(_, ahead)| **ahead != 0) {
+            let side = if *ahead > 0 { "ahead" } else { "behind" };
+            let said = styled(DOUBTFUL, "clocks differ:");
+            let (ahead, within) = (milliseconds(ahead.unsigned_abs()), clocks.uncertainty);
+            let within = milliseconds(within);
+            writeln!(
+                out,
+                "{said} that of {node} is {ahead} ms {side}, and was corrected to ±{within} ms"
+            )?;
         }
         writeln!(out, "{}", self.verdicts().trim_fmt())
     }

@@ -14,14 +14,16 @@
 //!
 //! # The joined run
 //!
-//! The run respects causality. Steps that are not causally ordered are ordered by the clocks of the hosts. Lives have
-//! large numbers in logs; here they are numbered from 0.
+//! The run respects causality. Steps that are not causally ordered are ordered by the clocks of the hosts. If messages
+//! arrive before they were sent, by these clocks, the clocks are corrected first: each by a constant, as well as the
+//! messages tell. Where a verdict on *single-leader* still rests on clocks that may differ by more, there is none. Lives
+//! have large numbers in logs; here they are numbered from 0.
 //!
 //! * A line `end` means that a process was shut down by its program, or has ended itself.
 //! * A life without it was killed if another life follows it in the log, if its last line is cut short, or if another
 //!   process received its `Down` and it did nothing after that. Otherwise it is still up.
 //! * A `Down` of a process that takes further steps is treated as false. Causality decides, or else the clocks, which
-//!   must agree to five milliseconds between hosts.
+//!   are taken to agree to five milliseconds between hosts unless messages show otherwise.
 //! * A line is written before its effects are executed. If the last messages of a killed node did not arrive although
 //!   their receivers were up, they were never sent, and nothing after them has happened.
 //!
@@ -34,11 +36,13 @@
 
 mod adapter;
 mod carry;
+mod clocks;
 mod join;
 mod judge;
 mod life;
 mod log;
 mod order;
+mod overlap;
 
 use crate::{
     claim::property::Property,
@@ -48,6 +52,7 @@ use crate::{
     real::application::{self, Application},
     with_machine,
 };
+pub use clocks::Clocks;
 use interrex::{gen_leader::Roster, machine::NodeId};
 use join::Cluster;
 use log::Common;
@@ -56,6 +61,7 @@ use serde_json::Value;
 use std::{
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The result of a validation.
@@ -73,6 +79,8 @@ pub struct Validation {
     /// The number of messages that never arrived although later ones of the same process did: a node dropped them, or a
     /// connection was lost and made again.
     pub lost: usize,
+    /// The clocks of the hosts, as far as the messages tell.
+    pub clocks: Clocks,
     /// The verdicts, in the order of the protocol's properties.
     pub verdicts: Vec<(&'static Property, Verdict)>,
     /// The translation of a run that violates one of them, if there is one and it was requested.
@@ -203,6 +211,21 @@ pub enum Carry<'a> {
 /// # Errors
 /// If a file cannot be read or is not a log, or if the logs are not those of one cluster.
 pub fn validate(paths: &[PathBuf], carry: Carry<'_>) -> Result<Validation, FileError> {
+    validate_with(paths, carry, SKEW)
+}
+
+/// By how much the clocks of the hosts may differ, unless messages show otherwise.
+pub const SKEW: Duration = Duration::from_millis(5);
+
+/// Validates the logs of a cluster whose clocks may differ by more or less than [`SKEW`].
+///
+/// # Errors
+/// As [`validate`].
+pub fn validate_with(
+    paths: &[PathBuf],
+    carry: Carry<'_>,
+    skew: Duration,
+) -> Result<Validation, FileError> {
     let mut common: Option<Common> = None;
     for path in paths {
         let Some(this) = log::common(path)? else { continue };
@@ -221,7 +244,16 @@ pub fn validate(paths: &[PathBuf], carry: Carry<'_>) -> Result<Validation, FileE
     let roster = application::roster(&common.configuration).map_err(|error| {
         FileError::new(first, format!("the configuration is not a roster: {error}"))
     })?;
-    with_machine!(known, &roster, machine => of_machine(&machine, known, &common, paths, carry))
+    let question = Question { carry, skew: u64::try_from(skew.as_micros()).unwrap_or(u64::MAX) };
+    with_machine!(known, &roster, machine => of_machine(&machine, known, &common, paths, question))
+}
+
+/// What is asked of a run.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    carry: Carry<'a>,
+    /// In microseconds.
+    skew: u64,
 }
 
 fn of_machine<R: Application>(
@@ -229,7 +261,7 @@ fn of_machine<R: Application>(
     known: Known,
     common: &Common,
     paths: &[PathBuf],
-    carry: Carry<'_>,
+    Question { carry, skew }: Question<'_>,
 ) -> Result<Validation, FileError> {
     if machine.roster().is_some_and(|roster| *roster == Roster::default()) {
         let message = format!("the configuration is empty: {} needs a roster", common.protocol);
@@ -241,6 +273,7 @@ fn of_machine<R: Application>(
         differences: vec![],
         contradictions: vec![],
         lost: 0,
+        clocks: Clocks::default(),
         verdicts: vec![],
         carried: None,
     };
@@ -264,7 +297,7 @@ fn of_machine<R: Application>(
         validation.verdicts = machine.properties().iter().map(|it| (*it, why())).collect();
         return Ok(validation);
     }
-    let cluster = Cluster::join(machine, paths, lives).map_err(|(one, other, process)| {
+    let cluster = Cluster::join(machine, paths, lives, skew).map_err(|(one, other, process)| {
         let message =
             format!("{process} lives here and in {}: a life is in one log", paths[one].display());
         FileError::new(&paths[other], message)
@@ -276,6 +309,7 @@ fn of_machine<R: Application>(
 fn judge<R: Application>(cluster: &Cluster<'_, R>, carry: Carry<'_>, validation: &mut Validation) {
     validation.contradictions.extend(cluster.contradictions.iter().cloned());
     validation.lost = cluster.lost;
+    validation.clocks.clone_from(&cluster.clocks);
     let judged = judge::judge(cluster);
     if let Carry::FirstBut(allowed) = carry {
         let mut violated =

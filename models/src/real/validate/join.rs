@@ -10,6 +10,7 @@
 
 use super::{
     Contradiction, Where,
+    clocks::{Bounds, Clocks},
     life::{Delivery, EffectKind, Input, Life, Place},
 };
 use crate::real::application::Application;
@@ -20,8 +21,6 @@ use std::{
     path::PathBuf,
 };
 
-/// The tolerated clock skew between hosts, in microseconds. With a larger skew a true `Down` may be treated as false.
-pub(super) const SKEW: u64 = 5_000;
 /// The time, in microseconds, for which an ending node still writes messages before it logs its end.
 #[expect(clippy::cast_possible_truncation, reason = "it is seconds")]
 const CLOSE_TIMEOUT: u64 = interrex::runtime::CLOSE_TIMEOUT.as_micros() as u64;
@@ -50,6 +49,8 @@ pub(super) struct Cluster<'a, R: Application> {
     pub contradictions: Vec<Contradiction>,
     /// The number of messages that never arrived although later ones of the same process did.
     pub lost: usize,
+    /// The clocks of the hosts. The times of all lives are corrected by them.
+    pub clocks: Clocks,
 }
 
 /// The first effect of a life that did not happen.
@@ -72,6 +73,7 @@ impl<'a, R: Application> Cluster<'a, R> {
         machine: &'a R,
         paths: &'a [PathBuf],
         mut lives: Vec<Life<R>>,
+        skew: u64,
     ) -> Result<Self, (usize, usize, Address)> {
         lives.sort_by_key(|life| life.me);
         if let Some(pair) = lives.windows(2).find(|pair| pair[0].me == pair[1].me) {
@@ -98,13 +100,40 @@ impl<'a, R: Application> Cluster<'a, R> {
             order: vec![],
             contradictions: vec![],
             lost: 0,
+            clocks: Clocks::default(),
         };
+        cluster.set_clocks(skew);
         cluster.match_messages();
         cluster.end_lives();
         cluster.cut_lives();
         cluster.put_in_order();
         cluster.settle_deliveries();
         Ok(cluster)
+    }
+
+    /// Compares the clocks of the hosts by the messages, and corrects all times.
+    fn set_clocks(&mut self, skew: u64) {
+        let mut bounds = Bounds::default();
+        for life in &self.lives {
+            for step in &life.steps {
+                let Input::Message { from, sent, .. } = step.input else { continue };
+                let sender = self.life(from).map(|sender| &self.lives[sender]);
+                let sent = usize::try_from(sent).ok();
+                let sent = sender.and_then(|sender| sender.steps.get(sent?));
+                if let Some(sent) = sent.filter(|_| from.node != life.me.node) {
+                    bounds.add((from.node, sent.at), (life.me.node, step.at));
+                }
+            }
+        }
+        let nodes: Vec<_> = self.of_node.keys().copied().collect();
+        self.clocks = bounds.clocks(&nodes, skew);
+        for life in &mut self.lives {
+            let node = life.me.node;
+            for step in &mut life.steps {
+                step.at = self.clocks.corrected(node, step.at);
+            }
+            life.end = life.end.map(|end| self.clocks.corrected(node, end));
+        }
     }
 
     /// The process with its life as the harness numbers it: from 0, without gaps.
@@ -329,8 +358,9 @@ impl<'a, R: Application> Cluster<'a, R> {
             Peer::Name(node) => self.latest(node, at)?,
         };
         let it = &self.lives[life];
-        let went_on = it.last() > at.saturating_add(SKEW);
-        let ended_later = it.end.is_some_and(|end| end > at.saturating_add(CLOSE_TIMEOUT + SKEW));
+        let latest = at.saturating_add(self.clocks.uncertainty);
+        let went_on = it.last() > latest;
+        let ended_later = it.end.is_some_and(|end| end > latest.saturating_add(CLOSE_TIMEOUT));
         (!went_on && !ended_later).then_some(life)
     }
 

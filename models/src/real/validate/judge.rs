@@ -4,6 +4,7 @@ use super::{
     Verdict,
     join::Cluster,
     life::{Delivery, EffectKind, Input, Life, Place},
+    overlap,
 };
 use crate::{
     claim::{
@@ -82,6 +83,7 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
     histories.look_at_states();
     let unsettled = unsettled(cluster, &histories);
     let last = cluster.order.len();
+    let doubt = overlap::doubt(cluster);
     let judged = findings.into_iter().map(|mut finding| {
         let property = finding.property;
         let is_judged = match property.kind {
@@ -93,6 +95,12 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
             histories.judge(std::slice::from_mut(&mut finding), &[property], last);
         }
         match (finding.complaints.take(), property.kind, &unsettled) {
+            (_, Kind::Safety, _)
+                if property.name == SINGLE_LEADER.name
+                    && let Some(doubt) = &doubt =>
+            {
+                (property, Verdict::NotJudged(doubt.clone()), None)
+            }
             (Some(complaints), kind, _) => {
                 let first = match kind {
                     Kind::Safety => earliest(&begin, &finding),
