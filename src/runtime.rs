@@ -84,7 +84,7 @@ pub use config::{Config, Limits};
 pub use detector::{Detector, Heartbeats};
 pub use error::{Ended, Ending, RunError, SpawnError, TrySendError};
 pub use key::{ClusterKey, KeyError};
-pub use log::{End, Entry, EntryOf, FORMAT, Start, Step, unix_micros};
+pub use log::{Break, End, Entry, EntryOf, FORMAT, Start, Step, unix_micros};
 pub use node::{Commands, Node, Shutdown};
 pub use process::CLOSE_TIMEOUT;
 pub use server::{CallError, Client, Leader, Server};

@@ -247,17 +247,33 @@ fn bad_usage_is_refused_before_anything_happens() {
 #[test]
 fn a_file_that_is_no_key_is_refused() {
     let alone = Alone::new();
-    for content in ["", "hello\n", "AAAA"] {
+    let long = "A".repeat(1 << 20);
+    for content in ["", "hello\n", "AAAA", &long] {
         fs::write(alone.key(), content).expect("a file");
         let refused = alone.told(&["--protocol", "gms3", "--found"], "");
         assert_refused(&refused, 2, &["cluster.key", "`interrex key` makes one"]);
     }
+    fs::write(alone.key(), format!("{}=\n", "A".repeat(43))).expect("a file");
+    assert_refused(&alone.told(&["--protocol", "gms3", "--found"], ""), 2, &["all zeros"]);
     fs::remove_file(alone.key()).expect("a file");
     assert_refused(
         &alone.told(&["--protocol", "gms3", "--found"], ""),
         2,
         &["cluster.key", "`interrex key` makes one"],
     );
+}
+
+#[test]
+fn a_key_that_others_can_read_is_a_warning() {
+    let alone = Alone::new();
+    let warns = |mode: u32| {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(alone.key(), permissions).expect("permissions");
+        let Answer { code, err, .. } = alone.told(&["--protocol", "gen_leader"], "quit\n");
+        assert_eq!(code, 0, "{err}");
+        err.contains("other users of this host can read the key")
+    };
+    assert!(!warns(0o600) && warns(0o640) && warns(0o604));
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn name(node: NodeId) -> String {
 fn config(node: NodeId, known: Known, stage: &Stage, folder: &Path) -> Config {
     let peers = (0..NODES).map(|peer| (NodeId(peer), format!("{}:7000", name(NodeId(peer)))));
     // Session keys are random all the same, and nothing depends on them.
-    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".parse::<ClusterKey>().unwrap();
+    let key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".parse::<ClusterKey>().unwrap();
     let mut config = Config::new(node, "0.0.0.0:7000", peers, key, known.name());
     config.log = Some(log(folder, node));
     config.clock = simulated_micros;

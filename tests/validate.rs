@@ -8,7 +8,7 @@ use interrex::{
     gen_leader::{self, Roster, dictionary::Request},
     gms3,
     machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer},
-    runtime::{CLOSE_TIMEOUT, End, Entry, EntryOf, FORMAT, Start, Step},
+    runtime::{Break, CLOSE_TIMEOUT, End, Entry, EntryOf, FORMAT, Start, Step},
 };
 use interrex_models::{
     evidence::{
@@ -182,6 +182,7 @@ impl<M: Machine> Nodes<M> {
                     let parcel = Parcel::Message { from, sent: step, message };
                     self.waiting.push((me, Waiting::Parcel(to, parcel)));
                 }
+                Effect::Send { to, .. } => self.note_break(me, to.node()),
                 Effect::Monitor(peer @ Peer::Name(_)) if self.waits && !self.is_up(peer) => {
                     self.waiting.push((me, Waiting::Monitor(peer)));
                 }
@@ -210,7 +211,7 @@ impl<M: Machine> Nodes<M> {
                     self.write(me, &Entry::End(end));
                     return self.kill(me);
                 }
-                _ => {}
+                Effect::Observe(_) => {}
             }
         }
         if killed_after.is_some() {
@@ -285,9 +286,19 @@ impl<M: Machine> Nodes<M> {
         self.meet(watcher, Event::Down(target), None, None);
     }
 
-    /// The head of a link is lost.
+    /// A connection ends: the messages on it are lost, and the sender logs that.
     fn lose(&mut self, from: NodeId, to: NodeId) {
-        self.links.get_mut(&(from, to)).and_then(VecDeque::pop_front).expect("a message");
+        let link = self.links.get_mut(&(from, to)).expect("a link");
+        link.retain(|parcel| matches!(parcel, Parcel::Down(_)));
+        // A sender that was killed logs nothing any more.
+        if self.up.contains_key(&from) {
+            self.note_break(from, to);
+        }
+    }
+
+    fn note_break(&mut self, node: NodeId, with: NodeId) {
+        let it = Break { at: self.tick(node), node: with, dropped: 0, why: "a test".into() };
+        self.write(node, &Entry::Break(it));
     }
 
     fn links_with(&self, what: impl Fn(&VecDeque<Parcel<M>>) -> bool) -> Vec<(NodeId, NodeId)> {
@@ -492,7 +503,7 @@ fn a_corrupt_line_is_refused_with_its_place() {
     assert!(error.starts_with(":2:1: the line is cut short"), "{error}");
     let error = refused(&|lines| lines.push(lines[0].clone()));
     assert!(error.contains(":3:1: life 185000001 follows life 185000001"), "{error}");
-    let error = refused(&|lines| lines[0] = lines[0].replace(r#""format":1"#, r#""format":9"#));
+    let error = refused(&|lines| lines[0] = lines[0].replace(r#""format":2"#, r#""format":9"#));
     assert!(error.contains(":1:1: format 9"), "{error}");
     let error = refused(&|lines| lines[0] = lines[0].replace("gms3", "gms4"));
     assert!(error.contains("protocol is gms4, and gms3 elsewhere"), "{error}");
@@ -675,6 +686,26 @@ fn what_only_clocks_tell_is_not_judged_if_they_may_differ_by_more() {
         out.lines().any(|line| line.contains("single-leader") && line.contains("holds")),
         "{out}"
     );
+}
+
+/// A connection loses the last messages when it ends, and none otherwise.
+#[test]
+fn a_message_that_is_missing_without_a_reason_is_found() {
+    let mut nodes = gms3_nodes(3);
+    nodes.mcast(N1, 0);
+    nodes.lose(N1, N0);
+    nodes.mcast(N1, 1);
+    nodes.deliver_all();
+    let explained = nodes.validated();
+    assert!(explained.contradictions.is_empty(), "{:?}", explained.contradictions);
+    let log = nodes.logs.get_mut(&N1).expect("a log");
+    let kept = log.lines().filter(|line| !line.contains("break"));
+    *log = kept.fold(String::new(), |log, line| log + line + "\n");
+    let [found] = &nodes.validated().contradictions[..] else { panic!("one contradiction") };
+    let sends = |line: &str| line.contains("\"command\"");
+    let sent = nodes.logs[&N1].lines().position(sends).expect("a multicast");
+    assert_eq!(found.place.line, sent + 1);
+    assert!(found.message.ends_with("later ones did, and no connection had ended"), "{found}");
 }
 
 /// The exit code of `interrex validate` on logs, and what it prints.

@@ -3,8 +3,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -25,6 +25,9 @@ pub enum KeyError {
         "this is not a key: a key is base64 of 32 bytes, 44 characters; make a new one, or copy it again"
     )]
     Malformed,
+    /// All bytes are zero: a key that anybody would guess.
+    #[error("this key is all zeros, which anybody would guess; make a new one")]
+    Zero,
     /// The file does not contain a key.
     #[error("{path}: no key in it: a key is base64 of 32 bytes, 44 characters; copy the file again", path = .0.display())]
     NoKey(PathBuf),
@@ -61,14 +64,28 @@ impl ClusterKey {
         STANDARD.encode(self.0)
     }
 
-    /// Reads the key in a file. White space around it is ignored.
+    /// Reads the key in a file. White space around it is ignored. If other users can read the file, that is logged as a
+    /// warning.
     ///
     /// # Errors
-    /// [`KeyError::File`] if the file cannot be read, [`KeyError::NoKey`] if it does not contain a key.
+    /// [`KeyError::File`] if the file cannot be read, [`KeyError::NoKey`] if it does not contain a key: if it is longer than
+    /// a key can be, it is not read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(file(path))?;
-        text.parse().map_err(|_| KeyError::NoKey(path.to_path_buf()))
+        let no_key = || KeyError::NoKey(path.to_path_buf());
+        let opened = File::open(path).map_err(file(path))?;
+        warn_if_public(path, &opened);
+        let mut text = String::new();
+        let read = opened.take(MOST_BYTES + 1).read_to_string(&mut text);
+        match read {
+            Ok(length) if length as u64 <= MOST_BYTES => text.parse().map_err(|why| {
+                let is_zero = matches!(why, KeyError::Zero);
+                if is_zero { why } else { no_key() }
+            }),
+            Ok(_) => Err(no_key()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(no_key()),
+            Err(error) => Err(file(path)(error)),
+        }
     }
 
     /// Writes the key to a new file, which only its owner may read, and syncs it.
@@ -84,6 +101,21 @@ impl ClusterKey {
         writeln!(new, "{}", self.to_text()).and_then(|()| new.sync_all()).map_err(file(path))
     }
 }
+
+/// The most bytes of a file with a key: 44, and some white space.
+const MOST_BYTES: u64 = 1024;
+
+#[cfg(unix)]
+fn warn_if_public(path: &Path, file: &File) {
+    use std::os::unix::fs::MetadataExt;
+    if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o077 != 0) {
+        tracing::warn!(path = %path.display(), "other users of this host can read the key: `chmod 600` the file");
+    }
+}
+
+/// Other systems have other permissions.
+#[cfg(not(unix))]
+fn warn_if_public(_: &Path, _: &File) {}
 
 fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -104,7 +136,8 @@ impl FromStr for ClusterKey {
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let bytes = STANDARD.decode(text.trim()).map_err(|_| KeyError::Malformed)?;
-        bytes.try_into().map(Self).map_err(|_| KeyError::Malformed)
+        let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Malformed)?;
+        if bytes == [0; 32] { Err(KeyError::Zero) } else { Ok(Self(bytes)) }
     }
 }
 
@@ -118,6 +151,7 @@ impl fmt::Debug for ClusterKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_key_is_the_same_after_it_was_written_and_read() -> Result<(), KeyError> {

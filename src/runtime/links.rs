@@ -34,7 +34,7 @@ use super::{
 use crate::machine::{Address, NodeId, Peer, Value};
 use std::{
     collections::VecDeque,
-    fmt::{self, Display},
+    fmt,
     future::poll_fn,
     io,
     net::SocketAddr,
@@ -89,11 +89,24 @@ pub(super) struct Links<T: Transport, D, M> {
     tasks: JoinSet<()>,
     /// Why other nodes are not connected, and how often that has happened.
     failures: Repeats<(NodeId, &'static str)>,
+    /// Where messages may have been lost since these were taken last.
+    breaks: Vec<LinkBreak>,
     status: watch::Sender<Peers>,
     next_heartbeat: Instant,
     /// Wakes the task when something is due, or earlier.
     alarm: Pin<Box<Sleep>>,
     gauges: Gauges,
+}
+
+/// Messages to or from a node may have been lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkBreak {
+    /// The other node.
+    pub(super) node: NodeId,
+    /// The number of messages that were dropped here.
+    pub(super) dropped: u64,
+    /// The reason.
+    pub(super) why: &'static str,
 }
 
 /// Why a node must not start.
@@ -199,6 +212,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             tasks: JoinSet::new(),
             early: Some(vec![]),
             failures: Repeats::new(),
+            breaks: vec![],
             status: watch::Sender::new(status),
             next_heartbeat: now,
             alarm: Box::pin(sleep_until(now)),
@@ -300,14 +314,14 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             self.arrivals.push_back(Signal::Message { from: self.me, sent: step, message });
             return;
         }
-        let Some(i) = self.find(to.node()) else { return dropped(&to, "not listed", 1) };
+        let Some(i) = self.find(to.node()) else { return self.drop_message(to, "not listed") };
         match self.peers[i].reachability(to) {
             Reachability::Connected if self.peers[i].outgoing.is_some() => {
                 self.push(i, to, step, &message);
             }
             Reachability::Connected | Reachability::Unknown => self.queue(i, to, step, &message),
-            Reachability::Silent => dropped(&to, "silent", 1),
-            Reachability::Over => dropped(&to, "life is over", 1),
+            Reachability::Silent => self.drop_message(to, "silent"),
+            Reachability::Over => self.drop_message(to, "life is over"),
             Reachability::Later => {
                 self.replace(i, &CloseReason::LifeIsOver);
                 self.queue(i, to, step, &message);
@@ -318,7 +332,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     /// Appends a message to the outbox.
     fn push(&mut self, i: usize, to: Peer, step: u64, message: &M) {
         if let Err(why) = self.outbox.push(i, &(step, message), self.limits.max_message_bytes) {
-            report_not_encodable(to, &why);
+            self.drop_not_encodable(to, &why);
         }
         if self.outbox.is_scattered(i) {
             self.hold(i);
@@ -339,9 +353,31 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         let mut frame = vec![];
         match encode(&(step, message), self.limits.max_message_bytes, &mut frame) {
             Ok(()) => link.queued.push_back(Queued { to, frame }),
-            Err(why) => return report_not_encodable(to, &why),
+            Err(why) => return self.drop_not_encodable(to, &why),
         }
         self.dial_now(i);
+    }
+
+    /// Takes note that messages may have been lost, and counts those that were dropped here.
+    fn note_break(&mut self, node: NodeId, why: &'static str, dropped: u64) {
+        tracing::debug!(%node, why, dropped, "messages may be lost");
+        metrics::counter!("interrex_dropped_total", "why" => why).increment(dropped);
+        self.breaks.push(LinkBreak { node, dropped, why });
+    }
+
+    fn drop_message(&mut self, to: Peer, why: &'static str) {
+        self.note_break(to.node(), why, 1);
+    }
+
+    /// A message that cannot be encoded is a mistake of the program, and a warning.
+    fn drop_not_encodable(&mut self, to: Peer, why: &EncodeError) {
+        tracing::warn!(%to, %why, "dropped");
+        self.drop_message(to, why.label());
+    }
+
+    /// Takes the notes of where messages may have been lost.
+    pub(super) fn take_breaks(&mut self) -> Vec<LinkBreak> {
+        std::mem::take(&mut self.breaks)
     }
 
     /// Monitors a process: [`Signal::Down`] when it has ended.
@@ -453,16 +489,4 @@ impl<T: Transport, D, M> fmt::Debug for Links<T, D, M> {
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
-}
-
-/// Counts messages that were dropped, and logs it.
-fn dropped(to: &dyn Display, why: &'static str, messages: u64) {
-    tracing::debug!(%to, why, messages, "dropped");
-    metrics::counter!("interrex_dropped_total", "why" => why).increment(messages);
-}
-
-/// A message that cannot be encoded is a mistake of the program, and a warning.
-fn report_not_encodable(to: Peer, why: &EncodeError) {
-    tracing::warn!(%to, %why, "dropped");
-    metrics::counter!("interrex_dropped_total", "why" => why.label()).increment(1);
 }

@@ -3,7 +3,7 @@
 //! A log is lines of JSON, each an [`Entry`]. A line is written before any effect in it is carried out. So a node that was
 //! killed may have done less than its last lines say, and never more. All lives of a node are in one file, in order.
 
-use crate::machine::{Boot, EffectOf, EventOf, Machine};
+use crate::machine::{Boot, EffectOf, EventOf, Machine, NodeId};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use std::{
 };
 
 /// The version of the log format that is written and read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A line of a log: JSON, then a line feed.
 ///
@@ -34,6 +34,8 @@ pub enum Entry<Boot, Event, Effect> {
     Start(Start<Boot, Effect>),
     /// An event and its effects: step 1, 2, ….
     Step(Step<Event, Effect>),
+    /// Messages may have been lost since the line before.
+    Break(Break),
     /// The end of a life, unless it was a crash.
     End(End),
 }
@@ -72,6 +74,21 @@ pub struct Step<Event, Effect> {
     pub sent: Option<u64>,
     /// The effects, in order.
     pub effects: Vec<Effect>,
+}
+
+/// A connection with another node has ended, or messages to it were dropped. Without such a line at either node, a message
+/// that is missing in the logs, before one that arrived, was lost by a fault of the adapter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Break {
+    /// The time by [`Config::clock`](super::Config::clock), in microseconds since 1970.
+    pub at: u64,
+    /// The other node.
+    pub node: NodeId,
+    /// The number of messages that were dropped here. More may have been lost on their way.
+    pub dropped: u64,
+    /// The reason.
+    pub why: String,
 }
 
 /// The end of a life.

@@ -5,8 +5,8 @@ use super::{
     config::Config,
     detector::Detector,
     error::{Ending, RunError},
-    links::{Links, Signal},
-    log::{self, End, Entry, Log, Start, Step},
+    links::{LinkBreak, Links, Signal},
+    log::{self, Break, End, Entry, Log, Start, Step},
     observer::Observer,
     storage::Storage,
     timers::Timers,
@@ -214,12 +214,23 @@ where
         let (state, effects) = Component::Machine.run(|| self.machine.step(state, event));
         self.state = Some(state);
         self.steps += 1;
+        self.log_breaks()?;
         if let (Some(log), Some(event)) = (&mut self.log, written) {
             let effects = effects.iter().collect();
             let at = log.now();
             log.add(&Entry::<(), _, _>::Step(Step { at, event, sent, effects }))?;
         }
         self.carry_out(effects).await
+    }
+
+    /// Logs where messages may have been lost since the line before.
+    fn log_breaks(&mut self) -> Result<(), RunError> {
+        for LinkBreak { node, dropped, why } in self.links.take_breaks() {
+            let Some(log) = &mut self.log else { continue };
+            let (at, why) = (log.now(), why.into());
+            log.add(&Entry::<(), (), ()>::Break(Break { at, node, dropped, why }))?;
+        }
+        Ok(())
     }
 
     /// Carries out effects in order. Messages and observations are only gathered: [`commit`](Self::commit) hands them out.
@@ -253,6 +264,7 @@ where
     async fn commit(&mut self) -> Result<(), RunError> {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         self.queue_length.set(self.queues.commands.len() as f64);
+        self.log_breaks()?;
         if let Some(log) = &mut self.log {
             log.write()?;
         }

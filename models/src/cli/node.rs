@@ -89,9 +89,9 @@ impl Node {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let peers = self.peers()?;
         let roster = self.roster(&peers)?;
-        let config = self.config(&peers)?;
         let errors = Errors::open();
         self.start_tracing(errors.clone())?;
+        let config = self.config(&peers)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Ended(format!("no runtime: {error}")))?;
         runtime.block_on(async {

@@ -10,7 +10,7 @@
 //!
 //! Before that, each log is searched for what the adapter must not do: fire a timer that is not armed, report the `Down`
 //! of a process that is not monitored, begin a life with another value than the one persisted last, or read a clock that
-//! runs backwards.
+//! runs backwards. A message that is missing, before one that arrived, must be explained by the end of a connection.
 //!
 //! # The joined run
 //!
@@ -76,8 +76,8 @@ pub struct Validation {
     /// The contradictions between logs, and what the adapter has done against its promises. There are none in the logs of
     /// one cluster with reliable links.
     pub contradictions: Vec<Contradiction>,
-    /// The number of messages that never arrived although later ones of the same process did: a node dropped them, or a
-    /// connection was lost and made again.
+    /// The number of messages that never arrived although later ones of the same process did. Where no connection had ended
+    /// and nothing was dropped, they are contradictions, too.
     pub lost: usize,
     /// The clocks of the hosts, as far as the messages tell.
     pub clocks: Clocks,

@@ -1,7 +1,7 @@
 //! Dials, accepted connections, and their ends: which nodes are connected.
 
 use super::{
-    Links, MAX_AUTHENTICATED, Signal, Unmet, dropped,
+    Links, MAX_AUTHENTICATED, Signal, Unmet,
     peer::{Age, Link},
 };
 use crate::{
@@ -114,13 +114,15 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         if let HandshakeError::Refused(Refusal::LifeIsOver { life }) = *why {
             self.arrivals.push_back(Signal::Superseded { by: link.node, life });
         }
-        for message in link.queued.drain(..) {
-            dropped(&message.to, "not reached", 1);
-        }
+        let lost = std::mem::take(&mut link.queued).len() as u64;
         link.redial_later();
+        let node = link.node;
         if link.connected().is_none() {
             link.silent = matches!(why, HandshakeError::TimedOut);
             self.report_down(i);
+        }
+        if lost > 0 {
+            self.note_break(node, "not reached", lost);
         }
     }
 
@@ -165,7 +167,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             if self.is_connected(i, message.to) {
                 self.outbox.push_encoded(i, &message.frame);
             } else {
-                dropped(&message.to, "life is over", 1);
+                self.drop_message(message.to, "life is over");
             }
         }
     }
@@ -398,8 +400,9 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         let lost = self.outbox.forget(i);
         // The next message in the outbox may be to another node, which can be written to.
         self.again = true;
-        if link.outgoing.take().is_some() && lost > 0 {
-            dropped(&link.node, "connection lost", lost);
+        let node = link.node;
+        if link.outgoing.take().is_some() {
+            self.note_break(node, "connection lost", lost);
         }
     }
 

@@ -72,7 +72,8 @@ impl<R: Application> Adapter<R> {
         broken
     }
 
-    fn pass(&mut self, at: u64) -> Vec<String> {
+    /// A line with this time. Returns the broken promises.
+    pub(super) fn pass(&mut self, at: u64) -> Vec<String> {
         let before = std::mem::replace(&mut self.at, at);
         if before <= at {
             return vec![];

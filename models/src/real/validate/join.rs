@@ -455,6 +455,12 @@ impl<'a, R: Application> Cluster<'a, R> {
                         let overtaken =
                             arrived.get(&(place.life, receiver)).is_some_and(|last| *last > at);
                         self.lost += usize::from(overtaken);
+                        if overtaken && !self.is_explained(place, receiver, at) {
+                            let message = format!(
+                                "a message to {to} never arrived, later ones did, and no connection had ended"
+                            );
+                            self.contradict(place, message);
+                        }
                         self.delivery(place, receiver, overtaken, &downs)
                     }
                     _ => Delivery::Undeliverable,
@@ -466,6 +472,20 @@ impl<'a, R: Application> Cluster<'a, R> {
                 }
             }
         }
+    }
+
+    /// True if the connection of this message had ended, or it was dropped, before the next one was sent that arrived.
+    fn is_explained(&self, sent: Place, receiver: usize, effect: usize) -> bool {
+        let sender = &self.lives[sent.life];
+        let has_arrived = |at: &usize| match sender.effects[*at].kind {
+            EffectKind::Send { delivery: Delivery::Received(place), .. } => place.life == receiver,
+            _ => false,
+        };
+        let next = (effect..sender.effects.len()).find(has_arrived);
+        let until = next.map_or(usize::MAX, |at| sender.step_of(at));
+        let to = self.lives[receiver].me.node;
+        let mut breaks = sender.breaks.iter();
+        breaks.any(|(before, node)| *node == to && (sent.step + 1..=until).contains(before))
     }
 
     /// True if a message to a node that was not up may still arrive at the life that came up there later.

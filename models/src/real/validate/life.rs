@@ -4,7 +4,7 @@ use crate::{
     protocol::{Notion, Standing},
     real::application::{Application, CommandKind},
 };
-use interrex::machine::{Address, Effect, EffectOf, Event, EventOf, Peer};
+use interrex::machine::{Address, Effect, EffectOf, Event, EventOf, NodeId, Peer};
 use rustc_hash::FxHasher;
 use std::{
     collections::BTreeSet,
@@ -36,6 +36,8 @@ pub(super) struct Life<R: Application> {
     pub state: R::State,
     /// The timers that are armed after the last step.
     pub armed: BTreeSet<R::Timer>,
+    /// Where messages to a node may have been lost: before the step of this number.
+    pub breaks: Vec<(usize, NodeId)>,
     /// The line that is cut short, which is its last.
     pub torn: Option<usize>,
 }

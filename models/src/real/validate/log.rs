@@ -12,7 +12,7 @@ use crate::{
 };
 use interrex::{
     machine::{Address, Boot, EffectOf, EventOf},
-    runtime::{End, Entry, EntryOf, FORMAT, Start, Step},
+    runtime::{Break, End, Entry, EntryOf, FORMAT, Start, Step},
 };
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, error::Category};
@@ -24,8 +24,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A limit, in bytes, that no line exceeds: a message has 16 MiB at most.
-const MOST_BYTES: u64 = 256 << 20;
+/// A limit, in bytes, that no line exceeds: a message has 1 GiB at most by default, and is longer as JSON.
+const MOST_BYTES: u64 = 8 << 30;
 
 /// A log, line by line.
 pub(super) struct Lines {
@@ -79,7 +79,7 @@ impl Lines {
         }
         self.number += 1;
         if length as u64 == MOST_BYTES && self.line.last() != Some(&b'\n') {
-            return Err(self.error("longer than 256 MiB, which no line of a log is"));
+            return Err(self.error("longer than 8 GiB, which no line of a log is"));
         }
         // The next life ends a line that was cut short.
         let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
@@ -124,7 +124,9 @@ pub(super) fn common(path: &Path) -> Result<Option<Common>, FileError> {
                 lines.check_format(format)?;
                 return Ok(Some(Common { protocol, configuration }));
             }
-            Line::Entry(Entry::Step(_) | Entry::End(_)) => return Err(lines.error(NO_START)),
+            Line::Entry(Entry::Step(_) | Entry::Break(_) | Entry::End(_)) => {
+                return Err(lines.error(NO_START));
+            }
         }
     }
     Ok(None)
@@ -172,6 +174,7 @@ impl<R: Application> Run<'_, R> {
         match entry {
             Entry::Start(start) => self.start(start),
             Entry::Step(step) => self.step(step),
+            Entry::Break(it) => self.break_off(&it),
             Entry::End(end) => self.end(&end),
         }
     }
@@ -220,6 +223,7 @@ impl<R: Application> Run<'_, R> {
             stopped: None,
             state,
             armed: BTreeSet::new(),
+            breaks: vec![],
             torn: None,
         };
         life.add(self.machine, (at, self.lines.number), Input::Start, &effects);
@@ -262,6 +266,15 @@ impl<R: Application> Run<'_, R> {
         life.state = state;
         self.compare(&effects, &expected);
         life.add(self.machine, (at, self.lines.number), input, &effects);
+        self.running = Some(life);
+        Ok(())
+    }
+
+    fn break_off(&mut self, it: &Break) -> Result<(), FileError> {
+        let mut life = self.continued()?;
+        let broken = self.adapter.pass(it.at);
+        self.accuse(broken);
+        life.breaks.push((life.steps.len(), it.node));
         self.running = Some(life);
         Ok(())
     }
