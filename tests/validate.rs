@@ -688,6 +688,27 @@ fn what_only_clocks_tell_is_not_judged_if_they_may_differ_by_more() {
     );
 }
 
+/// One after the other, as an operator does it: the others elect once more before their turn comes.
+#[test]
+fn a_clean_shutdown_is_judged_like_a_run_that_goes_on() {
+    let mut nodes = gms3_nodes(3);
+    nodes.mcast(N1, 0);
+    nodes.deliver_all();
+    let judged = |validation: &Validation| {
+        let verdicts = validation.verdicts.iter();
+        verdicts.filter(|(_, verdict)| *verdict == Verdict::Holds).count()
+    };
+    let running = nodes.validated();
+    assert_holds(&running);
+    for node in [N0, N1, N2] {
+        nodes.shut_down(node);
+        nodes.deliver_all();
+    }
+    let ended = nodes.validated();
+    assert_agrees(&ended);
+    assert_eq!(judged(&ended), judged(&running), "{:?}", ended.verdicts);
+}
+
 /// A connection loses the last messages when it ends, and none otherwise.
 #[test]
 fn a_message_that_is_missing_without_a_reason_is_found() {

@@ -259,8 +259,8 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         poll_fn(|cx| {
             while let Poll::Ready(greeted) = greetings.poll_join_next(cx) {
                 match greeted {
+                    // A node that is not reached is reported by the dial that follows.
                     Some(Ok((i, Err(why)))) => {
-                        self.report_failed(i, &why);
                         if let Some(unmet) = self.unmet(i, &why) {
                             return Poll::Ready(Err(unmet));
                         }

@@ -31,8 +31,8 @@
 //!
 //! Safety properties are judged on the whole histories at the end. Those that only survivors can violate are also
 //! judged at each end of a life, and *single-leader* whenever a process begins to lead. Settled properties are judged
-//! at the end if nothing is pending there: no message to a process that is up, no `Down`, no join. Properties of
-//! infinite runs are not judged.
+//! at the end if nothing is pending there: no message to a process that is up, no `Down`, no join. If all nodes were shut
+//! down by their programs, the end is the moment before the first one was. Properties of infinite runs are not judged.
 
 mod adapter;
 mod carry;
@@ -45,7 +45,7 @@ mod order;
 mod overlap;
 
 use crate::{
-    claim::property::Property,
+    claim::property::{Kind, Property},
     evidence::trace::Trace,
     io::{file::FileError, text::plain},
     protocol::registry::Known,
@@ -279,7 +279,7 @@ fn of_machine<R: Application>(
     };
     let mut lives = vec![];
     for (file, path) in paths.iter().enumerate() {
-        let replayed = log::run(machine, common, (file, path))?;
+        let replayed = log::run(machine, common, (file, path), usize::MAX)?;
         let node = replayed.lives.first().map(|life| life.me.node);
         validation.logs.push(Log {
             path: path.clone(),
@@ -303,7 +303,33 @@ fn of_machine<R: Application>(
         FileError::new(&paths[other], message)
     })?;
     judge(&cluster, carry, &mut validation);
+    if let Some(lines) = cluster.lines_before_shutdown() {
+        drop(cluster);
+        let settled = before_shutdown(machine, common, paths, &lines, skew)?;
+        for ((property, verdict), (_, before, _)) in validation.verdicts.iter_mut().zip(settled) {
+            if property.kind == Kind::Settled && matches!(verdict, Verdict::NotJudged(_)) {
+                *verdict = before;
+            }
+        }
+    }
     Ok(validation)
+}
+
+/// The verdicts on the run before the nodes were shut down. Afterwards nobody is up, and nothing could be settled.
+fn before_shutdown<R: Application>(
+    machine: &R,
+    common: &Common,
+    paths: &[PathBuf],
+    until: &[usize],
+    skew: u64,
+) -> Result<judge::Judged, FileError> {
+    let mut lives = vec![];
+    for (file, path) in paths.iter().enumerate() {
+        lives.extend(log::run(machine, common, (file, path), until[file])?.lives);
+    }
+    let cluster = Cluster::join(machine, paths, lives, skew)
+        .map_err(|(one, ..)| FileError::new(&paths[one], "a life is in two logs"))?;
+    Ok(judge::judge(&cluster))
 }
 
 fn judge<R: Application>(cluster: &Cluster<'_, R>, carry: Carry<'_>, validation: &mut Validation) {

@@ -443,7 +443,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     }
 
     /// A listed node is not reached. Only the first, second, fourth … time is a warning.
-    pub(super) fn report_failed(&mut self, i: usize, why: &HandshakeError) {
+    fn report_failed(&mut self, i: usize, why: &HandshakeError) {
         let link = &self.peers[i];
         let (node, at) = (link.node, &link.at);
         if let Some(times) = self.failures.count((node, why.label())) {

@@ -195,6 +195,30 @@ impl<'a, R: Application> Cluster<'a, R> {
         self.of_node.keys().filter_map(|node| self.up(Peer::Name(*node)))
     }
 
+    /// If all nodes were shut down by their programs at the end: for each file, the number of lines before the first of
+    /// them was.
+    pub(super) fn lines_before_shutdown(&self) -> Option<Vec<usize>> {
+        let last: BTreeSet<usize> =
+            self.of_node.values().filter_map(|all| all.last()).copied().collect();
+        let was_shut_down = |life: &usize| {
+            let it = &self.lives[*life];
+            it.end.is_some() && it.stopped.is_none()
+        };
+        if last.is_empty() || !last.iter().all(was_shut_down) {
+            return None;
+        }
+        let begins = |place: &Place| place.step == 0;
+        let all_up = self.order.iter().rposition(begins)?;
+        let mut ends = (all_up..self.order.len()).filter(|at| self.is_end(self.order[*at]));
+        let first = ends.find(|at| last.contains(&self.order[*at].life))?;
+        let mut lines = vec![0; self.paths.len()];
+        for place in &self.order[..first] {
+            let file = self.lives[place.life].file;
+            lines[file] = self.line(*place).line.max(lines[file]);
+        }
+        Some(lines)
+    }
+
     pub(super) fn contradict(&mut self, place: Place, message: String) {
         self.contradictions.push(Contradiction { place: self.line(place), message });
     }

@@ -134,17 +134,20 @@ pub(super) fn common(path: &Path) -> Result<Option<Common>, FileError> {
 
 const NO_START: &str = "no life has begun: expected a line `{\"start\":…}`";
 
-/// Runs a machine on a log.
+/// Runs a machine on the first lines of a log.
 pub(super) fn run<R: Application>(
     machine: &R,
     common: &Common,
     (file, path): (usize, &Path),
+    most_lines: usize,
 ) -> Result<Replayed<R>, FileError> {
     let lines = Lines::open(path)?;
     let replayed = Replayed { lives: vec![], difference: None, broken: vec![] };
     let adapter = Adapter::new();
     let mut run = Run { machine, common, file, lines, replayed, adapter, running: None };
-    while let Some(line) = run.lines.next()? {
+    while run.lines.number < most_lines
+        && let Some(line) = run.lines.next()?
+    {
         match line {
             Line::Torn => run.tear()?,
             Line::Entry(entry) => run.take(entry)?,
