@@ -126,6 +126,7 @@ pub enum TrySendError<Command> {
     Ended(Command),
 }
 
-fn listed(nodes: &[NodeId]) -> String {
-    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
+/// Nodes as a text.
+pub(super) fn listed<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
+    nodes.into_iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
 }

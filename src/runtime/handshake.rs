@@ -9,6 +9,7 @@
 use super::{
     config::Config,
     connection::{Incoming, Outgoing},
+    error::listed,
     frame::{self, CHUNK, TAG, poll_end},
     key::ClusterKey,
     repeats::Repeats,
@@ -532,11 +533,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     async fn write(&mut self, frame: &[u8]) -> Result<(), HandshakeError> {
         Ok(self.stream.write_all(&framed(frame)?).await?)
     }
-}
-
-/// Nodes as a text.
-fn listed(nodes: &BTreeSet<NodeId>) -> String {
-    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A frame after its length, as [`frame::codec`] takes it.

@@ -13,7 +13,6 @@ pub(super) struct Adapter<R: Application> {
     at: u64,
     /// How often each process was monitored and is not down.
     monitors: BTreeMap<Peer, u32>,
-    armed: BTreeSet<R::Timer>,
     /// The values that may be in stable storage: the last one that certainly is, and those of the last step, which may
     /// have been carried out in part. Empty if nothing is known.
     stored: Vec<R::Stable>,
@@ -21,7 +20,7 @@ pub(super) struct Adapter<R: Application> {
 
 impl<R: Application> Adapter<R> {
     pub(super) fn new() -> Self {
-        Self { at: 0, monitors: BTreeMap::new(), armed: BTreeSet::new(), stored: vec![] }
+        Self { at: 0, monitors: BTreeMap::new(), stored: vec![] }
     }
 
     /// A life begins. Returns the broken promises.
@@ -43,23 +42,23 @@ impl<R: Application> Adapter<R> {
         // Without a value it has lost its storage, which is no fault of the adapter.
         self.stored = boot.stable.iter().cloned().collect();
         self.monitors.clear();
-        self.armed.clear();
         self.carry_out(effects);
         broken
     }
 
-    /// A step. Returns the broken promises.
+    /// A step of a life in which these timers are armed. Returns the broken promises.
     pub(super) fn step(
         &mut self,
         at: u64,
         event: &EventOf<R>,
         effects: &[EffectOf<R>],
+        armed: &BTreeSet<R::Timer>,
     ) -> Vec<String> {
         let mut broken = self.pass(at);
         // The effects of the step before were carried out.
         self.stored.drain(..self.stored.len().saturating_sub(1));
         match event {
-            Event::Timeout(timer) if !self.armed.remove(timer) => {
+            Event::Timeout(timer) if !armed.contains(timer) => {
                 broken.push(format!("the timer {timer:?} fires, and is not armed"));
             }
             Event::Down(peer) => match self.monitors.get_mut(peer) {
@@ -87,10 +86,11 @@ impl<R: Application> Adapter<R> {
             match effect {
                 Effect::Monitor(peer) => *self.monitors.entry(*peer).or_default() += 1,
                 Effect::Demonitor(peer) => drop(self.monitors.remove(peer)),
-                Effect::SetTimer { timer, .. } => drop(self.armed.insert(timer.clone())),
-                Effect::CancelTimer(timer) => drop(self.armed.remove(timer)),
                 Effect::Persist(stable) => self.stored.push(stable.clone()),
-                Effect::Send { .. } | Effect::Observe(_) => {}
+                Effect::SetTimer { .. }
+                | Effect::CancelTimer(_)
+                | Effect::Send { .. }
+                | Effect::Observe(_) => {}
                 Effect::Stop(_) => break,
             }
         }

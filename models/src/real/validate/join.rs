@@ -64,6 +64,18 @@ pub(super) struct Cut {
     pub position: usize,
 }
 
+/// For each sender and receiver: the effects that sent the messages which arrived, in order.
+#[derive(Default)]
+struct Arrived(FxHashMap<(usize, usize), Vec<usize>>);
+
+impl Arrived {
+    /// The next effect after this one whose message arrived.
+    fn next(&self, sender: usize, receiver: usize, effect: usize) -> Option<usize> {
+        let all = self.0.get(&(sender, receiver))?;
+        all.get(all.partition_point(|at| *at <= effect)).copied()
+    }
+}
+
 impl<'a, R: Application> Cluster<'a, R> {
     /// Joins lives.
     ///
@@ -439,7 +451,7 @@ impl<'a, R: Application> Cluster<'a, R> {
     /// Determines the delivery of the messages that did not arrive.
     fn settle_deliveries(&mut self) {
         let mut up = FxHashMap::<NodeId, usize>::default();
-        let mut arrived = FxHashMap::<(usize, usize), usize>::default();
+        let mut arrived = Arrived::default();
         let mut downs = FxHashMap::<(usize, NodeId), u64>::default();
         for (Place { life, .. }, peer, at) in self.all_downs() {
             let last = downs.entry((life, peer.node())).or_default();
@@ -448,7 +460,7 @@ impl<'a, R: Application> Cluster<'a, R> {
         for (sender, life) in self.lives.iter().enumerate() {
             for (at, effect) in life.effects.iter().enumerate() {
                 if let EffectKind::Send { delivery: Delivery::Received(place), .. } = effect.kind {
-                    arrived.insert((sender, place.life), at);
+                    arrived.0.entry((sender, place.life)).or_default().push(at);
                 }
             }
         }
@@ -476,10 +488,10 @@ impl<'a, R: Application> Cluster<'a, R> {
                         Delivery::InTransit
                     }
                     Some(receiver) if happened => {
-                        let overtaken =
-                            arrived.get(&(place.life, receiver)).is_some_and(|last| *last > at);
+                        let next = arrived.next(place.life, receiver, at);
+                        let overtaken = next.is_some();
                         self.lost += usize::from(overtaken);
-                        if overtaken && !self.is_explained(place, receiver, at) {
+                        if next.is_some_and(|next| !self.is_explained(place, receiver, next)) {
                             let message = format!(
                                 "a message to {to} never arrived, later ones did, and no connection had ended"
                             );
@@ -499,17 +511,10 @@ impl<'a, R: Application> Cluster<'a, R> {
     }
 
     /// True if the connection of this message had ended, or it was dropped, before the next one was sent that arrived.
-    fn is_explained(&self, sent: Place, receiver: usize, effect: usize) -> bool {
-        let sender = &self.lives[sent.life];
-        let has_arrived = |at: &usize| match sender.effects[*at].kind {
-            EffectKind::Send { delivery: Delivery::Received(place), .. } => place.life == receiver,
-            _ => false,
-        };
-        let next = (effect..sender.effects.len()).find(has_arrived);
-        let until = next.map_or(usize::MAX, |at| sender.step_of(at));
-        let to = self.lives[receiver].me.node;
-        let mut breaks = sender.breaks.iter();
-        breaks.any(|(before, node)| *node == to && (sent.step + 1..=until).contains(before))
+    fn is_explained(&self, sent: Place, receiver: usize, next: usize) -> bool {
+        let (sender, to) = (&self.lives[sent.life], self.lives[receiver].me.node);
+        let (first, last) = (sent.step + 1, sender.step_of(next));
+        first <= last && sender.breaks.range((to, first)..=(to, last)).next().is_some()
     }
 
     /// True if a message to a node that was not up may still arrive at the life that came up there later.
@@ -518,13 +523,13 @@ impl<'a, R: Application> Cluster<'a, R> {
         sender: usize,
         to: Peer,
         effect: usize,
-        arrived: &FxHashMap<(usize, usize), usize>,
+        arrived: &Arrived,
         downs: &FxHashMap<(usize, NodeId), u64>,
     ) -> bool {
         let last = self.of_node.get(&to.node()).and_then(|lives| lives.last().copied());
         let Some(receiver) = last.filter(|_| matches!(to, Peer::Name(_))) else { return false };
         let both_up = self.over[sender].is_none() && self.over[receiver].is_none();
-        let later = arrived.get(&(sender, receiver)).is_some_and(|last| *last > effect);
+        let later = arrived.next(sender, receiver, effect).is_some();
         let at = self.lives[sender].steps[self.lives[sender].step_of(effect)].at;
         let parted = downs.get(&(sender, to.node())).is_some_and(|last| *last >= at);
         both_up && !later && !parted

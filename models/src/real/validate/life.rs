@@ -37,7 +37,7 @@ pub(super) struct Life<R: Application> {
     /// The timers that are armed after the last step.
     pub armed: BTreeSet<R::Timer>,
     /// Where messages to a node may have been lost: before the step of this number.
-    pub breaks: Vec<(usize, NodeId)>,
+    pub breaks: BTreeSet<(NodeId, usize)>,
     /// The line that is cut short, which is its last.
     pub torn: Option<usize>,
 }

@@ -226,7 +226,7 @@ impl<R: Application> Run<'_, R> {
             stopped: None,
             state,
             armed: BTreeSet::new(),
-            breaks: vec![],
+            breaks: BTreeSet::new(),
             torn: None,
         };
         life.add(self.machine, (at, self.lines.number), Input::Start, &effects);
@@ -263,7 +263,7 @@ impl<R: Application> Run<'_, R> {
         if let (Input::Message { .. }, None) = (&input, sent) {
             return Err(self.lines.error("a message without `sent`, the step of its sender"));
         }
-        let broken = self.adapter.step(at, &event, &effects);
+        let broken = self.adapter.step(at, &event, &effects, &life.armed);
         self.accuse(broken);
         let (state, expected) = self.machine.step(life.state, event);
         life.state = state;
@@ -277,7 +277,7 @@ impl<R: Application> Run<'_, R> {
         let mut life = self.continued()?;
         let broken = self.adapter.pass(it.at);
         self.accuse(broken);
-        life.breaks.push((life.steps.len(), it.node));
+        life.breaks.insert((it.node, life.steps.len()));
         self.running = Some(life);
         Ok(())
     }
