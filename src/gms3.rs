@@ -2,7 +2,7 @@
 //!
 //! **Source.** `gms3.erl` of a distributed-systems course, the seed of this project. It is the third of three versions: it
 //! elects a new leader, numbers views and messages, and lets a new leader resend the last message or view that it accepted.
-//! It is ported as it stands, to be checked and not to be repaired. The README lists the faults that the checker finds.
+//! It is ported as it stands, to be checked and not to be repaired. `traces/README.md` lists the faults that the checker finds.
 //!
 //! **Protocol.** One process is the *leader*, the others are *followers* (the seed says slave), in order of seniority. A
 //! multicast goes to the leader, which numbers it and sends it to the followers one by one. A newcomer sends `join` to any

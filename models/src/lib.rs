@@ -24,10 +24,10 @@
 //!
 //! | addition | places |
 //! |---|---|
-//! | a protocol | One line in the list of `protocol/registry.rs`. `protocol/<name>.rs` implements [`Protocol`](protocol::Protocol), `protocol/<name>/real.rs` implements [`Application`](real::application::Application). Its scenarios are in `models/scenarios/<name>/`. |
+//! | a protocol | The five steps at the top of `protocol/registry.rs`. `protocol/<name>.rs` implements [`Protocol`](protocol::Protocol), `protocol/<name>/real.rs` implements [`Application`](real::application::Application). Its scenarios are in `models/scenarios/<name>/`. |
 //! | a property | A constant in the file of its family below `claim/`, and its place in the lists of `claim/property.rs`. |
-//! | an engine | `explore/<name>.rs` implements [`Engine`](explore::engine::Engine), the trait of `explore/engine.rs`. [`search`](explore::search::search) chooses the engine; [`search_by`](explore::search::search_by) takes any. |
-//! | a report format | `verdict/report/<name>.rs` implements [`Renderer`](verdict::report::Renderer), and [`Format`](verdict::report::Format) gets one variant. Every command then accepts it. |
+//! | an engine | `explore/<name>.rs` implements [`Engine`](explore::engine::Engine), the trait of `explore/engine.rs`; a variant of [`EngineName`](explore::search::EngineName) makes it an `--engine`. [`search`](explore::search::search) chooses the engine; [`search_by`](explore::search::search_by) takes any. |
+//! | a report format | `verdict/report/<name>.rs` implements [`Renderer`](verdict::report::Renderer), and [`Format`](verdict::report::Format) gets one variant. `check`, `matrix`, `fuzz`, `replay`, `validate` and `list` then accept it. |
 //! | a drawing | One file below `evidence/draw/`. It draws a [`Chart`](evidence::draw::chart::Chart). |
 //!
 //! # What a verdict means

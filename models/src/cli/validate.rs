@@ -48,7 +48,7 @@ pub(super) struct Validate {
     /// the run of the first that --allow does not name
     #[arg(long, value_name = "FILE")]
     save_trace: Option<PathBuf>,
-    /// By how many milliseconds the clocks of the hosts may differ, unless the messages in the logs show more
+    /// The largest difference of the hosts' clocks, in milliseconds, unless the messages in the logs show a larger one
     #[arg(long, value_name = "MS", default_value_t = 5)]
     skew: u32,
     /// The format of the report

@@ -4,7 +4,7 @@
 //! [`search`](crate::explore::search)'s: shortest counterexamples that the engine does not know, livelocks,
 //! verdicts. An engine in other processes or on other machines sends worlds as
 //! [`Portable`](crate::model::view::Portable)s, and divides them by their portable fingerprints
-//! ([`Digests`](crate::model::view::Digests)). The command offers engines in `cli/check.rs`. There are two: [`Serial`](crate::explore::serial::Serial), which uses one thread, and
+//! ([`Digests`](crate::model::view::Digests)). `--engine` offers the variants of [`EngineName`](crate::explore::search::EngineName). There are two: [`Serial`](crate::explore::serial::Serial), which uses one thread, and
 //! [`Stateright`](crate::explore::stateright::Stateright), which uses several.
 
 use crate::{

@@ -214,7 +214,7 @@ pub fn validate(paths: &[PathBuf], carry: Carry<'_>) -> Result<Validation, FileE
     validate_with(paths, carry, SKEW)
 }
 
-/// By how much the clocks of the hosts may differ, unless messages show otherwise.
+/// The largest difference of the hosts' clocks, unless messages show a larger one.
 pub const SKEW: Duration = Duration::from_millis(5);
 
 /// Validates the logs of a cluster whose clocks may differ by more or less than [`SKEW`].
@@ -248,7 +248,7 @@ pub fn validate_with(
     with_machine!(known, &roster, machine => of_machine(&machine, known, &common, paths, question))
 }
 
-/// What is asked of a run.
+/// The questions about a run.
 #[derive(Clone, Copy)]
 struct Question<'a> {
     carry: Carry<'a>,

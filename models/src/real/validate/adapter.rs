@@ -6,7 +6,7 @@ use crate::real::application::Application;
 use interrex::machine::{Boot, Effect, EffectOf, Event, EventOf, Peer};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the adapter owes to a node, from its log so far.
+/// The obligations of the adapter to a node, from its log so far.
 #[derive(Debug)]
 pub(super) struct Adapter<R: Application> {
     /// The time of the last line.

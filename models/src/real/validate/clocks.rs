@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 /// The clocks of the hosts, as far as the messages in the logs tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Clocks {
-    /// By how many microseconds the clock of each node is ahead of that of the first one. It is subtracted from the times in
-    /// the log. Empty if no message shows that the clocks differ.
+    /// The time, in microseconds, by which the clock of each node is ahead of that of the first one. It is subtracted from
+    /// the times in the log. Empty if no message shows that the clocks differ.
     pub ahead: BTreeMap<NodeId, i64>,
-    /// By how many microseconds two clocks may still differ.
+    /// The largest difference that two clocks may still have, in microseconds.
     pub uncertainty: u64,
-    /// By how many microseconds a clock was set while the nodes ran, at least: no constant difference explains the messages.
+    /// A lower limit, in microseconds, of the change if a clock was set while the nodes ran: no constant difference of the
+    /// clocks explains the messages.
     pub jump: Option<u64>,
 }
 
@@ -75,8 +76,8 @@ impl Bounds {
     }
 }
 
-/// By how much the clock of a node is ahead of the first one's, from the bounds to it and back: the middle of what is
-/// possible, or what is nearest to 0 if that is unlimited in one direction.
+/// The lead of a node's clock over the first one's, from the bounds to it and back: the middle of the possible values, or
+/// the value nearest to 0 if they are unlimited in one direction.
 fn ahead_of_first(there: Option<i64>, back: Option<i64>) -> i64 {
     match (back.map(i64::saturating_neg), there) {
         (Some(least), Some(most)) => i64::midpoint(least, most),
