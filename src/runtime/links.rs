@@ -355,7 +355,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             Ok(()) => link.queued.push_back(Queued { to, frame }),
             Err(why) => return self.drop_not_encodable(to, &why),
         }
-        self.dial_now(i);
+        self.dial_for_machine(i);
     }
 
     /// Takes note that messages may have been lost, and counts those that were dropped here.
@@ -390,10 +390,11 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         };
         match self.peers[i].reachability(peer) {
             Reachability::Silent | Reachability::Over => {
-                return self.arrivals.push_back(Signal::Down(peer));
+                self.peers[i].answers.insert(peer);
+                return self.answer(i);
             }
             Reachability::Connected => {}
-            Reachability::Unknown => self.dial_now(i),
+            Reachability::Unknown => self.dial_for_machine(i),
             Reachability::Later => {
                 self.replace(i, &CloseReason::LifeIsOver);
                 self.dial_now(i);
@@ -407,6 +408,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     pub(super) fn demonitor(&mut self, peer: Peer) {
         if let Some(i) = self.find(peer.node()) {
             self.peers[i].monitors.remove(&peer);
+            self.peers[i].answers.remove(&peer);
         }
         self.arrivals.retain(|signal| !matches!(signal, Signal::Down(it) if *it == peer));
     }

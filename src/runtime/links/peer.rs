@@ -45,6 +45,10 @@ pub(super) struct Link<S> {
     backoff: ExponentialBackoff,
     /// Messages to be sent when the dial succeeds.
     pub(super) queued: VecDeque<Queued>,
+    /// How often the machine has found nobody here since the last heartbeat.
+    pub(super) vain: u32,
+    /// The monitors that have found nobody, and are to be told.
+    pub(super) answers: BTreeSet<Peer>,
     /// The registered monitors. Names come before processes.
     pub(super) monitors: BTreeSet<Peer>,
 }
@@ -99,6 +103,8 @@ impl<S> Link<S> {
             redial: None,
             backoff: backoff(),
             queued: VecDeque::new(),
+            vain: 0,
+            answers: BTreeSet::new(),
             monitors: BTreeSet::new(),
         }
     }

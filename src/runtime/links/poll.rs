@@ -194,6 +194,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
                 let period = Component::Detector.run(|| self.detector.period());
                 self.next_heartbeat = now + period.max(SHORTEST);
                 self.send_heartbeats(cx);
+                (0..self.peers.len()).for_each(|i| self.answer_late(i));
                 self.check_progress();
                 self.again |= self.stuck;
             }

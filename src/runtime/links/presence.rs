@@ -28,6 +28,10 @@ use tokio::{
 /// A process that sends heartbeats and reads nothing is busy. It may be so this many times longer than it may be silent.
 const STALL_FACTOR: u32 = 10;
 
+/// Between two heartbeats, the machine may find this many times that a node is not there. Two nodes that disagree on whether
+/// a third one is up would otherwise answer each other without a pause.
+const IN_VAIN: u32 = 8;
+
 /// A greeting is tried this many times if the answer may be a mishap of the moment: a busy host, a process that just ends.
 const GREETINGS: u32 = 3;
 /// How long to wait between them.
@@ -56,6 +60,34 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             let dialed = timeout(limit, dial(&*transport, &at, node, &identity, purpose)).await;
             (i, dialed.unwrap_or(Err(HandshakeError::TimedOut)))
         }));
+    }
+
+    /// Dials because the machine has sent something, or monitors; not too often.
+    pub(super) fn dial_for_machine(&mut self, i: usize) {
+        if self.peers[i].vain < IN_VAIN {
+            self.dial_now(i);
+        }
+    }
+
+    /// Tells the monitors that have found nobody; not too often.
+    pub(super) fn answer(&mut self, i: usize) {
+        let link = &mut self.peers[i];
+        if link.vain < IN_VAIN && !link.answers.is_empty() {
+            link.vain += 1;
+            self.arrivals.extend(std::mem::take(&mut link.answers).into_iter().map(Signal::Down));
+        }
+    }
+
+    /// A heartbeat: what was asked too often since the last one has its turn.
+    pub(super) fn answer_late(&mut self, i: usize) {
+        let link = &mut self.peers[i];
+        let waits = !link.queued.is_empty() || !link.monitors.is_empty();
+        if std::mem::take(&mut link.vain) >= IN_VAIN {
+            self.answer(i);
+            if waits {
+                self.dial_now(i);
+            }
+        }
     }
 
     /// Takes the results of dials.
@@ -114,6 +146,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         if let HandshakeError::Refused(Refusal::LifeIsOver { life }) = *why {
             self.arrivals.push_back(Signal::Superseded { by: link.node, life });
         }
+        link.vain += 1;
         let lost = std::mem::take(&mut link.queued).len() as u64;
         link.redial_later();
         let node = link.node;
@@ -326,8 +359,13 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
 
     /// Notes the process of a connection that was just made.
     fn connected(&mut self, i: usize, party: Party, period: Duration) {
+        let here = Component::Detector.run(|| self.detector.period());
         let link = &mut self.peers[i];
         link.known = Some(party);
+        if link.period != period && period != here {
+            let node = link.node;
+            tracing::warn!(%node, ?period, ?here, "sends heartbeats at another period: its timeout may differ too");
+        }
         link.period = period;
         link.silent = false;
         tracing::debug!(process = %party.address, "connected");

@@ -498,6 +498,37 @@ async fn a_silent_node_is_suspected() {
     assert!(begin.elapsed() > SILENCE / 2 && begin.elapsed() < 2 * SILENCE);
 }
 
+/// The number of times that a monitor is answered while whoever is told monitors again at once, as a machine may that
+/// hears from a third node that the leader is up.
+async fn answers(a: &mut Ends) -> u32 {
+    let mut times = 0;
+    let again = async {
+        loop {
+            a.monitor(Peer::Name(B));
+            assert_eq!(down(a.next().await), Peer::Name(B));
+            times += 1;
+        }
+    };
+    let result: Result<(), _> = timeout(SILENCE, again).await;
+    assert!(result.is_err(), "it goes round");
+    times
+}
+
+#[tokio::test]
+async fn monitors_that_find_nobody_are_not_answered_without_a_pause() {
+    let [a, b] = cluster().await;
+    let (mut a, mut silent) = (open(&a, 0).await, open(&b, 0).await);
+    link(&mut a, &mut silent).await;
+    a.monitor(Peer::Name(B));
+    assert_eq!(down(within(a.next(), &mut []).await), Peer::Name(B));
+    let few = 8..=7 * 8;
+    assert!(few.contains(&answers(&mut a).await), "while it is silent");
+    drop(silent);
+    tokio::task::yield_now().await;
+    sleep(SILENCE).await;
+    assert!(few.contains(&answers(&mut a).await), "while its host refuses connections");
+}
+
 #[tokio::test]
 async fn a_node_that_was_suspended_does_not_suspect_others() {
     let [a, mut b] = cluster().await;
