@@ -13,6 +13,7 @@
 //!            ┌──────────── interrex (src/): what a program embeds ────────────┐
 //!            │  machine    Machine, Event, Effect: the only interface         │
 //!            │  gms2, gms3 the group membership of a seed, faults included    │
+//!            │  group      our own, with a majority                           │
 //!            │  gen_leader both elections of the seeds, a repaired one, and   │
 //!            │             the behaviour that runs over each                  │
 //!            │  runtime    any of them over TCP (feature `runtime`)           │
@@ -82,6 +83,7 @@
 pub mod gen_leader;
 pub mod gms2;
 pub mod gms3;
+pub mod group;
 pub mod machine;
 #[doc = include_str!("PROTOCOLS.md")]
 #[allow(clippy::doc_markdown, reason = "names of the originals, in prose")]

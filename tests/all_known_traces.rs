@@ -1,7 +1,7 @@
 //! Every known counterexample: it replays effect by effect, violates its property, is as short as its
 //! scenario says, and is drawn.
 
-use interrex::gen_leader::Repair;
+use interrex::{gen_leader::Repair, group::Safeguard};
 use interrex_models::{
     evidence::{
         draw::{chart::Chart, text},
@@ -120,6 +120,29 @@ fn every_repair_has_a_control() {
         let repaired = Trace { protocol: Known::GenLeader.name().into(), ..trace.clone() };
         let outcome = run(&repaired, Mode::Schedule).outcome;
         // What the others do, the repaired one may not even be able to do.
+        let is_mended = matches!(outcome, Outcome::NotViolated | Outcome::NotReproduced);
+        assert!(is_mended, "{lacks}: {outcome:?}");
+    }
+}
+
+/// The same for the safeguards of group. The worlds without incarnations are too many for a scenario: that run is kept
+/// beside the tests.
+#[test]
+fn every_safeguard_has_a_control() {
+    let mut traces = traces();
+    let apart = Path::new("tests/group/without-incarnation.json");
+    let trace = Trace::read(&folder("tests/group/without-incarnation.json")).expect("a trace");
+    traces.push((apart.into(), trace));
+    for safeguard in Safeguard::ALL {
+        let lacks = Known::GroupWithout(safeguard).name();
+        let control = |(path, trace): &(PathBuf, Trace)| {
+            (path.starts_with("group/controls") || path == apart) && trace.protocol == *lacks
+        };
+        let (path, trace) = traces.iter().find(|each| control(each)).expect(&lacks);
+        let outcome = run(trace, Mode::Exact).outcome;
+        assert!(matches!(outcome, Outcome::Violated { .. }), "{}: {outcome:?}", path.display());
+        let whole = Trace { protocol: Known::Group.name().into(), ..trace.clone() };
+        let outcome = run(&whole, Mode::Schedule).outcome;
         let is_mended = matches!(outcome, Outcome::NotViolated | Outcome::NotReproduced);
         assert!(is_mended, "{lacks}: {outcome:?}");
     }

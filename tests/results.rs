@@ -24,7 +24,8 @@ fn the_tables_of_results_say_what_the_scenarios_expect() {
     for known in Known::ALL {
         text = with_block(&text, &known.name(), &table(known, &scenarios));
     }
-    text = with_block(&text, "controls", &controls(&scenarios));
+    text = with_block(&text, "controls", &controls(&scenarios, "gen_leader"));
+    text = with_block(&text, "group controls", &controls(&scenarios, "group"));
     if env::var_os("UPDATE_TABLES").is_some() {
         fs::write(&path, &text).expect("a file that can be written");
     } else {
@@ -85,11 +86,12 @@ fn cell(scenario: &Scenario, expected: Option<Expected>, property: &str) -> Stri
     }
 }
 
-/// The table of controls: each lacks one of the repairs.
-fn controls(scenarios: &[Scenario]) -> String {
+/// The table of a protocol's controls: each lacks one of its repairs or safeguards.
+fn controls(scenarios: &[Scenario], protocol: &str) -> String {
+    let folder = format!("{protocol}/controls/");
     let mut text = String::from("| without | what happens | |\n|---|---|---|");
     for scenario in scenarios {
-        let Some(repair) = scenario.name.strip_prefix("gen_leader/controls/") else { continue };
+        let Some(repair) = scenario.name.strip_prefix(&folder) else { continue };
         for (property, expected) in &scenario.properties {
             let (name, summary) = (property.name, &scenario.summary);
             let cell = cell(scenario, *expected, name);

@@ -3,6 +3,7 @@
 pub mod gen_leader;
 pub mod gms2;
 pub mod gms3;
+pub mod group;
 pub mod multicast;
 pub mod registry;
 mod vocabulary;
@@ -41,6 +42,16 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
 
     /// True if a node that comes up joins through one that is up.
     fn joins_through_contact(&self) -> bool;
+
+    /// True if a node that restarts with this in its storage needs no contact.
+    fn finds_its_group(&self, _: &Self::Stable) -> bool {
+        false
+    }
+
+    /// True if views name a restarted process by its first life with the same storage.
+    fn keeps_names(&self) -> bool {
+        false
+    }
 
     /// True if its groups can have workers: nodes that never lead.
     fn has_workers(&self) -> bool {

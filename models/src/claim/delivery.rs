@@ -2,8 +2,8 @@
 
 use super::{
     definition::{
-        Complaints, Group, Kind, Property, all_processes, present_processes, repeated, sorted,
-        survivors,
+        Complaints, Group, Kind, Property, all_processes, members_with_leader, present_processes,
+        repeated, sorted, survivors,
     },
     notion::{Standing, Token},
     profile::{Delivery, Presence, Process, Profile},
@@ -43,7 +43,7 @@ pub const NO_DUPLICATE: Property = Property {
     exercised_when: "a node has delivered a message and then taken another leader, who might repeat it",
     complain: |Group { nodes, .. }, complain| {
         for node in nodes {
-            for message in repeated(node.deliveries.iter().map(|delivery| delivery.message)) {
+            for message in repeated(node.own_deliveries().iter().map(|delivery| delivery.message)) {
                 complain(format_args!("{} delivered {message} twice", node.me));
             }
         }
@@ -53,7 +53,7 @@ pub const NO_DUPLICATE: Property = Property {
             let last = node.views.last().map(|view| view.leader);
             let before = |delivery: &Delivery| node.view_of(delivery).map(|view| view.leader);
             let other = |delivery| before(delivery).is_some_and(|leader| Some(leader) != last);
-            last != Some(node.me) && node.deliveries.iter().any(other)
+            last != Some(node.member) && node.deliveries.iter().any(other)
         };
         nodes.iter().any(follows_another)
     },
@@ -64,10 +64,11 @@ pub const VALIDITY: Property = Property {
     name: "no-lost-message-validity",
     kind: Kind::Settled,
     // A former life was another process, and a world does not say how much that one sent.
-    claim: "a sender that is up, and has never crashed, has itself delivered what it sent",
+    claim: "if the protocol can have a leader, a sender that is up, and has never crashed, has itself delivered what it sent",
     exercised_when: "a follower has delivered its own message",
-    complain: |Group { nodes, .. }, complain| {
-        for node in survivors(nodes).into_iter().filter(|node| node.me.life == 0) {
+    complain: |Group { nodes, can_lead }, complain| {
+        let owe = survivors(nodes).into_iter().filter(|node| can_lead && node.me.life == 0);
+        for node in owe {
             let delivered = messages(node);
             for index in 0..node.issued {
                 let sender = node.me.node;
@@ -92,10 +93,10 @@ pub const VALIDITY: Property = Property {
 pub const UNIFORM_AGREEMENT: Property = Property {
     name: "no-lost-message-uniform-agreement",
     kind: Kind::Settled,
-    claim: "what any node delivered, also one that crashed, has been delivered by all who owe it",
+    claim: "if the protocol can have a leader, what any node delivered, also one that crashed, has been delivered by all who owe it",
     exercised_when: "a node that is down had delivered a message that a member has delivered too",
-    complain: |Group { nodes, .. }, complain| {
-        agreement_on_messages(&all_processes(nodes), nodes, complain);
+    complain: |group, complain| {
+        agreement_on_messages(&all_processes(group.nodes), group, complain);
     },
     witness: |nodes| {
         let fallen = nodes.iter().filter(|node| !node.is_up());
@@ -111,10 +112,10 @@ pub const UNIFORM_AGREEMENT: Property = Property {
 pub const SURVIVORS_AGREEMENT: Property = Property {
     name: "no-lost-message-survivors-agreement",
     kind: Kind::Settled,
-    claim: "what any node that is up delivered has been delivered by all who owe it",
+    claim: "if the protocol can have a leader, what any node that is up delivered has been delivered by all who owe it",
     exercised_when: "two members have delivered a message in a view later than their first",
-    complain: |Group { nodes, .. }, complain| {
-        agreement_on_messages(&present_processes(nodes), nodes, complain);
+    complain: |group, complain| {
+        agreement_on_messages(&present_processes(group.nodes), group, complain);
     },
     witness: |nodes| {
         let late = |node: &&&Profile| {
@@ -126,15 +127,15 @@ pub const SURVIVORS_AGREEMENT: Property = Property {
 };
 
 /// A delivery is owed by every member that is up and named in the view it was delivered in.
-fn agreement_on_messages(delivered: &[Process<'_>], owing: &[&Profile], complain: Complaints<'_>) {
-    let members = owing.iter().filter(|other| other.is_member());
-    let members: Vec<_> = members.map(|other| (other, messages(other))).collect();
+fn agreement_on_messages(delivered: &[Process<'_>], group: Group<'_>, complain: Complaints<'_>) {
+    let Some(members) = members_with_leader(group) else { return };
+    let members: Vec<_> = members.into_iter().map(|other| (other, messages(other))).collect();
     for process in delivered {
         for delivery in process.deliveries {
             let message = delivery.message;
             // Before its first view a founder is alone.
             let owes = |other: &Profile| match process.of.view_of(delivery) {
-                Some(view) => view.names(other.me),
+                Some(view) => view.names(other.member),
                 None => !process.is_over && other.me == process.of.me,
             };
             for (other, messages) in &members {
@@ -149,5 +150,5 @@ fn agreement_on_messages(delivered: &[Process<'_>], owing: &[&Profile], complain
 
 /// The messages that a node delivered.
 fn messages(node: &Profile) -> SmallVec<[Token; 8]> {
-    sorted(node.deliveries.iter().map(|delivery| delivery.message))
+    sorted(node.own_deliveries().iter().map(|delivery| delivery.message))
 }

@@ -50,9 +50,12 @@ pub const LEADER_EXISTS: Property = Property {
     complain: |group, complain| {
         let Some(members) = members_with_leader(group) else { return };
         let leads = |node: &&&Profile| node.presence == Presence::Up(Standing::Leading);
-        let leaders: Vec<_> = members.iter().filter(leads).map(|node| node.me).collect();
+        let leaders: Vec<_> = members.iter().filter(leads).map(|node| node.member).collect();
         match leaders[..] {
-            [] => complain(format_args!("nobody leads, and {} is up", members[0].me)),
+            [] => match members.first() {
+                Some(member) => complain(format_args!("nobody leads, and {} is up", member.me)),
+                None => complain(format_args!("nobody leads, and no member is up")),
+            },
             [leader] => {
                 for node in members {
                     match node.presence {
@@ -72,10 +75,33 @@ pub const LEADER_EXISTS: Property = Property {
     },
     witness: |nodes| {
         let followed = |leader: &&&Profile| {
-            let follows = Presence::Up(Standing::Following(leader.me));
+            let follows = Presence::Up(Standing::Following(leader.member));
             nodes.iter().any(|node| node.presence == follows)
         };
         nodes.iter().filter(|node| node.rose()).any(|leader| followed(&leader))
+    },
+};
+
+/// Everybody who is up becomes a member.
+pub const ALL_JOINED: Property = Property {
+    name: "all-joined",
+    kind: Kind::Settled,
+    claim: "if the protocol can have a leader, every node that is up is a member",
+    exercised_when: "a node has joined a group that was there before, or joined again",
+    complain: |Group { nodes, can_lead }, complain| {
+        let outside = |node: &&&Profile| node.presence == Presence::Up(Standing::Outsider);
+        for node in nodes.iter().filter(|_| can_lead).filter(outside) {
+            complain(format_args!("{} is up and no member", node.me));
+        }
+    },
+    witness: |nodes| {
+        let grew = |node: &&Profile| {
+            let pairs = node.views.iter().zip(node.views.iter().skip(1));
+            let mut pairs =
+                pairs.map(|(one, next)| (one.names(node.member), next.names(node.member)));
+            node.is_member() && pairs.any(|pair| pair == (false, true))
+        };
+        nodes.iter().any(grew)
     },
 };
 
@@ -93,7 +119,7 @@ pub const NOBODY_STOPPED: Property = Property {
         }
     },
     witness: |nodes| {
-        let surrendered = |node: &&Profile| node.allegiances.iter().any(|to| *to != node.me);
+        let surrendered = |node: &&Profile| node.allegiances.iter().any(|to| *to != node.member);
         nodes.iter().any(|node| node.changed_allegiance() || surrendered(node))
     },
 };

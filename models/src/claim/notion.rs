@@ -23,6 +23,9 @@ pub enum Standing {
 pub enum Notion {
     /// The process has joined a group: the next view that it installs is its first.
     Joined,
+    /// The process has started, as the member of this name in views. It delivers everything from the beginning,
+    /// whatever it did in a former life.
+    Started(Address),
     /// A view is in force.
     Installed(View),
     /// A message was handed to the application.

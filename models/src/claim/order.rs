@@ -17,7 +17,7 @@ pub const VIEW_ORDER: Property = Property {
     // compared too, because it decides the next leader.
     complain: |Group { nodes, .. }, complain| {
         for node in nodes {
-            for (earlier, later) in node.views.iter().zip(node.views.iter().skip(1)) {
+            for (earlier, later) in node.own_views().iter().zip(node.own_views().iter().skip(1)) {
                 if earlier.number >= later.number {
                     complain(format_args!("{} installed {later} after {earlier}", node.me));
                 }

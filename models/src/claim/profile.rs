@@ -9,6 +9,8 @@ use std::fmt;
 pub struct Profile {
     /// The node, in its present or last life.
     pub me: Address,
+    /// Its name in views: itself, or one of its former lives.
+    pub member: Address,
     /// Its condition, and its standing while it runs.
     pub presence: Presence,
     /// The number of commands that it has issued.
@@ -19,6 +21,8 @@ pub struct Profile {
     pub deliveries: Vec<Delivery>,
     /// The numbers of views and deliveries at each time it joined a group again, in a later life.
     pub rejoined: Vec<(usize, usize)>,
+    /// The numbers of views and deliveries of former lives, which it repeats in the present one.
+    pub repeated: (usize, usize),
     /// Its last observation was an error: if it has stopped, it has given a reason.
     pub failed: bool,
     /// The terms in which it was elected, unless its views say that.
@@ -69,11 +73,13 @@ impl Profile {
     pub fn idle(me: Address) -> Self {
         Self {
             me,
+            member: me,
             presence: Presence::Idle,
             issued: 0,
             views: vec![],
             deliveries: vec![],
             rejoined: vec![],
+            repeated: (0, 0),
             failed: false,
             elections: vec![],
             allegiances: vec![],
@@ -90,8 +96,12 @@ impl Profile {
     pub(crate) fn read(&mut self, notion: Notion) {
         self.failed = notion == Notion::Failed;
         match notion {
-            Notion::Joined if self.views.is_empty() && self.deliveries.is_empty() => {}
-            Notion::Joined => self.rejoined.push((self.views.len(), self.deliveries.len())),
+            Notion::Joined => self.begin(),
+            Notion::Started(member) => {
+                self.begin();
+                self.member = member;
+                self.repeated = self.so_far();
+            }
             Notion::Installed(view) => self.views.push(view),
             Notion::Delivered { number, message } => self.deliveries.push(Delivery {
                 message,
@@ -100,7 +110,7 @@ impl Profile {
             }),
             Notion::Elected(term) => {
                 self.elections.push(term);
-                self.allegiances.push(self.me);
+                self.allegiances.push(self.member);
             }
             Notion::Surrendered(leader) => self.allegiances.push(leader),
             Notion::Served(leader) => {
@@ -112,6 +122,27 @@ impl Profile {
             Notion::Answered(tag) => self.answers.push(tag),
             Notion::Failed | Notion::Unremarked => {}
         }
+    }
+
+    /// What comes now is of another process.
+    fn begin(&mut self) {
+        if self.so_far() != (0, 0) {
+            self.rejoined.push(self.so_far());
+        }
+    }
+
+    fn so_far(&self) -> (usize, usize) {
+        (self.views.len(), self.deliveries.len())
+    }
+
+    /// The views that it has installed, without those that it repeats since.
+    pub(crate) fn own_views(&self) -> &[View] {
+        &self.views[self.repeated.0..]
+    }
+
+    /// The messages that it has delivered, without those that it repeats since.
+    pub(crate) fn own_deliveries(&self) -> &[Delivery] {
+        &self.deliveries[self.repeated.1..]
     }
 
     /// True if the node runs.
@@ -126,7 +157,7 @@ impl Profile {
 
     /// True if it leads now but did not lead from the beginning.
     pub(crate) fn rose(&self) -> bool {
-        let followed = self.views.first().is_some_and(|view| view.leader != self.me);
+        let followed = self.views.first().is_some_and(|view| view.leader != self.member);
         let elected = followed || !self.elections.is_empty();
         elected && self.presence == Presence::Up(Standing::Leading)
     }
@@ -141,7 +172,7 @@ impl Profile {
     pub(crate) fn changed_allegiance(&self) -> bool {
         let of_views = self.views.iter().map(|view| view.leader);
         let others = of_views.chain(self.allegiances.iter().copied());
-        let leaders: Vec<_> = others.filter(|leader| *leader != self.me).collect();
+        let leaders: Vec<_> = others.filter(|leader| *leader != self.member).collect();
         leaders.iter().any(|leader| *leader != leaders[0])
     }
 

@@ -9,7 +9,8 @@ pub use super::{
     definition::{Group, Kind, Property},
     delivery::{NO_CREATION, NO_DUPLICATE, SURVIVORS_AGREEMENT, UNIFORM_AGREEMENT, VALIDITY},
     leadership::{
-        BOUNDED_IDS, LEADER_EXISTS, NO_LIVELOCK, NOBODY_STOPPED, ONE_LEADER_PER_TERM, SINGLE_LEADER,
+        ALL_JOINED, BOUNDED_IDS, LEADER_EXISTS, NO_LIVELOCK, NOBODY_STOPPED, ONE_LEADER_PER_TERM,
+        SINGLE_LEADER,
     },
     order::{TOTAL_ORDER_SURVIVORS, TOTAL_ORDER_UNIFORM, VIEW_ORDER},
 };
@@ -27,6 +28,7 @@ pub const ALL: &[&Property] = &[
     &UNIFORM_AGREEMENT,
     &SURVIVORS_AGREEMENT,
     &LEADER_EXISTS,
+    &ALL_JOINED,
     &AGREEMENT,
     &NO_LOST_CALL,
     &NOBODY_STOPPED,
@@ -48,6 +50,25 @@ pub const OF_GROUPS: &[&Property] = &[
     &UNIFORM_AGREEMENT,
     &SURVIVORS_AGREEMENT,
     &LEADER_EXISTS,
+    &AGREEMENT,
+    &NOBODY_STOPPED,
+    &NO_LIVELOCK,
+];
+
+/// The properties of group membership that must hold whatever the detector says. Two leaders at a time cannot be
+/// excluded there, only two that lead in the same term.
+pub const OF_OUR_GROUPS: &[&Property] = &[
+    &ONE_LEADER_PER_TERM,
+    &VIEW_ORDER,
+    &TOTAL_ORDER_UNIFORM,
+    &TOTAL_ORDER_SURVIVORS,
+    &NO_CREATION,
+    &NO_DUPLICATE,
+    &VALIDITY,
+    &UNIFORM_AGREEMENT,
+    &SURVIVORS_AGREEMENT,
+    &LEADER_EXISTS,
+    &ALL_JOINED,
     &AGREEMENT,
     &NOBODY_STOPPED,
     &NO_LIVELOCK,

@@ -59,10 +59,10 @@ pub(super) struct Node {
     /// In an election (gen_leader): a node that never leads; the same workers at every node
     #[arg(long, value_name = "NODE")]
     worker: Vec<NodeId>,
-    /// In a group (gms2, gms3): join the group of the first of these nodes that is reached
+    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached
     #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
     contact: Vec<NodeId>,
-    /// In a group (gms2, gms3): found a group, once for each --data-dir; later starts join through --contact
+    /// In a group (group, gms2, gms3): found a group, once for each --data-dir; later starts join through --contact
     #[arg(long)]
     found: bool,
     /// Append events and effects to this file, for `interrex validate`

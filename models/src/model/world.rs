@@ -386,16 +386,21 @@ impl<P: Protocol> Rules<P> {
     }
 
     /// The input with which a node comes up, for the first time or in a new life.
+    /// What a node finds in its storage when it comes up.
+    fn kept<'a>(&'a self, world: &World, node: NodeId) -> Option<&'a P::Stable> {
+        match self.environment.storage {
+            Storage::Kept => self.node(world, node).stable.as_ref(),
+            Storage::Lost => None,
+        }
+    }
+
     fn boot(&self, world: &World, node: NodeId, contact: Option<NodeId>) -> Handle {
         let before = self.node(world, node);
         let lives_before = match before.condition {
             Condition::Idle => 0,
             Condition::Up(_) | Condition::Crashed | Condition::Stopped => before.life + 1,
         };
-        let stable = match self.environment.storage {
-            Storage::Kept => before.stable.clone(),
-            Storage::Lost => None,
-        };
+        let stable = self.kept(world, node).cloned();
         self.parts.input(Input::Start(Boot {
             me: Address { node, life: lives_before },
             stable,

@@ -17,12 +17,16 @@ use crate::{
     protocol::Protocol,
     real::application::{self, Application, Replicates},
 };
-use interrex::gen_leader::{Repair, Roster};
+use interrex::{
+    gen_leader::{Repair, Roster},
+    group::Safeguard,
+};
 use std::{borrow::Cow, str::FromStr};
 
 pub use super::{
     gen_leader::{gen_leader, gen_leader_1_0},
     gms3::gms3,
+    group::group,
 };
 
 /// The list. Each line is a protocol: its variant of [`Known`], and the function in [`protocol`](crate::protocol) that
@@ -36,6 +40,8 @@ macro_rules! protocols {
         $($then)+! {
             $with
             [
+                /// Our own group membership, with a majority: [`interrex::group`].
+                Group => group::real::machine;
                 /// Group membership with numbered messages: [`interrex::gms3`].
                 Gms3 => gms3::real::machine;
                 /// Group membership without numbers: [`interrex::gms2`].
@@ -49,6 +55,8 @@ macro_rules! protocols {
             ]
             // These have names, too, but are not in `Known::ALL`.
             [
+                /// Our own group without one of its safeguards.
+                GroupWithout(safeguard: Safeguard) => group::real::without;
                 /// The repaired election without one of its repairs.
                 GenLeaderWithout(repair: Repair) => gen_leader::real::without;
             ]
@@ -155,6 +163,12 @@ impl Known {
     #[must_use]
     pub fn joins_through_contact(self) -> bool {
         with_protocol!(self, &Environment::SOME, protocol => protocol.joins_through_contact())
+    }
+
+    /// True if views name a restarted process by its first life with the same storage.
+    #[must_use]
+    pub fn keeps_names(self) -> bool {
+        with_protocol!(self, &Environment::SOME, protocol => protocol.keeps_names())
     }
 
     /// True if its groups can have nodes that never lead.

@@ -157,16 +157,20 @@ impl Group {
         let leader = match first {
             Notice::Members { leader, .. } => (*leader)?,
             Notice::View(View { leader, followers, .. }) => {
-                let mut members = opinions.keys().map(|node| self.cluster.life(*node));
-                let is_in = |member: Option<Address>| {
-                    member.is_some_and(|member| member == *leader || followers.contains(&member))
+                let is_in = |node: &NodeId| {
+                    followers.iter().chain([leader]).any(|named| self.runs_as(*node, *named))
                 };
-                members.all(is_in).then_some(*leader)?
+                opinions.keys().all(is_in).then_some(*leader)?
             }
             _ => return None,
         };
-        (opinions.contains_key(&leader.node) && self.cluster.life(leader.node) == Some(leader))
-            .then_some(leader)
+        (opinions.contains_key(&leader.node) && self.runs_as(leader.node, leader)).then_some(leader)
+    }
+
+    /// True if the process that runs at a node goes by this name in views.
+    fn runs_as(&self, node: NodeId, name: Address) -> bool {
+        let keeps = self.protocol().keeps_names();
+        self.cluster.life(node).is_some_and(|it| it == name || keeps && node == name.node)
     }
 
     /// Writes a value at a node other than the leader, and waits until every running node has it.

@@ -112,7 +112,7 @@ impl<P: Protocol> Rules<P> {
     /// A restart is not cut short by a crash.
     fn offer_restarts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         for node in self.nodes().filter(|node| self.is_crashed(world, *node)) {
-            for contact in self.contacts(world) {
+            for contact in self.contacts_of_restart(world, node) {
                 let step = self.parts.step(world.node(node), self.boot(world, node, contact));
                 let action = Choice::Restart { node, contact }.into();
                 actions.push(Enabled { action, step: Some(step) });
@@ -126,6 +126,14 @@ impl<P: Protocol> Rules<P> {
         let through_contact = self.protocol().joins_through_contact();
         let up = self.nodes().filter(move |node| through_contact && self.is_up(world, *node));
         up.map(Some).chain((!through_contact).then_some(None))
+    }
+
+    /// The contacts through which a node can come up again. Some find their group in their storage.
+    fn contacts_of_restart(&self, world: &World, node: NodeId) -> Vec<Option<NodeId>> {
+        match self.kept(world, node) {
+            Some(stable) if self.protocol().finds_its_group(stable) => vec![None],
+            _ => self.contacts(world).collect(),
+        }
     }
 
     fn offer_timeouts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {

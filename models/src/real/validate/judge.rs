@@ -243,6 +243,7 @@ impl<R: Application> Histories<'_, R> {
         if step.input == Input::Start {
             let profile = &mut self.profiles[node];
             profile.me = cluster.numbered(life.me);
+            profile.member = profile.me;
             // The same tag is a different call in each life.
             profile.answers.clear();
             // Commands that did not happen are counted, too.
@@ -292,6 +293,7 @@ impl<R: Application> Histories<'_, R> {
                     leader: numbered(*leader),
                     followers: followers.iter().copied().map(numbered).collect(),
                 }),
+                Notion::Started(member) => Notion::Started(numbered(*member)),
                 Notion::Surrendered(leader) => Notion::Surrendered(numbered(*leader)),
                 Notion::Served(leader) => Notion::Served(numbered(*leader)),
                 other => other.clone(),

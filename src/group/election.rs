@@ -1,0 +1,241 @@
+//! How a leader is found: succession, candidates and promises.
+
+use super::{
+    Content, Message, Observation, Other, Role, Safeguard, Term,
+    log::{Entry, Position},
+    majority,
+    turn::{Turn, seeking},
+};
+use crate::machine::{Address, NodeId, Value};
+use im::{OrdSet, Vector};
+
+impl<T: Value> Turn<'_, T> {
+    /// The most senior member that it does not suspect.
+    pub(super) fn successor(&self) -> Option<Address> {
+        let newest = self.newest();
+        newest.into_iter().find(|member| !self.state.suspected.contains(&member.node))
+    }
+
+    /// Its leader is down, or whoever should have taken over. In case that was a mistake, it asks.
+    pub(super) fn succeed(&mut self, down: NodeId) {
+        self.state.role = seeking();
+        if self.may_lead() && self.successor() == Some(self.me()) {
+            self.take_over();
+        } else {
+            self.ask_node(down);
+        }
+    }
+
+    /// Asks the members for their promises.
+    pub(super) fn take_over(&mut self) {
+        let counter = self.state.stable.term.counter.saturating_add(1);
+        let promised = OrdSet::unit(self.me());
+        let term = Term { counter, owner: self.me() };
+        self.enter(term, Role::Candidate { promised, invited: OrdSet::new() });
+        self.prepare();
+        self.count_promises();
+    }
+
+    /// Asks those who have not promised: also the members of the last view that it knows to count, since a newer one may
+    /// never count. A former member of a node that has promised as another one never will.
+    pub(super) fn prepare(&mut self) {
+        let known = self.newest().into_iter().chain(self.state.members());
+        let Role::Candidate { promised, invited } = &self.state.role else { return };
+        let has_promised = |member: &Address| {
+            promised.iter().any(|it| it.node == member.node && it.life >= member.life)
+        };
+        let given: OrdSet<NodeId> = promised.iter().map(|member| member.node).collect();
+        let known: OrdSet<NodeId> =
+            known.filter(|member| !has_promised(member)).map(|member| member.node).collect();
+        for node in known.union(invited.clone().relative_complement(given)) {
+            self.prepare_one(node);
+        }
+    }
+
+    /// Asks again, and all nodes that there are: its views may be old.
+    pub(super) fn prepare_again(&mut self) {
+        let nodes = self.group.nodes.clone();
+        if let Role::Candidate { invited, .. } = &mut self.state.role {
+            *invited = invited.clone().union(nodes);
+        }
+        self.prepare();
+    }
+
+    fn prepare_one(&mut self, node: NodeId) {
+        let (term, committed) = (self.state.stable.term, self.committed());
+        self.send(node, Message::Prepare { term, committed });
+    }
+
+    /// Somebody takes this process for a leader of another term, or for one at all.
+    pub(super) fn correct(&mut self, node: NodeId) {
+        match &mut self.state.role {
+            Role::Candidate { invited, .. } => {
+                invited.insert(node);
+                self.prepare_one(node);
+            }
+            Role::Leading { .. } => self.send_committed(node, self.log().len()),
+            Role::Seeking { .. } | Role::Promised { .. } | Role::Following { .. } => {
+                self.refuse(node);
+            }
+        }
+    }
+
+    /// Does not lead. An outsider stops asking until it is told that somebody does.
+    pub(super) fn refuse(&mut self, node: NodeId) {
+        if !self.known_nodes().contains(&node) {
+            self.state.waiting.insert(node);
+        }
+        let term = self.state.stable.term;
+        self.send(node, Message::Refuse { term });
+    }
+
+    /// A candidate asks for a promise.
+    pub(super) fn prepared(&mut self, from: Address, term: Term, committed: Position) {
+        let own = self.state.stable.term;
+        let owner = term.owner;
+        let is_known = self.newest().contains(&owner) || self.state.members().contains(&owner);
+        if term < own && self.group.has(Safeguard::Fence) {
+            match self.state.role {
+                Role::Leading { .. } => self.bring_up(owner, committed),
+                Role::Candidate { .. }
+                | Role::Seeking { .. }
+                | Role::Promised { .. }
+                | Role::Following { .. } => self.correct(from.node),
+            }
+        } else if self.state.leads() && term != own && !is_known {
+            // It was removed and does not know. It will listen in a higher term only.
+            self.state.stable.term.counter = term.counter;
+            self.take_over();
+        } else if self.follows_another(owner) && term != own && !is_known {
+            self.asked(from.node, owner, committed);
+        } else if term != own || !matches!(self.state.role, Role::Following { .. }) {
+            self.enter(term, Role::Promised { to: Some(from) });
+            let promise = Message::Promise {
+                term,
+                member: self.me(),
+                last: self.log().last(),
+                previous: committed.number,
+                entries: self.log().after(committed.number),
+            };
+            self.send(from.node, promise);
+        }
+    }
+
+    /// True for a member that has a leader, unless this is the one.
+    fn follows_another(&self, owner: Address) -> bool {
+        let leader = self.state.leader().filter(|leader| *leader != owner);
+        leader.is_some() && self.may_lead()
+    }
+
+    /// A member has promised this candidate's term.
+    pub(super) fn promised(
+        &mut self,
+        from: NodeId,
+        term: Term,
+        member: Address,
+        last: Position,
+        previous: u64,
+        entries: Vector<Entry<T>>,
+    ) {
+        let own = self.state.stable.term;
+        let stands = matches!(self.state.role, Role::Candidate { .. } | Role::Leading { .. });
+        if term != own || !stands {
+            return self.decline(from, term);
+        }
+        self.inform(member);
+        let Role::Candidate { promised, .. } = &mut self.state.role else { return };
+        promised.insert(member);
+        if last > self.log().last() && self.group.has(Safeguard::Flush) {
+            self.stable().log.replace(previous, entries);
+        }
+        self.count_promises();
+    }
+
+    /// A promise that was given to a former candidate. Nobody may wait for that one.
+    fn decline(&mut self, from: NodeId, term: Term) {
+        if term > self.state.stable.term {
+            self.send(from, Message::Refuse { term });
+        } else {
+            self.correct(from);
+        }
+    }
+
+    /// With a majority of the newest view that it holds, it leads. Others who promised, or were asked to, learn so.
+    fn count_promises(&mut self) {
+        let Role::Candidate { promised, .. } = self.state.role.clone() else { return };
+        let newest = self.newest();
+        let count = newest.iter().filter(|member| promised.contains(*member)).count();
+        if count >= self.quorum(newest.len()) {
+            self.lead(newest);
+            promised.into_iter().for_each(|member| self.inform(member));
+        }
+    }
+
+    /// The members that an entry or a promise needs.
+    pub(super) fn quorum(&self, members: usize) -> usize {
+        if self.group.has(Safeguard::Majority) { majority(members) } else { 1 }
+    }
+
+    /// Founds a group of its own.
+    pub(super) fn found(&mut self) {
+        let term = Term { counter: 1, owner: self.me() };
+        self.stable().term = term;
+        self.lead(Vector::unit(self.me()));
+    }
+
+    /// The owner of the term leads, with a view of its own.
+    fn lead(&mut self, members: Vector<Address>) {
+        let (me, term, committed) = (self.me(), self.state.stable.term, self.state.committed);
+        let former = self.log().former_members().into_iter().map(|member| (member, 0));
+        let known = members.iter().map(|member| (*member, committed));
+        let others = former.chain(known).filter(|(member, _)| member.node != me.node);
+        let other =
+            |(member, held): (Address, u64)| (member.node, Other { member, held, joins: false });
+        self.enter(term, Role::Leading { others: others.map(other).collect() });
+        self.observe(Observation::Elected(term));
+        self.stable().log.push(Entry { term, content: Content::View(members) });
+        self.resend();
+        self.commit();
+        self.forward_pending();
+        self.call_waiting();
+    }
+
+    /// Another process has promised a higher term, or knows no leader.
+    pub(super) fn refused(&mut self, from: Address, term: Term) {
+        let own = self.state.stable.term;
+        let is_outside = !self.may_lead();
+        let is_owner = from.node == own.owner.node && term >= own;
+        match &mut self.state.role {
+            Role::Leading { .. } | Role::Candidate { .. } if term > own => self.wait_for(term),
+            Role::Following { .. } | Role::Promised { .. } if is_owner && is_outside => {
+                self.state.role = Role::Seeking { told: OrdSet::unit(from) };
+            }
+            // Nobody there owns that term any more.
+            Role::Promised { to: None } if from.node == own.owner.node && term <= own => {
+                self.state.role = seeking();
+            }
+            Role::Following { .. } | Role::Promised { .. } if is_owner && term > own => {
+                self.wait_for(term);
+            }
+            Role::Following { .. } | Role::Promised { .. } if is_owner => {
+                self.state.role = seeking();
+            }
+            Role::Seeking { told } if is_outside => drop(told.insert(from)),
+            Role::Leading { .. }
+            | Role::Candidate { .. }
+            | Role::Following { .. }
+            | Role::Seeking { .. }
+            | Role::Promised { .. } => {}
+        }
+    }
+
+    /// Takes on a higher term whose owner may not know this process.
+    fn wait_for(&mut self, term: Term) {
+        if self.state.suspected.contains(&term.owner.node) {
+            self.enter(term, seeking());
+        } else {
+            self.enter(term, Role::Promised { to: None });
+            self.ask();
+        }
+    }
+}
