@@ -193,8 +193,8 @@ fn tell(who: &str, took: &mut [u64]) {
     );
 }
 
-const DIED: &str = "the leader died during the call";
-const LATE: &str = "no answer in time";
+const DIED: &str = "the leader died during the call: the request may have taken effect";
+const LATE: &str = "no answer in time: the request may still take effect";
 
 /// Writes, reads and deletes of a few keys that belong to the node.
 fn writes(node: NodeId) -> impl Fn(u64) -> String + Send + 'static {

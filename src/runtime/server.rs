@@ -93,10 +93,10 @@ impl<E: Election, B: Behaviour<E>> Clone for Client<E, B> {
 #[non_exhaustive]
 pub enum CallError {
     /// The leader died during the call. The request may have been carried out.
-    #[error("the leader died during the call")]
+    #[error("the leader died during the call: the request may have taken effect")]
     LeaderDied,
     /// The timeout of the call has passed. The request may have been carried out, or may still be.
-    #[error("no answer in time")]
+    #[error("no answer in time: the request may still take effect")]
     TimedOut,
     /// The local node has ended, before or during the call. The request may have been carried out by the leader, or may
     /// still be.
