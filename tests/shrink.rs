@@ -311,7 +311,7 @@ fn faults(trace: &Trace) -> (usize, usize) {
 }
 
 /// A node crashes within a step where it need not, or earlier than it need. (A settled property may need
-/// the crash: it is settled sooner by it.)
+/// the crash: it is settled sooner by it. Any may, if the run is shorter with it.)
 #[test]
 fn a_fault_that_is_stronger_than_it_need_be_is_weakened() {
     let mut tried = 0;
@@ -326,7 +326,8 @@ fn a_fault_that_is_stronger_than_it_need_be_is_weakened() {
             let stronger = in_weakest_environment(&stronger);
             if violates(&stronger) {
                 let shrunk = shrunk(&stronger).expect("a violation");
-                assert!(faults(&shrunk) <= faults(known), "{}", stronger.to_json());
+                let saves_steps = shrunk.steps.len() < known.steps.len();
+                assert!(saves_steps || faults(&shrunk) <= faults(known), "{}", stronger.to_json());
                 tried += 1;
             }
         }
