@@ -1,4 +1,5 @@
-//! group: membership and atomic multicast with a majority. It is this project's own protocol, for programs to embed.
+//! group: membership and atomic multicast with a majority. It is this project's own protocol, meant for programs to embed once it
+//! does [more](#what-it-does-not-do-yet).
 //!
 //! **Idea.** As in [`gms3`](crate::gms3), views and messages share one numbered sequence, one leader numbers them, and
 //! seniority decides who leads next. The sequence is a [`Log`] that every process keeps. An entry *counts*, and only then is
@@ -118,7 +119,7 @@ pub enum Safeguard {
     Resend,
     /// Lower terms are refused.
     Fence,
-    /// What a step promises is stored before it is sent. Without it, after.
+    /// The stable part of the state is stored before anything is sent. Without it, after.
     Persistence,
 }
 
@@ -209,7 +210,7 @@ pub enum Message<T> {
         last: Position,
         /// The number of the entry before the first of `entries`.
         previous: u64,
-        /// What it holds after that.
+        /// The entries after that.
         entries: Vector<Entry<T>>,
     },
     /// A higher term is promised already, or there is no leader that is known here.
@@ -257,7 +258,7 @@ pub struct Multicast<T> {
     pub origin: Address,
     /// The number of multicasts that this process has sent before.
     pub sequence: u64,
-    /// What it sends.
+    /// The message.
     pub message: T,
 }
 
@@ -302,7 +303,7 @@ pub enum Observation<T> {
     },
 }
 
-/// What stable storage holds.
+/// The content of stable storage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(bound = "T: Value")]
 pub struct Stable<T> {
@@ -310,7 +311,7 @@ pub struct Stable<T> {
     pub member: Address,
     /// The highest term that it has promised.
     pub term: Term,
-    /// What it holds.
+    /// The entries that it holds.
     pub log: Log<T>,
 }
 
@@ -320,7 +321,7 @@ pub struct Stable<T> {
 pub struct State<T> {
     /// Its own address.
     pub me: Address,
-    /// What it must not forget.
+    /// The part of the state that is also in stable storage.
     pub stable: Stable<T>,
     /// The node that it was told to join through.
     pub contact: Option<NodeId>,

@@ -76,17 +76,17 @@ impl<T: Value> Turn<'_, T> {
 
     /// Sends all entries after a number, possibly none, and which entries count.
     fn send_after(&mut self, node: NodeId, number: u64) {
-        let Some(previous) = self.log().position(number) else { return };
-        let entries = self.log().after(number);
-        let (term, committed) = (self.state.stable.term, self.state.committed);
-        self.send(node, Message::Append { term, previous, entries, committed });
+        self.send_append(node, number, self.log().after(number));
     }
 
     /// Sends only which entries count, to a process that holds everything up to a number.
     pub(super) fn send_committed(&mut self, node: NodeId, number: u64) {
+        self.send_append(node, number, Vector::new());
+    }
+
+    fn send_append(&mut self, node: NodeId, number: u64, entries: Vector<Entry<T>>) {
         let Some(previous) = self.log().position(number) else { return };
         let (term, committed) = (self.state.stable.term, self.state.committed);
-        let entries = Vector::new();
         self.send(node, Message::Append { term, previous, entries, committed });
     }
 

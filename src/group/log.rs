@@ -1,6 +1,6 @@
 //! The log: views and multicasts, in the order of their numbers.
 
-use super::{Multicast, Term, View};
+use super::{Multicast, Term};
 use crate::machine::{Address, NodeId, Value};
 use im::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
@@ -120,18 +120,6 @@ impl<T: Value> Log<T> {
         let newest = self.newest_members();
         let is_former = |member: &Address| newest.iter().all(|other| other.node != member.node);
         all.values().copied().filter(is_former).collect()
-    }
-
-    /// The view of a number, if there is one.
-    #[must_use]
-    pub fn view(&self, number: u64) -> Option<View> {
-        let Entry { term, content } = self.get(number)?;
-        match content {
-            Content::View(members) => {
-                Some(View { number, leader: term.owner, members: members.clone() })
-            }
-            Content::Multicast(_) => None,
-        }
     }
 
     pub(super) fn push(&mut self, entry: Entry<T>) {

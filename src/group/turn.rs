@@ -128,7 +128,7 @@ impl<'a, T: Value> Turn<'a, T> {
         self.log().position(number).unwrap_or(Position { term: None, number: 0 })
     }
 
-    /// What it must not forget, to be changed.
+    /// The stable part of the state, to be changed.
     pub(super) fn stable(&mut self) -> &mut Stable<T> {
         self.changed = true;
         &mut self.state.stable
@@ -361,10 +361,7 @@ impl<'a, T: Value> Turn<'a, T> {
         }
         let number = previous.number + entries.len() as u64;
         let is_new = !entries.is_empty();
-        let mut log = self.log().clone();
-        if log.take(previous.number, entries) {
-            self.stable().log = log;
-        }
+        self.changed |= self.state.stable.log.take(previous.number, entries);
         if let Role::Following { matched, .. } = &mut self.state.role {
             *matched = number.max(*matched);
         }

@@ -124,7 +124,7 @@ impl Profile {
         }
     }
 
-    /// What comes now is of another process.
+    /// Begins another process of this node.
     fn begin(&mut self) {
         if self.so_far() != (0, 0) {
             self.rejoined.push(self.so_far());

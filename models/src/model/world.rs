@@ -386,7 +386,7 @@ impl<P: Protocol> Rules<P> {
     }
 
     /// The input with which a node comes up, for the first time or in a new life.
-    /// What a node finds in its storage when it comes up.
+    /// The content of a node's stable storage when it comes up.
     fn kept<'a>(&'a self, world: &World, node: NodeId) -> Option<&'a P::Stable> {
         match self.environment.storage {
             Storage::Kept => self.node(world, node).stable.as_ref(),

@@ -24,12 +24,6 @@ use interrex::{
 };
 use std::borrow::Cow;
 
-/// group, multicasting the messages of scenarios.
-#[must_use]
-pub fn group() -> Group<Token> {
-    Group::default()
-}
-
 impl<T: Payload> Protocol for Group<T> {
     fn name(&self) -> Cow<'static, str> {
         match self.left_out() {
@@ -92,7 +86,7 @@ impl<T: Payload> Protocol for Group<T> {
             let me = NodeId(id).first_life();
             let log = [Entry { term, content: Content::View(members.clone()) }];
             let others = members.iter().filter(|other| **other != me);
-            let (role, watched) = if me == leader {
+            let (role, monitors): (_, OrdSet<Peer>) = if me == leader {
                 let watched = others.clone().map(|other| Peer::Name(other.node)).collect();
                 let other = |member| Other { member, held: 1, joins: false };
                 let others = others.map(|member| (member.node, other(*member))).collect();
@@ -101,7 +95,6 @@ impl<T: Payload> Protocol for Group<T> {
                 (Role::Following { leader, matched: 1 }, OrdSet::unit(Peer::Process(leader)))
             };
             let stable = Stable { member: me, term, log: log.into_iter().collect() };
-            let monitors: OrdSet<Peer> = watched;
             let state = State {
                 me,
                 stable: stable.clone(),

@@ -26,7 +26,6 @@ use std::{borrow::Cow, str::FromStr};
 pub use super::{
     gen_leader::{gen_leader, gen_leader_1_0},
     gms3::gms3,
-    group::group,
 };
 
 /// The list. Each line is a protocol: its variant of [`Known`], and the function in [`protocol`](crate::protocol) that
