@@ -183,7 +183,7 @@ fn a_restart_is_replayed_and_drawn() {
         trace["steps"].as_array_mut().expect("steps").insert(1, step);
     });
     let (_, out, _) = replay(&path, &["--schedule-only"]);
-    assert!(out.contains("restart n0, through n1\n     n0 takes start(me: n0#1"), "{out}");
+    assert!(out.contains("restart n0, through n1\n     n0 handles start(me: n0#1"), "{out}");
     let (_, drawn, _) = replay(&path, &["--schedule-only", "--format", "diagram"]);
     assert!(drawn.contains("start(me: n0#1"), "{drawn}");
 }
@@ -388,6 +388,14 @@ fn list_answers_programs_and_takes_patterns() {
     assert_eq!(named("claim"), 1, "{out}");
     let known = objects.iter().find(|object| object["scenario"] == "gms3/joined-3");
     assert_eq!(known.expect("a scenario")["states"], 4335);
+}
+
+/// As for `check`.
+#[test]
+fn list_takes_a_whole_name_for_just_that_one_and_refuses_what_nothing_is_named_like() {
+    let (code, out, _) = interrex(["list", "--format", "json", "gms3/joined-3"]);
+    assert_eq!((code, out.lines().count()), (0, 1), "{out}");
+    assert_refused(["list", "joned-3"], &["nothing is named like `joned-3`, did you mean"]);
 }
 
 #[test]

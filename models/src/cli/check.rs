@@ -69,8 +69,9 @@ pub(super) struct Check {
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
-    /// Count which events, in which roles, and which effects of each protocol are reached. Those that are not
-    /// must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that are must not be
+    /// Count how often each protocol has handled each kind of event in each role, and emitted each kind of effect.
+    /// What never happened must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; what did happen
+    /// must not be listed there
     #[arg(long)]
     coverage: bool,
     /// Run everything twice more, on one thread, and compare: a machine that depends on anything but its input
@@ -402,7 +403,7 @@ fn show_search(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let end = if report.complete { "complete" } else { "cut short by a limit" };
     let depth = report.depth.map(|depth| format!("; depth {depth}"));
     let memory =
-        report.peak_rss_bytes.map(|bytes| format!(", process peak {}", DecimalBytes(bytes)));
+        report.peak_rss_bytes.map(|bytes| format!(", peak memory {}", DecimalBytes(bytes)));
     writeln!(
         out,
         "  {states} worlds, {settled} settled; {transitions} transitions{}; {end} in {:.2} s{}",

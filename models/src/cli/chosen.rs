@@ -35,12 +35,11 @@ impl Chosen {
             }
         }
         let chosen = |scenario: &Scenario| {
-            let whole = |pattern: &String| *pattern == scenario.name;
-            let part = |pattern: &String| {
-                scenario.name.contains(pattern.as_str()) && !names.contains(pattern)
-            };
-            let wanted = self.patterns.is_empty() || self.patterns.iter().any(part);
-            self.patterns.iter().any(whole) || (wanted && (self.nightly || !scenario.nightly))
+            let by_name = self.patterns.contains(&scenario.name);
+            let named = names.iter().map(String::as_str);
+            let wanted =
+                self.patterns.is_empty() || is_chosen(&scenario.name, &self.patterns, named);
+            by_name || (wanted && (self.nightly || !scenario.nightly))
         };
         let chosen: Vec<_> = scenarios.into_iter().filter(chosen).collect();
         if chosen.is_empty() {
@@ -49,6 +48,19 @@ impl Chosen {
         }
         Ok(chosen)
     }
+}
+
+/// True if a pattern chooses this one of the names. A whole name chooses just that one, anything else every name that
+/// contains it.
+pub(super) fn is_chosen<'a>(
+    name: &str,
+    patterns: &[String],
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> bool {
+    patterns.iter().any(|pattern| {
+        let is_whole = names.clone().any(|name| name == pattern);
+        if is_whole { name == pattern } else { name.contains(pattern.as_str()) }
+    })
 }
 
 pub(super) fn parse_budget(text: &str) -> Result<(Budget, Times), String> {

@@ -1,8 +1,12 @@
 //! `interrex list`.
 
-use super::{Exit, Failure, Folders, STRONG, answer::Answer, choice::choice, styled, table};
+use super::{
+    Exit, Failure, Folders, STRONG, answer::Answer, choice::choice, chosen::is_chosen, styled,
+    table,
+};
 use interrex_models::{
-    claim::property::{self, Kind},
+    claim::property::{self, Kind, Property},
+    io::file,
     protocol::registry::Known,
     verdict::{
         report::{Case, Format, Section},
@@ -14,8 +18,12 @@ use std::io::{self, Write};
 
 /// Show all protocols, scenarios and properties
 #[derive(Debug, clap::Args)]
+#[command(after_help = super::exit_codes! {
+    "0    the list was shown"
+    "2    bad usage, or a bad scenario"
+})]
 pub(super) struct List {
-    /// Only those whose names contain one of these
+    /// Only those whose names contain one of these; a whole name means just that one
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
     /// The format
@@ -27,35 +35,61 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let scenarios = self.folders.scenarios()?;
+        let sections = sections(&self.folders.scenarios()?);
+        self.all_patterns_choose(&sections)?;
         let mut answer = Answer::new(self.format);
-        let protocols = Known::ALL.into_iter().map(protocol);
-        answer.add(&self.chosen("Protocols", protocols))?;
-        answer.add(&self.chosen("Scenarios", scenarios.iter().map(scenario)))?;
-        let settled = "Settled properties, judged where the protocol has nothing left to do";
-        let fair = "Fair properties, judged on runs as a whole; settled ones depend on them";
-        for (kind, title) in [
-            (Kind::Safety, "Safety properties, judged in every world"),
-            (Kind::Settled, settled),
-            (Kind::Fair, fair),
-        ] {
-            let properties = property::ALL.iter().filter(|property| property.kind == kind);
-            let items = properties.map(|property| Item {
-                name: property.name.into(),
-                summary: property.claim.into(),
-                object: json!({ "property": property.name, "kind": kind, "claim": property.claim }),
-            });
-            answer.add(&self.chosen(title, items))?;
+        for section in sections {
+            answer.add(&self.chosen(section))?;
         }
         answer.end()
     }
 
-    fn chosen(&self, title: &'static str, items: impl Iterator<Item = Item>) -> Items {
-        let is_chosen = |item: &Item| {
-            let mut patterns = self.patterns.iter();
-            self.patterns.is_empty() || patterns.any(|pattern| item.name.contains(pattern))
-        };
-        Items { title, items: items.filter(is_chosen).collect() }
+    fn all_patterns_choose(&self, sections: &[Items]) -> Result<(), Failure> {
+        let names = sections.iter().flat_map(Items::names);
+        for pattern in &self.patterns {
+            if !names.clone().any(|name| name.contains(pattern.as_str())) {
+                let hint = file::did_you_mean(pattern, names.clone());
+                return Err(Failure::Usage(format!("nothing is named like `{pattern}`{hint}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn chosen(&self, section: Items) -> Items {
+        if self.patterns.is_empty() {
+            return section;
+        }
+        let wanted = |item: &&Item| is_chosen(&item.name, &self.patterns, section.names());
+        let items = section.items.iter().filter(wanted).cloned().collect();
+        Items { title: section.title, items }
+    }
+}
+
+/// Everything that can be listed.
+fn sections(scenarios: &[Scenario]) -> Vec<Items> {
+    let mut sections = vec![
+        Items { title: "Protocols", items: Known::ALL.into_iter().map(protocol).collect() },
+        Items { title: "Scenarios", items: scenarios.iter().map(scenario).collect() },
+    ];
+    let settled = "Settled properties, judged where the protocol has nothing left to do";
+    let fair = "Fair properties, judged on runs as a whole; settled ones depend on them";
+    for (kind, title) in [
+        (Kind::Safety, "Safety properties, judged in every world"),
+        (Kind::Settled, settled),
+        (Kind::Fair, fair),
+    ] {
+        let properties = property::ALL.iter().filter(|property| property.kind == kind);
+        sections.push(Items { title, items: properties.map(|it| claimed(it)).collect() });
+    }
+    sections
+}
+
+fn claimed(property: &Property) -> Item {
+    let Property { name, kind, claim, .. } = property;
+    Item {
+        name: (*name).into(),
+        summary: (*claim).into(),
+        object: json!({ "property": name, "kind": kind, "claim": claim }),
     }
 }
 
@@ -72,8 +106,8 @@ fn scenario(scenario: &Scenario) -> Item {
     let Scenario { name, summary, nightly, states, .. } = scenario;
     let protocol = scenario.protocol.map(Known::name);
     Item {
-        name: format!("{name}{}", if *nightly { " (nightly)" } else { "" }),
-        summary: summary.clone(),
+        name: name.clone(),
+        summary: format!("{summary}{}", if *nightly { " (nightly)" } else { "" }),
         object: json!({
             "scenario": name, "protocol": protocol, "summary": summary, "nightly": nightly, "states": states,
         }),
@@ -86,6 +120,13 @@ struct Items {
     items: Vec<Item>,
 }
 
+impl Items {
+    fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.items.iter().map(|item| item.name.as_str())
+    }
+}
+
+#[derive(Clone)]
 struct Item {
     name: String,
     summary: String,

@@ -37,7 +37,8 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 /// Show which property of which protocol holds under which faults
 ///
 /// Explores the scenarios that are named after a class of environments, `<protocol>/<class>`, and sets
-/// their verdicts side by side. Each class has one kind of fault, the last one all of them.
+/// their verdicts side by side. Each class has one kind of fault, the last one all of them. Nightly scenarios
+/// are explored, too: all of it takes minutes and several gigabytes of memory. Fewer --jobs take less memory.
 ///
 ///   ✓ 4,335    holds in all of that many worlds (≤: of those within the scenario's bound)
 ///   ✗ 6        violated; the shortest run has that many steps and is kept in the folder of traces,

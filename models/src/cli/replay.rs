@@ -168,7 +168,7 @@ fn show(out: &mut dyn Write, step: &Replayed) -> io::Result<()> {
     if let Some(met) = &step.met {
         let content = plain(met.get("message").map_or(met, |message| &message["message"]));
         match step.node {
-            Some(node) => writeln!(out, "     {node} takes {content}")?,
+            Some(node) => writeln!(out, "     {node} handles {content}")?,
             None => writeln!(out, "     the message: {content}")?,
         }
     }

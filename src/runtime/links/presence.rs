@@ -25,7 +25,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// A process that sends heartbeats and reads nothing is busy. It may be so this many times longer than it may be silent.
+/// A process that sends heartbeats but reads nothing is busy, not dead. Only after this many times the time-out for silence
+/// is the connection given up, because what waits to be sent takes memory.
 const STALL_FACTOR: u32 = 10;
 
 /// Between two heartbeats, the machine may find this many times that a node is not there. Two nodes that disagree on whether
@@ -369,9 +370,10 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         link.period = period;
         link.silent = false;
         tracing::debug!(process = %party.address, "connected");
-        let others = |peer: &Peer| *peer != party.address.into() && *peer != Peer::Name(link.node);
-        for other in link.monitors.extract_if(.., others) {
-            self.arrivals.push_back(Signal::Down(other));
+        // Whoever monitors an earlier life of this node learns now that it is over.
+        let earlier = |peer: &Peer| *peer != party.address.into() && *peer != Peer::Name(link.node);
+        for former in link.monitors.extract_if(.., earlier) {
+            self.arrivals.push_back(Signal::Down(former));
         }
         let node = link.node;
         self.failures.forget(|(failed, _)| *failed == node);
@@ -386,6 +388,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         let now = Instant::now();
         let period = link.period.min(LONGEST);
         let until = Component::Detector.run(|| self.detector.heard(address, period, now));
+        // The next sign of life comes after one period; a time-out below two would suspect a node for one that is late.
         let until = until.max(now + 2 * period);
         link.silence = Some(Deadline::new(until));
         if let Some(outgoing) = &mut link.outgoing {

@@ -43,6 +43,7 @@ pub(super) fn doubt<R: Application>(cluster: &Cluster<'_, R>) -> Option<String> 
         margin(one, other) > uncertainty
             || (causes.began_before_end(one, other) && causes.began_before_end(other, one))
     };
+    // One certain overlap decides the verdict: it is violated, whatever is true of the other pairs.
     if pairs.clone().any(|pair| is_certain(&pair)) {
         return None;
     }
