@@ -36,9 +36,8 @@ impl Chosen {
         }
         let chosen = |scenario: &Scenario| {
             let by_name = self.patterns.contains(&scenario.name);
-            let named = names.iter().map(String::as_str);
             let wanted =
-                self.patterns.is_empty() || is_chosen(&scenario.name, &self.patterns, named);
+                self.patterns.is_empty() || is_chosen(&scenario.name, &self.patterns, &names);
             by_name || (wanted && (self.nightly || !scenario.nightly))
         };
         let chosen: Vec<_> = scenarios.into_iter().filter(chosen).collect();
@@ -52,14 +51,9 @@ impl Chosen {
 
 /// True if a pattern chooses this one of the names. A whole name chooses just that one, anything else every name that
 /// contains it.
-pub(super) fn is_chosen<'a>(
-    name: &str,
-    patterns: &[String],
-    names: impl Iterator<Item = &'a str> + Clone,
-) -> bool {
+pub(super) fn is_chosen(name: &str, patterns: &[String], names: &[String]) -> bool {
     patterns.iter().any(|pattern| {
-        let is_whole = names.clone().any(|name| name == pattern);
-        if is_whole { name == pattern } else { name.contains(pattern.as_str()) }
+        if names.contains(pattern) { name == pattern } else { name.contains(pattern.as_str()) }
     })
 }
 

@@ -59,7 +59,8 @@ impl List {
         if self.patterns.is_empty() {
             return section;
         }
-        let wanted = |item: &&Item| is_chosen(&item.name, &self.patterns, section.names());
+        let names: Vec<_> = section.names().map(String::from).collect();
+        let wanted = |item: &&Item| is_chosen(&item.name, &self.patterns, &names);
         let items = section.items.iter().filter(wanted).cloned().collect();
         Items { title: section.title, items }
     }
