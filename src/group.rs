@@ -1,10 +1,13 @@
-//! group: membership and atomic multicast with a majority. It is this project's own protocol, meant for programs to embed once it
-//! does [more](#what-it-does-not-do-yet).
+//! group: membership and atomic multicast with a majority, for programs to embed. It is this project's own protocol.
+//!
+//! Each member has a copy of an application, a [`Service`]. A client at any member makes a [call](Command::Call); all copies
+//! carry the requests out in the same order, and the client gets the reply. What was replied once is not lost while a
+//! majority of the members has its storage, or keeps running. [`Server`](crate::runtime::Server) runs it.
 //!
 //! **Idea.** As in [`gms3`](crate::gms3), views and messages share one numbered sequence, one leader numbers them, and
 //! seniority decides who leads next. The sequence is a [`Log`] that every process keeps. An entry *counts*, and only then is
-//! delivered, once a majority of the newest view in the leader's log holds it. A new leader first asks a majority what
-//! they hold and adopts the best of it. So whatever counted once is never lost, whoever leads.
+//! delivered and carried out, once a majority of the newest view in the leader's log holds it. A new leader first asks a
+//! majority what they hold and adopts the best of it. So whatever counted once is never lost, whoever leads.
 //!
 //! # Processes, members, terms
 //!
@@ -22,7 +25,7 @@
 //! | [`Prepare`](Message::Prepare) | a candidate, to the members of its newest view | promises the term, if it is higher than its own, and answers with what it holds; otherwise refuses. If it has a leader and the candidate is in none of its views, it takes the message for an `Ask`; a leader then begins a higher term, since the candidate listens to no other |
 //! | [`Promise`](Message::Promise) | the answer | adopts the log if it is better than its own. With a majority of the newest view in that log it leads |
 //! | [`Refuse`](Message::Refuse) | whoever does not lead, to whoever takes it for the leader or comes with a lower term | a candidate or former leader takes on the higher term, and asks its owner. An outsider stops asking until `Now` |
-//! | [`Append`](Message::Append) | the leader, to all members and newcomers | follows. Takes the entries, if it holds the one before them; otherwise asks. Delivers what counts |
+//! | [`Append`](Message::Append) | the leader, to all members and newcomers | follows. Takes the entries, if it holds the one before them; otherwise asks. Delivers what counts, and forgets what all members hold |
 //! | [`Ack`](Message::Ack) | the answer | counts. What a majority of the newest view holds, up to an entry of its own term, is delivered |
 //! | [`Ask`](Message::Ask) | whoever is behind or outside, to the leader or to others who may know it | the leader sends what is missing, and admits an outsider that has everything. A follower forwards it. A candidate answers with `Prepare`, others with `Refuse` |
 //! | [`Now`](Message::Now) | whoever has refused an outsider, once it has a leader | asks again |
@@ -43,12 +46,26 @@
 //! * *Stale leaders.* Whoever asks says up to where it knows entries to count. A leader that holds another entry there is a
 //!   former one, and must not take this for an acknowledgement. (Found by random schedules of five nodes, in 39 steps.)
 //! * *Duplicates.* The multicasts of one process are appended in the order of their sequence numbers, each once.
+//! * *Suspected processes* are sent no entries. At each tick they are told where the leader's log ends: one that is there
+//!   after all asks for what it lacks.
+//! * *Memory.* Once all members hold more than [`KEPT`] entries that count, the leader forgets these, and tells the others
+//!   with what it sends next. A [`Summary`] remains: the last view, the next multicast of each node, and the application's
+//!   state. Whoever lacks entries that the sender has forgotten is given the summary instead.
+//! * *Storage.* A step persists the entries that it has changed, and what it has forgotten: see [`Stable`].
+//!
+//! # Calls
+//!
+//! A call is a multicast with a client that waits. It is forwarded again until it counts, whoever leads, and is carried out
+//! once. Its reply comes from the copy at the client's own process. A call can fail ([`CallFailure`]): it then says
+//! whether it has taken effect, may still, or has not. A minority never replies, so its clients need time-outs. A
+//! [query](Command::Query) is answered at once by the local copy, which may be old.
 //!
 //! # What it does not do yet
 //!
-//! The log is kept from its beginning: it is not forgotten, newcomers get all of it, and `Persist` stores all of it at each
-//! change. Nobody can leave, hand leadership over, or found a group anew that has lost its majority. There are no workers. A
-//! multicast is retried until it counts and never fails with an error. So it is not what programs should embed today.
+//! Nobody can leave, hand leadership over, or found a group anew that has lost its majority for good. There are no members
+//! that do not vote. The summary is sent in one message, which an application of more than
+//! [`max_message_bytes`](crate::runtime::Limits::max_message_bytes) does not fit into. A process that stops for longer than
+//! its clients' time-outs does not know that they have given up.
 //!
 //! # Sources
 //!
@@ -58,50 +75,66 @@
 //! entry of the leader's own term must count before a change. Views and messages in one order: virtual synchrony (Birman,
 //! Joseph 1987). Seniority: gms3. It differs from Raft in that a shorter log is no reason against a candidate.
 
+mod call;
 mod election;
 mod leader;
 mod log;
+mod service;
+mod summary;
 mod turn;
 
-pub use log::{Content, Entry, Log, Position};
+pub use log::{After, Content, Entry, Log, Part, Position};
+pub use service::{Messages, Service};
+pub use summary::Summary;
 
 use self::turn::Turn;
 use crate::machine::{self, Address, Boot, Machine, NodeId, Peer, Value};
 use im::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
-use std::{marker::PhantomData, time::Duration};
+use std::time::Duration;
 
-pub use crate::gms3::{Command, STOPPED_ON_COMMAND};
+pub use crate::gms3::STOPPED_ON_COMMAND;
 
 /// How often a process repeats what may have been lost.
 pub const TICK: Duration = Duration::from_millis(250);
 
-/// The protocol. `T` is the type of the application's multicasts.
+/// The number of entries that a log keeps, unless [`Group::keeping`] says otherwise, although all members hold them.
+pub const KEPT: u64 = 4096;
+
+/// The number of multicasts of one process that may be under way. Beyond it a [`Command::Call`] fails at once.
+pub const MOST_PENDING: usize = 10_000;
+
+/// The protocol, with an application of which each member has a copy.
 ///
 /// # Example
 ///
-/// A founder is alone: what it multicasts counts at once.
+/// A founder is alone: what it is asked to do counts at once.
 ///
 /// ```
-/// use interrex::{group::*, machine::{Boot, Effect, Event, Machine, NodeId}};
+/// use interrex::{gen_leader::{Dictionary, dictionary::{Reply, Request}}, group::*};
+/// use interrex::machine::{Boot, Effect, Event, Machine, NodeId};
 ///
-/// let group = Group::<String>::default();
+/// let group = Group::new(Dictionary::<String, u32>::default());
 /// let me = NodeId(0).first_life();
 /// let (founder, _) = group.start(Boot { me, stable: None, contact: None });
 /// assert!(founder.leads());
 ///
-/// let (_, effects) = group.step(founder, Event::Command(Command::Mcast("hello".into())));
+/// let request = Request::Store("answer".into(), 42);
+/// let call = Command::Call { tag: 7, request, timeout: None };
+/// let (founder, effects) = group.step(founder, Event::Command(call));
 /// assert!(matches!(effects[0], Effect::Persist(_)));
-/// let delivered = Observation::Delivered { number: 2, message: "hello".into() };
-/// assert_eq!(effects[1], Effect::Observe(delivered));
+/// assert!(effects.contains(&Effect::Observe(Observation::Replied { tag: 7, reply: Reply::Ok })));
+/// assert_eq!(founder.application().get("answer"), Some(&42));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Group<T> {
+pub struct Group<S> {
+    service: S,
     /// The nodes that a newcomer asks if it does not reach its contact.
     nodes: OrdSet<NodeId>,
+    /// The number of entries that are kept although all members hold them.
+    keep: u64,
     /// The safeguard that is left out, to show what it is for.
     without: Option<Safeguard>,
-    messages: PhantomData<T>,
 }
 
 /// A mechanism that can be left out, to see what it prevents. A group without one must not be used for anything else.
@@ -150,23 +183,47 @@ impl Safeguard {
     }
 }
 
-impl<T> Default for Group<T> {
-    fn default() -> Self {
-        Self { nodes: OrdSet::new(), without: None, messages: PhantomData }
-    }
-}
-
-impl<T> Group<T> {
-    /// The protocol for these nodes. A newcomer asks any of them if it does not reach its contact.
+impl<S: Service> Group<S> {
+    /// The protocol with this application.
     #[must_use]
-    pub fn among(nodes: impl IntoIterator<Item = NodeId>) -> Self {
-        Self { nodes: nodes.into_iter().collect(), ..Self::default() }
+    pub fn new(service: S) -> Self {
+        Self { service, nodes: OrdSet::new(), keep: KEPT, without: None }
+    }
+
+    /// The same for these nodes. A newcomer asks any of them if it does not reach its contact.
+    #[must_use]
+    pub fn among(self, nodes: impl IntoIterator<Item = NodeId>) -> Self {
+        Self { nodes: nodes.into_iter().collect(), ..self }
+    }
+
+    /// The same with another number of entries that are kept although all members hold them. A member that comes back after
+    /// a while gets these. One that lacks more gets the whole state of the application.
+    #[must_use]
+    pub fn keeping(self, entries: u64) -> Self {
+        Self { keep: entries, ..self }
     }
 
     /// The same without one of its safeguards.
     #[must_use]
     pub fn without(self, safeguard: Safeguard) -> Self {
         Self { without: Some(safeguard), ..self }
+    }
+
+    /// The nodes that a newcomer may ask.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.iter().copied()
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// The number of entries that are kept although all members hold them.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.keep
     }
 
     /// The safeguard that is left out.
@@ -191,8 +248,8 @@ pub struct Term {
 
 /// The messages between processes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", bound = "T: Value")]
-pub enum Message<T> {
+#[serde(rename_all = "snake_case", bound = "R: Value, A: Value")]
+pub enum Message<R, A> {
     /// From a candidate: promise this term.
     Prepare {
         /// The term that it owns.
@@ -208,10 +265,8 @@ pub enum Message<T> {
         member: Address,
         /// The end of its log.
         last: Position,
-        /// The number of the entry before the first of `entries`.
-        previous: u64,
-        /// The entries after that.
-        entries: Vector<Entry<T>>,
+        /// The entries after those that the candidate knows to count.
+        part: Part<R, A>,
     },
     /// A higher term is promised already, or there is no leader that is known here.
     Refuse {
@@ -222,12 +277,12 @@ pub enum Message<T> {
     Append {
         /// The leader's term.
         term: Term,
-        /// The entry before the first of `entries`.
-        previous: Position,
-        /// Possibly none.
-        entries: Vector<Entry<T>>,
+        /// The entries.
+        part: Part<R, A>,
         /// The last entry that counts.
         committed: u64,
+        /// The last entry that all members hold and the leader has forgotten.
+        forgotten: u64,
     },
     /// All of the leader's entries up to this number are held.
     Ack {
@@ -248,18 +303,18 @@ pub enum Message<T> {
     /// There is a leader: ask again.
     Now,
     /// From any process to the leader: multicast this.
-    Forward(Multicast<T>),
+    Forward(Multicast<R>),
 }
 
 /// A multicast, and what tells it from others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Multicast<T> {
+pub struct Multicast<R> {
     /// The process that sends it.
     pub origin: Address,
     /// The number of multicasts that this process has sent before.
     pub sequence: u64,
-    /// The message.
-    pub message: T,
+    /// The message, which the application carries out.
+    pub message: R,
 }
 
 /// The group, as a majority of it has agreed.
@@ -267,10 +322,18 @@ pub struct Multicast<T> {
 pub struct View {
     /// Its place in the order of views and messages.
     pub number: u64,
-    /// The leader that made it.
-    pub leader: Address,
+    /// The leadership in which it was made.
+    pub term: Term,
     /// The members, by seniority.
     pub members: Vector<Address>,
+}
+
+impl View {
+    /// The leader that made it.
+    #[must_use]
+    pub fn leader(&self) -> Address {
+        self.term.owner
+    }
 }
 
 /// The timers.
@@ -279,15 +342,51 @@ pub struct View {
 pub enum Timer {
     /// Always armed.
     Tick,
+    /// The time-out of the call with this tag.
+    Call(u64),
+}
+
+/// The requests of the local application and its clients. A tag names a request at its process; clients choose it, and never
+/// the same one twice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command<R> {
+    /// Multicast this to all members, who carry it out. It is repeated until it counts.
+    Mcast(R),
+    /// The same for a client, who gets the reply when it counts.
+    Call {
+        /// The name of the call.
+        tag: u64,
+        /// The request.
+        request: R,
+        /// The time that the client waits. Without one it waits for ever.
+        timeout: Option<Duration>,
+    },
+    /// Ask the local copy, which may be old. What the request would change is dropped.
+    Query {
+        /// The name of the query.
+        tag: u64,
+        /// The request.
+        request: R,
+    },
+    /// End the process. It stays a member until the others remove it.
+    Stop,
 }
 
 /// The reports to the local application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Observation<T> {
-    /// The process has started, as this member. Everything that counts is delivered to it, from the first entry on: also
-    /// what this member has delivered in a former life.
+pub enum Observation<R, A, P> {
+    /// The process has started, as this member. Everything that counts is delivered to it, or else restored: also what this
+    /// member has delivered in a former life.
     Started(Address),
+    /// The application's state is replaced by a copy, in which more has been carried out than was delivered here.
+    Restored {
+        /// The last entry that was.
+        number: u64,
+        /// The state.
+        state: A,
+    },
     /// The process is elected. The term is a fencing token: it increases over the life of the group.
     Elected(Term),
     /// The process no longer leads.
@@ -298,49 +397,102 @@ pub enum Observation<T> {
     Delivered {
         /// Its place in the order of views and messages.
         number: u64,
+        /// The process that has sent it.
+        origin: Address,
+        /// The number of multicasts that this process had sent before.
+        sequence: u64,
         /// The multicast.
-        message: T,
+        message: R,
+    },
+    /// A client's call or query has its reply.
+    Replied {
+        /// The tag of the request.
+        tag: u64,
+        /// The reply.
+        reply: P,
+    },
+    /// A client's call has no reply.
+    Failed {
+        /// The tag of the call.
+        tag: u64,
+        /// The reason.
+        error: CallFailure,
     },
 }
 
-/// The content of stable storage.
+/// The reason that a call has no reply.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallFailure {
+    /// The client's time-out is over. The call may still take effect, once.
+    TimedOut,
+    /// Too many multicasts of this process are under way ([`MOST_PENDING`]). The call has no effect.
+    Busy,
+    /// The call has taken effect, once. But this process was away, and its reply was not kept.
+    ReplyLost,
+}
+
+/// What is persisted: the whole of what must not be forgotten, or what a step has changed of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(bound = "T: Value")]
-pub struct Stable<T> {
+#[serde(bound = "R: Value, A: Value")]
+pub struct Stable<R, A> {
     /// Its name as a member.
     pub member: Address,
     /// The highest term that it has promised.
     pub term: Term,
-    /// The entries that it holds.
-    pub log: Log<T>,
+    /// The last entry that it has forgotten.
+    pub forgotten: u64,
+    /// The entries that it holds; or those that replace all after an entry.
+    pub part: Part<R, A>,
 }
 
-/// The state of a process.
+/// The state of a process. `R`: requests; `A`: the application's state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(bound = "T: Value")]
-pub struct State<T> {
+#[serde(bound = "R: Value, A: Value")]
+pub struct State<R, A> {
     /// Its own address.
     pub me: Address,
-    /// The part of the state that is also in stable storage.
-    pub stable: Stable<T>,
+    /// Its name as a member. Stable.
+    pub member: Address,
+    /// The highest term that it has promised. Stable.
+    pub term: Term,
+    /// The entries that it holds. Stable.
+    pub log: Log<R, A>,
     /// The node that it was told to join through.
     pub contact: Option<NodeId>,
-    /// The last entry that counts, as far as it knows. All up to it are delivered.
-    pub committed: u64,
+    /// What the entries amount to that count, as far as it knows. All of them are delivered.
+    pub counted: Summary<A>,
     /// What it does in its term.
     pub role: Role,
     /// The nodes that were reported down, and not heard from since.
     pub suspected: OrdSet<NodeId>,
     /// Whom it monitors.
     pub watched: OrdSet<Peer>,
-    /// The next multicast of each node that counts: its life, and its sequence number.
-    pub next: OrdMap<NodeId, (u32, u64)>,
     /// The number of multicasts that it has sent.
     pub issued: u64,
     /// Those that it has not delivered yet.
-    pub pending: OrdMap<u64, T>,
+    pub pending: OrdMap<u64, Pending<R>>,
     /// The nodes that were told to wait for a leader.
     pub waiting: OrdSet<NodeId>,
+}
+
+/// A multicast under way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Pending<R> {
+    /// The message.
+    pub message: R,
+    /// The client that waits for the reply.
+    pub client: Option<Client>,
+}
+
+/// A client that waits for the reply to its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Client {
+    /// The tag of the call.
+    pub tag: u64,
+    /// It waits until a timer fires, and not for ever.
+    pub is_limited: bool,
 }
 
 /// What a process does in its term.
@@ -375,6 +527,8 @@ pub enum Role {
     Leading {
         /// The members, those who want to be, and those who may not know that they are no more; by node.
         others: OrdMap<NodeId, Other>,
+        /// The next multicast of each node, as in a [`Summary`]. Those that do not count yet are included.
+        next: OrdMap<NodeId, (u32, u64)>,
     },
 }
 
@@ -389,47 +543,84 @@ pub struct Other {
     pub joins: bool,
 }
 
+/// The state of a process.
+pub type StateOf<S> = State<<S as Service>::Request, <S as Service>::State>;
+/// A message between processes.
+pub type MessageOf<S> = Message<<S as Service>::Request, <S as Service>::State>;
+/// What a process persists.
+pub type StableOf<S> = Stable<<S as Service>::Request, <S as Service>::State>;
+/// A report to the local application.
+pub type ObservationOf<S> =
+    Observation<<S as Service>::Request, <S as Service>::State, <S as Service>::Reply>;
 /// An event of this protocol.
-pub type Event<T> = machine::Event<Message<T>, Command<T>, Timer>;
+pub type Event<S> = machine::Event<MessageOf<S>, Command<<S as Service>::Request>, Timer>;
 /// An effect of this protocol.
-pub type Effect<T> = machine::Effect<Message<T>, Timer, Stable<T>, Observation<T>>;
+pub type Effect<S> = machine::Effect<MessageOf<S>, Timer, StableOf<S>, ObservationOf<S>>;
 
-impl<T: Value> Machine for Group<T> {
-    type State = State<T>;
-    type Message = Message<T>;
-    type Command = Command<T>;
+impl<S: Service> Machine for Group<S> {
+    type State = StateOf<S>;
+    type Message = MessageOf<S>;
+    type Command = Command<S::Request>;
     type Timer = Timer;
-    type Stable = Stable<T>;
-    type Observation = Observation<T>;
+    type Stable = StableOf<S>;
+    type Observation = ObservationOf<S>;
 
-    fn start(&self, boot: Boot<Stable<T>>) -> (State<T>, Vec<Effect<T>>) {
+    fn start(&self, boot: Boot<StableOf<S>>) -> (StateOf<S>, Vec<Effect<S>>) {
         Turn::start(self, boot).end()
     }
 
-    fn step(&self, state: State<T>, event: Event<T>) -> (State<T>, Vec<Effect<T>>) {
+    fn step(&self, state: StateOf<S>, event: Event<S>) -> (StateOf<S>, Vec<Effect<S>>) {
         let mut turn = Turn::new(self, state);
         turn.handle(event);
         turn.end()
     }
+
+    fn stored(&self, before: Option<StableOf<S>>, change: StableOf<S>) -> StableOf<S> {
+        let before = before.map(|stable| stable.part);
+        let part = Log::changed(before, change.part, &self.service, change.forgotten);
+        Stable { part, ..change }
+    }
+
+    fn finds_its_group(&self, stored: &StableOf<S>) -> bool {
+        stored.has_group()
+    }
 }
 
-impl<T: Value> State<T> {
-    /// Its name as a member.
+impl<R: Value, A: Value + Default> Stable<R, A> {
+    /// True if it has been in a group, of which it may be a member.
     #[must_use]
-    pub fn member(&self) -> Address {
-        self.stable.member
+    pub fn has_group(&self) -> bool {
+        let log = Log::from(self.part.clone());
+        log.base().view.is_some() || log.newest_view_after(0).is_some()
+    }
+}
+
+impl<R: Value, A: Value + Default> State<R, A> {
+    /// The application's state, in which everything has been carried out that counts, as far as this process knows.
+    #[must_use]
+    pub fn application(&self) -> &A {
+        &self.counted.application
     }
 
     /// The members of the last view that counts, as far as it knows.
     #[must_use]
     pub fn members(&self) -> Vector<Address> {
-        self.stable.log.members(self.committed)
+        self.counted.members()
     }
 
-    /// True if it is a member of that view.
+    /// The number and the members of the newest view that it holds, whether it counts or not.
+    #[must_use]
+    pub fn newest_view(&self) -> (u64, Vector<Address>) {
+        match self.log.newest_view_after(self.counted.number()) {
+            Some((number, members)) => (number, members.clone()),
+            None => (self.counted.view_number(), self.counted.members()),
+        }
+    }
+
+    /// True if it is a member of the last view that counts, as far as it knows.
     #[must_use]
     pub fn is_member(&self) -> bool {
-        self.members().contains(&self.member())
+        self.members().contains(&self.member)
     }
 
     /// True if it leads.
@@ -442,7 +633,7 @@ impl<T: Value> State<T> {
     #[must_use]
     pub fn leader(&self) -> Option<Address> {
         match self.role {
-            Role::Leading { .. } | Role::Following { .. } => Some(self.stable.term.owner),
+            Role::Leading { .. } | Role::Following { .. } => Some(self.term.owner),
             Role::Seeking { .. } | Role::Promised { .. } | Role::Candidate { .. } => None,
         }
     }

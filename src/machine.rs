@@ -117,7 +117,8 @@ pub enum Effect<Message, Timer, Stable, Observation> {
     },
     /// Disarm a timer.
     CancelTimer(Timer),
-    /// Replace what stable storage holds, before any later effect is carried out.
+    /// Store this, before any later effect is carried out. It replaces what stable storage holds, unless the machine
+    /// [says otherwise](Machine::stored).
     Persist(Stable),
     /// Report something to the local application.
     Observe(Observation),
@@ -131,7 +132,7 @@ pub enum Effect<Message, Timer, Stable, Observation> {
 pub struct Boot<Stable> {
     /// Its own address, in the life that begins.
     pub me: Address,
-    /// The value in stable storage; none if nothing was persisted.
+    /// The content of stable storage; none if nothing was persisted.
     pub stable: Option<Stable>,
     /// The process to join the group through. Without one, the process founds a group.
     pub contact: Option<Address>,
@@ -209,6 +210,21 @@ pub trait Machine {
 
     /// Handles one event: the next state, and the effects.
     fn step(&self, state: Self::State, event: EventOf<Self>) -> (Self::State, Vec<EffectOf<Self>>);
+
+    /// The content of stable storage after an [`Effect::Persist`]. By default the persisted value replaces it.
+    ///
+    /// A machine with much to store persists only what a step has changed, and says here what the change makes of the
+    /// content before. The result is a whole value: stored into empty storage, it makes the same content. Like the other
+    /// functions of a machine, this one is deterministic and never panics.
+    fn stored(&self, _before: Option<Self::Stable>, persisted: Self::Stable) -> Self::Stable {
+        persisted
+    }
+
+    /// True if a process that starts with this in its storage finds its group by itself. It is started without a
+    /// [contact](Boot::contact) then.
+    fn finds_its_group(&self, _stored: &Self::Stable) -> bool {
+        false
+    }
 }
 
 impl fmt::Display for NodeId {

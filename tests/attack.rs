@@ -205,10 +205,10 @@ struct Full;
 
 impl Storage<u32> for Full {
     fn open(&mut self, _: &Owner) -> Result<Opened<u32>, StorageError> {
-        Ok(Opened { life: 1, stable: None })
+        Ok(Opened { life: 1, stable: vec![] })
     }
 
-    fn persist(&mut self, _: &u32) -> Result<(), StorageError> {
+    fn persist(&mut self, _: &u32, _: &u32) -> Result<(), StorageError> {
         Err(StorageError::Disk { path: "full".into(), source: io::ErrorKind::StorageFull.into() })
     }
 }
@@ -463,10 +463,10 @@ struct Slow(Duration);
 
 impl Storage<u32> for Slow {
     fn open(&mut self, _: &Owner) -> Result<Opened<u32>, StorageError> {
-        Ok(Opened { life: 1, stable: None })
+        Ok(Opened { life: 1, stable: vec![] })
     }
 
-    fn persist(&mut self, _: &u32) -> Result<(), StorageError> {
+    fn persist(&mut self, _: &u32, _: &u32) -> Result<(), StorageError> {
         thread::sleep(self.0);
         Ok(())
     }

@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(20);
 const NODES: u16 = 3;
 
 type Store = Dictionary<String, String>;
-type Member = Server<Bully, Store>;
+type Member = Server<GenLeader<Bully, Store>>;
 
 /// The configurations of nodes that know each other.
 fn configs() -> Vec<Config> {
@@ -83,7 +83,7 @@ async fn one_task_waits_for_the_end_and_another_one_ends_it() {
 }
 
 /// An answer says that it has a leader.
-async fn leads_itself(client: &interrex::runtime::Client<Bully, Store>) {
+async fn leads_itself(client: &interrex::runtime::Client<GenLeader<Bully, Store>>) {
     let store = Request::Store("key".into(), "value".into());
     assert_eq!(client.leader_call(store, Some(LONG)).await, Ok(Reply::Ok));
 }

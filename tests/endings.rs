@@ -81,10 +81,10 @@ struct Broken(Cell<bool>);
 
 impl Storage<()> for Broken {
     fn open(&mut self, _: &Owner) -> Result<Opened<()>, StorageError> {
-        Ok(Opened { life: 0, stable: None })
+        Ok(Opened { life: 0, stable: vec![] })
     }
 
-    fn persist(&mut self, (): &()) -> Result<(), StorageError> {
+    fn persist(&mut self, (): &(), (): &()) -> Result<(), StorageError> {
         panic!("of the storage")
     }
 }

@@ -5,7 +5,7 @@ use interrex::machine::{Address, NodeId};
 use interrex_models::{
     claim::{
         notion::{Term, Token},
-        profile::{Delivery, Presence, Profile},
+        profile::{Delivery, Former, Presence, Profile},
         property::{self, Group, Property},
     },
     protocol::{Standing, View},
@@ -69,7 +69,11 @@ impl Does for Profile {
     }
 
     fn rejoins(mut self) -> Self {
-        self.rejoined.push((self.views.len(), self.deliveries.len()));
+        self.former.push(Former {
+            views: self.views.len(),
+            deliveries: self.deliveries.len(),
+            restored: None,
+        });
         self
     }
 }

@@ -22,8 +22,10 @@ fn the_tables_of_results_say_what_the_scenarios_expect() {
     let stored = fs::read_to_string(&path).expect("a text");
     let mut text = with_block(&stored, "matrix", &Matrix::pinned(&scenarios).to_markdown("."));
     for known in Known::ALL {
-        text = with_block(&text, &known.name(), &table(known, &scenarios));
+        text = with_block(&text, &known.name(), &table(known, &known.name(), &scenarios));
     }
+    let short = table(Known::Group, "group/short-memory", &scenarios);
+    text = with_block(&text, "group with short memory", &short);
     text = with_block(&text, "controls", &controls(&scenarios, "gen_leader"));
     text = with_block(&text, "group controls", &controls(&scenarios, "group"));
     if env::var_os("UPDATE_TABLES").is_some() {
@@ -44,9 +46,9 @@ fn with_block(text: &str, name: &str, block: &str) -> String {
     format!("{before}{begin}\n{}\n\n{end}{after}", block.trim_end())
 }
 
-/// The scenarios of a protocol that are not columns of the matrix, beside each other.
-fn table(known: Known, scenarios: &[Scenario]) -> String {
-    let prefix = format!("{}/", known.name());
+/// The scenarios in a protocol's folder that are not columns of the matrix, beside each other.
+fn table(known: Known, folder: &str, scenarios: &[Scenario]) -> String {
+    let prefix = format!("{folder}/");
     let is_own = |scenario: &&Scenario| {
         let name = scenario.name.strip_prefix(&prefix);
         name.is_some_and(|name| !name.contains('/')) && class_of(scenario).is_none()

@@ -23,20 +23,25 @@ fn open(folder: &Path) -> Result<(Directory, Opened<String>), StorageError> {
 
 fn persist(folder: &Path, stable: &str) {
     let (mut directory, _) = open(folder).unwrap();
-    directory.persist(&stable.to_owned()).unwrap();
+    directory.persist(&stable.to_owned(), &stable.to_owned()).unwrap();
+}
+
+/// What would be kept by a machine whose last persisted value replaces the one before.
+fn last(opened: &Opened<String>) -> Option<&str> {
+    opened.stable.last().map(String::as_str)
 }
 
 #[test]
 fn the_last_value_survives_and_lives_are_numbered_upwards() {
     let folder = tempdir().unwrap();
     let (mut directory, first) = open(folder.path()).unwrap();
-    assert_eq!(first.stable, None);
+    assert_eq!(last(&first), None);
     for stable in ["one", "two"] {
-        directory.persist(&stable.to_owned()).unwrap();
+        directory.persist(&stable.to_owned(), &stable.to_owned()).unwrap();
     }
     drop(directory);
     let (_, second) = open(folder.path()).unwrap();
-    assert_eq!(second.stable.as_deref(), Some("two"));
+    assert_eq!(last(&second), Some("two"));
     assert!(second.life > first.life, "{first:?}, {second:?}");
 }
 
@@ -45,13 +50,15 @@ fn a_life_that_persists_nothing_keeps_the_value() {
     let folder = tempdir().unwrap();
     persist(folder.path(), "one");
     drop(open(folder.path()).unwrap());
-    assert_eq!(open(folder.path()).unwrap().1.stable.as_deref(), Some("one"));
+    assert_eq!(last(&open(folder.path()).unwrap().1), Some("one"));
 }
 
+/// A file that was replaced as a whole cannot be torn by a crash.
 #[test]
 fn every_torn_or_altered_file_is_detected_and_left_alone() {
     let folder = tempdir().unwrap();
     persist(folder.path(), "something of some length");
+    drop(open(folder.path()).unwrap());
     let path = folder.path().join("stable");
     let whole = fs::read(&path).unwrap();
     let torn = (0..whole.len()).map(|length| whole[..length].to_vec());
@@ -60,7 +67,7 @@ fn every_torn_or_altered_file_is_detected_and_left_alone() {
         bytes[bit / 8] ^= 1 << (bit % 8);
         bytes
     });
-    let longer = [whole.clone(), b"more".to_vec()].concat();
+    let longer = [whole.clone(), b"more than a record".to_vec()].concat();
     for bytes in torn.chain(altered).chain([longer]) {
         fs::write(&path, &bytes).unwrap();
         match open(folder.path()) {
@@ -74,13 +81,67 @@ fn every_torn_or_altered_file_is_detected_and_left_alone() {
     }
 }
 
+#[test]
+fn a_record_that_a_crash_has_torn_is_cut_off_and_an_altered_one_is_refused() {
+    let folder = tempdir().unwrap();
+    persist(folder.path(), "one");
+    let path = folder.path().join("stable");
+    let (mut directory, _) = open(folder.path()).unwrap();
+    let before = fs::read(&path).unwrap();
+    directory.persist(&"two".repeat(500), &"two".repeat(500)).unwrap();
+    drop(directory);
+    let whole = fs::read(&path).unwrap();
+    let (first, record) = whole.split_at(before.len());
+    assert_eq!(first, before);
+
+    let missing = (0..record.len()).map(|length| record[..length].to_vec());
+    let unwritten = (0..record.len()).map(|length| {
+        let mut record = record.to_vec();
+        record[length..].fill(0);
+        record
+    });
+    // The sectors of a disk are not written in their order.
+    let later = [&record[..12], &[0; 1024], &record[12 + 1024..]].concat();
+    let unwritten = unwritten.filter(|record| record.ends_with(&[0; 512]));
+    for record in missing.chain(unwritten).chain([later]) {
+        fs::write(&path, [first, &record].concat()).unwrap();
+        assert_eq!(last(&open(folder.path()).unwrap().1), Some("one"), "{record:?}");
+    }
+    for bit in 0..record.len() * 8 {
+        let mut record = record.to_vec();
+        record[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, [first, &record].concat()).unwrap();
+        assert!(matches!(open(folder.path()), Err(StorageError::Corrupt { .. })), "bit {bit}");
+    }
+}
+
+#[test]
+fn changes_are_added_until_they_outgrow_the_whole() {
+    let folder = tempdir().unwrap();
+    let (mut directory, _) = open(folder.path()).unwrap();
+    let change = "a change ".repeat(1000);
+    let mut whole = String::new();
+    let size = |folder: &Path| fs::metadata(folder.join("stable")).unwrap().len();
+    for number in 0..1000 {
+        whole = format!("{number} changes");
+        directory.persist(&change, &whole).unwrap();
+        assert!(size(folder.path()) < 2_000_000);
+    }
+    drop(directory);
+    let (_, Opened { stable, .. }) = open(folder.path()).unwrap();
+    assert!(stable[0].ends_with(" changes"), "it begins with a whole");
+    assert!(stable[1..].iter().all(|it| *it == change) && stable.len() > 2);
+    let since = stable[0].split(' ').next().unwrap().parse::<usize>().unwrap();
+    assert_eq!(since + stable.len(), 1000, "{whole}");
+}
+
 /// A crash before the rename leaves the old file, and an incomplete new one.
 #[test]
 fn an_unfinished_replacement_changes_nothing() {
     let folder = tempdir().unwrap();
     persist(folder.path(), "one");
     fs::write(folder.path().join("stable.new"), b"half of").unwrap();
-    assert_eq!(open(folder.path()).unwrap().1.stable.as_deref(), Some("one"));
+    assert_eq!(last(&open(folder.path()).unwrap().1), Some("one"));
 }
 
 #[test]

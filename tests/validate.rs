@@ -205,7 +205,10 @@ impl<M: Machine> Nodes<M> {
                 Effect::CancelTimer(timer) => {
                     self.up.get_mut(&me).expect("up").timers.remove(&timer);
                 }
-                Effect::Persist(stable) => drop(self.stable.insert(me, stable)),
+                Effect::Persist(persisted) => {
+                    let stable = self.machine.stored(self.stable.remove(&me), persisted);
+                    self.stable.insert(me, stable);
+                }
                 Effect::Stop(reason) => {
                     let end = End { at: self.tick(me), stopped: Some(reason.into()) };
                     self.write(me, &Entry::End(end));

@@ -43,11 +43,6 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     /// True if a node that comes up joins through one that is up.
     fn joins_through_contact(&self) -> bool;
 
-    /// True if a node that restarts with this in its storage needs no contact.
-    fn finds_its_group(&self, _: &Self::Stable) -> bool {
-        false
-    }
-
     /// True if views name a restarted process by its first life with the same storage.
     fn keeps_names(&self) -> bool {
         false

@@ -106,7 +106,11 @@ impl<K: Value, V: Value, E: Election> Behaviour<E> for Dictionary<K, V> {
     }
 }
 
-fn apply<K: Value, V: Value>(dict: &mut OrdMap<K, V>, request: Request<K, V>) -> Reply<K, V> {
+/// Carries a request out.
+pub(crate) fn apply<K: Value, V: Value>(
+    dict: &mut OrdMap<K, V>,
+    request: Request<K, V>,
+) -> Reply<K, V> {
     match request {
         Request::Store(key, value) => {
             dict.insert(key, value);

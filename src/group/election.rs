@@ -1,15 +1,15 @@
 //! How a leader is found: succession, candidates and promises.
 
 use super::{
-    Content, Message, Observation, Other, Role, Safeguard, Term,
-    log::{Entry, Position},
+    Content, Message, Messages, Observation, Other, Role, Safeguard, Service, Summary, Term,
+    log::{Part, Position},
     majority,
     turn::{Turn, seeking},
 };
-use crate::machine::{Address, NodeId, Value};
+use crate::machine::{Address, NodeId};
 use im::{OrdSet, Vector};
 
-impl<T: Value> Turn<'_, T> {
+impl<S: Service> Turn<'_, S> {
     /// The most senior member that it does not suspect.
     pub(super) fn successor(&self) -> Option<Address> {
         let newest = self.newest();
@@ -19,7 +19,7 @@ impl<T: Value> Turn<'_, T> {
     /// Its leader is down, or whoever should have taken over. In case that was a mistake, it asks.
     pub(super) fn succeed(&mut self, down: NodeId) {
         self.state.role = seeking();
-        if self.may_lead() && self.successor() == Some(self.me()) {
+        if self.may_lead() && self.successor() == Some(self.member()) {
             self.take_over();
         } else {
             self.ask_node(down);
@@ -28,9 +28,9 @@ impl<T: Value> Turn<'_, T> {
 
     /// Asks the members for their promises.
     pub(super) fn take_over(&mut self) {
-        let counter = self.state.stable.term.counter.saturating_add(1);
-        let promised = OrdSet::unit(self.me());
-        let term = Term { counter, owner: self.me() };
+        let counter = self.state.term.counter.saturating_add(1);
+        let promised = OrdSet::unit(self.member());
+        let term = Term { counter, owner: self.member() };
         self.enter(term, Role::Candidate { promised, invited: OrdSet::new() });
         self.prepare();
         self.count_promises();
@@ -62,7 +62,7 @@ impl<T: Value> Turn<'_, T> {
     }
 
     fn prepare_one(&mut self, node: NodeId) {
-        let (term, committed) = (self.state.stable.term, self.committed());
+        let (term, committed) = (self.state.term, self.committed());
         self.send(node, Message::Prepare { term, committed });
     }
 
@@ -85,13 +85,13 @@ impl<T: Value> Turn<'_, T> {
         if !self.known_nodes().contains(&node) {
             self.state.waiting.insert(node);
         }
-        let term = self.state.stable.term;
+        let term = self.state.term;
         self.send(node, Message::Refuse { term });
     }
 
     /// A candidate asks for a promise.
     pub(super) fn prepared(&mut self, from: Address, term: Term, committed: Position) {
-        let own = self.state.stable.term;
+        let own = self.state.term;
         let owner = term.owner;
         let is_known = self.newest().contains(&owner) || self.state.members().contains(&owner);
         if term < own && self.group.has(Safeguard::Fence) {
@@ -104,7 +104,7 @@ impl<T: Value> Turn<'_, T> {
             }
         } else if self.state.leads() && term != own && !is_known {
             // It was removed and does not know. It will listen in a higher term only.
-            self.state.stable.term.counter = term.counter;
+            self.state.term.counter = term.counter;
             self.take_over();
         } else if self.follows_another(owner) && term != own && !is_known {
             self.asked(from.node, owner, committed);
@@ -112,10 +112,9 @@ impl<T: Value> Turn<'_, T> {
             self.enter(term, Role::Promised { to: Some(from) });
             let promise = Message::Promise {
                 term,
-                member: self.me(),
+                member: self.member(),
                 last: self.log().last(),
-                previous: committed.number,
-                entries: self.log().after(committed.number),
+                part: self.log().part_after(committed.number),
             };
             self.send(from.node, promise);
         }
@@ -134,10 +133,9 @@ impl<T: Value> Turn<'_, T> {
         term: Term,
         member: Address,
         last: Position,
-        previous: u64,
-        entries: Vector<Entry<T>>,
+        part: Part<S::Request, S::State>,
     ) {
-        let own = self.state.stable.term;
+        let own = self.state.term;
         let stands = matches!(self.state.role, Role::Candidate { .. } | Role::Leading { .. });
         if term != own || !stands {
             return self.decline(from, term);
@@ -146,14 +144,14 @@ impl<T: Value> Turn<'_, T> {
         let Role::Candidate { promised, .. } = &mut self.state.role else { return };
         promised.insert(member);
         if last > self.log().last() && self.group.has(Safeguard::Flush) {
-            self.stable().log.replace(previous, entries);
+            self.take(part);
         }
         self.count_promises();
     }
 
     /// A promise that was given to a former candidate. Nobody may wait for that one.
     fn decline(&mut self, from: NodeId, term: Term) {
-        if term > self.state.stable.term {
+        if term > self.state.term {
             self.send(from, Message::Refuse { term });
         } else {
             self.correct(from);
@@ -171,6 +169,18 @@ impl<T: Value> Turn<'_, T> {
         }
     }
 
+    /// What all entries that it holds amount to, without what the application makes of them.
+    fn all_held(&self) -> Summary<()> {
+        let Summary { last, view, known, next, .. } = self.state.counted.clone();
+        let mut held = Summary { last, view, known, next, application: () };
+        for number in last.number + 1..=self.log().len() {
+            if let Some(entry) = self.log().get(number) {
+                held.add(&Messages::default(), entry);
+            }
+        }
+        held
+    }
+
     /// The members that an entry or a promise needs.
     pub(super) fn quorum(&self, members: usize) -> usize {
         if self.group.has(Safeguard::Majority) { majority(members) } else { 1 }
@@ -178,22 +188,25 @@ impl<T: Value> Turn<'_, T> {
 
     /// Founds a group of its own.
     pub(super) fn found(&mut self) {
-        let term = Term { counter: 1, owner: self.me() };
-        self.stable().term = term;
-        self.lead(Vector::unit(self.me()));
+        let term = Term { counter: 1, owner: self.member() };
+        self.enter(term, seeking());
+        self.lead(Vector::unit(self.member()));
     }
 
     /// The owner of the term leads, with a view of its own.
     fn lead(&mut self, members: Vector<Address>) {
-        let (me, term, committed) = (self.me(), self.state.stable.term, self.state.committed);
-        let former = self.log().former_members().into_iter().map(|member| (member, 0));
+        let (me, term) = (self.member(), self.state.term);
+        let committed = self.state.counted.number();
+        let Summary { known: ever, next, .. } = self.all_held();
+        let is_former = |member: &Address| members.iter().all(|other| other.node != member.node);
+        let former = ever.values().copied().filter(is_former).map(|member| (member, 0));
         let known = members.iter().map(|member| (*member, committed));
         let others = former.chain(known).filter(|(member, _)| member.node != me.node);
         let other =
             |(member, held): (Address, u64)| (member.node, Other { member, held, joins: false });
-        self.enter(term, Role::Leading { others: others.map(other).collect() });
+        self.enter(term, Role::Leading { others: others.map(other).collect(), next });
         self.observe(Observation::Elected(term));
-        self.stable().log.push(Entry { term, content: Content::View(members) });
+        self.push(Content::View(members));
         self.resend();
         self.commit();
         self.forward_pending();
@@ -202,7 +215,7 @@ impl<T: Value> Turn<'_, T> {
 
     /// Another process has promised a higher term, or knows no leader.
     pub(super) fn refused(&mut self, from: Address, term: Term) {
-        let own = self.state.stable.term;
+        let own = self.state.term;
         let is_outside = !self.may_lead();
         let is_owner = from.node == own.owner.node && term >= own;
         match &mut self.state.role {

@@ -1,19 +1,19 @@
 //! What a leader does: numbers, counts, and changes the view.
 
 use super::{
-    Content, Message, Multicast, Other, Role, Safeguard, Term,
-    log::{Entry, Position},
+    Content, Message, Multicast, Other, Role, Safeguard, Service, Term,
+    log::{After, Part, Position},
     turn::{Turn, seeking},
 };
-use crate::machine::{Address, NodeId, Value};
+use crate::machine::{Address, NodeId};
 use im::{OrdMap, Vector};
 use std::cmp::Ordering;
 
-impl<T: Value> Turn<'_, T> {
+impl<S: Service> Turn<'_, S> {
     /// What this leader knows of the others; none if it does not lead.
     fn others(&mut self) -> Option<&mut OrdMap<NodeId, Other>> {
         match &mut self.state.role {
-            Role::Leading { others } => Some(others),
+            Role::Leading { others, .. } => Some(others),
             Role::Seeking { .. }
             | Role::Promised { .. }
             | Role::Following { .. }
@@ -21,84 +21,85 @@ impl<T: Value> Turn<'_, T> {
         }
     }
 
-    fn other_nodes(&mut self) -> Vec<NodeId> {
-        self.others().map_or_else(Vec::new, |others| others.keys().copied().collect())
+    /// The others that are not suspected. Those that are get a sign of life at each tick.
+    fn present_nodes(&mut self) -> Vec<NodeId> {
+        let suspected = self.state.suspected.clone();
+        let Some(others) = self.others() else { return vec![] };
+        others.keys().copied().filter(|node| !suspected.contains(node)).collect()
     }
 
     /// Appends a multicast, if it is the next one of its origin. Only a leader does.
-    pub(super) fn propose(&mut self, multicast: Multicast<T>) {
+    pub(super) fn propose(&mut self, multicast: Multicast<S::Request>) {
         let Multicast { origin, sequence, .. } = multicast;
-        if !self.state.leads() {
-            return;
-        }
-        let (life, next) = self.next_of(origin.node);
+        let has_filter = self.group.has(Safeguard::Filter);
+        let Role::Leading { next, .. } = &mut self.state.role else { return };
+        let (life, expected) = next.get(&origin.node).copied().unwrap_or((0, 0));
         let is_next = match origin.life.cmp(&life) {
             Ordering::Less => false,
-            Ordering::Equal => sequence == next,
+            Ordering::Equal => sequence == expected,
             Ordering::Greater => sequence == 0,
         };
-        if is_next || !self.group.has(Safeguard::Filter) {
+        if is_next || !has_filter {
+            next.insert(origin.node, (origin.life, sequence + 1));
             self.append(Content::Multicast(multicast));
         }
     }
 
-    /// The next multicast of a node: its life, and its sequence number. What does not count yet is included.
-    fn next_of(&self, node: NodeId) -> (u32, u64) {
-        let tail = self.log().after(self.state.committed);
-        let of_node = tail.iter().rev().find_map(|entry| match &entry.content {
-            Content::Multicast(Multicast { origin, sequence, .. }) if origin.node == node => {
-                Some((origin.life, sequence + 1))
-            }
-            Content::Multicast(_) | Content::View(_) => None,
-        });
-        of_node.or_else(|| self.state.next.get(&node).copied()).unwrap_or((0, 0))
-    }
-
     /// Appends an entry, and sends it to all.
-    fn append(&mut self, content: Content<T>) {
+    fn append(&mut self, content: Content<S::Request>) {
         let before = self.log().len();
-        let term = self.state.stable.term;
-        self.stable().log.push(Entry { term, content });
-        for node in self.other_nodes() {
+        self.push(content);
+        for node in self.present_nodes() {
             self.send_after(node, before);
         }
         self.commit();
     }
 
-    /// Sends to each what it may not hold.
+    /// Sends to each what it may not hold. One that is suspected asks for it, should it be there after all.
     pub(super) fn resend(&mut self) {
         let last = self.log().len();
         let Some(others) = self.others() else { return };
         for (node, Other { held, .. }) in others.clone().into_iter().filter(|it| it.1.held < last) {
-            self.send_after(node, held);
+            if self.state.suspected.contains(&node) {
+                self.send_committed(node, last);
+            } else {
+                self.send_after(node, held);
+            }
         }
     }
 
     /// Sends all entries after a number, possibly none, and which entries count.
     fn send_after(&mut self, node: NodeId, number: u64) {
-        self.send_append(node, number, self.log().after(number));
+        self.send_append(node, self.log().part_after(number));
     }
 
     /// Sends only which entries count, to a process that holds everything up to a number.
     pub(super) fn send_committed(&mut self, node: NodeId, number: u64) {
-        self.send_append(node, number, Vector::new());
+        match self.log().position(number) {
+            Some(position) => {
+                let part = Part { after: After::Entry(position), entries: Vector::new() };
+                self.send_append(node, part);
+            }
+            None => self.send_after(node, number),
+        }
     }
 
-    fn send_append(&mut self, node: NodeId, number: u64, entries: Vector<Entry<T>>) {
-        let Some(previous) = self.log().position(number) else { return };
-        let (term, committed) = (self.state.stable.term, self.state.committed);
-        self.send(node, Message::Append { term, previous, entries, committed });
+    fn send_append(&mut self, node: NodeId, part: Part<S::Request, S::State>) {
+        let (term, committed) = (self.state.term, self.state.counted.number());
+        let forgotten = self.log().base().number();
+        self.send(node, Message::Append { term, part, committed, forgotten });
     }
 
     /// A process holds everything up to a number.
     pub(super) fn acknowledged(&mut self, from: NodeId, term: Term, member: Address, number: u64) {
-        let is_own = term == self.state.stable.term;
+        let is_own = term == self.state.term;
         let Some(others) = self.others().filter(|_| is_own) else { return self.correct(from) };
         match others.get_mut(&member.node).filter(|other| other.member == member) {
             Some(other) if other.held < number => {
                 other.held = number;
                 self.commit();
                 self.change();
+                self.forget_what_all_hold();
             }
             // It says so again: it does not know what counts.
             Some(_) | None => self.send_committed(member.node, number),
@@ -108,9 +109,9 @@ impl<T: Value> Turn<'_, T> {
 
     /// A removed member that holds its removal needs nothing more.
     fn dismiss(&mut self, member: Address) {
-        let view = self.log().last_view(self.log().len());
-        let is_member = self.newest().contains(&member);
-        let counts = view <= self.state.committed;
+        let (view, newest) = self.state.newest_view();
+        let is_member = newest.contains(&member);
+        let counts = view <= self.state.counted.number();
         let Some(others) = self.others() else { return };
         let is_informed = |other: &Other| !other.joins && other.held >= view;
         if !is_member && counts && others.get(&member.node).is_some_and(is_informed) {
@@ -120,21 +121,17 @@ impl<T: Value> Turn<'_, T> {
 
     /// Counts who holds what. What a majority of the newest view holds counts, if it is of this term.
     pub(super) fn commit(&mut self) {
-        let (me, last, term) = (self.me(), self.log().len(), self.state.stable.term);
+        let (me, last, term) = (self.member(), self.log().len(), self.state.term);
         let newest = self.newest();
         let quorum = self.quorum(newest.len());
         let Some(others) = self.others() else { return };
-        let holds = |member: &Address| match others.get(&member.node) {
-            _ if *member == me => last,
-            Some(other) if other.member == *member => other.held,
-            Some(_) | None => 0,
-        };
-        let mut numbers: Vec<_> = newest.iter().map(holds).collect();
+        let mut numbers: Vec<_> =
+            newest.iter().map(|member| held_by(others, *member, me, last)).collect();
         numbers.sort_unstable_by(|one, other| other.cmp(one));
         let Some(number) = numbers.get(quorum - 1).copied() else { return };
-        if number > self.state.committed && self.is_of(number, term) {
+        if number > self.state.counted.number() && self.is_of(number, term) {
             self.deliver(number);
-            for node in self.other_nodes() {
+            for node in self.present_nodes() {
                 self.send_committed(node, last);
             }
             self.change();
@@ -142,17 +139,30 @@ impl<T: Value> Turn<'_, T> {
     }
 
     fn is_of(&self, number: u64, term: Term) -> bool {
-        self.log().get(number).is_some_and(|entry| entry.term == term)
+        self.log().position(number).is_some_and(|position| position.term == Some(term))
+    }
+
+    /// Forgets what all members hold, and the others will, once it is long enough.
+    fn forget_what_all_hold(&mut self) {
+        let (me, last, keep) = (self.member(), self.log().len(), self.group.keep);
+        let newest = self.newest();
+        let Some(others) = self.others() else { return };
+        let held = newest.iter().map(|member| held_by(others, *member, me, last)).min();
+        if let Some(number) = held
+            && number > self.log().base().number() + keep
+        {
+            self.forget(number);
+        }
     }
 
     /// Changes the view by one member, if somebody is to be removed or admitted, and no change is under way.
     fn change(&mut self) {
-        let (me, last, committed) = (self.me(), self.log().len(), self.state.committed);
-        let own = self.is_of(committed, self.state.stable.term);
-        if !own || self.log().last_view(last) > committed {
+        let (me, last, committed) = (self.member(), self.log().len(), self.state.counted.number());
+        let own = self.is_of(committed, self.state.term);
+        let (view, mut members) = self.state.newest_view();
+        if !own || view > committed {
             return;
         }
-        let mut members = self.newest();
         let suspected = self.state.suspected.clone();
         let Some(others) = self.others() else { return };
         let is_replaced =
@@ -176,7 +186,7 @@ impl<T: Value> Turn<'_, T> {
 
     /// A process waits for this one to lead, and is in none of its views: it learns so.
     pub(super) fn inform(&mut self, member: Address) {
-        let (me, last) = (self.me(), self.log().len());
+        let (me, last) = (self.member(), self.log().len());
         let Some(others) = self.others().filter(|_| member.node != me.node) else { return };
         if others.get(&member.node).is_none_or(|other| other.member.life < member.life) {
             others.insert(member.node, Other { member, held: 0, joins: false });
@@ -188,7 +198,7 @@ impl<T: Value> Turn<'_, T> {
     pub(super) fn bring_up(&mut self, member: Address, committed: Position) {
         let newest = self.newest();
         // What counts elsewhere and is not held here makes this leader a former one: it will be told.
-        let is_held = self.log().position(committed.number) == Some(committed);
+        let is_held = self.log().holds(committed);
         let held = if is_held { committed.number } else { 0 };
         let joins = !newest.contains(&member);
         let Some(others) = self.others() else { return };
@@ -214,15 +224,24 @@ impl<T: Value> Turn<'_, T> {
 
     /// Leads no longer if a majority of the newest view is down, or has been replaced.
     fn check_majority(&mut self) {
-        let (me, newest, suspected) = (self.me(), self.newest(), self.state.suspected.clone());
+        let (me, newest, suspected) = (self.member(), self.newest(), self.state.suspected.clone());
         let Some(others) = self.others() else { return };
         let may_answer = |member: &&Address| {
             let is_there = others.get(&member.node).is_some_and(|other| other.member == **member);
             **member == me || is_there && !suspected.contains(&member.node)
         };
         if newest.iter().filter(may_answer).count() < self.quorum(newest.len()) {
-            let term = self.state.stable.term;
+            let term = self.state.term;
             self.enter(term, seeking());
         }
+    }
+}
+
+/// The last entry that a member holds, as far as its leader knows, who is `me` and holds all up to `last`.
+fn held_by(others: &OrdMap<NodeId, Other>, member: Address, me: Address, last: u64) -> u64 {
+    match others.get(&member.node) {
+        _ if member == me => last,
+        Some(other) if other.member == member => other.held,
+        Some(_) | None => 0,
     }
 }

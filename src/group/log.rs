@@ -1,36 +1,43 @@
 //! The log: views and multicasts, in the order of their numbers.
 
-use super::{Multicast, Term};
-use crate::machine::{Address, NodeId, Value};
-use im::{OrdMap, Vector};
+use super::{Multicast, Service, Summary, Term};
+use crate::machine::{Address, Value};
+use im::Vector;
 use serde::{Deserialize, Serialize};
 
-/// The entries that a process holds. The first one has the number 1.
+/// The entries that a process holds. The first one has the number 1; those that were forgotten are summed up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent, bound = "T: Value")]
-pub struct Log<T>(Vector<Entry<T>>);
+#[serde(bound = "R: Value, A: Value")]
+pub struct Log<R, A> {
+    /// What the forgotten entries amount to.
+    base: Summary<A>,
+    /// The entries after those.
+    entries: Vector<Entry<R>>,
+}
 
 /// A view or a multicast.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Entry<T> {
+pub struct Entry<R> {
     /// The term in which it was appended.
     pub term: Term,
     /// The view or multicast.
-    pub content: Content<T>,
+    pub content: Content<R>,
 }
 
 /// What an entry is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Content<T> {
+pub enum Content<R> {
     /// The members from here on, by seniority.
     View(Vector<Address>),
     /// A multicast.
-    Multicast(Multicast<T>),
+    Multicast(Multicast<R>),
 }
 
 /// The end of a log, or of a part of it. The greater one belongs to the better log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Position {
     /// The term of the entry; none before the first one.
     pub term: Option<Term>,
@@ -38,116 +45,203 @@ pub struct Position {
     pub number: u64,
 }
 
-impl<T> Default for Log<T> {
-    fn default() -> Self {
-        Self(Vector::new())
+/// Consecutive entries of a log.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(bound = "R: Value, A: Value")]
+pub struct Part<R, A> {
+    /// What comes before the first one.
+    pub after: After<A>,
+    /// Possibly none.
+    pub entries: Vector<Entry<R>>,
+}
+
+/// What comes before the entries of a [`Part`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", bound = "A: Value")]
+pub enum After<A> {
+    /// An entry that the receiver should hold.
+    Entry(Position),
+    /// Everything before them. For a receiver that lacks more than the sender remembers.
+    Summary(Summary<A>),
+}
+
+impl<R: Value, A: Value> Part<R, A> {
+    /// The number of its last entry.
+    #[must_use]
+    pub fn last_number(&self) -> u64 {
+        let before = match &self.after {
+            After::Entry(position) => position.number,
+            After::Summary(base) => base.number(),
+        };
+        before + self.entries.len() as u64
+    }
+
+    /// True if it says more than where it begins.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.entries.is_empty() || matches!(self.after, After::Summary(_))
     }
 }
 
-impl<T: Value> Log<T> {
+impl<R: Value, A: Value + Default> Log<R, A> {
     /// The number of its last entry.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.0.len() as u64
+        self.base.last.number + self.entries.len() as u64
     }
 
-    /// True if it has no entries.
+    /// True if it has never had an entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
-    /// The entry of a number.
+    /// What the forgotten entries amount to.
     #[must_use]
-    pub fn get(&self, number: u64) -> Option<&Entry<T>> {
-        self.0.get(index(number.checked_sub(1)?))
+    pub fn base(&self) -> &Summary<A> {
+        &self.base
     }
 
-    /// The end of the part up to a number. None if it is shorter.
+    /// The entry of a number. None if it has been forgotten, or is not there yet.
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<&Entry<R>> {
+        let place = number.checked_sub(self.base.last.number)?.checked_sub(1)?;
+        self.entries.get(index(place))
+    }
+
+    /// The end of the part up to a number. None if that entry has been forgotten, or is not there yet.
     #[must_use]
     pub fn position(&self, number: u64) -> Option<Position> {
-        match number {
-            0 => Some(Position { term: None, number }),
-            _ => self.get(number).map(|entry| Position { term: Some(entry.term), number }),
+        if number == self.base.last.number {
+            return Some(self.base.last);
         }
+        self.get(number).map(|entry| Position { term: Some(entry.term), number })
+    }
+
+    /// True if the entry at this position is held, or was. What has been forgotten counts, so that it is the same
+    /// everywhere.
+    #[must_use]
+    pub fn holds(&self, position: Position) -> bool {
+        let Position { number, .. } = position;
+        number < self.base.last.number || self.position(number) == Some(position)
     }
 
     /// Its end.
     #[must_use]
     pub fn last(&self) -> Position {
-        Position { term: self.0.last().map(|entry| entry.term), number: self.len() }
-    }
-
-    /// The entries after a number.
-    #[must_use]
-    pub fn after(&self, number: u64) -> Vector<Entry<T>> {
-        self.0.clone().split_off(index(number).min(self.0.len()))
-    }
-
-    /// The number of the last view up to a number; 0 if there is none.
-    #[must_use]
-    pub fn last_view(&self, number: u64) -> u64 {
-        let is_view = |number: &u64| {
-            self.get(*number).is_some_and(|entry| matches!(entry.content, Content::View(_)))
-        };
-        (1..=number.min(self.len())).rev().find(is_view).unwrap_or(0)
-    }
-
-    /// The members of the last view up to a number.
-    #[must_use]
-    pub fn members(&self, number: u64) -> Vector<Address> {
-        match self.get(self.last_view(number)).map(|entry| &entry.content) {
-            Some(Content::View(members)) => members.clone(),
-            Some(Content::Multicast(_)) | None => Vector::new(),
+        match self.entries.last() {
+            Some(entry) => Position { term: Some(entry.term), number: self.len() },
+            None => self.base.last,
         }
     }
 
-    /// The members of its newest view, whether it counts or not.
+    /// The entries after a number, or all if some of them have been forgotten.
     #[must_use]
-    pub fn newest_members(&self) -> Vector<Address> {
-        self.members(self.len())
+    pub fn part_after(&self, number: u64) -> Part<R, A> {
+        match self.position(number) {
+            Some(position) => {
+                // Splitting the vector would copy its neighbours.
+                let numbers = number + 1..=self.len();
+                let entries = numbers.filter_map(|number| self.get(number).cloned()).collect();
+                Part { after: After::Entry(position), entries }
+            }
+            None if number > self.len() => {
+                Part { after: After::Entry(self.last()), entries: Vector::new() }
+            }
+            None => self.whole(),
+        }
     }
 
-    /// The last member of each node that has none in the newest view.
+    /// All of it.
     #[must_use]
-    pub fn former_members(&self) -> Vector<Address> {
-        let views = self.0.iter().filter_map(|entry| match &entry.content {
-            Content::View(members) => Some(members),
+    pub fn whole(&self) -> Part<R, A> {
+        Part { after: After::Summary(self.base.clone()), entries: self.entries.clone() }
+    }
+
+    /// The number and the members of the newest view after an entry, if there is one.
+    #[must_use]
+    pub fn newest_view_after(&self, number: u64) -> Option<(u64, &Vector<Address>)> {
+        let numbers = (number.max(self.base.last.number) + 1..=self.len()).rev();
+        let mut views = numbers.filter_map(|number| match &self.get(number)?.content {
+            Content::View(members) => Some((number, members)),
             Content::Multicast(_) => None,
         });
-        let all: OrdMap<NodeId, Address> =
-            views.flatten().map(|member| (member.node, *member)).collect();
-        let newest = self.newest_members();
-        let is_former = |member: &Address| newest.iter().all(|other| other.node != member.node);
-        all.values().copied().filter(is_former).collect()
+        views.next()
     }
 
-    pub(super) fn push(&mut self, entry: Entry<T>) {
-        self.0.push_back(entry);
+    pub(super) fn push(&mut self, entry: Entry<R>) {
+        self.entries.push_back(entry);
+    }
+
+    /// Takes the entries after one that it holds. What contradicts them is dropped. Returns the number after which the log
+    /// has changed, if it has.
+    pub(super) fn take(&mut self, previous: u64, entries: &Vector<Entry<R>>) -> Option<u64> {
+        let mut new = (previous + 1..).zip(entries).skip_while(|(number, entry)| {
+            let held = self.get(*number).is_some_and(|held| held.term == entry.term);
+            held || *number <= self.base.last.number
+        });
+        let (first, _) = new.next()?;
+        let known = index(first - previous - 1);
+        self.replace(first - 1, entries.iter().skip(known).cloned());
+        Some(first - 1)
     }
 
     /// Replaces what comes after a number.
-    pub(super) fn replace(&mut self, number: u64, entries: Vector<Entry<T>>) {
-        self.0.truncate(index(number));
-        self.0.append(entries);
+    fn replace(&mut self, number: u64, entries: impl IntoIterator<Item = Entry<R>>) {
+        self.entries.truncate(index(number.saturating_sub(self.base.last.number)));
+        self.entries.extend(entries);
     }
 
-    /// Takes the leader's entries after one that it holds. What contradicts them is dropped. True if anything changed.
-    pub(super) fn take(&mut self, previous: u64, entries: &Vector<Entry<T>>) -> bool {
-        let number = (previous + 1..).zip(entries);
-        let mut new = number.skip_while(|(number, entry)| {
-            self.get(*number).is_some_and(|held| held.term == entry.term)
-        });
-        let Some((first, _)) = new.next() else { return false };
-        let known = first - previous - 1;
-        self.replace(first - 1, entries.clone().split_off(index(known)));
-        true
+    /// Forgets the entries up to a number.
+    pub(super) fn forget<S>(&mut self, service: &S, number: u64)
+    where
+        S: Service<Request = R, State = A>,
+    {
+        while self.base.last.number < number
+            && let Some(entry) = self.entries.pop_front()
+        {
+            self.base.add(service, &entry);
+        }
+    }
+
+    /// What is stored after a change.
+    pub(super) fn changed<S>(
+        before: Option<Part<R, A>>,
+        change: Part<R, A>,
+        service: &S,
+        forgotten: u64,
+    ) -> Part<R, A>
+    where
+        S: Service<Request = R, State = A>,
+    {
+        let After::Entry(Position { number, .. }) = change.after else { return change };
+        let mut log = before.map_or_else(Self::default, Self::from);
+        log.replace(number, change.entries);
+        log.forget(service, forgotten);
+        log.whole()
     }
 }
 
-impl<T: Value> FromIterator<Entry<T>> for Log<T> {
-    fn from_iter<I: IntoIterator<Item = Entry<T>>>(entries: I) -> Self {
-        Self(entries.into_iter().collect())
+impl<R, A: Default> Default for Log<R, A> {
+    fn default() -> Self {
+        Self { base: Summary::default(), entries: Vector::new() }
+    }
+}
+
+/// The log of which this is the whole.
+impl<R: Value, A: Value + Default> From<Part<R, A>> for Log<R, A> {
+    fn from(Part { after, entries }: Part<R, A>) -> Self {
+        let base = match after {
+            After::Entry(_) => Summary::default(),
+            After::Summary(base) => base,
+        };
+        Self { base, entries }
+    }
+}
+
+impl<R: Value, A: Value + Default> FromIterator<Entry<R>> for Log<R, A> {
+    fn from_iter<I: IntoIterator<Item = Entry<R>>>(entries: I) -> Self {
+        Self { base: Summary::default(), entries: entries.into_iter().collect() }
     }
 }
 

@@ -1,54 +1,66 @@
 //! One step of a process: what every role has in common.
 
 use super::{
-    Command, Content, Effect, Event, Group, Message, Multicast, Observation, Role,
-    STOPPED_ON_COMMAND, Safeguard, Stable, State, TICK, Term, Timer,
-    log::{Entry, Log, Position},
+    Command, Content, Group, Log, Message, MessageOf, Multicast, Observation, ObservationOf,
+    Pending, Role, STOPPED_ON_COMMAND, Safeguard, Service, Stable, StableOf, State, StateOf, TICK,
+    Term, Timer, View,
+    log::{After, Entry, Part, Position},
+    summary::Summary,
 };
-use crate::machine::{Address, Boot, NodeId, Peer, Value};
+use crate::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, NodeId, Peer};
 use im::{OrdMap, OrdSet, Vector};
 
 /// A step under way.
-pub(super) struct Turn<'a, T> {
-    pub(super) group: &'a Group<T>,
-    pub(super) state: State<T>,
-    effects: Vec<Effect<T>>,
-    /// True if what it must not forget has changed.
-    changed: bool,
+pub(super) struct Turn<'a, S: Service> {
+    pub(super) group: &'a Group<S>,
+    pub(super) state: StateOf<S>,
+    effects: Vec<EffectOf<Group<S>>>,
+    /// What must be persisted, if anything: the entries after this one.
+    unsaved: Option<u64>,
 }
 
-impl<'a, T: Value> Turn<'a, T> {
-    pub(super) fn new(group: &'a Group<T>, state: State<T>) -> Self {
-        Self { group, state, effects: vec![], changed: false }
+impl<'a, S: Service> Turn<'a, S> {
+    pub(super) fn new(group: &'a Group<S>, state: StateOf<S>) -> Self {
+        Self { group, state, effects: vec![], unsaved: None }
     }
 
     /// A process comes up: with its storage, to join through a contact, or to found a group.
-    pub(super) fn start(group: &'a Group<T>, boot: Boot<Stable<T>>) -> Self {
+    pub(super) fn start(group: &'a Group<S>, boot: Boot<StableOf<S>>) -> Self {
         let Boot { me, stable, contact } = boot;
-        let (restored, founds) = (stable.is_some(), stable.is_none() && contact.is_none());
+        let (is_new, founds) = (stable.is_none(), stable.is_none() && contact.is_none());
         let member = if group.has(Safeguard::Incarnation) { me } else { me.node.first_life() };
-        let term = Term { counter: 0, owner: member };
+        let Stable { member, term, part, .. } = stable.unwrap_or(Stable {
+            member,
+            term: Term { counter: 0, owner: member },
+            forgotten: 0,
+            part: Log::default().whole(),
+        });
+        let log = Log::from(part);
         let state = State {
             me,
-            stable: stable.unwrap_or(Stable { member, term, log: Log::default() }),
+            member,
+            term,
             contact: contact.map(|contact| contact.node),
-            committed: 0,
+            counted: log.base().clone(),
+            log,
             role: seeking(),
             suspected: OrdSet::new(),
             watched: OrdSet::new(),
-            next: OrdMap::new(),
             issued: 0,
             pending: OrdMap::new(),
             waiting: OrdSet::new(),
         };
-        let mut turn = Self { changed: !restored, ..Self::new(group, state) };
+        let mut turn = Self { unsaved: is_new.then_some(0), ..Self::new(group, state) };
         turn.effect(Effect::SetTimer { timer: Timer::Tick, after: TICK });
-        turn.observe(Observation::Started(turn.me()));
+        turn.observe(Observation::Started(turn.member()));
+        if turn.state.counted.number() > 0 {
+            turn.report_restored();
+        }
         if founds {
             turn.found();
         } else if turn.may_lead() {
-            let owner = turn.state.stable.term.owner;
-            if owner != turn.me() {
+            let owner = turn.state.term.owner;
+            if owner != turn.member() {
                 turn.ask_node(owner.node);
             }
         } else if let Some(contact) = contact {
@@ -59,26 +71,31 @@ impl<'a, T: Value> Turn<'a, T> {
         turn
     }
 
-    pub(super) fn handle(&mut self, event: Event<T>) {
+    pub(super) fn handle(&mut self, event: EventOf<Group<S>>) {
         match event {
             Event::Message { from, message } => self.receive(from, message),
             Event::Down(peer) => self.suspect(peer),
             Event::Timeout(Timer::Tick) => self.tick(),
-            Event::Command(Command::Mcast(message)) => self.mcast(message),
+            Event::Timeout(Timer::Call(tag)) => self.give_up(tag),
+            Event::Command(Command::Mcast(message)) => self.mcast(message, None),
+            Event::Command(Command::Call { tag, request, timeout }) => {
+                self.call(tag, request, timeout);
+            }
+            Event::Command(Command::Query { tag, request }) => self.query(tag, request),
             Event::Command(Command::Stop) => self.effect(Effect::Stop(STOPPED_ON_COMMAND.into())),
         }
     }
 
-    fn receive(&mut self, from: Address, message: Message<T>) {
+    fn receive(&mut self, from: Address, message: MessageOf<S>) {
         self.state.suspected.remove(&from.node);
         match message {
             Message::Prepare { term, committed } => self.prepared(from, term, committed),
-            Message::Promise { term, member, last, previous, entries } => {
-                self.promised(from.node, term, member, last, previous, entries);
+            Message::Promise { term, member, last, part } => {
+                self.promised(from.node, term, member, last, part);
             }
             Message::Refuse { term } => self.refused(from, term),
-            Message::Append { term, previous, entries, committed } => {
-                self.append_arrived(from, term, previous, &entries, committed);
+            Message::Append { term, part, committed, forgotten } => {
+                self.append_arrived(from, term, part, committed, forgotten);
             }
             Message::Ack { term, member, number } => {
                 self.acknowledged(from.node, term, member, number);
@@ -91,52 +108,105 @@ impl<'a, T: Value> Turn<'a, T> {
     }
 
     /// The next state, and the effects. What must not be forgotten is stored before anything is said.
-    pub(super) fn end(mut self) -> (State<T>, Vec<Effect<T>>) {
+    pub(super) fn end(mut self) -> (StateOf<S>, Vec<EffectOf<Group<S>>>) {
         self.watch();
-        if self.changed {
-            let persist = Effect::Persist(self.state.stable.clone());
+        if let Some(number) = self.unsaved {
+            let State { member, term, log, .. } = &self.state;
+            let (member, term, forgotten) = (*member, *term, log.base().number());
+            let part = log.part_after(number);
+            let persist = Effect::Persist(Stable { member, term, forgotten, part });
             let first = if self.group.has(Safeguard::Persistence) { 0 } else { self.effects.len() };
             self.effects.insert(first, persist);
         }
         (self.state, self.effects)
     }
 
-    pub(super) fn effect(&mut self, effect: Effect<T>) {
+    pub(super) fn effect(&mut self, effect: EffectOf<Group<S>>) {
         self.effects.push(effect);
     }
 
-    pub(super) fn observe(&mut self, observation: Observation<T>) {
+    pub(super) fn observe(&mut self, observation: ObservationOf<S>) {
         self.effect(Effect::Observe(observation));
     }
 
     /// Sends to whoever runs at a node now.
-    pub(super) fn send(&mut self, to: NodeId, message: Message<T>) {
+    pub(super) fn send(&mut self, to: NodeId, message: MessageOf<S>) {
         self.effect(Effect::Send { to: Peer::Name(to), message });
     }
 
-    pub(super) fn me(&self) -> Address {
-        self.state.stable.member
+    pub(super) fn member(&self) -> Address {
+        self.state.member
     }
 
-    pub(super) fn log(&self) -> &Log<T> {
-        &self.state.stable.log
+    pub(super) fn log(&self) -> &Log<S::Request, S::State> {
+        &self.state.log
     }
 
     /// The last entry that it knows to count.
     pub(super) fn committed(&self) -> Position {
-        let number = self.state.committed;
-        self.log().position(number).unwrap_or(Position { term: None, number: 0 })
+        self.state.counted.last
     }
 
-    /// The stable part of the state, to be changed.
-    pub(super) fn stable(&mut self) -> &mut Stable<T> {
-        self.changed = true;
-        &mut self.state.stable
+    /// What it must not forget has changed: the term, or the entries after this one.
+    pub(super) fn changed(&mut self, number: u64) {
+        self.unsaved = Some(self.unsaved.map_or(number, |before| before.min(number)));
+    }
+
+    /// Appends an entry to its log.
+    pub(super) fn push(&mut self, content: Content<S::Request>) {
+        self.changed(self.log().len());
+        let term = self.state.term;
+        self.state.log.push(Entry { term, content });
+    }
+
+    /// Takes over a part of a log that is better than its own. False if it lacks the entry before that.
+    pub(super) fn take(&mut self, part: Part<S::Request, S::State>) -> bool {
+        let previous = match part.after {
+            After::Entry(previous) => previous,
+            After::Summary(base) => {
+                let previous = base.last;
+                if !self.log().holds(previous) {
+                    self.restore(base);
+                }
+                previous
+            }
+        };
+        let is_held = self.log().holds(previous);
+        if is_held && let Some(number) = self.state.log.take(previous.number, &part.entries) {
+            self.changed(number);
+        }
+        is_held
+    }
+
+    /// Begins with what others have forgotten. All of that counts, and is more than what counts here.
+    fn restore(&mut self, base: Summary<S::State>) {
+        self.changed(0);
+        self.state.counted = base.clone();
+        self.state.log = Log::from(Part { after: After::Summary(base), entries: Vector::new() });
+        self.report_restored();
+        self.forget_answered();
+    }
+
+    fn report_restored(&mut self) {
+        let Summary { last, view, application, .. } = self.state.counted.clone();
+        self.observe(Observation::Restored { number: last.number, state: application });
+        if let Some(view) = view {
+            self.observe(Observation::Installed(view));
+        }
+    }
+
+    /// Forgets the entries up to a number, as far as they count.
+    pub(super) fn forget(&mut self, number: u64) {
+        let number = number.min(self.state.counted.number());
+        if number > self.log().base().number() {
+            self.changed(self.log().len());
+            self.state.log.forget(&self.group.service, number);
+        }
     }
 
     /// The members of the newest view that it holds, whether it counts or not.
     pub(super) fn newest(&self) -> Vector<Address> {
-        self.log().newest_members()
+        self.state.newest_view().1
     }
 
     /// The nodes in the last view that counts. Whoever leads next knows them, too.
@@ -146,37 +216,38 @@ impl<'a, T: Value> Turn<'a, T> {
 
     /// True if it is a member of that view: it may lead.
     pub(super) fn may_lead(&self) -> bool {
-        self.newest().contains(&self.me())
+        self.newest().contains(&self.member())
     }
 
     /// Takes on a term and a role. Outsiders that count on the former role learn when there is a leader.
     pub(super) fn enter(&mut self, term: Term, role: Role) {
-        if self.state.stable.term != term {
-            self.stable().term = term;
+        if self.state.term != term {
+            self.changed(self.log().len());
+            self.state.term = term;
         }
         if self.state.leads() && !matches!(role, Role::Leading { .. }) {
             self.observe(Observation::Deposed);
         }
         let left = match std::mem::replace(&mut self.state.role, role) {
-            Role::Leading { others } => others.keys().copied().collect(),
+            Role::Leading { others, .. } => others.keys().copied().collect(),
             Role::Candidate { promised, invited } => {
                 promised.iter().map(|member| member.node).chain(invited).collect()
             }
             Role::Seeking { .. } | Role::Promised { .. } | Role::Following { .. } => OrdSet::new(),
         };
-        let outside = left.relative_complement(self.known_nodes()).without(&self.me().node);
+        let outside = left.relative_complement(self.known_nodes()).without(&self.member().node);
         self.state.waiting = self.state.waiting.clone().union(outside);
     }
 
     /// Monitors whoever matters in its role, and nobody else.
     fn watch(&mut self) {
-        let State { role, stable, suspected, contact, .. } = &self.state;
+        let State { role, term, suspected, contact, .. } = &self.state;
         let wanted: OrdSet<Peer> = match role {
-            Role::Leading { others } => others.keys().copied().map(Peer::Name).collect(),
+            Role::Leading { others, .. } => others.keys().copied().map(Peer::Name).collect(),
             Role::Promised { to: Some(owner) } | Role::Following { leader: owner, .. } => {
                 OrdSet::unit(Peer::Process(*owner))
             }
-            Role::Promised { to: None } => OrdSet::unit(Peer::Name(stable.term.owner.node)),
+            Role::Promised { to: None } => OrdSet::unit(Peer::Name(term.owner.node)),
             Role::Seeking { .. } if self.may_lead() => {
                 self.successor().map(|successor| Peer::Name(successor.node)).into_iter().collect()
             }
@@ -186,7 +257,7 @@ impl<'a, T: Value> Turn<'a, T> {
             }
             Role::Candidate { .. } => OrdSet::new(),
         };
-        let me = self.me().node;
+        let me = self.member().node;
         let is_possible = |peer: &Peer| peer.node() != me && !suspected.contains(&peer.node());
         let wanted: OrdSet<Peer> = wanted.into_iter().filter(is_possible).collect();
         let before = std::mem::replace(&mut self.state.watched, wanted.clone());
@@ -222,7 +293,7 @@ impl<'a, T: Value> Turn<'a, T> {
             Role::Leading { .. } => self.resend(),
             Role::Candidate { .. } => self.prepare_again(),
             Role::Following { matched, .. } => {
-                if matched > self.state.committed {
+                if matched > self.state.counted.number() {
                     self.acknowledge(matched);
                 }
                 self.forward_pending();
@@ -239,18 +310,11 @@ impl<'a, T: Value> Turn<'a, T> {
         }
     }
 
-    fn mcast(&mut self, message: T) {
-        let sequence = self.state.issued;
-        self.state.issued += 1;
-        self.state.pending.insert(sequence, message.clone());
-        self.forward(Multicast { origin: self.state.me, sequence, message });
-    }
-
-    fn forward(&mut self, multicast: Multicast<T>) {
+    pub(super) fn forward(&mut self, multicast: Multicast<S::Request>) {
         match self.state.role {
             Role::Leading { .. } => self.propose(multicast),
             Role::Following { .. } => {
-                let leader = self.state.stable.term.owner.node;
+                let leader = self.state.term.owner.node;
                 self.send(leader, Message::Forward(multicast));
             }
             Role::Seeking { .. } | Role::Promised { .. } | Role::Candidate { .. } => {}
@@ -262,17 +326,17 @@ impl<'a, T: Value> Turn<'a, T> {
         if !self.group.has(Safeguard::Resend) {
             return;
         }
-        for (sequence, message) in self.state.pending.clone() {
+        for (sequence, Pending { message, .. }) in self.state.pending.clone() {
             self.forward(Multicast { origin: self.state.me, sequence, message });
         }
     }
 
     /// Asks for what is missing: the owner of its term if it waits for that one, otherwise all who may know a leader.
     pub(super) fn ask(&mut self) {
-        let me = self.me().node;
+        let me = self.member().node;
         let targets: OrdSet<NodeId> = match &self.state.role {
             Role::Following { .. } | Role::Promised { .. } => {
-                OrdSet::unit(self.state.stable.term.owner.node)
+                OrdSet::unit(self.state.term.owner.node)
             }
             Role::Seeking { told } => {
                 let told: OrdSet<NodeId> = told.iter().map(|process| process.node).collect();
@@ -288,7 +352,7 @@ impl<'a, T: Value> Turn<'a, T> {
     }
 
     pub(super) fn ask_node(&mut self, node: NodeId) {
-        let (member, committed) = (self.me(), self.committed());
+        let (member, committed) = (self.member(), self.committed());
         self.send(node, Message::Ask { member, committed });
     }
 
@@ -300,7 +364,7 @@ impl<'a, T: Value> Turn<'a, T> {
         match self.state.role {
             Role::Leading { .. } => self.bring_up(member, committed),
             Role::Following { .. } => {
-                let leader = self.state.stable.term.owner.node;
+                let leader = self.state.term.owner.node;
                 if leader != node {
                     self.send(leader, Message::Ask { member, committed });
                 }
@@ -345,28 +409,27 @@ impl<'a, T: Value> Turn<'a, T> {
         &mut self,
         from: Address,
         term: Term,
-        previous: Position,
-        entries: &Vector<Entry<T>>,
+        part: Part<S::Request, S::State>,
         committed: u64,
+        forgotten: u64,
     ) {
-        let promised = self.state.stable.term;
+        let promised = self.state.term;
         if term < promised && self.group.has(Safeguard::Fence) {
             return self.correct(from.node);
         }
         if term != promised || !matches!(self.state.role, Role::Following { .. }) {
             self.follow(term, from);
         }
-        if self.log().position(previous.number) != Some(previous) {
+        let was_member = self.state.is_member();
+        let (number, is_new) = (part.last_number(), part.has_news());
+        if !self.take(part) {
             return self.ask_node(from.node);
         }
-        let number = previous.number + entries.len() as u64;
-        let is_new = !entries.is_empty();
-        self.changed |= self.state.stable.log.take(previous.number, entries);
         if let Role::Following { matched, .. } = &mut self.state.role {
             *matched = number.max(*matched);
         }
-        let was_member = self.state.is_member();
         self.deliver(committed.min(number));
+        self.forget(forgotten);
         if is_new {
             self.acknowledge(number);
         }
@@ -383,28 +446,27 @@ impl<'a, T: Value> Turn<'a, T> {
     }
 
     fn acknowledge(&mut self, number: u64) {
-        let Term { owner, .. } = self.state.stable.term;
-        let (term, member) = (self.state.stable.term, self.me());
+        let Term { owner, .. } = self.state.term;
+        let (term, member) = (self.state.term, self.member());
         self.send(owner.node, Message::Ack { term, member, number });
     }
 
     /// Delivers everything up to a number.
     pub(super) fn deliver(&mut self, committed: u64) {
-        while self.state.committed < committed {
-            let number = self.state.committed + 1;
-            self.state.committed = number;
+        while self.state.counted.number() < committed {
+            let number = self.state.counted.number() + 1;
             let Some(entry) = self.log().get(number).cloned() else { return };
+            let reply = self.state.counted.add(&self.group.service, &entry);
             match entry.content {
                 Content::View(members) => {
-                    let view = super::View { number, leader: entry.term.owner, members };
+                    let view = View { number, term: entry.term, members };
                     self.observe(Observation::Installed(view));
                 }
                 Content::Multicast(Multicast { origin, sequence, message }) => {
-                    self.state.next.insert(origin.node, (origin.life, sequence + 1));
+                    self.observe(Observation::Delivered { number, origin, sequence, message });
                     if origin == self.state.me {
-                        self.state.pending.remove(&sequence);
+                        self.answer(sequence, reply);
                     }
-                    self.observe(Observation::Delivered { number, message });
                 }
             }
         }

@@ -4,13 +4,14 @@ use super::{
     component::Component,
     config::Config,
     detector::Detector,
+    directory::Directory,
     error::{Ended, Ending, RunError, SpawnError, TrySendError},
     links::{Links, Unmet},
     log::Log,
     observer::{Forward, Observer},
     process::{Process, Queues},
     status::Peers,
-    storage::{Directory, Owner, Storage},
+    storage::{Owner, Storage},
     transport::{Tcp, Transport},
 };
 use crate::machine::{Address, Boot, Machine, NodeId, Value};
@@ -175,7 +176,10 @@ where
             links = links.reopen(&config, me(opened.life)).await.map_err(listen)?;
         }
         let me = me(opened.life);
-        let contact = if config.contacts.is_empty() {
+        let changes = opened.stable.into_iter();
+        let stable = changes.fold(None, |before, change| Some(machine.stored(before, change)));
+        let finds = stable.as_ref().is_some_and(|stored| machine.finds_its_group(stored));
+        let contact = if config.contacts.is_empty() || finds {
             None
         } else {
             Some(reach(&mut links, &config.contacts, config.limits.contact_timeout).await?)
@@ -194,7 +198,7 @@ where
             observer,
             Queues { commands: receiver, observations: sender },
         );
-        let boot = Boot { me, stable: opened.stable, contact };
+        let boot = Boot { me, stable, contact };
         let span = tracing::info_span!("node", %me, protocol = config.protocol);
         let task = tokio::spawn(process.run(boot, config, shutdown.clone()).instrument(span));
         let commands = Commands(commands);

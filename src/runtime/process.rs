@@ -8,7 +8,7 @@ use super::{
     links::{LinkBreak, Links, Signal},
     log::{self, Break, End, Entry, Log, Start, Step},
     observer::Observer,
-    storage::Storage,
+    storage::{Storage, StorageError},
     timers::Timers,
     transport::Transport,
 };
@@ -63,6 +63,8 @@ pub(super) struct Process<M: Machine, T: Transport, D, S, O> {
     links: Links<T, D, M::Message>,
     timers: Timers<M::Timer>,
     storage: S,
+    /// The content of the storage.
+    stored: Option<M::Stable>,
     log: Option<Log>,
     /// Observations that are not handed out yet.
     pending: Vec<M::Observation>,
@@ -98,6 +100,7 @@ where
             links,
             timers: Timers::new(),
             storage,
+            stored: None,
             log,
             pending: vec![],
             observer,
@@ -159,6 +162,7 @@ where
 
     async fn start(&mut self, boot: Boot<M::Stable>, config: Config) -> Result<(), RunError> {
         let written = self.log.is_some().then(|| boot.clone());
+        self.stored.clone_from(&boot.stable);
         let (state, effects) = Component::Machine.run(|| self.machine.start(boot));
         self.state = Some(state);
         if let (Some(log), Some(boot)) = (&mut self.log, written) {
@@ -242,9 +246,9 @@ where
                 Effect::Demonitor(peer) => self.links.demonitor(peer),
                 Effect::SetTimer { timer, after } => self.timers.set(timer, after),
                 Effect::CancelTimer(timer) => self.timers.cancel(&timer),
-                Effect::Persist(stable) => {
+                Effect::Persist(change) => {
                     self.commit().await?;
-                    Component::Storage.run(|| self.storage.persist(&stable))?;
+                    self.persist(&change)?;
                 }
                 Effect::Observe(observation) => {
                     count(&observation);
@@ -258,6 +262,13 @@ where
             }
         }
         Ok(())
+    }
+
+    fn persist(&mut self, change: &M::Stable) -> Result<(), StorageError> {
+        let before = self.stored.take();
+        let whole = Component::Machine.run(|| self.machine.stored(before, change.clone()));
+        let whole = self.stored.insert(whole);
+        Component::Storage.run(|| self.storage.persist(change, whole))
     }
 
     /// Writes the log, then hands out the messages, then the observations.

@@ -1,19 +1,22 @@
-//! A `gen_leader` that runs, and calls to it.
+//! A machine that runs for clients: it answers their calls.
+
+mod gen_leader;
+mod group;
+
+pub use group::Membership;
 
 use super::{
     config::Config,
     detector::Detector,
+    directory::Directory,
     error::{Ended, Ending, RunError, SpawnError},
     node::{Commands, Node, Shutdown},
     observer::Observer,
     status::Peers,
-    storage::{Directory, Storage},
+    storage::Storage,
     transport::{Tcp, Transport},
 };
-use crate::{
-    gen_leader::{self, Behaviour, Command, Election, GenLeader, Observation},
-    machine::{Address, Peer, Value},
-};
+use crate::machine::{Address, Machine, Peer};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -21,50 +24,68 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::{oneshot, watch};
 
-/// A `gen_leader` that runs: the same application that was checked, over any of the elections.
+/// A machine that runs for clients: the same [`GenLeader`](crate::gen_leader::GenLeader) or [`Group`](crate::group::Group)
+/// that was checked.
 ///
 /// Use it like a [`Node`]: start it with [`spawn`](Self::spawn) or [`spawn_with`](Self::spawn_with), call it through its
 /// [`client`](Self::client)s, end it with [`shut_down`](Self::shut_down), or wait for its end with [`ended`](Self::ended).
-/// Its observations need no reader: replies go to the callers, and the leader is a [watch](Self::leader).
-///
-/// A callback replies at once with its return value, or any callback replies later with
-/// [`Context::reply`](gen_leader::Context::reply). If a task of the program computes the reply, it sends the result with
-/// [`cast`](Client::cast), and that callback replies.
+/// Its observations need no reader: replies go to the callers, and what it knows of the leader is a watch.
 ///
 /// # Example
 ///
-/// A candidate that is alone, and the dictionary of the seeds:
+/// The founder of a group that is alone, and the dictionary of the seeds:
 ///
 /// ```
 /// use interrex::{
-///     gen_leader::{Bully, Dictionary, GenLeader, Roster, dictionary::{Reply, Request}},
+///     gen_leader::{Dictionary, dictionary::{Reply, Request}},
+///     group::Group,
 ///     machine::NodeId,
 ///     runtime::{ClusterKey, Config, Server},
 /// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let dictionary = Dictionary::<String, u32>::default();
-/// let machine: GenLeader<Bully, _> = GenLeader::new(dictionary, Roster::new(1, 0));
-/// let config = Config::new(NodeId(0), "127.0.0.1:0", [], ClusterKey::generate()?, "gen_leader");
+/// let machine = Group::new(Dictionary::<String, u32>::default());
+/// let config = Config::new(NodeId(0), "127.0.0.1:0", [], ClusterKey::generate()?, "group");
 /// let server = Server::spawn(machine, config).await?;
 ///
 /// let client = server.client();
-/// let stored = client.leader_call(Request::Store("answer".into(), 42), None).await?;
+/// let stored = client.call(Request::Store("answer".into(), 42), None).await?;
 /// assert_eq!(stored, Reply::Ok);
-/// let found = client.call(Request::Lookup("answer".into()), None).await?;
+/// let found = client.query(Request::Lookup("answer".into())).await?;
 /// assert_eq!(found, Reply::Found(Some(42)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Server<E: Election, B: Behaviour<E>> {
-    node: Node<GenLeader<E, B>>,
-    client: Client<E, B>,
-    leader: watch::Receiver<Option<Leader<E::Term>>>,
+pub struct Server<M: Serving> {
+    node: Node<M>,
+    client: Client<M>,
+    status: watch::Receiver<M::Status>,
+}
+
+/// A machine that answers calls. Implemented for [`GenLeader`](crate::gen_leader::GenLeader) and
+/// [`Group`](crate::group::Group) only.
+pub trait Serving: Machine + Send + Sync + Sized + 'static {
+    /// The reply to a call.
+    type Reply: Send + 'static;
+    /// What a process knows of its leader.
+    type Status: Clone + Default + PartialEq + Send + Sync + 'static;
+
+    /// What must be equal at all nodes: [`Config::configuration`].
+    fn configuration(&self) -> String;
+
+    /// Reads an observation: it may change the status, and it may be the answer to a call.
+    fn read(
+        me: Address,
+        observation: Self::Observation,
+        status: &mut Self::Status,
+    ) -> Option<(u64, Result<Self::Reply, CallError>)>;
+
+    /// A peer is down.
+    fn lose(peer: Peer, status: &mut Self::Status);
 }
 
 /// A leader, and what tells its leadership apart from others.
@@ -72,17 +93,30 @@ pub struct Server<E: Election, B: Behaviour<E>> {
 pub struct Leader<Term> {
     /// The process.
     pub address: Address,
-    /// The term: for a [`Bully`](gen_leader::Bully), the election's number. A leader may lead for several.
+    /// The term: for a [`Bully`](crate::gen_leader::Bully), the election's number. A leader may lead for several.
     pub term: Term,
 }
 
-/// Calls and casts to a server. It can be cloned and used by any number of tasks, and does not keep the server alive.
-pub struct Client<E: Election, B: Behaviour<E>> {
-    commands: Commands<GenLeader<E, B>>,
-    calls: Arc<PendingCalls<B::Reply>>,
+impl<Term> Leader<Term> {
+    /// True if it is down when this peer is.
+    fn falls_with(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Name(node) => node == self.address.node,
+            // A later life is not there before this one is over.
+            Peer::Process(process) => {
+                process.node == self.address.node && process.life >= self.address.life
+            }
+        }
+    }
 }
 
-impl<E: Election, B: Behaviour<E>> Clone for Client<E, B> {
+/// Calls and casts to a server. It can be cloned and used by any number of tasks, and does not keep the server alive.
+pub struct Client<M: Serving> {
+    commands: Commands<M>,
+    calls: Arc<PendingCalls<M::Reply>>,
+}
+
+impl<M: Serving> Clone for Client<M> {
     fn clone(&self) -> Self {
         Self { commands: self.commands.clone(), calls: Arc::clone(&self.calls) }
     }
@@ -102,6 +136,12 @@ pub enum CallError {
     /// still be.
     #[error("the local node has ended")]
     Ended,
+    /// Too many calls of the local node are under way. The request has no effect.
+    #[error("too many calls are under way: the request has not taken effect")]
+    Busy,
+    /// The request has taken effect, once, but the local node was away and the reply is lost.
+    #[error("the request has taken effect, but its reply is lost: this node was away")]
+    ReplyLost,
 }
 
 impl From<Ended> for CallError {
@@ -110,44 +150,44 @@ impl From<Ended> for CallError {
     }
 }
 
-impl<E: Election, B: Behaviour<E>> Server<E, B> {
+impl<M: Serving> Server<M> {
     /// Starts it over TCP; see [`Node::spawn`].
     ///
     /// # Errors
     /// If the log, the storage, the address or the contacts cannot be used, or another node differs; see [`SpawnError`].
-    pub async fn spawn(machine: GenLeader<E, B>, config: Config) -> Result<Self, SpawnError> {
+    pub async fn spawn(machine: M, config: Config) -> Result<Self, SpawnError> {
         let (detector, storage) = (config.heartbeats, config.data.clone().map(Directory::new));
         Self::spawn_with(machine, config, Tcp, detector, storage).await
     }
 
-    /// Starts it over any transport, with any detector and storage; see [`Node::spawn_with`]. The roster becomes the
-    /// [`configuration`](Config::configuration) if that is empty: nodes with another roster are refused.
+    /// Starts it over any transport, with any detector and storage; see [`Node::spawn_with`]. If the
+    /// [`configuration`](Config::configuration) is empty, it becomes what must be equal at all nodes: a roster, if the
+    /// machine has one. Nodes with another are refused.
     ///
     /// # Errors
     /// If the log, the storage, the address or the contacts cannot be used, or another node differs; see [`SpawnError`].
     pub async fn spawn_with(
-        machine: GenLeader<E, B>,
+        machine: M,
         mut config: Config,
         transport: impl Transport,
         detector: impl Detector,
-        storage: impl Storage<E::Stable>,
+        storage: impl Storage<M::Stable>,
     ) -> Result<Self, SpawnError> {
         if config.configuration.is_empty() {
-            // A roster is always JSON.
-            config.configuration = serde_json::to_string(machine.roster()).unwrap_or_default();
+            config.configuration = machine.configuration();
         }
         let calls = Arc::new(PendingCalls::default());
-        let (recognised, leader) = watch::channel(None);
-        let replies = Replies { calls: Arc::clone(&calls), recognised };
+        let (changed, status) = watch::channel(M::Status::default());
+        let reader = Reader::<M> { calls: Arc::clone(&calls), status: changed };
         let node =
-            Node::spawn_observed(machine, config, transport, detector, storage, replies).await?;
+            Node::spawn_observed(machine, config, transport, detector, storage, reader).await?;
         let client = Client { commands: node.commands().clone(), calls };
-        Ok(Self { node, client, leader })
+        Ok(Self { node, client, status })
     }
 
     /// A client of this server.
     #[must_use]
-    pub fn client(&self) -> Client<E, B> {
+    pub fn client(&self) -> Client<M> {
         self.client.clone()
     }
 
@@ -161,16 +201,6 @@ impl<E: Election, B: Behaviour<E>> Server<E, B> {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.node.address()
-    }
-
-    /// A watch of the leader that this process recognises, which may be itself. None before the first election, and from the
-    /// end of a leader, or its suspicion, until the next one is recognised.
-    ///
-    /// A process that nobody has told of an election recognises a leader that is none any more: with these protocols, a
-    /// process that was taken for dead may go on to lead. [`peers`](Self::peers) tells when that has happened.
-    #[must_use]
-    pub fn leader(&self) -> watch::Receiver<Option<Leader<E::Term>>> {
-        self.leader.clone()
     }
 
     /// A watch of the other nodes; see [`Node::peers`].
@@ -203,72 +233,8 @@ impl<E: Election, B: Behaviour<E>> Server<E, B> {
     }
 }
 
-impl<E: Election, B: Behaviour<E>> Client<E, B> {
-    /// Calls the local process, and waits for its reply: for ever, if there is no timeout. If the future is dropped, the
-    /// call is carried out all the same.
-    ///
-    /// # Errors
-    /// [`CallError::TimedOut`] or [`CallError::Ended`].
-    pub async fn call(
-        &self,
-        request: B::Request,
-        timeout: Option<Duration>,
-    ) -> Result<B::Reply, CallError> {
-        self.ask(|tag| Command::Call { tag, request, timeout }).await
-    }
-
-    /// Calls the leader, at any node, and waits for its reply: for ever, if there is no timeout. If the future is dropped,
-    /// the call is carried out all the same.
-    ///
-    /// # Errors
-    /// [`CallError::LeaderDied`], [`CallError::TimedOut`] or [`CallError::Ended`]. It is unknown then if the leader has
-    /// carried out the request.
-    pub async fn leader_call(
-        &self,
-        request: B::Request,
-        timeout: Option<Duration>,
-    ) -> Result<B::Reply, CallError> {
-        self.ask(|tag| Command::LeaderCall { tag, request, timeout }).await
-    }
-
-    /// Sends a request to the local process, without a reply. Waits for room in the queue of commands.
-    ///
-    /// # Errors
-    /// If the server has ended. The request was not sent.
-    pub async fn cast(&self, request: B::Request) -> Result<(), Ended> {
-        self.commands.send(Command::Cast(request)).await
-    }
-
-    /// Sends a request to the leader, without a reply. Waits for room in the queue of commands. The request is lost if the
-    /// leader dies before it arrives.
-    ///
-    /// # Errors
-    /// If the server has ended. The request was not sent.
-    pub async fn leader_cast(&self, request: B::Request) -> Result<(), Ended> {
-        self.commands.send(Command::LeaderCast(request)).await
-    }
-
-    /// Sends the local process a message that is neither a call nor a cast. Waits for room in the queue of commands.
-    ///
-    /// # Errors
-    /// If the server has ended. The message was not sent.
-    pub async fn info(&self, request: B::Request) -> Result<(), Ended> {
-        self.commands.send(Command::Info(request)).await
-    }
-
-    /// Changes the code: the local process calls `code_change`, which may add nodes. All nodes need the same change. Waits
-    /// for room in the queue of commands.
-    ///
-    /// # Errors
-    /// If the server has ended. The request was not sent.
-    pub async fn code_change(&self, request: B::Request) -> Result<(), Ended> {
-        self.commands.send(Command::CodeChange(request)).await
-    }
-
-    async fn ask(
-        &self,
-        command: impl FnOnce(u64) -> Command<B::Request>,
-    ) -> Result<B::Reply, CallError> {
+impl<M: Serving> Client<M> {
+    async fn ask(&self, command: impl FnOnce(u64) -> M::Command) -> Result<M::Reply, CallError> {
         let (call, answer) = Call::begin(&self.calls);
         self.commands.send(command(call.tag)).await?;
         answer.await.unwrap_or(Err(CallError::Ended))
@@ -318,62 +284,45 @@ impl<R> Drop for Call<'_, R> {
 }
 
 /// The observer of a server: hands replies to the callers. The node drops it when it ends; then the pending calls fail.
-struct Replies<T, R> {
-    calls: Arc<PendingCalls<R>>,
-    recognised: watch::Sender<Option<Leader<T>>>,
+struct Reader<M: Serving> {
+    calls: Arc<PendingCalls<M::Reply>>,
+    status: watch::Sender<M::Status>,
+}
+
+impl<M: Serving> Reader<M> {
+    /// Changes the status. Whoever watches it learns of it only if it is another one then.
+    fn change<R>(&self, change: impl FnOnce(&mut M::Status) -> R) -> R {
+        let mut status = self.status.borrow().clone();
+        let result = change(&mut status);
+        self.status.send_if_modified(|before| {
+            let is_other = *before != status;
+            *before = status;
+            is_other
+        });
+        result
+    }
 }
 
 /// Takes every observation, so that none waits for a program to read it.
-impl<T: Value, R: Send + 'static> Observer<Observation<T, R>> for Replies<T, R> {
-    fn observe(
-        &mut self,
-        me: Address,
-        observation: Observation<T, R>,
-    ) -> Option<Observation<T, R>> {
-        match observation {
-            Observation::Replied { tag, reply } => self.answer(tag, Ok(reply)),
-            Observation::Failed { tag, error } => self.answer(tag, Err(error.into())),
-            Observation::Elected { term } => self.recognise(me, term),
-            Observation::Surrendered { leader, term } => self.recognise(leader, term),
-            Observation::Followed { .. } | Observation::Terminated(_) => {}
+impl<M: Serving> Observer<M::Observation> for Reader<M> {
+    fn observe(&mut self, me: Address, observation: M::Observation) -> Option<M::Observation> {
+        let answer = self.change(|status| M::read(me, observation, status));
+        if let Some((tag, answer)) = answer
+            && let Some(caller) = self.calls.pending().remove(&tag)
+        {
+            // The caller may have stopped waiting.
+            let _ = caller.send(answer);
         }
         None
     }
 
     fn down(&mut self, peer: Peer) {
-        self.recognised.send_if_modified(|leader| {
-            let over = |leader: &Leader<T>| {
-                peer == leader.address.into() || peer == Peer::Name(leader.address.node)
-            };
-            leader.take_if(|leader| over(leader)).is_some()
-        });
+        self.change(|status| M::lose(peer, status));
     }
 }
 
-impl<T, R> Replies<T, R> {
-    fn answer(&self, tag: u64, answer: Answer<R>) {
-        if let Some(caller) = self.calls.pending().remove(&tag) {
-            // The caller may have stopped waiting.
-            let _ = caller.send(answer);
-        }
-    }
-
-    fn recognise(&self, address: Address, term: T) {
-        self.recognised.send_replace(Some(Leader { address, term }));
-    }
-}
-
-impl<T, R> Drop for Replies<T, R> {
+impl<M: Serving> Drop for Reader<M> {
     fn drop(&mut self) {
         self.calls.pending().clear();
-    }
-}
-
-impl From<gen_leader::CallFailure> for CallError {
-    fn from(error: gen_leader::CallFailure) -> Self {
-        match error {
-            gen_leader::CallFailure::LeaderDied => Self::LeaderDied,
-            gen_leader::CallFailure::TimedOut => Self::TimedOut,
-        }
     }
 }

@@ -2,13 +2,7 @@
 
 use super::log::unix_micros;
 use crate::machine::NodeId;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    fmt,
-    fs::{self, File, TryLockError},
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 /// Stable storage: keeps the number of the node's life, and what its machine [persists](crate::machine::Effect).
 ///
@@ -16,7 +10,7 @@ use std::{
 /// allow, they suspect this node. If `persist` panics, the node ends with
 /// [`RunError::Panicked`](super::RunError::Panicked).
 ///
-/// [`Directory`] keeps it on a disk. `None::<Directory>` keeps nothing.
+/// [`Directory`](super::Directory) keeps it on a disk. `None` keeps nothing.
 ///
 /// # Example
 ///
@@ -39,8 +33,8 @@ use std::{
 ///         Ok(kept.insert(opened).clone())
 ///     }
 ///
-///     fn persist(&mut self, stable: &String) -> Result<(), StorageError> {
-///         self.0.lock().unwrap().as_mut().expect("opened").stable = Some(stable.clone());
+///     fn persist(&mut self, _: &String, whole: &String) -> Result<(), StorageError> {
+///         self.0.lock().unwrap().as_mut().expect("opened").stable = vec![whole.clone()];
 ///         Ok(())
 ///     }
 /// }
@@ -48,9 +42,9 @@ use std::{
 /// let owner = Owner::new(NodeId(0), "an example");
 /// let mut memory = Memory::default();
 /// let first = memory.open(&owner)?;
-/// memory.persist(&"kept".to_owned())?;
+/// memory.persist(&"kept".to_owned(), &"kept".to_owned())?;
 /// let second = memory.clone().open(&owner)?;
-/// assert_eq!((first.stable, second.stable), (None, Some("kept".to_owned())));
+/// assert_eq!((first.stable, second.stable), (vec![], vec!["kept".to_owned()]));
 /// assert!(first.life < second.life);
 /// # Ok::<(), StorageError>(())
 /// ```
@@ -68,12 +62,14 @@ pub trait Storage<Stable>: Send + 'static {
     /// must stay as it is.
     fn open(&mut self, owner: &Owner) -> Result<Opened<Stable>, StorageError>;
 
-    /// Replaces the stored value. When this returns, the value survives a crash of the host.
+    /// Stores what a machine persists: either adds the change to what is stored, or puts the whole content in its place,
+    /// which already has the change in it. When this returns, it survives a crash of the host. For most machines the two are
+    /// equal; see [`Machine::stored`](crate::machine::Machine::stored).
     ///
     /// # Errors
-    /// If it cannot be stored. Either the old or the new value must be stored then. The node ends with
+    /// If it cannot be stored. Either the content before or the one after must be stored then. The node ends with
     /// [`RunError::Storage`](super::RunError::Storage).
-    fn persist(&mut self, stable: &Stable) -> Result<(), StorageError>;
+    fn persist(&mut self, change: &Stable, whole: &Stable) -> Result<(), StorageError>;
 }
 
 /// The node that opens its storage.
@@ -101,8 +97,8 @@ impl Owner {
 pub struct Opened<Stable> {
     /// The number of this life, greater than that of any life before.
     pub life: u32,
-    /// The value that was persisted last, in any life before.
-    pub stable: Option<Stable>,
+    /// What was stored in the lives before: a whole content, and then the changes that were added to it.
+    pub stable: Vec<Stable>,
 }
 
 impl<Stable> Opened<Stable> {
@@ -112,7 +108,7 @@ impl<Stable> Opened<Stable> {
     /// [`RunError::Superseded`](super::RunError::Superseded).
     #[must_use]
     pub fn anew(owner: &Owner) -> Self {
-        Self { life: life_at(unix_micros()).max(owner.least_life), stable: None }
+        Self { life: life_at(unix_micros()).max(owner.least_life), stable: vec![] }
     }
 }
 
@@ -173,132 +169,7 @@ impl<Stable, S: Storage<Stable>> Storage<Stable> for Option<S> {
         }
     }
 
-    fn persist(&mut self, stable: &Stable) -> Result<(), StorageError> {
-        self.as_mut().map_or(Ok(()), |storage| storage.persist(stable))
+    fn persist(&mut self, change: &Stable, whole: &Stable) -> Result<(), StorageError> {
+        self.as_mut().map_or(Ok(()), |storage| storage.persist(change, whole))
     }
-}
-
-/// Stable storage in a folder: one file, which is replaced atomically and synced, and a lock.
-#[derive(Debug)]
-pub struct Directory {
-    folder: PathBuf,
-    /// The lock, held as long as the folder is used.
-    lock: Option<File>,
-    header: Header,
-}
-
-/// The beginning of the file. The stable value follows, and then a checksum of all.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Header {
-    /// The version of this form.
-    format: u16,
-    protocol: String,
-    node: NodeId,
-    life: u32,
-}
-
-/// The only form that is read.
-const FORMAT: u16 = 2;
-const FILE: &str = "stable";
-
-impl Directory {
-    /// Uses this folder, which is created when the storage is opened.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let header = Header { format: FORMAT, protocol: String::new(), node: NodeId(0), life: 0 };
-        Self { folder: folder.into(), lock: None, header }
-    }
-
-    fn lock(&self) -> Result<File, StorageError> {
-        fs::create_dir_all(&self.folder).map_err(disk(&self.folder))?;
-        let path = self.folder.join("lock");
-        let file = File::create(&path).map_err(disk(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(StorageError::InUse(self.folder.clone())),
-            Err(TryLockError::Error(source)) => Err(StorageError::Disk { path, source }),
-        }
-    }
-
-    /// The stored header and value.
-    fn read<Stable: DeserializeOwned>(
-        &self,
-        owner: &Owner,
-    ) -> Result<Option<(Header, Option<Stable>)>, StorageError> {
-        let path = self.folder.join(FILE);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(StorageError::Disk { path, source }),
-        };
-        let corrupt = |reason: &dyn fmt::Display| StorageError::Corrupt {
-            path: path.clone(),
-            reason: reason.to_string(),
-        };
-        let (body, checksum) = bytes.split_last_chunk().ok_or_else(|| corrupt(&"too short"))?;
-        if CRC.checksum(body) != u32::from_le_bytes(*checksum) {
-            return Err(corrupt(&"the checksum is wrong"));
-        }
-        let header = postcard::take_from_bytes::<Header>(body);
-        let (header, value) = header.map_err(|error| corrupt(&error))?;
-        if header.format != FORMAT {
-            return Err(corrupt(&format_args!("form {}, not {FORMAT}", header.format)));
-        }
-        if header.node != owner.node || header.protocol != owner.protocol {
-            let Header { node: found, protocol: found_protocol, .. } = header;
-            let Owner { node, protocol, .. } = owner.clone();
-            return Err(StorageError::Foreign { path, found, found_protocol, node, protocol });
-        }
-        match postcard::take_from_bytes(value) {
-            Ok((stable, [])) => Ok(Some((header, stable))),
-            Ok(_) | Err(_) => Err(corrupt(&format_args!(
-                "its value is none of this version of {}",
-                owner.protocol
-            ))),
-        }
-    }
-
-    /// Write, sync, rename, sync of the folder: at any moment the file is the old one or the new one.
-    fn replace<Stable: Serialize>(&self, stable: Option<&Stable>) -> Result<(), StorageError> {
-        let [path, new] = [FILE, "stable.new"].map(|name| self.folder.join(name));
-        let bytes = postcard::to_allocvec_crc32(&(&self.header, stable), CRC.digest());
-        let bytes = bytes.map_err(|error| StorageError::Corrupt {
-            path: path.clone(),
-            reason: error.to_string(),
-        })?;
-        let mut file = File::create(&new).map_err(disk(&new))?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(disk(&new))?;
-        fs::rename(&new, &path).map_err(disk(&path))?;
-        let folder = File::open(&self.folder).map_err(disk(&self.folder))?;
-        folder.sync_all().map_err(disk(&self.folder))
-    }
-}
-
-impl<Stable: Serialize + DeserializeOwned> Storage<Stable> for Directory {
-    fn open(&mut self, owner: &Owner) -> Result<Opened<Stable>, StorageError> {
-        if self.lock.is_none() {
-            self.lock = Some(self.lock()?);
-        }
-        let kept = self.read::<Stable>(owner)?;
-        // What is stored is trusted before the clock, which may be wrong now, or may have been then.
-        let life = match &kept {
-            Some((header, _)) => header.life.saturating_add(1).max(owner.least_life),
-            None => Opened::<Stable>::anew(owner).life,
-        };
-        let Owner { node, protocol, .. } = owner.clone();
-        self.header = Header { format: FORMAT, protocol, node, life };
-        let stable = kept.and_then(|(_, stable)| stable);
-        self.replace(stable.as_ref())?;
-        Ok(Opened { life, stable })
-    }
-
-    fn persist(&mut self, stable: &Stable) -> Result<(), StorageError> {
-        self.replace(Some(stable))
-    }
-}
-
-const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
-
-fn disk(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
-    let path = path.to_path_buf();
-    |source| StorageError::Disk { path, source }
 }

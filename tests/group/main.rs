@@ -1,29 +1,44 @@
 //! group, step by step: what random schedules found, and what scenarios are too large for.
 
 use interrex::{
-    group::{Content, Entry, Group, Log, Message, Multicast, Position, Role, State, Term},
-    machine::{Address, Boot, Event, Machine, NodeId},
+    gen_leader::{
+        Dictionary,
+        dictionary::{Reply, Request},
+    },
+    group::{
+        After, CallFailure, Command, Content, Effect, Entry, Group, Log, Message, MessageOf,
+        Messages, Multicast, Observation, ObservationOf, Position, Role, Service, Stable, StableOf,
+        StateOf, Term, Timer,
+    },
+    machine::{self, Address, Boot, Event, Machine, NodeId},
 };
+use std::{collections::VecDeque, time::Duration};
+
+type Texts = Messages<String>;
 
 const N0: Address = NodeId(0).first_life();
 const N1: Address = NodeId(1).first_life();
 
-fn step(
-    state: State<String>,
-    from: Address,
-    message: Message<String>,
-) -> (State<String>, Vec<interrex::group::Effect<String>>) {
-    Group::default().step(state, Event::Message { from, message })
+fn group() -> Group<Texts> {
+    Group::new(Texts::default())
 }
 
-fn founder(me: Address) -> State<String> {
-    Group::default().start(Boot { me, stable: None, contact: None }).0
+fn step(
+    state: StateOf<Texts>,
+    from: Address,
+    message: MessageOf<Texts>,
+) -> (StateOf<Texts>, Vec<Effect<Texts>>) {
+    group().step(state, Event::Message { from, message })
+}
+
+fn founder(me: Address) -> StateOf<Texts> {
+    group().start(Boot { me, stable: None, contact: None }).0
 }
 
 /// The entry that a process is taken to hold, according to a leader.
-fn held(state: &State<String>, member: Address) -> Option<u64> {
+fn held(state: &StateOf<Texts>, member: Address) -> Option<u64> {
     match &state.role {
-        Role::Leading { others } => others.get(&member.node).map(|other| other.held),
+        Role::Leading { others, .. } => others.get(&member.node).map(|other| other.held),
         Role::Seeking { .. }
         | Role::Promised { .. }
         | Role::Following { .. }
@@ -50,12 +65,12 @@ fn the_better_log_ends_with_the_higher_term_and_then_is_longer() {
         let multicast = Multicast { origin: N0, sequence: 0, message: String::new() };
         Entry { term: term(counter), content: Content::Multicast(multicast) }
     };
-    let log = |terms: &[u64]| terms.iter().map(|it| entry(*it)).collect::<Log<String>>();
+    let log = |terms: &[u64]| terms.iter().map(|it| entry(*it)).collect::<Log<String, ()>>();
     let better = [(&[1, 1][..], &[1][..]), (&[2], &[1, 1, 1]), (&[1], &[])];
     for (one, other) in better {
         assert!(log(one).last() > log(other).last(), "{one:?} {other:?}");
     }
-    assert_eq!(log(&[1, 2]).after(1).len(), 1);
+    assert_eq!(log(&[1, 2]).part_after(1).entries.len(), 1);
     assert_eq!(log(&[1, 2]).position(3), None);
 }
 
@@ -63,9 +78,171 @@ fn the_better_log_ends_with_the_higher_term_and_then_is_longer() {
 #[test]
 fn a_restarted_node_is_the_member_that_it_was() {
     let me = Address { node: NodeId(1), life: 7 };
-    let stable = founder(N1).stable;
-    let (restarted, _) = Group::default().start(Boot { me, stable: Some(stable), contact: None });
-    assert_eq!((restarted.me, restarted.member()), (me, N1));
-    let (fresh, _) = Group::<String>::default().start(Boot { me, stable: None, contact: Some(N0) });
-    assert_eq!(fresh.member(), me);
+    let stable =
+        stored(&group(), None, &group().start(Boot { me: N1, stable: None, contact: None }).1);
+    let (restarted, _) = group().start(Boot { me, stable, contact: None });
+    assert_eq!((restarted.me, restarted.member), (me, N1));
+    let (fresh, _) = group().start(Boot { me, stable: None, contact: Some(N0) });
+    assert_eq!(fresh.member, me);
+}
+
+/// What is in stable storage after these effects.
+fn stored<S: Service>(
+    group: &Group<S>,
+    before: Option<StableOf<S>>,
+    effects: &[Effect<S>],
+) -> Option<StableOf<S>> {
+    effects.iter().fold(before, |before, effect| match effect {
+        machine::Effect::Persist(change) => Some(group.stored(before, change.clone())),
+        _ => before,
+    })
+}
+
+/// Members whose messages arrive in order, and whose timers do not fire.
+struct Members {
+    group: Group<Copies>,
+    states: Vec<StateOf<Copies>>,
+    stored: Vec<Option<StableOf<Copies>>>,
+    observed: Vec<Vec<ObservationOf<Copies>>>,
+    /// The largest number of entries that one step has stored.
+    most_stored: usize,
+}
+
+type Copies = Dictionary<String, u32>;
+
+impl Members {
+    fn new(group: Group<Copies>, size: u16) -> Self {
+        let mut members =
+            Self { group, states: vec![], stored: vec![], observed: vec![], most_stored: 0 };
+        (0..size).for_each(|node| members.start(node));
+        members
+    }
+
+    fn start(&mut self, node: u16) {
+        let contact = (node > 0).then_some(N0);
+        let boot = Boot { me: NodeId(node).first_life(), stable: None, contact };
+        let (state, effects) = self.group.start(boot);
+        self.states.push(state);
+        self.stored.push(None);
+        self.observed.push(vec![]);
+        self.carry_out(usize::from(node), effects);
+    }
+
+    fn take(
+        &mut self,
+        node: usize,
+        event: Event<MessageOf<Copies>, Command<Request<String, u32>>, Timer>,
+    ) {
+        let (state, effects) = self.group.step(self.states[node].clone(), event);
+        self.states[node] = state;
+        self.carry_out(node, effects);
+    }
+
+    fn carry_out(&mut self, node: usize, effects: Vec<Effect<Copies>>) {
+        let mut steps = VecDeque::from([(node, effects)]);
+        while let Some((node, effects)) = steps.pop_front() {
+            self.stored[node] = stored(&self.group, self.stored[node].take(), &effects);
+            let from = self.states[node].me;
+            for effect in effects {
+                match effect {
+                    machine::Effect::Send { to, message } => {
+                        let to = usize::from(to.node().0);
+                        let Some(state) = self.states.get(to).cloned() else { continue };
+                        let event = Event::Message { from, message };
+                        let (state, effects) = self.group.step(state, event);
+                        self.states[to] = state;
+                        steps.push_back((to, effects));
+                    }
+                    machine::Effect::Observe(observation) => self.observed[node].push(observation),
+                    machine::Effect::Persist(Stable { part, .. }) => {
+                        self.most_stored = self.most_stored.max(part.entries.len());
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, node: usize, tag: u64, value: u32) {
+        let request = Request::Store("key".into(), value);
+        self.take(node, Event::Command(Command::Call { tag, request, timeout: None }));
+    }
+}
+
+/// What all members hold is forgotten, and a newcomer gets the application's state instead. A step stores what it has
+/// changed.
+#[test]
+fn what_all_members_hold_is_forgotten_and_a_newcomer_is_given_the_state() {
+    let mut members = Members::new(Group::new(Copies::default()).keeping(10), 2);
+    for tag in 0..100 {
+        members.put(usize::from(tag % 2 == 0), tag, u32::try_from(tag).unwrap());
+    }
+    for state in &members.states {
+        let kept = state.log.len() - state.log.base().number();
+        assert!((102..=104).contains(&state.log.len()) && kept <= 20, "{kept}");
+    }
+    assert!(members.most_stored <= 2, "{}", members.most_stored);
+    let replies = members.observed.iter().flatten();
+    let replies = replies.filter(|it| matches!(it, Observation::Replied { reply: Reply::Ok, .. }));
+    assert_eq!(replies.count(), 100);
+
+    members.start(2);
+    let restored = Observation::Restored {
+        number: members.states[0].log.base().number(),
+        state: members.states[0].log.base().application.clone(),
+    };
+    assert_eq!(members.observed[2][1], restored);
+    for state in &members.states {
+        assert_eq!(state.application().get("key"), Some(&99));
+        assert_eq!(state.members().len(), 3);
+    }
+    for (state, stable) in members.states.iter().zip(&members.stored) {
+        let boot =
+            Boot { me: Address { life: 1, ..state.me }, stable: stable.clone(), contact: None };
+        let (restarted, _) = members.group.start(boot);
+        assert_eq!((&restarted.log, restarted.member), (&state.log, state.member));
+    }
+}
+
+/// A client's time-out ends its call and not its request. A query changes nothing.
+#[test]
+fn a_call_that_times_out_takes_effect_once_all_the_same() {
+    let mut members = Members::new(Group::new(Copies::default()), 2);
+    members.states[1].role = Role::Seeking { told: [N0].into_iter().collect() };
+    let request = Request::Store("key".into(), 7);
+    let timeout = Some(Duration::from_secs(1));
+    members.take(1, Event::Command(Command::Call { tag: 3, request, timeout }));
+    members.take(1, Event::Timeout(Timer::Call(3)));
+    let failed = Observation::Failed { tag: 3, error: CallFailure::TimedOut };
+    assert_eq!(members.observed[1].last(), Some(&failed));
+    members.take(1, Event::Timeout(Timer::Tick));
+    members.take(1, Event::Message { from: N0, message: Message::Now });
+    members.take(0, Event::Timeout(Timer::Tick));
+    members.put(0, 4, 8);
+    members.take(1, Event::Timeout(Timer::Tick));
+    let request = Request::Delete("key".into());
+    members.take(1, Event::Command(Command::Query { tag: 5, request }));
+    assert_eq!(members.states.iter().map(|it| it.application()["key"]).collect::<Vec<_>>(), [8, 8]);
+    let times = members.observed[0].iter().filter(|it| matches!(it, Observation::Delivered { .. }));
+    assert_eq!(times.count(), 2);
+}
+
+/// Who comes back after its own multicasts were forgotten elsewhere learns that they count.
+#[test]
+fn a_call_whose_reply_was_not_kept_says_that_it_has_taken_effect() {
+    let mut members = Members::new(Group::new(Copies::default()).keeping(0), 2);
+    let before = members.states[1].clone();
+    members.put(1, 9, 5);
+    let mut state = before;
+    let request = Request::Store("key".into(), 5);
+    (state, _) =
+        members.group.step(state, Event::Command(Command::Call { tag: 9, request, timeout: None }));
+    let whole = members.states[0].log.whole();
+    assert!(matches!(&whole.after, After::Summary(base) if base.number() > 2));
+    let message =
+        Message::Append { term: members.states[0].term, part: whole, committed: 3, forgotten: 3 };
+    let (state, effects) = members.group.step(state, Event::Message { from: N0, message });
+    let lost = Observation::Failed { tag: 9, error: CallFailure::ReplyLost };
+    assert!(effects.contains(&machine::Effect::Observe(lost)), "{effects:?}");
+    assert!(state.pending.is_empty());
 }

@@ -145,7 +145,8 @@ pub(crate) fn gen_leader(callers: u64, calls: u64, write: bool) -> Result<(f64, 
         move || async move {
             let roster = Roster::new(NODES, 0);
             let machine = GenLeader::new(Store::default(), roster);
-            let server = Server::<Bully, Store>::spawn(machine, config).await.expect("a node");
+            let server =
+                Server::<GenLeader<Bully, Store>>::spawn(machine, config).await.expect("a node");
             let mut leader = server.leader();
             while leader.borrow_and_update().is_none() {
                 leader.changed().await.expect("a server");
@@ -161,7 +162,7 @@ pub(crate) fn gen_leader(callers: u64, calls: u64, write: bool) -> Result<(f64, 
 }
 
 async fn all_call(
-    server: &Server<Bully, Store>,
+    server: &Server<GenLeader<Bully, Store>>,
     callers: u64,
     calls: u64,
     write: bool,
@@ -175,7 +176,12 @@ async fn all_call(
     latencies
 }
 
-async fn call(client: Client<Bully, Store>, caller: u64, calls: u64, write: bool) -> Vec<Duration> {
+async fn call(
+    client: Client<GenLeader<Bully, Store>>,
+    caller: u64,
+    calls: u64,
+    write: bool,
+) -> Vec<Duration> {
     let value = "v".repeat(VALUE);
     let mut latencies = vec![];
     for _ in 0..calls {

@@ -37,7 +37,7 @@ pub const AGREEMENT: Property = Property {
 pub const NO_LOST_CALL: Property = Property {
     name: "no-lost-call",
     kind: Kind::Settled,
-    claim: "if the protocol can have a leader, every leader_call has ended in one reply or one error, unless the caller's node went down",
+    claim: "if the protocol can have a leader, every call has ended in one reply or one error, unless the caller's node went down",
     exercised_when: "a call at a node that does not lead has been answered",
     complain: |Group { nodes, can_lead }, complain| {
         for node in survivors(nodes) {

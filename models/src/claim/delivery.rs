@@ -73,7 +73,8 @@ pub const VALIDITY: Property = Property {
             for index in 0..node.issued {
                 let sender = node.me.node;
                 let message = Token { sender, index };
-                if delivered.binary_search(&message).is_err() {
+                let is_lost = delivered.binary_search(&message).is_err();
+                if is_lost && !is_restored(node, message, nodes) {
                     complain(format_args!("{} sent {message} and never delivered it", node.me));
                 }
             }
@@ -139,13 +140,22 @@ fn agreement_on_messages(delivered: &[Process<'_>], group: Group<'_>, complain: 
                 None => !process.is_over && other.me == process.of.me,
             };
             for (other, messages) in &members {
-                if owes(other) && messages.binary_search(&message).is_err() {
+                let has_it = other.restored.is_some_and(|number| delivery.number <= number)
+                    || messages.binary_search(&message).is_ok();
+                if owes(other) && !has_it {
                     let me = other.me;
                     complain(format_args!("{process} delivered {message}, and {me} never did"));
                 }
             }
         }
     }
+}
+
+/// True if a message came with the state that a node took over: somebody has delivered it before.
+fn is_restored(node: &Profile, message: Token, nodes: &[&Profile]) -> bool {
+    let Some(number) = node.restored else { return false };
+    let mut all = nodes.iter().flat_map(|other| &other.deliveries);
+    all.any(|delivery| delivery.message == message && delivery.number <= number)
 }
 
 /// The messages that a node delivered.

@@ -26,6 +26,9 @@ pub enum Notion {
     /// The process has started, as the member of this name in views. It delivers everything from the beginning,
     /// whatever it did in a former life.
     Started(Address),
+    /// The process has taken over the state of another one, in which everything up to this number is carried out. It
+    /// goes on from there.
+    Restored(u64),
     /// A view is in force.
     Installed(View),
     /// A message was handed to the application.

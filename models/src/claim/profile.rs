@@ -19,10 +19,13 @@ pub struct Profile {
     pub views: Vec<View>,
     /// The messages that it delivered, in order.
     pub deliveries: Vec<Delivery>,
-    /// The numbers of views and deliveries at each time it joined a group again, in a later life.
-    pub rejoined: Vec<(usize, usize)>,
+    /// The former processes of this node.
+    pub former: Vec<Former>,
     /// The numbers of views and deliveries of former lives, which it repeats in the present one.
     pub repeated: (usize, usize),
+    /// Everything up to this number in the order of views and messages came with the state of another process, and was not
+    /// delivered one by one.
+    pub restored: Option<u64>,
     /// Its last observation was an error: if it has stopped, it has given a reason.
     pub failed: bool,
     /// The terms in which it was elected, unless its views say that.
@@ -41,6 +44,17 @@ pub struct Profile {
     pub strayed: Option<Address>,
     /// Its copy of the replicated application state, as JSON. None before the first change.
     pub replica: Option<String>,
+}
+
+/// A former process of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Former {
+    /// The number of views that the node had installed at its end.
+    pub views: usize,
+    /// The number of messages that the node had delivered at its end.
+    pub deliveries: usize,
+    /// Its [`Profile::restored`].
+    pub restored: Option<u64>,
 }
 
 /// The condition of a node, with its standing while it runs.
@@ -78,8 +92,9 @@ impl Profile {
             issued: 0,
             views: vec![],
             deliveries: vec![],
-            rejoined: vec![],
+            former: vec![],
             repeated: (0, 0),
+            restored: None,
             failed: false,
             elections: vec![],
             allegiances: vec![],
@@ -101,6 +116,11 @@ impl Profile {
                 self.begin();
                 self.member = member;
                 self.repeated = self.so_far();
+            }
+            Notion::Restored(number) => {
+                self.begin();
+                self.repeated = self.so_far();
+                self.restored = Some(number);
             }
             Notion::Installed(view) => self.views.push(view),
             Notion::Delivered { number, message } => self.deliveries.push(Delivery {
@@ -126,8 +146,12 @@ impl Profile {
 
     /// Begins another process of this node.
     fn begin(&mut self) {
-        if self.so_far() != (0, 0) {
-            self.rejoined.push(self.so_far());
+        let (views, deliveries) = self.so_far();
+        let restored = self.restored.take();
+        if self.former.last().map_or((0, 0), |last| (last.views, last.deliveries))
+            != (views, deliveries)
+        {
+            self.former.push(Former { views, deliveries, restored });
         }
     }
 
@@ -183,14 +207,18 @@ impl Profile {
     /// The deliveries of each of its processes, the last life's last. A restarted node is another process: it
     /// owes nothing that was delivered while it was down.
     pub(crate) fn processes(&self) -> impl DoubleEndedIterator<Item = Process<'_>> {
-        (0..=self.rejoined.len()).map(|life| {
-            let (views, first) = life.checked_sub(1).map_or((0, 0), |before| self.rejoined[before]);
-            let next = self.rejoined.get(life).map(|(_, deliveries)| *deliveries);
+        (0..=self.former.len()).map(|life| {
+            let before = life.checked_sub(1).map(|before| &self.former[before]);
+            let (views, first) = before.map_or((0, 0), |it| (it.views, it.deliveries));
+            let this = self.former.get(life);
+            let restored = this.map_or(self.restored, |it| it.restored);
+            let first_view = self.views.get(views).map_or(0, |view| view.number);
+            let end = this.map_or(self.deliveries.len(), |it| it.deliveries);
             Process {
                 of: self,
-                is_over: life < self.rejoined.len(),
-                first_number: self.views.get(views).map_or(0, |view| view.number),
-                deliveries: &self.deliveries[first..next.unwrap_or(self.deliveries.len())],
+                is_over: this.is_some(),
+                first_number: first_view.max(restored.unwrap_or(0)),
+                deliveries: &self.deliveries[first..end],
             }
         })
     }
@@ -207,7 +235,7 @@ pub(crate) struct Process<'a> {
     pub of: &'a Profile,
     /// It is an earlier life, not the present or last one.
     pub is_over: bool,
-    /// The number of its first view; 0 for a founder that is alone.
+    /// The number of its first view, or of what it has taken over; 0 for a founder that is alone.
     pub first_number: u64,
     /// The messages that it delivered, in order.
     pub deliveries: &'a [Delivery],

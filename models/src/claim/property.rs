@@ -70,6 +70,7 @@ pub const OF_OUR_GROUPS: &[&Property] = &[
     &LEADER_EXISTS,
     &ALL_JOINED,
     &AGREEMENT,
+    &NO_LOST_CALL,
     &NOBODY_STOPPED,
     &NO_LIVELOCK,
 ];

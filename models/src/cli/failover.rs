@@ -34,8 +34,8 @@ use std::{
     "2    bad usage"
 })]
 pub(super) struct Failover {
-    /// The protocol: `gms3`, `gen_leader` or another one listed by `interrex list`
-    #[arg(long, value_name = "NAME", default_value = "gen_leader")]
+    /// The protocol, one of those that `interrex list` shows
+    #[arg(long, value_name = "NAME", default_value = "group")]
     protocol: Known,
     /// The number of nodes; all of them may lead
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=100))]

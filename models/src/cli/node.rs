@@ -8,7 +8,7 @@ use super::{Exit, Failure, LineFormat};
 use interrex::{
     gen_leader::Roster,
     machine::NodeId,
-    runtime::{ClusterKey, Config, Ending, Heartbeats},
+    runtime::{ClusterKey, Config, Directory, Ending, Heartbeats},
 };
 use interrex_models::{protocol::registry::Known, real::line::Notice, with_machine};
 use output::{Errors, Output};
@@ -32,7 +32,7 @@ Exit codes:
 ///
 ///   interrex key cluster.key
 ///   interrex node --id n0 --peers n0=127.0.0.1:7000,n1=127.0.0.1:7001 --key-file cluster.key \
-///       --protocol gen_leader
+///       --data-dir n0.data --found
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "it is the text of --help")]
 #[command(verbatim_doc_comment, after_help = EXIT_CODES)]
@@ -50,19 +50,22 @@ pub(super) struct Node {
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
     /// The folder for this node's data that survives a crash: the number of its life, and what its protocol stores.
-    /// The entries of gen_leader's dictionary are not in it: they live in the memory of the nodes
+    /// With group, that is everything: a restarted node is the member that it was. With gen_leader, the entries of the
+    /// dictionary are not in it: they live in the memory of the nodes
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// The protocol: `gms3`, `gen_leader` or another one listed by `interrex list`
-    #[arg(long, value_name = "NAME")]
+    /// The protocol, one of those that `interrex list` shows
+    #[arg(long, value_name = "NAME", default_value = "group")]
     protocol: Known,
     /// In an election (gen_leader): a node that never leads; the same workers at every node
     #[arg(long, value_name = "NODE")]
     worker: Vec<NodeId>,
-    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached
+    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached. A node of group that finds
+    /// its group in its --data-dir does not need it
     #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
     contact: Vec<NodeId>,
-    /// In a group (group, gms2, gms3): found a group, once for each --data-dir; later starts join through --contact
+    /// In a group (group, gms2, gms3): found a group, once for each --data-dir; later starts join again: with group by
+    /// what is in --data-dir, otherwise through --contact
     #[arg(long)]
     found: bool,
     /// Append events and effects to this file, for `interrex validate`
@@ -193,6 +196,7 @@ impl Node {
     /// Why it cannot be told whether to found a group or to join one.
     fn refused_founding(&self) -> Option<String> {
         match (self.found, self.contact.is_empty(), self.founded()) {
+            _ if self.has_stored_group() => None,
             (false, true, _) => Some(
                 "say --found to found a group, or --contact NODE to join the group of that node".into(),
             ),
@@ -213,8 +217,14 @@ impl Node {
         Some(self.data_dir.as_ref()?.join("founded"))
     }
 
+    /// True if what this node has stored says what its group is.
+    fn has_stored_group(&self) -> bool {
+        let is_stored = |folder: &PathBuf| Directory::new(folder).is_used();
+        self.protocol.keeps_names() && self.data_dir.as_ref().is_some_and(is_stored)
+    }
+
     fn founds_now(&self) -> bool {
-        self.found && !self.founded().is_some_and(|mark| mark.exists())
+        self.found && !self.has_stored_group() && !self.founded().is_some_and(|mark| mark.exists())
     }
 
     fn start_tracing(&self, errors: Errors) -> Result<(), Failure> {

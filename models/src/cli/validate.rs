@@ -135,7 +135,7 @@ impl Validated<'_> {
         let mut logs = table();
         // A path that is broken into lines cannot be copied.
         logs.set_content_arrangement(ContentArrangement::Disabled);
-        let counted = ["lives", "steps", "connections ended"].map(number);
+        let counted = ["lives", "steps", "lives ended"].map(number);
         logs.set_header([["log", "node"].map(Cell::new).to_vec(), counted.to_vec()].concat());
         for log in &self.validation.logs {
             let node = log.node.map_or_else(|| "-".into(), |node| node.to_string());

@@ -114,11 +114,13 @@ impl<M: Machine> Node<M> {
     }
 
     /// Applies an effect as far as it concerns the node itself.
-    pub(super) fn note(&mut self, effect: &EffectOf<M>) {
+    pub(super) fn note(&mut self, machine: &M, effect: &EffectOf<M>) {
         match effect {
             Effect::SetTimer { timer, .. } => drop(self.timers.insert(timer.clone())),
             Effect::CancelTimer(timer) => drop(self.timers.remove(timer)),
-            Effect::Persist(stable) => self.stable = Some(stable.clone()),
+            Effect::Persist(persisted) => {
+                self.stable = Some(machine.stored(self.stable.take(), persisted.clone()));
+            }
             Effect::Observe(observation) => self.history.push_back(observation.clone()),
             // These reach beyond the node, or end it.
             Effect::Send { .. } | Effect::Monitor(_) | Effect::Demonitor(_) | Effect::Stop(_) => {}

@@ -383,7 +383,7 @@ impl<P: Protocol> Parts<P> {
         effects.truncate(stop.map_or(effects.len(), |stop| stop + 1));
 
         for effect in &effects {
-            node.note(effect);
+            node.note(&*self.protocol, effect);
         }
         // A crash after the last effect is a crash between steps.
         let crashes = effects.len().saturating_sub(1);
@@ -408,7 +408,7 @@ impl<P: Protocol> Parts<P> {
             let mut node = self.node(step.before).clone();
             node.prepare(self.input_at(step.input));
             for effect in &step.effects[..k] {
-                node.note(effect);
+                node.note(&*self.protocol, effect);
             }
             self.intern_node(node.end(Condition::Crashed))
         })

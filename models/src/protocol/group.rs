@@ -2,7 +2,7 @@
 
 pub mod real;
 
-use super::{Notion, Protocol, Standing, Term, View, Vocabulary, multicast::Payload};
+use super::{Notion, Protocol, Standing, Term, View, Vocabulary};
 use crate::{
     claim::{
         notion::Token,
@@ -17,18 +17,77 @@ use crate::{
 use im::{OrdMap, OrdSet, Vector, vector};
 use interrex::{
     group::{
-        self, Command, Content, Entry, Group, Message, Observation, Other, Role, Stable, State,
-        Timer, majority,
+        self, Command, Content, Entry, Group, Log, Message, Messages, Observation, ObservationOf,
+        Other, Position, Role, Service, Stable, State, StateOf, Summary, Timer, majority,
     },
     machine::{Address, NodeId, Peer},
 };
 use std::borrow::Cow;
 
-impl<T: Payload> Protocol for Group<T> {
+/// An application of a group, with what the properties and the scenarios ask about it.
+pub trait Checked: Service {
+    /// The identity of a multicast, for the properties.
+    fn token(origin: Address, sequence: u64, message: &Self::Request) -> Token;
+
+    /// The scripted request with this identity, for an application of scenarios.
+    #[must_use]
+    fn scripted(_: Token) -> Option<Self::Request> {
+        None
+    }
+
+    /// The copy of a member, as JSON. None if it has no state.
+    #[must_use]
+    fn copy(_: &Self::State) -> Option<String> {
+        None
+    }
+}
+
+/// The application of the scenarios: members multicast messages to each other.
+impl Checked for Messages<Token> {
+    fn token(_: Address, _: u64, message: &Token) -> Token {
+        *message
+    }
+
+    fn scripted(token: Token) -> Option<Token> {
+        Some(token)
+    }
+}
+
+/// The number of entries that a log keeps although all members hold them. Real nodes keep more than any scenario makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// None: the log forgets whatever all hold.
+    Short,
+}
+
+impl Memory {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Short];
+
+    /// Its name. A protocol with it is called after it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Short => "short memory",
+        }
+    }
+
+    /// The number of entries that are kept.
+    #[must_use]
+    pub fn kept(self) -> u64 {
+        match self {
+            Self::Short => 0,
+        }
+    }
+}
+
+impl<S: Checked> Protocol for Group<S> {
     fn name(&self) -> Cow<'static, str> {
-        match self.left_out() {
-            None => "group".into(),
-            Some(safeguard) => format!("group without {}", safeguard.name()).into(),
+        let memory = Memory::ALL.into_iter().find(|memory| memory.kept() == self.kept());
+        match (self.left_out(), memory) {
+            (None, None) => "group".into(),
+            (None, Some(memory)) => format!("group with {}", memory.name()).into(),
+            (Some(safeguard), _) => format!("group without {}", safeguard.name()).into(),
         }
     }
 
@@ -48,20 +107,16 @@ impl<T: Payload> Protocol for Group<T> {
         true
     }
 
-    fn finds_its_group(&self, stable: &Stable<T>) -> bool {
-        !stable.log.newest_members().is_empty()
-    }
-
     fn keeps_names(&self) -> bool {
         true
     }
 
     /// A majority of the newest view that any of them holds.
-    fn can_lead(&self, up: &[(NodeId, &State<T>)]) -> bool {
-        let logs = up.iter().map(|(_, state)| &state.stable.log);
-        let Some(best) = logs.max_by_key(|log| log.last()) else { return false };
-        let members = best.newest_members();
-        let is_up = |member: &&Address| up.iter().any(|(_, state)| state.member() == **member);
+    fn can_lead(&self, up: &[(NodeId, &StateOf<S>)]) -> bool {
+        let states = up.iter().map(|(_, state)| state);
+        let Some(best) = states.max_by_key(|state| state.log.last()) else { return false };
+        let (_, members) = best.newest_view();
+        let is_up = |member: &&Address| up.iter().any(|(_, state)| state.member == **member);
         members.iter().filter(is_up).count() >= majority(members.len())
     }
 
@@ -69,41 +124,62 @@ impl<T: Payload> Protocol for Group<T> {
         Some("terms")
     }
 
-    fn measured(&self, state: &State<T>) -> u64 {
-        state.stable.term.counter
+    fn measured(&self, state: &StateOf<S>) -> u64 {
+        state.term.counter
     }
 
-    fn command(&self, sender: NodeId, index: u32) -> Option<Command<T>> {
-        T::scripted(Token { sender, index }).map(Command::Mcast)
+    fn replica(&self, state: &StateOf<S>) -> Option<String> {
+        S::copy(state.application())
+    }
+
+    fn command(&self, sender: NodeId, index: u32) -> Option<Command<S::Request>> {
+        let request = S::scripted(Token { sender, index })?;
+        Some(Command::Call { tag: index.into(), request, timeout: None })
+    }
+
+    fn calls(&self, _: NodeId, issued: u32) -> Vec<u64> {
+        (0..issued).map(u64::from).collect()
+    }
+
+    fn waiting(&self, state: &StateOf<S>) -> Vec<u64> {
+        state.pending.values().filter_map(|pending| Some(pending.client?.tag)).collect()
     }
 
     fn joined(&self, size: u16) -> Option<Vec<Node<Self>>> {
         let members: Vector<Address> = (0..size).map(|id| NodeId(id).first_life()).collect();
         let leader = members[0];
         let term = group::Term { counter: 1, owner: leader };
-        let view = group::View { number: 1, leader, members: members.clone() };
+        let view = group::View { number: 1, term, members: members.clone() };
+        let counted = Summary {
+            last: Position { term: Some(term), number: 1 },
+            view: Some(view.clone()),
+            known: members.iter().map(|member| (member.node, *member)).collect(),
+            next: OrdMap::new(),
+            application: S::State::default(),
+        };
+        let entry = Entry { term, content: Content::View(members.clone()) };
+        let log: Log<S::Request, S::State> = [entry].into_iter().collect();
         let node = |id| {
             let me = NodeId(id).first_life();
-            let log = [Entry { term, content: Content::View(members.clone()) }];
             let others = members.iter().filter(|other| **other != me);
             let (role, monitors): (_, OrdSet<Peer>) = if me == leader {
                 let watched = others.clone().map(|other| Peer::Name(other.node)).collect();
                 let other = |member| Other { member, held: 1, joins: false };
                 let others = others.map(|member| (member.node, other(*member))).collect();
-                (Role::Leading { others }, watched)
+                (Role::Leading { others, next: OrdMap::new() }, watched)
             } else {
                 (Role::Following { leader, matched: 1 }, OrdSet::unit(Peer::Process(leader)))
             };
-            let stable = Stable { member: me, term, log: log.into_iter().collect() };
             let state = State {
                 me,
-                stable: stable.clone(),
+                member: me,
+                term,
+                log: log.clone(),
                 contact: None,
-                committed: 1,
+                counted: counted.clone(),
                 role,
                 suspected: OrdSet::new(),
                 watched: monitors.clone(),
-                next: OrdMap::new(),
                 issued: 0,
                 pending: OrdMap::new(),
                 waiting: OrdSet::new(),
@@ -116,7 +192,7 @@ impl<T: Payload> Protocol for Group<T> {
             Node {
                 condition: Condition::Up(state),
                 history,
-                stable: Some(stable),
+                stable: Some(Stable { member: me, term, forgotten: 0, part: log.whole() }),
                 timers: OrdSet::unit(Timer::Tick),
                 monitors,
                 ..Node::idle(NodeId(id))
@@ -125,7 +201,7 @@ impl<T: Payload> Protocol for Group<T> {
         Some((0..size).map(node).collect())
     }
 
-    fn standing(&self, state: &State<T>) -> Standing {
+    fn standing(&self, state: &StateOf<S>) -> Standing {
         match (state.is_member(), state.leader()) {
             (_, Some(_)) if state.leads() => Standing::Leading,
             (false, _) => Standing::Outsider,
@@ -134,23 +210,25 @@ impl<T: Payload> Protocol for Group<T> {
         }
     }
 
-    fn notion(&self, observation: &Observation<T>) -> Notion {
+    fn notion(&self, observation: &ObservationOf<S>) -> Notion {
         match observation {
             Observation::Started(member) => Notion::Started(*member),
             Observation::Elected(group::Term { counter, owner }) => {
                 Notion::Elected(Term(vec![*counter, owner.node.0.into(), owner.life.into()]))
             }
             Observation::Deposed => Notion::Unremarked,
+            Observation::Restored { number, .. } => Notion::Restored(*number),
             Observation::Installed(view) => Notion::Installed(View {
                 number: view.number,
-                leader: view.leader,
-                followers: {
-                    let others = view.members.iter().copied();
-                    others.filter(|member| *member != view.leader).collect()
-                },
+                leader: view.leader(),
+                followers: followers(view).collect(),
             }),
-            Observation::Delivered { number, message } => {
-                Notion::Delivered { number: *number, message: message.token() }
+            Observation::Delivered { number, origin, sequence, message } => {
+                let message = S::token(*origin, *sequence, message);
+                Notion::Delivered { number: *number, message }
+            }
+            Observation::Replied { tag, .. } | Observation::Failed { tag, .. } => {
+                Notion::Answered(*tag)
             }
         }
     }
@@ -174,15 +252,28 @@ impl<T: Payload> Protocol for Group<T> {
                 Message::Now => "now",
                 Message::Forward(_) => "forward",
             ),
-            commands: names!(Command::Mcast(_) => "mcast", Command::Stop => "stop"),
-            timers: names!(Timer::Tick => "tick"),
+            commands: names!(
+                Command::Mcast(_) => "mcast",
+                Command::Call { .. } => "call",
+                Command::Query { .. } => "query",
+                Command::Stop => "stop",
+            ),
+            timers: names!(Timer::Tick => "tick", Timer::Call(_) => "call"),
             observations: names!(
                 Observation::Started(_) => "started",
                 Observation::Elected(_) => "elected",
                 Observation::Deposed => "deposed",
+                Observation::Restored { .. } => "restored",
                 Observation::Installed(_) => "installed",
                 Observation::Delivered { .. } => "delivered",
+                Observation::Replied { .. } => "replied",
+                Observation::Failed { .. } => "failed",
             ),
         })
     }
+}
+
+/// The members of a view without its leader, by seniority.
+fn followers(view: &group::View) -> impl Iterator<Item = Address> {
+    view.members.iter().copied().filter(|member| *member != view.leader())
 }

@@ -63,11 +63,8 @@ pub trait Group: Machine<Command = Command<Multicast>> + Send + Sync + 'static {
     /// The number of the first view of a founder, if views have numbers.
     const FOUNDED: Option<u64>;
 
-    /// True if a process becomes a member with the first view that names it, and no observation says so.
-    const JOINS_BY_VIEW: bool = false;
-
-    /// The notice that a node prints of an observation, if it prints one.
-    fn notice(observation: Self::Observation) -> Option<Notice>;
+    /// The notice that a node prints of an observation.
+    fn notice(observation: Self::Observation) -> Notice;
 }
 
 /// The meaning of a command in the harness.
@@ -106,10 +103,6 @@ impl Request for Mcast {
 pub struct Member<M: Group> {
     node: Node<M>,
     view: watch::Sender<Option<View>>,
-    /// No view names this node.
-    outside: bool,
-    /// The view that has made it a member, which comes after that notice.
-    next: Option<Notice>,
 }
 
 /// The client of a member.
@@ -135,7 +128,7 @@ pub async fn spawn<M: Group>(
     let alone = View { number: M::FOUNDED, leader: me, followers: vec![] };
     let (view, seen) = watch::channel(founds.then_some(alone));
     let sender = Sender { me, commands: node.commands().clone(), view: seen, sent: 0 };
-    Ok((Member { node, view, outside: !founds, next: None }, sender))
+    Ok((Member { node, view }, sender))
 }
 
 impl<M: Group> Running for Member<M> {
@@ -148,23 +141,9 @@ impl<M: Group> Running for Member<M> {
     }
 
     async fn notice(&mut self) -> Option<Notice> {
-        if let Some(said) = self.next.take() {
-            return Some(said);
-        }
-        let said = loop {
-            if let Some(said) = M::notice(self.node.observation().await?) {
-                break said;
-            }
-        };
-        let Notice::View(view) = &said else { return Some(said) };
-        self.view.send_replace(Some(view.clone()));
-        let me = self.node.me().node;
-        let named = view.leader.node == me || view.followers.iter().any(|it| it.node == me);
-        let outside = !named;
-        let joined = std::mem::replace(&mut self.outside, outside) && !outside;
-        if M::JOINS_BY_VIEW && joined {
-            self.next = Some(said);
-            return Some(Notice::Joined);
+        let said = M::notice(self.node.observation().await?);
+        if let Notice::View(view) = &said {
+            self.view.send_replace(Some(view.clone()));
         }
         Some(said)
     }

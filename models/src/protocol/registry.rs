@@ -26,6 +26,7 @@ use std::{borrow::Cow, str::FromStr};
 pub use super::{
     gen_leader::{gen_leader, gen_leader_1_0},
     gms3::gms3,
+    group::Memory,
 };
 
 /// The list. Each line is a protocol: its variant of [`Known`], and the function in [`protocol`](crate::protocol) that
@@ -56,6 +57,8 @@ macro_rules! protocols {
             [
                 /// Our own group without one of its safeguards.
                 GroupWithout(safeguard: Safeguard) => group::real::without;
+                /// Our own group with another memory than real nodes have.
+                GroupWith(memory: Memory) => group::real::with;
                 /// The repaired election without one of its repairs.
                 GenLeaderWithout(repair: Repair) => gen_leader::real::without;
             ]
@@ -179,7 +182,7 @@ impl Known {
     /// The configuration for a roster. It must be the same at all nodes.
     #[must_use]
     pub fn configuration(self, roster: &Roster) -> String {
-        with_machine!(self, roster, machine => application::configuration(Application::roster(&machine)))
+        with_machine!(self, roster, machine => application::configuration(Application::roster(&machine).as_ref()))
     }
 
     /// The data that its real nodes have copies of.

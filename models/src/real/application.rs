@@ -18,7 +18,7 @@ pub trait Application: Protocol {
     fn model(&self, environment: &Environment) -> Self::Model;
 
     /// The roster, if it is fixed in advance and the same at all nodes.
-    fn roster(&self) -> Option<&Roster> {
+    fn roster(&self) -> Option<Roster> {
         None
     }
 

@@ -263,7 +263,7 @@ fn of_machine<R: Application>(
     paths: &[PathBuf],
     Question { carry, skew }: Question<'_>,
 ) -> Result<Validation, FileError> {
-    if machine.roster().is_some_and(|roster| *roster == Roster::default()) {
+    if machine.roster().is_some_and(|roster| roster == Roster::default()) {
         let message = format!("the configuration is empty: {} needs a roster", common.protocol);
         return Err(FileError::new(&paths[0], message));
     }

@@ -57,8 +57,8 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
         E::under(Writes::default(), super::roster(environment), self.variant().clone())
     }
 
-    fn roster(&self) -> Option<&Roster> {
-        Some(self.roster())
+    fn roster(&self) -> Option<Roster> {
+        Some(self.roster().clone())
     }
 
     fn command_kind(&self, command: &Self::Command) -> CommandKind {
@@ -112,9 +112,9 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
 /// Writes go to the leader, reads to the local copy.
 impl application::Request for Request<String, String> {
     const USAGE: &'static [(&'static str, &'static str)] = &[
-        ("put KEY VALUE", "store a value at the leader; a key has no spaces, a value may have"),
+        ("put KEY VALUE", "store a value at all nodes; a key has no spaces, a value may have"),
         ("get KEY", "look up a value in the copy of this node"),
-        ("delete KEY", "delete a value at the leader"),
+        ("delete KEY", "delete a value at all nodes"),
         ("dump", "list all entries in the copy of this node"),
     ];
 
@@ -135,7 +135,7 @@ impl application::Request for Request<String, String> {
 
 /// A running node. It reports each leader that it recognises, and that it recognises none.
 pub struct Member<E: Checked> {
-    server: Server<E, Texts>,
+    server: Server<GenLeader<E, Texts>>,
     leader: watch::Receiver<Option<Leader<E::Term>>>,
     last: Option<Address>,
 }
@@ -176,7 +176,7 @@ fn address<T>(leader: Option<&Leader<T>>) -> Option<Address> {
 
 /// Reads and writes the dictionary through a node.
 pub struct Client<E: Checked> {
-    dictionary: runtime::Client<E, Texts>,
+    dictionary: runtime::Client<GenLeader<E, Texts>>,
     leader: watch::Receiver<Option<Leader<E::Term>>>,
     roster: Roster,
     call_timeout: Duration,
@@ -209,12 +209,20 @@ impl<E: Checked> application::Client for Client<E> {
         } else {
             self.dictionary.call(request, call_timeout).await
         };
-        Some(match reply {
-            Ok(Reply::Ok) => Notice::Done,
-            Ok(Reply::Found(value)) => Notice::Found { key, value },
-            Ok(Reply::Dumped(entries)) => Notice::Dumped { entries: entries.into_iter().collect() },
-            Err(CallError::Ended) => return None,
-            Err(error) => Notice::Error { error: error.to_string() },
-        })
+        answer(key, reply)
     }
+}
+
+/// The answer to a request about a key. None if the node has ended.
+pub(in crate::protocol) fn answer(
+    key: String,
+    reply: Result<Reply<String, String>, CallError>,
+) -> Option<Notice> {
+    Some(match reply {
+        Ok(Reply::Ok) => Notice::Done,
+        Ok(Reply::Found(value)) => Notice::Found { key, value },
+        Ok(Reply::Dumped(entries)) => Notice::Dumped { entries: entries.into_iter().collect() },
+        Err(CallError::Ended) => return None,
+        Err(error) => Notice::Error { error: error.to_string() },
+    })
 }

@@ -26,8 +26,8 @@ pub fn machine(_: &Roster) -> Gms2<Multicast> {
 impl Group for Gms2<Multicast> {
     const FOUNDED: Option<u64> = None;
 
-    fn notice(observation: Observation<Multicast>) -> Option<Notice> {
-        Some(match observation {
+    fn notice(observation: Observation<Multicast>) -> Notice {
+        match observation {
             Observation::Joined => Notice::Joined,
             Observation::Installed(view) => Notice::View(View {
                 number: None,
@@ -38,7 +38,7 @@ impl Group for Gms2<Multicast> {
                 Notice::Delivered { number: None, from, index, text }
             }
             Observation::Error(error) => Notice::Error { error: error.into() },
-        })
+        }
     }
 }
 

@@ -26,8 +26,8 @@ pub fn machine(_: &Roster) -> Gms3<Multicast> {
 impl Group for Gms3<Multicast> {
     const FOUNDED: Option<u64> = Some(0);
 
-    fn notice(observation: Observation<Multicast>) -> Option<Notice> {
-        Some(match observation {
+    fn notice(observation: Observation<Multicast>) -> Notice {
+        match observation {
             Observation::Joined => Notice::Joined,
             Observation::Installed(view) => Notice::View(View {
                 number: Some(view.number),
@@ -39,7 +39,7 @@ impl Group for Gms3<Multicast> {
                 Notice::Delivered { number: Some(number), from, index, text }
             }
             Observation::Error(error) => Notice::Error { error: error.into() },
-        })
+        }
     }
 }
 

@@ -1,79 +1,99 @@
-//! group for real nodes: members multicast texts.
+//! group for real nodes: a dictionary of texts, with a copy at every member.
 
+use super::{Checked, Memory, followers};
 use crate::{
     claim::notion::Token,
     model::environment::Environment,
-    protocol::multicast::{self, Mcast, Member, Multicast, Sender},
+    protocol::gen_leader::{Texts, real::answer},
     real::{
-        application::{Application, CommandKind, Replicates},
+        application::{Application, Client, CommandKind, Replicates, Running},
         line::{Notice, View},
     },
 };
+use im::OrdMap;
 use interrex::{
-    gen_leader::Roster,
-    group::{Command, Group, Observation, STOPPED_ON_COMMAND, Safeguard},
+    gen_leader::{Roster, dictionary::Request},
+    group::{self, Command, Group, Messages, Observation, STOPPED_ON_COMMAND, Safeguard, Timer},
     machine::{Address, NodeId},
-    runtime::{Config, SpawnError},
+    runtime::{self, Config, Ending, Membership, RunError, Server, SpawnError},
 };
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
+use tokio::sync::watch;
 
-/// group, multicasting texts. It needs no roster: its views contain the members.
+/// group with the dictionary.
 #[must_use]
-pub fn machine(_: &Roster) -> Group<Multicast> {
-    Group::default()
+pub fn machine(roster: &Roster) -> Group<Texts> {
+    Group::new(Texts::default()).among(roster.candidates())
 }
 
 /// The same without one of its safeguards.
 #[must_use]
-pub fn without(safeguard: Safeguard, _: &Roster) -> Group<Multicast> {
-    Group::default().without(safeguard)
+pub fn without(safeguard: Safeguard, roster: &Roster) -> Group<Texts> {
+    machine(roster).without(safeguard)
 }
 
-impl multicast::Group for Group<Multicast> {
-    const FOUNDED: Option<u64> = Some(1);
-    const JOINS_BY_VIEW: bool = true;
+/// The same with another memory.
+#[must_use]
+pub fn with(memory: Memory, roster: &Roster) -> Group<Texts> {
+    machine(roster).keeping(memory.kept())
+}
 
-    fn notice(observation: Observation<Multicast>) -> Option<Notice> {
-        match observation {
-            Observation::Started(_) | Observation::Elected(_) | Observation::Deposed => None,
-            Observation::Installed(view) => Some(Notice::View(View {
-                number: Some(view.number),
-                leader: view.leader,
-                followers: {
-                    let others = view.members.into_iter();
-                    others.filter(|member| *member != view.leader).collect()
-                },
-            })),
-            Observation::Delivered { number, message } => {
-                let Multicast { from, index, text } = message;
-                Some(Notice::Delivered { number: Some(number), from, index, text })
-            }
-        }
+/// The time limit for the answer to a write.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// No scenario uses texts. The sequence number counts within one life, and the token does not contain the life.
+impl Checked for Texts {
+    fn token(origin: Address, sequence: u64, _: &Request<String, String>) -> Token {
+        Token { sender: origin.node, index: u32::try_from(sequence).unwrap_or(u32::MAX) }
+    }
+
+    fn copy(dict: &OrdMap<String, String>) -> Option<String> {
+        serde_json::to_string(dict).ok()
     }
 }
 
-impl Application for Group<Multicast> {
-    type Model = Group<Token>;
+impl Application for Group<Texts> {
+    type Model = Group<Messages<Token>>;
 
-    fn model(&self, environment: &Environment) -> Group<Token> {
-        let group = Group::among((0..environment.size()).map(NodeId));
+    fn model(&self, environment: &Environment) -> Group<Messages<Token>> {
+        let nodes = (0..environment.size()).map(NodeId);
+        let group = Group::new(Messages::default()).among(nodes).keeping(self.kept());
         match self.left_out() {
             Some(safeguard) => group.without(safeguard),
             None => group,
         }
     }
 
-    fn command_kind(&self, command: &Command<Multicast>) -> CommandKind {
-        multicast::command_kind(command)
+    fn roster(&self) -> Option<Roster> {
+        Some(Roster::of(self.nodes(), []))
     }
 
-    fn stamp(&self, observation: &Observation<Multicast>) -> Option<(Address, u64)> {
+    fn command_kind(&self, command: &Self::Command) -> CommandKind {
+        match command {
+            Command::Mcast(_) => CommandKind::Scripted(None),
+            Command::Call { tag, .. } => CommandKind::Scripted(Some(*tag)),
+            Command::Query { .. } => CommandKind::Local,
+            Command::Stop => CommandKind::End,
+        }
+    }
+
+    fn stamp(&self, observation: &Self::Observation) -> Option<(Address, u64)> {
         match observation {
-            Observation::Delivered { message, .. } => Some((message.from, message.index)),
+            Observation::Delivered { origin, sequence, .. } => Some((*origin, *sequence)),
             Observation::Started(_)
+            | Observation::Restored { .. }
             | Observation::Elected(_)
             | Observation::Deposed
-            | Observation::Installed(_) => None,
+            | Observation::Installed(_)
+            | Observation::Replied { .. }
+            | Observation::Failed { .. } => None,
+        }
+    }
+
+    fn is_client_timer(&self, timer: &Timer) -> bool {
+        match timer {
+            Timer::Tick => false,
+            Timer::Call(_) => true,
         }
     }
 
@@ -81,27 +101,138 @@ impl Application for Group<Multicast> {
         reason == STOPPED_ON_COMMAND
     }
 
-    type Request = Mcast;
-    type Running = Member<Self>;
-    type Client = Sender<Self>;
+    type Request = Request<String, String>;
+    type Running = Member;
+    type Client = Dictionary;
 
     async fn spawn(
         self,
         config: Config,
-        _: Duration,
-    ) -> Result<(Member<Self>, Sender<Self>), SpawnError> {
-        multicast::spawn(self, config).await
+        call_timeout: Duration,
+    ) -> Result<(Member, Dictionary), SpawnError> {
+        let server = Server::spawn(self, config).await?;
+        let mut membership = server.membership();
+        let dictionary =
+            Dictionary { client: server.client(), membership: membership.clone(), call_timeout };
+        // It may know of a view already.
+        membership.mark_changed();
+        let last = Membership::default();
+        Ok((Member { server, membership, last, next: None }, dictionary))
     }
 
     fn write(&self, key: &str, value: &str) -> String {
-        multicast::write(key, value)
+        format!("put {key} {value}")
     }
 
-    fn write_of(&self, me: Address, issued: u64, key: &str, value: &str) -> Command<Multicast> {
-        multicast::write_of(me, issued, key, value)
+    fn write_of(&self, _: Address, issued: u64, key: &str, value: &str) -> Self::Command {
+        let request = Request::Store(key.into(), value.into());
+        Command::Call { tag: issued, request, timeout: Some(WRITE_TIMEOUT) }
     }
 
     fn replicates(&self) -> Replicates {
-        Replicates::Messages
+        Replicates::Dictionary
+    }
+}
+
+/// A running node. It reports each view that it installs, and that it knows no leader.
+pub struct Member {
+    server: Server<Group<Texts>>,
+    membership: watch::Receiver<Membership>,
+    last: Membership,
+    /// The view that has made it a member, which comes after that notice.
+    next: Option<Notice>,
+}
+
+impl Member {
+    /// What has changed since it was last reported.
+    fn change(&mut self) -> Option<Notice> {
+        let now = self.membership.borrow_and_update().clone();
+        let before = std::mem::replace(&mut self.last, now.clone());
+        if let Some(view) = now.view.filter(|view| Some(view) != before.view.as_ref()) {
+            let me = self.server.me().node;
+            let names = |view: &group::View| view.members.iter().any(|member| member.node == me);
+            let joins = names(&view) && !before.view.is_some_and(|view| names(&view));
+            let said = notice(&view);
+            if joins {
+                self.next = Some(said);
+                return Some(Notice::Joined);
+            }
+            return Some(said);
+        }
+        (now.leader.is_none() && before.leader.is_some()).then_some(Notice::Leader { leader: None })
+    }
+}
+
+impl Running for Member {
+    fn me(&self) -> Address {
+        self.server.me()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    async fn notice(&mut self) -> Option<Notice> {
+        loop {
+            if let Some(said) = self.next.take() {
+                return Some(said);
+            }
+            self.membership.changed().await.ok()?;
+            if let Some(said) = self.change() {
+                return Some(said);
+            }
+        }
+    }
+
+    async fn shut_down(self) -> Result<Ending, RunError> {
+        self.server.shut_down().await
+    }
+
+    async fn ended(self) -> Result<Ending, RunError> {
+        self.server.ended().await
+    }
+}
+
+fn notice(view: &group::View) -> Notice {
+    Notice::View(View {
+        number: Some(view.number),
+        leader: view.leader(),
+        followers: followers(view).collect(),
+    })
+}
+
+/// Reads and writes the dictionary through a member.
+pub struct Dictionary {
+    client: runtime::Client<Group<Texts>>,
+    membership: watch::Receiver<Membership>,
+    call_timeout: Duration,
+}
+
+impl Client for Dictionary {
+    type Request = Request<String, String>;
+
+    fn leader(&self) -> Option<Address> {
+        self.membership.borrow().leader.map(|leader| leader.address)
+    }
+
+    fn members(&self) -> Notice {
+        match &self.membership.borrow().view {
+            Some(view) => notice(view),
+            None => Notice::Error { error: "this node is not a member yet".into() },
+        }
+    }
+
+    async fn ask(&mut self, request: Request<String, String>) -> Option<Notice> {
+        let key = match &request {
+            Request::Lookup(key) => key.clone(),
+            Request::Store(..) | Request::Delete(_) | Request::Dump => String::new(),
+        };
+        let reply = match request {
+            Request::Store(..) | Request::Delete(_) => {
+                self.client.call(request, Some(self.call_timeout)).await
+            }
+            Request::Lookup(_) | Request::Dump => self.client.query(request).await,
+        };
+        answer(key, reply)
     }
 }

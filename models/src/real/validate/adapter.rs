@@ -13,7 +13,7 @@ pub(super) struct Adapter<R: Application> {
     at: u64,
     /// How often each process was monitored and is not down.
     monitors: BTreeMap<Peer, u32>,
-    /// The values that may be in stable storage: the last one that certainly is, and those of the last step, which may
+    /// The possible contents of stable storage: the last one that certainly is there, and those of the last step, which may
     /// have been carried out in part. Empty if nothing is known.
     stored: Vec<R::Stable>,
 }
@@ -26,6 +26,7 @@ impl<R: Application> Adapter<R> {
     /// A life begins. Returns the broken promises.
     pub(super) fn start(
         &mut self,
+        machine: &R,
         at: u64,
         boot: &Boot<R::Stable>,
         effects: &[EffectOf<R>],
@@ -42,13 +43,14 @@ impl<R: Application> Adapter<R> {
         // Without a value it has lost its storage, which is no fault of the adapter.
         self.stored = boot.stable.iter().cloned().collect();
         self.monitors.clear();
-        self.carry_out(effects);
+        self.carry_out(machine, effects);
         broken
     }
 
     /// A step of a life in which these timers are armed. Returns the broken promises.
     pub(super) fn step(
         &mut self,
+        machine: &R,
         at: u64,
         event: &EventOf<R>,
         effects: &[EffectOf<R>],
@@ -67,7 +69,7 @@ impl<R: Application> Adapter<R> {
             },
             Event::Timeout(_) | Event::Message { .. } | Event::Command(_) => {}
         }
-        self.carry_out(effects);
+        self.carry_out(machine, effects);
         broken
     }
 
@@ -81,12 +83,15 @@ impl<R: Application> Adapter<R> {
         vec![format!("the clock of its host has run backwards, by {milliseconds} ms")]
     }
 
-    fn carry_out(&mut self, effects: &[EffectOf<R>]) {
+    fn carry_out(&mut self, machine: &R, effects: &[EffectOf<R>]) {
         for effect in effects {
             match effect {
                 Effect::Monitor(peer) => *self.monitors.entry(*peer).or_default() += 1,
                 Effect::Demonitor(peer) => drop(self.monitors.remove(peer)),
-                Effect::Persist(stable) => self.stored.push(stable.clone()),
+                Effect::Persist(persisted) => {
+                    let before = self.stored.last().cloned();
+                    self.stored.push(machine.stored(before, persisted.clone()));
+                }
                 Effect::SetTimer { .. }
                 | Effect::CancelTimer(_)
                 | Effect::Send { .. }

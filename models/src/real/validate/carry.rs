@@ -95,7 +95,7 @@ fn prepare<R: Application>(
     })?;
     let last = cluster.nodes().keys().next_back().map_or(0, |node| node.0);
     let roster = cluster.machine.roster();
-    let (nodes, workers) = match roster.map(|roster| judge::size(roster).ok_or(roster)) {
+    let (nodes, workers) = match roster.as_ref().map(|roster| judge::size(roster).ok_or(roster)) {
         None => (last.saturating_add(1), 0),
         Some(Ok(size)) => size,
         Some(Err(_)) => {

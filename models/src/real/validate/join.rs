@@ -513,8 +513,9 @@ impl<'a, R: Application> Cluster<'a, R> {
     /// True if the connection of this message had ended, or it was dropped, before the next one was sent that arrived.
     fn is_explained(&self, sent: Place, receiver: usize, next: usize) -> bool {
         let (sender, to) = (&self.lives[sent.life], self.lives[receiver].me.node);
-        let (first, last) = (sent.step + 1, sender.step_of(next));
-        first <= last && sender.breaks.range((to, first)..=(to, last)).next().is_some()
+        // An end that is noticed while the effects of a step are carried out is logged before the next step.
+        let (first, last) = (sent.step + 1, sender.step_of(next) + 1);
+        first < last && sender.breaks.range((to, first)..=(to, last)).next().is_some()
     }
 
     /// True if a message to a node that was not up may still arrive at the life that came up there later.

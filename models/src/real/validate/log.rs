@@ -210,7 +210,7 @@ impl<R: Application> Run<'_, R> {
         let me = boot.me;
         self.check_life(me)?;
         let (contact, has_stable) = (boot.contact, boot.stable.is_some());
-        let broken = self.adapter.start(at, &boot, &effects);
+        let broken = self.adapter.start(self.machine, at, &boot, &effects);
         self.accuse(broken);
         let (state, expected) = self.machine.start(boot);
         self.compare(&effects, &expected);
@@ -263,7 +263,7 @@ impl<R: Application> Run<'_, R> {
         if let (Input::Message { .. }, None) = (&input, sent) {
             return Err(self.lines.error("a message without `sent`, the step of its sender"));
         }
-        let broken = self.adapter.step(at, &event, &effects, &life.armed);
+        let broken = self.adapter.step(self.machine, at, &event, &effects, &life.armed);
         self.accuse(broken);
         let (state, expected) = self.machine.step(life.state, event);
         life.state = state;
