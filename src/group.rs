@@ -30,6 +30,8 @@
 //! | [`Ask`](Message::Ask) | whoever is behind or outside, to the leader or to others who may know it | the leader sends what is missing, and admits an outsider that has everything. A follower forwards it. A candidate answers with `Prepare`, others with `Refuse` |
 //! | [`Now`](Message::Now) | whoever has refused an outsider, once it has a leader | asks again |
 //! | [`Forward`](Message::Forward) | a process, to the leader | appends the multicast, unless it did so before |
+//! | [`Leave`](Message::Leave) | a member, to the leader | removes it |
+//! | [`TakeOver`](Message::TakeOver) | the leader, to a member that holds everything | becomes a candidate, although its leader is up |
 //!
 //! One timer repeats whatever may have been lost. It does nothing where nothing is outstanding.
 //!
@@ -39,6 +41,8 @@
 //! * *Commitment.* A leader counts majorities only for entries of its own term; those before count with them.
 //! * *Views* change by one member at a time, once the change before counts and an entry of the leader's own term does.
 //! * *Removal.* A leader removes a member that it suspects, and a former life of a node that asks under a new name.
+//! * *Leaving.* A member that wants to leave asks until its removal counts, and then ends. A leader first has another member
+//!   take over.
 //! * *Return.* A member that finds itself removed asks to be admitted again, and is brought up to date first.
 //! * *Succession.* If its leader is down, a member waits for the most senior member that it does not suspect. It takes over
 //!   at once if that is itself, and at the next tick if nobody has.
@@ -62,8 +66,7 @@
 //!
 //! # What it does not do yet
 //!
-//! Nobody can leave, hand leadership over, or found a group anew that has lost its majority for good. There are no members
-//! that do not vote. The summary is sent in one message, which an application of more than
+//! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote. The summary is sent in one message, which an application of more than
 //! [`max_message_bytes`](crate::runtime::Limits::max_message_bytes) does not fit into. A process that stops for longer than
 //! its clients' time-outs does not know that they have given up.
 //!
@@ -76,6 +79,7 @@
 //! Joseph 1987). Seniority: gms3. It differs from Raft in that a shorter log is no reason against a candidate.
 
 mod call;
+mod departure;
 mod election;
 mod leader;
 mod log;
@@ -94,6 +98,9 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use crate::gms3::STOPPED_ON_COMMAND;
+
+/// The reason of a process that ends because it has left its group.
+pub const LEFT: &str = "left the group";
 
 /// How often a process repeats what may have been lost.
 pub const TICK: Duration = Duration::from_millis(250);
@@ -304,6 +311,16 @@ pub enum Message<R, A> {
     Now,
     /// From any process to the leader: multicast this.
     Forward(Multicast<R>),
+    /// From a member to the leader: remove it.
+    Leave {
+        /// The member.
+        member: Address,
+    },
+    /// From the leader to a member that holds everything: take over.
+    TakeOver {
+        /// The leader's term.
+        term: Term,
+    },
 }
 
 /// A multicast, and what tells it from others.
@@ -369,6 +386,11 @@ pub enum Command<R> {
         /// The request.
         request: R,
     },
+    /// Leave the group, and end when that counts. A leader hands its leadership over first. The last member just ends.
+    Leave,
+    /// Hand leadership over to the most senior of the other members that hold everything. Without effect at a process that
+    /// does not lead, or if there is no such member.
+    HandOver,
     /// End the process. It stays a member until the others remove it.
     Stop,
 }
@@ -475,6 +497,8 @@ pub struct State<R, A> {
     pub pending: OrdMap<u64, Pending<R>>,
     /// The nodes that were told to wait for a leader.
     pub waiting: OrdSet<NodeId>,
+    /// It wants to be no member any more.
+    pub is_leaving: bool,
 }
 
 /// A multicast under way.
@@ -541,6 +565,16 @@ pub struct Other {
     pub held: u64,
     /// It is no member, and wants to be one.
     pub joins: bool,
+    /// It is a member, and wants to be none.
+    pub leaves: bool,
+}
+
+impl Other {
+    /// A process that is taken to hold everything up to a number.
+    #[must_use]
+    pub fn holding(member: Address, held: u64) -> Self {
+        Self { member, held, joins: false, leaves: false }
+    }
 }
 
 /// The state of a process.

@@ -49,7 +49,7 @@ use turmoil::{
 
 const NODES: u16 = 3;
 /// The number of runs of each kind.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 20;
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// When a simulation begins.
 const EPOCH: Duration = Duration::from_hours(500_000);
@@ -373,7 +373,7 @@ const ALL: [Known; 5] =
 
 /// Runs of group are long: its members go on while others are away.
 fn seeds(known: Known) -> u64 {
-    if known == Known::Group { SEEDS / 3 } else { SEEDS }
+    if known == Known::Group { SEEDS / 4 } else { SEEDS }
 }
 
 fn play_all(known: Known, faults: Faults, seeds: Range<u64>) {

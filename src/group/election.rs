@@ -202,8 +202,7 @@ impl<S: Service> Turn<'_, S> {
         let former = ever.values().copied().filter(is_former).map(|member| (member, 0));
         let known = members.iter().map(|member| (*member, committed));
         let others = former.chain(known).filter(|(member, _)| member.node != me.node);
-        let other =
-            |(member, held): (Address, u64)| (member.node, Other { member, held, joins: false });
+        let other = |(member, held): (Address, u64)| (member.node, Other::holding(member, held));
         self.enter(term, Role::Leading { others: others.map(other).collect(), next });
         self.observe(Observation::Elected(term));
         self.push(Content::View(members));

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 
 impl<S: Service> Turn<'_, S> {
     /// What this leader knows of the others; none if it does not lead.
-    fn others(&mut self) -> Option<&mut OrdMap<NodeId, Other>> {
+    pub(super) fn others(&mut self) -> Option<&mut OrdMap<NodeId, Other>> {
         match &mut self.state.role {
             Role::Leading { others, .. } => Some(others),
             Role::Seeking { .. }
@@ -156,7 +156,7 @@ impl<S: Service> Turn<'_, S> {
     }
 
     /// Changes the view by one member, if somebody is to be removed or admitted, and no change is under way.
-    fn change(&mut self) {
+    pub(super) fn change(&mut self) {
         let (me, last, committed) = (self.member(), self.log().len(), self.state.counted.number());
         let own = self.is_of(committed, self.state.term);
         let (view, mut members) = self.state.newest_view();
@@ -167,6 +167,9 @@ impl<S: Service> Turn<'_, S> {
         let Some(others) = self.others() else { return };
         let is_replaced =
             |member: &Address| others.get(&member.node).is_some_and(|it| it.member != *member);
+        let leaves = |member: &Address| {
+            others.get(&member.node).is_some_and(|it| it.member == *member && it.leaves)
+        };
         let is_gone = |member: &Address| {
             *member != me && (suspected.contains(&member.node) || is_replaced(member))
         };
@@ -176,8 +179,11 @@ impl<S: Service> Turn<'_, S> {
         } else if !members.contains(&me) {
             members.push_back(me);
         } else if let Some(ready) = others.values().find(is_ready).copied() {
-            others.insert(ready.member.node, Other { joins: false, ..ready });
+            others.insert(ready.member.node, Other { joins: false, leaves: false, ..ready });
             members.push_back(ready.member);
+        } else if let Some(leaver) = members.iter().position(leaves) {
+            // The last of all: without it, everybody in the view is there.
+            members.remove(leaver);
         } else {
             return;
         }
@@ -189,7 +195,7 @@ impl<S: Service> Turn<'_, S> {
         let (me, last) = (self.member(), self.log().len());
         let Some(others) = self.others().filter(|_| member.node != me.node) else { return };
         if others.get(&member.node).is_none_or(|other| other.member.life < member.life) {
-            others.insert(member.node, Other { member, held: 0, joins: false });
+            others.insert(member.node, Other::holding(member, 0));
             self.send_committed(member.node, last);
         }
     }
@@ -204,7 +210,7 @@ impl<S: Service> Turn<'_, S> {
         let Some(others) = self.others() else { return };
         // Whoever ran there before is gone for good, and whoever comes from then is late.
         if others.get(&member.node).is_none_or(|other| other.member.life <= member.life) {
-            others.insert(member.node, Other { member, held, joins });
+            others.insert(member.node, Other { joins, ..Other::holding(member, held) });
             self.send_after(member.node, held);
             self.change();
             self.check_majority();

@@ -49,6 +49,7 @@ impl<'a, S: Service> Turn<'a, S> {
             issued: 0,
             pending: OrdMap::new(),
             waiting: OrdSet::new(),
+            is_leaving: false,
         };
         let mut turn = Self { unsaved: is_new.then_some(0), ..Self::new(group, state) };
         turn.effect(Effect::SetTimer { timer: Timer::Tick, after: TICK });
@@ -82,6 +83,8 @@ impl<'a, S: Service> Turn<'a, S> {
                 self.call(tag, request, timeout);
             }
             Event::Command(Command::Query { tag, request }) => self.query(tag, request),
+            Event::Command(Command::Leave) => self.leave(),
+            Event::Command(Command::HandOver) => self.hand_over(),
             Event::Command(Command::Stop) => self.effect(Effect::Stop(STOPPED_ON_COMMAND.into())),
         }
     }
@@ -104,6 +107,8 @@ impl<'a, S: Service> Turn<'a, S> {
             Message::Now => self.told_to_ask(from),
             Message::Forward(_) if !self.state.leads() => self.correct(from.node),
             Message::Forward(multicast) => self.propose(multicast),
+            Message::Leave { member } => self.let_go(member),
+            Message::TakeOver { term } => self.told_to_take_over(term),
         }
     }
 
@@ -297,7 +302,7 @@ impl<'a, S: Service> Turn<'a, S> {
                     self.acknowledge(matched);
                 }
                 self.forward_pending();
-                if !self.state.is_member() {
+                if !self.state.is_member() && !self.state.is_leaving {
                     self.ask();
                 }
             }
@@ -307,6 +312,9 @@ impl<'a, S: Service> Turn<'a, S> {
         }
         if self.state.leader().is_some() {
             self.call_waiting();
+        }
+        if self.state.is_leaving {
+            self.leave();
         }
     }
 
@@ -434,7 +442,11 @@ impl<'a, S: Service> Turn<'a, S> {
             self.acknowledge(number);
         }
         if was_member && !self.state.is_member() {
-            self.ask_node(from.node);
+            if self.state.is_leaving {
+                self.leave();
+            } else {
+                self.ask_node(from.node);
+            }
         }
     }
 
@@ -442,6 +454,10 @@ impl<'a, S: Service> Turn<'a, S> {
         self.enter(term, Role::Following { leader, matched: 0 });
         self.state.waiting.remove(&leader.node);
         self.forward_pending();
+        if self.state.is_leaving {
+            // It must know before it hands over to this one.
+            self.leave();
+        }
         self.call_waiting();
     }
 

@@ -1,5 +1,7 @@
 //! group, step by step: what random schedules found, and what scenarios are too large for.
 
+mod departures;
+
 use interrex::{
     gen_leader::{
         Dictionary,

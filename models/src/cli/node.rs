@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 /// Those of the other commands, except 141: a node goes on if standard output is closed.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    shut down: by `quit`, by a signal, or by the end of its input with --until-eof
+  0    shut down: by `quit` or `leave`, by a signal, or by the end of its input with --until-eof
   1    the node did not start, has failed, or was ended by its protocol
   2    bad usage, or a bad key";
 
@@ -116,6 +116,9 @@ impl Node {
         };
         let served = with_machine!(self.protocol, roster, machine => serve::serve(machine, config, console).await);
         let (stopped, result) = match served {
+            Ok(Ending::Stopped(reason)) if self.protocol.is_requested_stop(&reason) => {
+                (Some(Some(reason.to_string())), Ok(()))
+            }
             Ok(Ending::Stopped(reason)) => {
                 let me = self.id;
                 let message = format!("{me}: the protocol has ended this node: {reason}");

@@ -164,7 +164,7 @@ impl<S: Checked> Protocol for Group<S> {
             let others = members.iter().filter(|other| **other != me);
             let (role, monitors): (_, OrdSet<Peer>) = if me == leader {
                 let watched = others.clone().map(|other| Peer::Name(other.node)).collect();
-                let other = |member| Other { member, held: 1, joins: false };
+                let other = |member| Other::holding(member, 1);
                 let others = others.map(|member| (member.node, other(*member))).collect();
                 (Role::Leading { others, next: OrdMap::new() }, watched)
             } else {
@@ -183,6 +183,7 @@ impl<S: Checked> Protocol for Group<S> {
                 issued: 0,
                 pending: OrdMap::new(),
                 waiting: OrdSet::new(),
+                is_leaving: false,
             };
             let mut history = vector![Observation::Started(me)];
             if me == leader {
@@ -251,11 +252,15 @@ impl<S: Checked> Protocol for Group<S> {
                 Message::Ask { .. } => "ask",
                 Message::Now => "now",
                 Message::Forward(_) => "forward",
+                Message::Leave { .. } => "leave",
+                Message::TakeOver { .. } => "take_over",
             ),
             commands: names!(
                 Command::Mcast(_) => "mcast",
                 Command::Call { .. } => "call",
                 Command::Query { .. } => "query",
+                Command::Leave => "leave",
+                Command::HandOver => "hand_over",
                 Command::Stop => "stop",
             ),
             timers: names!(Timer::Tick => "tick", Timer::Call(_) => "call"),

@@ -191,6 +191,12 @@ impl Known {
         with_machine!(self, &Roster::default(), machine => machine.replicates())
     }
 
+    /// True if this reason means that a client has asked a real node to end.
+    #[must_use]
+    pub fn is_requested_stop(self, reason: &str) -> bool {
+        with_machine!(self, &Roster::default(), machine => machine.is_requested_stop(reason))
+    }
+
     /// The input line that makes a value known at all its real nodes.
     #[must_use]
     pub fn write(self, key: &str, value: &str) -> String {

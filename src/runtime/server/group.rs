@@ -105,6 +105,23 @@ impl<S: Service> Client<Group<S>> {
     pub async fn mcast(&self, request: S::Request) -> Result<(), Ended> {
         self.commands.send(Command::Mcast(request)).await
     }
+
+    /// Leaves the group. The process ends when that counts, with [`LEFT`](group::LEFT) as its reason. It has to wait for a
+    /// majority.
+    ///
+    /// # Errors
+    /// If the server has ended.
+    pub async fn leave(&self) -> Result<(), Ended> {
+        self.commands.send(Command::Leave).await
+    }
+
+    /// Has another member take over, if this one leads and another one holds everything.
+    ///
+    /// # Errors
+    /// If the server has ended.
+    pub async fn hand_over(&self) -> Result<(), Ended> {
+        self.commands.send(Command::HandOver).await
+    }
 }
 
 impl From<group::CallFailure> for CallError {

@@ -6,14 +6,16 @@ use crate::{
     model::environment::Environment,
     protocol::gen_leader::{Texts, real::answer},
     real::{
-        application::{Application, Client, CommandKind, Replicates, Running},
+        application::{self, Application, Client, CommandKind, Replicates, Running},
         line::{Notice, View},
     },
 };
 use im::OrdMap;
 use interrex::{
     gen_leader::{Roster, dictionary::Request},
-    group::{self, Command, Group, Messages, Observation, STOPPED_ON_COMMAND, Safeguard, Timer},
+    group::{
+        self, Command, Group, LEFT, Messages, Observation, STOPPED_ON_COMMAND, Safeguard, Timer,
+    },
     machine::{Address, NodeId},
     runtime::{self, Config, Ending, Membership, RunError, Server, SpawnError},
 };
@@ -73,6 +75,7 @@ impl Application for Group<Texts> {
             Command::Mcast(_) => CommandKind::Scripted(None),
             Command::Call { tag, .. } => CommandKind::Scripted(Some(*tag)),
             Command::Query { .. } => CommandKind::Local,
+            Command::Leave | Command::HandOver => CommandKind::Unknown,
             Command::Stop => CommandKind::End,
         }
     }
@@ -98,10 +101,10 @@ impl Application for Group<Texts> {
     }
 
     fn is_requested_stop(&self, reason: &str) -> bool {
-        reason == STOPPED_ON_COMMAND
+        reason == STOPPED_ON_COMMAND || reason == LEFT
     }
 
-    type Request = Request<String, String>;
+    type Request = Ask;
     type Running = Member;
     type Client = Dictionary;
 
@@ -208,8 +211,38 @@ pub struct Dictionary {
     call_timeout: Duration,
 }
 
+/// A request to a member.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// About the dictionary.
+    Dictionary(Request<String, String>),
+    /// Leave the group.
+    Leave,
+    /// Hand leadership over.
+    HandOver,
+}
+
+impl application::Request for Ask {
+    const USAGE: &'static [(&'static str, &'static str)] = &[
+        ("put KEY VALUE", "store a value at all members; a key has no spaces, a value may have"),
+        ("get KEY", "look up a value in the copy of this node, which may be old"),
+        ("delete KEY", "delete a value at all members"),
+        ("dump", "list all entries in the copy of this node"),
+        ("hand over", "have another member lead, if this one does"),
+        ("leave", "leave the group; the node ends when that counts"),
+    ];
+
+    fn parse(name: &str, rest: &str) -> Option<Self> {
+        match (name, rest.trim()) {
+            ("hand", "over") => Some(Self::HandOver),
+            ("leave", "") => Some(Self::Leave),
+            _ => <Request<String, String>>::parse(name, rest).map(Self::Dictionary),
+        }
+    }
+}
+
 impl Client for Dictionary {
-    type Request = Request<String, String>;
+    type Request = Ask;
 
     fn leader(&self) -> Option<Address> {
         self.membership.borrow().leader.map(|leader| leader.address)
@@ -222,7 +255,12 @@ impl Client for Dictionary {
         }
     }
 
-    async fn ask(&mut self, request: Request<String, String>) -> Option<Notice> {
+    async fn ask(&mut self, ask: Ask) -> Option<Notice> {
+        let request = match ask {
+            Ask::Dictionary(request) => request,
+            Ask::Leave => return self.client.leave().await.is_ok().then_some(Notice::Done),
+            Ask::HandOver => return self.client.hand_over().await.is_ok().then_some(Notice::Done),
+        };
         let key = match &request {
             Request::Lookup(key) => key.clone(),
             Request::Store(..) | Request::Delete(_) | Request::Dump => String::new(),

@@ -1,0 +1,258 @@
+//! Real processes of group through outages, while clients write at every node: nothing that was confirmed is lost, all copies
+//! are equal afterwards, and the logs are valid in all properties.
+
+#![expect(clippy::print_stdout, reason = "it says what it has measured")]
+
+use interrex::machine::NodeId;
+use interrex_models::{
+    protocol::registry::Known,
+    real::{
+        failover::Group,
+        line::Notice,
+        processes::{Plan, Process},
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_interrex");
+/// More than anything takes.
+const LONG: Duration = Duration::from_secs(20);
+/// The duration of the load before an outage, and after it.
+const WHILE: Duration = Duration::from_millis(100);
+/// The time without a message after which a node is considered dead.
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// The writes that were confirmed.
+type Confirmed = Arc<Mutex<BTreeMap<String, String>>>;
+
+/// A group under load.
+struct Outage {
+    group: Group,
+    confirmed: Confirmed,
+    stop: Arc<AtomicBool>,
+    writers: Vec<JoinHandle<()>>,
+    /// The number of lives of each node, so that none writes a key twice.
+    lives: BTreeMap<NodeId, u64>,
+}
+
+impl Outage {
+    fn new(nodes: u16) -> Self {
+        let plan = Plan { timeout: TIMEOUT, ..Plan::new(PROGRAM, Known::Group, nodes) };
+        Self {
+            group: Group::form(plan).expect("a group"),
+            confirmed: Confirmed::default(),
+            stop: Arc::default(),
+            writers: vec![],
+            lives: BTreeMap::new(),
+        }
+    }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        self.group.cluster().plan().nodes().collect()
+    }
+
+    fn process(&self, node: NodeId) -> Arc<Process> {
+        Arc::clone(self.group.cluster().node(node).expect("it runs"))
+    }
+
+    /// Writes at a node, one after the other, until it ends.
+    fn write_at(&mut self, node: NodeId) {
+        let life = self.lives.entry(node).or_default();
+        *life += 1;
+        let prefix = format!("{node}-{life}");
+        let (process, stop) = (self.process(node), Arc::clone(&self.stop));
+        let confirmed = Arc::clone(&self.confirmed);
+        self.writers.push(thread::spawn(move || {
+            for number in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let (key, value) = (format!("{prefix}-{number}"), number.to_string());
+                match process.ask(&format!("put {key} {value}"), LONG) {
+                    Ok(Notice::Done) => {
+                        drop(confirmed.lock().expect("no panic").insert(key, value))
+                    }
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+        }));
+    }
+
+    /// Starts a node as the member that it was, or anew.
+    fn start(&mut self, node: NodeId) {
+        let contact = self.group.cluster().running().map(|(other, _)| other).next();
+        self.group.start(node, contact).expect("it starts");
+        self.write_at(node);
+    }
+
+    /// One round: load, the outage, load, and then the judgement.
+    fn round(&mut self, outage: impl FnOnce(&mut Self)) {
+        self.nodes().into_iter().for_each(|node| self.write_at(node));
+        thread::sleep(WHILE);
+        outage(self);
+        self.group.agree(LONG).expect("one group again");
+        thread::sleep(WHILE);
+        self.stop.store(true, Ordering::Relaxed);
+        self.writers.drain(..).for_each(|writer| writer.join().expect("no panic"));
+        self.stop.store(false, Ordering::Relaxed);
+        self.assert_nothing_is_lost();
+    }
+
+    fn assert_nothing_is_lost(&self) {
+        let confirmed = self.confirmed.lock().expect("no panic").clone();
+        let until = Instant::now() + LONG;
+        loop {
+            let copies: BTreeSet<_> =
+                self.group.cluster().running().map(|(_, it)| copy(it)).collect();
+            if copies.len() == 1 {
+                let copy = &copies.first().expect("a copy");
+                let lost = confirmed.iter().filter(|(key, value)| copy.get(*key) != Some(value));
+                let lost: Vec<_> = lost.collect();
+                assert!(lost.is_empty(), "confirmed and lost: {lost:?}");
+                return;
+            }
+            assert!(Instant::now() < until, "the copies differ: {copies:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Judges the logs.
+    fn end(self, what: &str) {
+        let output =
+            Command::new(PROGRAM).arg("validate").args(self.group.cluster().logs()).output();
+        let output = output.expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let unjudged: Vec<_> = said.lines().filter(|line| line.contains("not judged")).collect();
+        let confirmed = self.confirmed.lock().expect("no panic").len();
+        println!("{what}: {confirmed} confirmed writes, none lost; {unjudged:#?}");
+    }
+}
+
+fn copy(process: &Arc<Process>) -> BTreeMap<String, String> {
+    match process.ask("dump", LONG).expect("an answer") {
+        Notice::Dumped { entries } => entries,
+        other => panic!("{other}"),
+    }
+}
+
+/// Kills leaders with -9. Every other one has lost what it had stored.
+fn kill_leaders(rounds: u32) {
+    let mut outage = Outage::new(3);
+    for round in 0..rounds {
+        outage.round(|it| {
+            let leader = it.group.agree(LONG).expect("a leader");
+            it.group.cluster_mut().kill(leader);
+            if round % 2 == 1 {
+                it.group.cluster_mut().erase(leader).expect("a folder");
+            }
+            it.start(leader);
+        });
+    }
+    outage.end("leaders killed");
+}
+
+/// Stops leaders for longer than the time-out. They come back as members, in the same process.
+fn pause_leaders(rounds: u32, pause: Duration) {
+    let mut outage = Outage::new(3);
+    for _ in 0..rounds {
+        outage.round(|it| {
+            let leader = it.group.agree(LONG).expect("a leader");
+            it.process(leader).stop();
+            thread::sleep(pause);
+            it.process(leader).resume();
+        });
+    }
+    outage.end("leaders paused");
+}
+
+/// Kills all nodes at once, and starts them again with what they have stored.
+fn cut_the_power(rounds: u32) {
+    let mut outage = Outage::new(3);
+    for round in 0..rounds {
+        outage.round(|it| {
+            let mut nodes = it.nodes();
+            nodes.iter().for_each(|node| it.group.cluster_mut().kill(*node));
+            nodes.rotate_left(round as usize % 3);
+            for node in nodes {
+                let command = it.group.cluster().command(node, None);
+                it.group.cluster_mut().start_with(node, command).expect("it starts");
+                it.write_at(node);
+            }
+        });
+    }
+    outage.end("power cuts");
+}
+
+/// Of five members, kills the leader and another one 5 ms later.
+fn kill_two_of_five(rounds: u32) {
+    let mut outage = Outage::new(5);
+    for _ in 0..rounds {
+        outage.round(|it| {
+            let leader = it.group.agree(LONG).expect("a leader");
+            let other = it.nodes().into_iter().find(|node| *node != leader).expect("another");
+            it.group.cluster_mut().kill(leader);
+            thread::sleep(Duration::from_millis(5));
+            it.group.cluster_mut().kill(other);
+            thread::sleep(WHILE);
+            it.start(leader);
+            it.start(other);
+        });
+    }
+    outage.end("two of five killed");
+}
+
+#[test]
+fn no_confirmed_write_is_lost_when_leaders_are_killed() {
+    kill_leaders(3);
+}
+
+#[test]
+fn no_confirmed_write_is_lost_when_leaders_pause() {
+    pause_leaders(2, 3 * TIMEOUT);
+}
+
+#[test]
+fn no_confirmed_write_is_lost_in_a_power_cut() {
+    cut_the_power(2);
+}
+
+#[test]
+fn no_confirmed_write_is_lost_when_two_of_five_are_killed() {
+    kill_two_of_five(2);
+}
+
+#[test]
+#[ignore = "nightly: a hundred rounds"]
+fn a_hundred_leaders_are_killed() {
+    kill_leaders(100);
+}
+
+#[test]
+#[ignore = "nightly: a hundred rounds"]
+fn a_hundred_leaders_pause_for_three_seconds() {
+    pause_leaders(100, Duration::from_secs(3));
+}
+
+#[test]
+#[ignore = "nightly: a hundred rounds"]
+fn a_hundred_power_cuts() {
+    cut_the_power(100);
+}
+
+#[test]
+#[ignore = "nightly: a hundred rounds"]
+fn two_of_five_are_killed_a_hundred_times() {
+    kill_two_of_five(100);
+}
