@@ -79,7 +79,7 @@ impl Outage {
                 let (key, value) = (format!("{prefix}-{number}"), number.to_string());
                 match process.ask(&format!("put {key} {value}"), LONG) {
                     Ok(Notice::Done) => {
-                        drop(confirmed.lock().expect("no panic").insert(key, value))
+                        confirmed.lock().expect("no panic").insert(key, value);
                     }
                     Ok(_) => {}
                     Err(_) => break,
@@ -183,7 +183,9 @@ fn cut_the_power(rounds: u32) {
     for round in 0..rounds {
         outage.round(|it| {
             let mut nodes = it.nodes();
-            nodes.iter().for_each(|node| it.group.cluster_mut().kill(*node));
+            for node in &nodes {
+                it.group.cluster_mut().kill(*node);
+            }
             nodes.rotate_left(round as usize % 3);
             for node in nodes {
                 let command = it.group.cluster().command(node, None);

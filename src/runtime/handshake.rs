@@ -39,6 +39,9 @@ const PROLOGUE: &[u8] = b"interrex handshake 1";
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
 /// The bytes of a message of the Noise handshake: a public key and a tag.
 const NOISE_MESSAGE: usize = 48;
+/// The answer to a first message that was made with another key. Without it, a wrong key looks like a forwarder whose node
+/// does not run. It is not encrypted, and proves nothing: whoever can forge it can also cut the connection.
+const OTHER_KEY: &[u8] = b"other key";
 
 /// A process. Two that run at once under the same address differ in their random `instance`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +163,9 @@ pub(super) enum HandshakeError {
     /// The other side does not have the key, or replays somebody else's messages.
     #[error("it does not have the key ({0})")]
     NoKey(snow::Error),
+    /// The other side says that it has another key, or runs another version of the Noise handshake.
+    #[error("it has another key")]
+    OtherKey,
     /// The other side has the key and sends something that cannot be decoded.
     #[error("what it sends cannot be decoded ({0})")]
     Garbled(#[from] postcard::Error),
@@ -172,8 +178,8 @@ pub(super) enum HandshakeError {
     /// The process that answered is known to be over.
     #[error("{0} answered, whose life is over")]
     LifeIsOver(Address),
-    /// The other side has closed the connection.
-    #[error("it closed the connection; it may have another key")]
+    /// The other side has closed the connection. It may be a forwarder whose node does not run.
+    #[error("it closed the connection at once: no node runs there, or another program")]
     Closed,
     /// The system reports an error.
     #[error(transparent)]
@@ -207,7 +213,10 @@ impl HandshakeError {
     /// True if it may have another cause than a difference between the nodes, which may be over the next time.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::NoKey(_) | Self::Closed | Self::Refused(Refusal::NotReachable { .. }) => true,
+            Self::NoKey(_)
+            | Self::OtherKey
+            | Self::Closed
+            | Self::Refused(Refusal::NotReachable { .. }) => true,
             Self::Io(error) => error.kind() == io::ErrorKind::ConnectionReset,
             Self::Refused(_)
             | Self::Garbled(_)
@@ -223,7 +232,7 @@ impl HandshakeError {
     pub(super) fn label(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.label(),
-            Self::NoKey(_) => "no key",
+            Self::NoKey(_) | Self::OtherKey => "no key",
             Self::Garbled(_) => "garbled",
             Self::EarlyData => "early data",
             Self::WrongNode(_) => "wrong node",
@@ -329,15 +338,14 @@ impl Identity {
 
     /// How another node differs, from the refusal of either; none if it differs in nothing that must be the same.
     pub(super) fn difference(&self, why: &HandshakeError) -> Option<String> {
-        let unexpected = || Some("it has another key, or is another program".into());
         match why {
             HandshakeError::Refused(refusal) => self.refused_difference(refusal),
             HandshakeError::WrongNode(other) => Some(format!("{other} answers there")),
-            HandshakeError::NoKey(_) | HandshakeError::Closed => unexpected(),
-            HandshakeError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                unexpected()
+            HandshakeError::NoKey(_) | HandshakeError::OtherKey => {
+                Some("it has another key".into())
             }
-            HandshakeError::Garbled(_)
+            HandshakeError::Closed
+            | HandshakeError::Garbled(_)
             | HandshakeError::EarlyData
             | HandshakeError::LifeIsOver(_)
             | HandshakeError::Io(_)
@@ -396,7 +404,11 @@ pub(super) async fn dial<T: Transport>(
     let mut wire = Wire::new(transport.connect(at).await?);
     let mut noise = identity.noise()?.build_initiator().map_err(HandshakeError::NoKey)?;
     wire.write(&write_noise(&mut noise)?).await?;
-    let noise = read_noise(noise, &wire.read().await?)?;
+    let answer = wire.read().await?;
+    if &answer[..] == OTHER_KEY {
+        return Err(HandshakeError::OtherKey);
+    }
+    let noise = read_noise(noise, &answer)?;
     let mut noise = noise.into_transport_mode().map_err(HandshakeError::NoKey)?;
     wire.allow(CHUNK + TAG);
     wire.write(&seal(&mut noise, &identity.hello(to, purpose))?).await?;
@@ -419,7 +431,14 @@ pub(super) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<Option<Authenticated<S>>, Rejected> {
     let mut wire = Wire::new(stream);
     let noise = identity.noise()?.build_responder().map_err(HandshakeError::NoKey)?;
-    let mut noise = read_noise(noise, &wire.read().await?)?;
+    let mut noise = match read_noise(noise, &wire.read().await?) {
+        Ok(noise) => noise,
+        Err(why) => {
+            wire.write(OTHER_KEY).await?;
+            wire.stream.shutdown().await.map_err(HandshakeError::from)?;
+            return Err(why.into());
+        }
+    };
     wire.write(&write_noise(&mut noise)?).await?;
     let mut noise = noise.into_transport_mode().map_err(HandshakeError::NoKey)?;
     wire.allow(CHUNK + TAG);

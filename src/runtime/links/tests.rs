@@ -246,10 +246,25 @@ async fn unmet(differs: impl FnOnce(&mut Config)) -> String {
     }
 }
 
+/// A forwarder whose node does not run accepts connections, and closes them. That is no other key.
+#[tokio::test]
+async fn a_node_starts_although_the_forwarder_of_another_one_closes_its_connections() {
+    let [a, b] = cluster().await;
+    let forwarder = TcpListener::bind(&a.listen).await.expect("a port");
+    let closes = tokio::spawn(async move {
+        while let Ok((stream, _)) = forwarder.accept().await {
+            drop(stream);
+        }
+    });
+    let mut b = Ends::open(Tcp, b.heartbeats, &b, life(b.node, 0)).await.expect("it listens");
+    assert!(within(b.meet(), &mut []).await.is_ok());
+    closes.abort();
+}
+
 #[tokio::test]
 async fn a_node_that_differs_is_told_before_it_starts() {
     let how = unmet(|config| config.key = ClusterKey([8; 32])).await;
-    assert_eq!(how, "it has another key, or is another program");
+    assert_eq!(how, "it has another key");
     let how = unmet(|config| config.protocol = "another".into()).await;
     assert_eq!(how, "its protocol is `test`, this node's is `another`");
     let how = unmet(|config| config.configuration = "another".into()).await;
