@@ -6,6 +6,7 @@ use interrex::{
         dictionary::{Reply, Request},
     },
     gms3::{Command, Gms3, Observation},
+    group::Group,
     machine::NodeId,
     runtime::{Client, ClusterKey, Config, Node, Server},
 };
@@ -151,23 +152,72 @@ pub(crate) fn gen_leader(callers: u64, calls: u64, write: bool) -> Result<(f64, 
             while leader.borrow_and_update().is_none() {
                 leader.changed().await.expect("a server");
             }
-            let work = all_call(&server, share, calls / callers, write);
+            let work = all_call(server.client(), share, calls / callers, write);
             let ended = together.time(work).await;
             server.shut_down().await.expect("nothing went wrong");
             ended
         }
     })?;
-    let rate = rate(calls, ended.iter().map(|(took, _)| *took));
-    Ok((rate, ended.into_iter().flat_map(|(_, latencies)| latencies).collect()))
+    Ok(called(calls, ended))
 }
 
-async fn all_call(
-    server: &Server<GenLeader<Bully, Store>>,
-    callers: u64,
-    calls: u64,
-    write: bool,
-) -> Vec<Duration> {
-    let call = |caller| tokio::spawn(call(server.client(), caller, calls, write));
+/// The same of group: writes that a majority has when they are answered, in its memory or on its disks.
+pub(crate) fn group(callers: u64, calls: u64, on_disk: bool) -> Result<(f64, Vec<Duration>)> {
+    let folder = tempfile::tempdir()?;
+    let ended = together("group", |mut config, together| {
+        let me = config.node;
+        config.contacts.extend((me != NodeId(0)).then_some(NodeId(0)));
+        config.data = on_disk.then(|| folder.path().join(me.to_string()));
+        let followers = u64::from(NODES - 1);
+        let share = match me.0 {
+            0 => 0,
+            1 => callers.div_ceil(followers),
+            _ => callers / followers,
+        };
+        move || async move {
+            let machine = Group::new(Store::default());
+            let server = Server::spawn(machine, config).await.expect("a node");
+            let mut membership = server.membership();
+            let is_whole = |size| size == usize::from(NODES);
+            while !is_whole(
+                membership.borrow_and_update().view.as_ref().map_or(0, |view| view.members.len()),
+            ) {
+                membership.changed().await.expect("a server");
+            }
+            let work = all_call(server.client(), share, calls / callers, true);
+            let ended = together.time(work).await;
+            server.shut_down().await.expect("nothing went wrong");
+            ended
+        }
+    })?;
+    Ok(called(calls, ended))
+}
+
+fn called(calls: u64, ended: Vec<(Duration, Vec<Duration>)>) -> (f64, Vec<Duration>) {
+    let rate = rate(calls, ended.iter().map(|(took, _)| *took));
+    (rate, ended.into_iter().flat_map(|(_, latencies)| latencies).collect())
+}
+
+/// A client of the dictionary.
+trait Ask: Clone + Send + 'static {
+    fn ask(&self, request: Request<u64, String>)
+    -> impl Future<Output = Reply<u64, String>> + Send;
+}
+
+impl Ask for Client<GenLeader<Bully, Store>> {
+    async fn ask(&self, request: Request<u64, String>) -> Reply<u64, String> {
+        self.leader_call(request, None).await.expect("an answer")
+    }
+}
+
+impl Ask for Client<Group<Store>> {
+    async fn ask(&self, request: Request<u64, String>) -> Reply<u64, String> {
+        self.call(request, None).await.expect("an answer")
+    }
+}
+
+async fn all_call(client: impl Ask, callers: u64, calls: u64, write: bool) -> Vec<Duration> {
+    let call = |caller| tokio::spawn(call(client.clone(), caller, calls, write));
     let tasks: Vec<_> = (0..callers).map(call).collect();
     let mut latencies = vec![];
     for task in tasks {
@@ -176,19 +226,14 @@ async fn all_call(
     latencies
 }
 
-async fn call(
-    client: Client<GenLeader<Bully, Store>>,
-    caller: u64,
-    calls: u64,
-    write: bool,
-) -> Vec<Duration> {
+async fn call(client: impl Ask, caller: u64, calls: u64, write: bool) -> Vec<Duration> {
     let value = "v".repeat(VALUE);
     let mut latencies = vec![];
     for _ in 0..calls {
         let request =
             if write { Request::Store(caller, value.clone()) } else { Request::Lookup(caller) };
         let since = Instant::now();
-        let reply = client.leader_call(request, None).await.expect("an answer");
+        let reply = client.ask(request).await;
         latencies.push(since.elapsed());
         assert_eq!(reply == Reply::Ok, write);
     }

@@ -15,7 +15,7 @@ use interrex_models::{
         processes::{Plan, ProcessError},
     },
 };
-use load::{Result, VALUE, gen_leader, gms3, ping_pong};
+use load::{Result, VALUE, gen_leader, gms3, group, ping_pong};
 use std::{
     fmt,
     io::{Write, stdout},
@@ -105,6 +105,24 @@ fn throughput() -> Result<()> {
         writeln!(out, "  {name:<32} {}", shown(&rates))?;
         writeln!(out, "    {}", Times::new("each of them", last))?;
     }
+    for (callers, calls, on_disk) in [
+        (1, 10_000, false),
+        (32, 100_000, false),
+        (256, 100_000, false),
+        (1, 1_000, true),
+        (32, 10_000, true),
+        (256, 20_000, true),
+    ] {
+        let mut last = vec![];
+        let rates = repeat(|| {
+            let (rate, latencies) = group(callers, calls, on_disk)?;
+            last = latencies;
+            Ok(rate)
+        })?;
+        let name = format!("group, {callers} callers{}", if on_disk { ", synced" } else { "" });
+        writeln!(out, "  {name:<32} {}", shown(&rates))?;
+        writeln!(out, "    {}", Times::new("each of them", last))?;
+    }
     for (name, sender) in [("mcast, from the leader", 0), ("mcast, from a follower", 1)] {
         let rates = repeat(|| gms3(interrex::machine::NodeId(sender), 300_000))?;
         writeln!(out, "  {name:<32} {}", shown(&rates))?;
@@ -133,6 +151,8 @@ fn failovers() -> Result<Vec<Times>> {
         (Known::Gms3, Fault::Kill, "killed with -9"),
         (Known::GenLeader, Fault::Stop, "stopped"),
         (Known::Gms3, Fault::Stop, "stopped"),
+        (Known::Group, Fault::Kill, "killed with -9"),
+        (Known::Group, Fault::Stop, "stopped"),
     ] {
         let times = Times::new(format!("{}, {fate}", protocol.name()), failover(protocol, how)?);
         let share = times.at(50).as_secs_f64() / TIMEOUT.as_secs_f64();
