@@ -18,6 +18,10 @@
 //! A [`Term`] is a counter and the member that owns it, who is its only possible leader. A process promises a term by taking
 //! it on: it stores it before it answers, and refuses lower ones for ever.
 //!
+//! A *group* is named by the member that has founded it. Messages of another group are refused. If a node founds a second
+//! group by mistake, because it has lost its storage, it stops as soon as a process of the older one hears of it, unless it
+//! has members by then.
+//!
 //! # Messages
 //!
 //! | message | from, to | what the receiver does |
@@ -62,7 +66,8 @@
 //! A call is a multicast with a client that waits. It is forwarded again until it counts, whoever leads, and is carried out
 //! once. Its reply comes from the copy at the client's own process. A call can fail ([`CallFailure`]): it then says
 //! whether it has taken effect, may still, or has not. A minority never replies, so its clients need time-outs. A
-//! [query](Command::Query) is answered at once by the local copy, which may be old.
+//! [query](Command::Query) is answered at once by the local copy, which may be old. It fails where the process knows that its
+//! copy may lack something.
 //!
 //! # What it does not do yet
 //!
@@ -81,6 +86,7 @@
 mod call;
 mod departure;
 mod election;
+mod foreign;
 mod leader;
 mod log;
 mod service;
@@ -253,6 +259,16 @@ pub struct Term {
     pub owner: Address,
 }
 
+/// A message, and the group of the process that sends it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(bound = "R: Value, A: Value")]
+pub struct Envelope<R, A> {
+    /// The member that has founded the group. None from a process that has been in none.
+    pub group: Option<Address>,
+    /// The message.
+    pub message: Message<R, A>,
+}
+
 /// The messages between processes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", bound = "R: Value, A: Value")]
@@ -379,7 +395,8 @@ pub enum Command<R> {
         /// The time that the client waits. Without one it waits for ever.
         timeout: Option<Duration>,
     },
-    /// Ask the local copy, which may be old. What the request would change is dropped.
+    /// Ask the local copy, which may be old at a member that is cut off and does not know it yet. What the request would
+    /// change is dropped.
     Query {
         /// The name of the query.
         tag: u64,
@@ -413,6 +430,13 @@ pub enum Observation<R, A, P> {
     Elected(Term),
     /// The process no longer leads.
     Deposed,
+    /// A process of another group has sent something, for the first time. Only one of the two groups should be there.
+    OtherGroup {
+        /// That process.
+        from: Address,
+        /// The member that has founded its group.
+        founder: Address,
+    },
     /// A view counts.
     Installed(View),
     /// A multicast counts.
@@ -453,6 +477,8 @@ pub enum CallFailure {
     Busy,
     /// The call has taken effect, once. But this process was away, and its reply was not kept.
     ReplyLost,
+    /// The local copy may lack what counts: this process knows no leader, or is not brought up to date yet.
+    NotUpToDate,
 }
 
 /// What is persisted: the whole of what must not be forgotten, or what a step has changed of it.
@@ -499,6 +525,8 @@ pub struct State<R, A> {
     pub waiting: OrdSet<NodeId>,
     /// It wants to be no member any more.
     pub is_leaving: bool,
+    /// The nodes whose processes are in another group, with its founder.
+    pub foreign: OrdMap<NodeId, Address>,
 }
 
 /// A multicast under way.
@@ -579,8 +607,8 @@ impl Other {
 
 /// The state of a process.
 pub type StateOf<S> = State<<S as Service>::Request, <S as Service>::State>;
-/// A message between processes.
-pub type MessageOf<S> = Message<<S as Service>::Request, <S as Service>::State>;
+/// A message between processes, with the group of its sender.
+pub type MessageOf<S> = Envelope<<S as Service>::Request, <S as Service>::State>;
 /// What a process persists.
 pub type StableOf<S> = Stable<<S as Service>::Request, <S as Service>::State>;
 /// A report to the local application.
@@ -634,6 +662,13 @@ impl<R: Value, A: Value + Default> State<R, A> {
     #[must_use]
     pub fn application(&self) -> &A {
         &self.counted.application
+    }
+
+    /// The member that has founded its group. None if it has been in none.
+    #[must_use]
+    pub fn founder(&self) -> Option<Address> {
+        let first = || self.log.get(1).map(|entry| entry.term.owner);
+        self.counted.founder.or(self.log.base().founder).or_else(first)
     }
 
     /// The members of the last view that counts, as far as it knows.

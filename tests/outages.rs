@@ -235,6 +235,37 @@ fn no_confirmed_write_is_lost_when_two_of_five_are_killed() {
     kill_two_of_five(2);
 }
 
+/// All are started as the first time, and the founder's folder is gone. It must not begin a group that swallows the others.
+#[test]
+fn a_founder_that_has_lost_its_storage_loses_nobody_elses() {
+    let mut outage = Outage::new(3);
+    outage.round(|_| {});
+    let nodes = outage.nodes();
+    for node in &nodes {
+        outage.group.cluster_mut().kill(*node);
+    }
+    outage.group.cluster_mut().erase(nodes[0]).expect("a folder");
+    // Without storage, and without another node that knows better, lives are numbered by seconds.
+    thread::sleep(Duration::from_millis(1100));
+    for node in &nodes {
+        let command = outage.group.cluster().command(*node, None);
+        outage.group.cluster_mut().start_with(*node, command).expect("it starts");
+    }
+    let founder = outage.process(nodes[0]);
+    founder.ended(LONG).expect("it gives way to the older group");
+    let said = founder.lines(0);
+    let why = |said: &Notice| match said {
+        Notice::Ended { stopped: Some(why) } => why.contains("has founded before this one"),
+        _ => false,
+    };
+    assert!(said.iter().any(|line| why(&line.said)), "{said:?}");
+    outage.group.cluster_mut().reap();
+    outage.group.cluster_mut().erase(nodes[0]).expect("a folder");
+    outage.group.start(nodes[0], Some(nodes[1])).expect("it joins");
+    outage.group.agree(LONG).expect("one group again");
+    outage.assert_nothing_is_lost();
+}
+
 #[test]
 #[ignore = "nightly: a hundred rounds"]
 fn a_hundred_leaders_are_killed() {

@@ -1,7 +1,8 @@
 //! The clients of a process: their calls and queries.
 
 use super::{
-    CallFailure, Client, MOST_PENDING, Multicast, Observation, Pending, Service, Timer, turn::Turn,
+    CallFailure, Client, MOST_PENDING, Multicast, Observation, Pending, Role, Service, Timer,
+    turn::Turn,
 };
 use crate::machine::Effect;
 use std::time::Duration;
@@ -27,10 +28,22 @@ impl<S: Service> Turn<'_, S> {
 
     /// Answers from the local copy.
     pub(super) fn query(&mut self, tag: u64, request: S::Request) {
+        if !self.is_up_to_date() {
+            return self.fail(tag, CallFailure::NotUpToDate);
+        }
         let counted = &self.state.counted;
         let mut copy = counted.application.clone();
         let reply = self.group.service.carry_out(&mut copy, counted.number(), request);
         self.observe(Observation::Replied { tag, reply });
+    }
+
+    /// True if everything is carried out here that counted when this process last heard from its leader, or was elected.
+    fn is_up_to_date(&self) -> bool {
+        match self.state.role {
+            Role::Leading { .. } => self.is_of(self.state.counted.number(), self.state.term),
+            Role::Following { matched, .. } => matched > 0,
+            Role::Seeking { .. } | Role::Promised { .. } | Role::Candidate { .. } => false,
+        }
     }
 
     /// A multicast of this process counts. Its client gets the reply.

@@ -171,8 +171,8 @@ impl<S: Service> Turn<'_, S> {
 
     /// What all entries that it holds amount to, without what the application makes of them.
     fn all_held(&self) -> Summary<()> {
-        let Summary { last, view, known, next, .. } = self.state.counted.clone();
-        let mut held = Summary { last, view, known, next, application: () };
+        let Summary { last, founder, view, known, next, .. } = self.state.counted.clone();
+        let mut held = Summary { last, founder, view, known, next, application: () };
         for number in last.number + 1..=self.log().len() {
             if let Some(entry) = self.log().get(number) {
                 held.add(&Messages::default(), entry);
@@ -188,9 +188,14 @@ impl<S: Service> Turn<'_, S> {
 
     /// Founds a group of its own.
     pub(super) fn found(&mut self) {
-        let term = Term { counter: 1, owner: self.member() };
+        let me = self.member();
+        let term = Term { counter: 1, owner: me };
         self.enter(term, seeking());
-        self.lead(Vector::unit(self.member()));
+        self.lead(Vector::unit(me));
+        // Whoever waits for a leader asks. Whoever is in another group objects.
+        for node in self.group.nodes.clone().without(&me.node) {
+            self.send(node, Message::Now);
+        }
     }
 
     /// The owner of the term leads, with a view of its own.

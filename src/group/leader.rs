@@ -138,7 +138,7 @@ impl<S: Service> Turn<'_, S> {
         }
     }
 
-    fn is_of(&self, number: u64, term: Term) -> bool {
+    pub(super) fn is_of(&self, number: u64, term: Term) -> bool {
         self.log().position(number).is_some_and(|position| position.term == Some(term))
     }
 

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Summary<A> {
     /// The last of these entries.
     pub last: Position,
+    /// The member that has founded the group. None before the first entry.
+    pub founder: Option<Address>,
     /// The last view.
     pub view: Option<View>,
     /// The last member of each node that has ever been one.
@@ -47,6 +49,7 @@ impl<A: Value> Summary<A> {
     {
         let number = self.last.number + 1;
         self.last = Position { term: Some(entry.term), number };
+        self.founder.get_or_insert(entry.term.owner);
         match &entry.content {
             Content::View(members) => {
                 let members = members.clone();

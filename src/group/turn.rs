@@ -1,9 +1,9 @@
 //! One step of a process: what every role has in common.
 
 use super::{
-    Command, Content, Group, Log, Message, MessageOf, Multicast, Observation, ObservationOf,
-    Pending, Role, STOPPED_ON_COMMAND, Safeguard, Service, Stable, StableOf, State, StateOf, TICK,
-    Term, Timer, View,
+    Command, Content, Envelope, Group, Log, Message, MessageOf, Multicast, Observation,
+    ObservationOf, Pending, Role, STOPPED_ON_COMMAND, Safeguard, Service, Stable, StableOf, State,
+    StateOf, TICK, Term, Timer, View,
     log::{After, Entry, Part, Position},
     summary::Summary,
 };
@@ -50,6 +50,7 @@ impl<'a, S: Service> Turn<'a, S> {
             pending: OrdMap::new(),
             waiting: OrdSet::new(),
             is_leaving: false,
+            foreign: OrdMap::new(),
         };
         let mut turn = Self { unsaved: is_new.then_some(0), ..Self::new(group, state) };
         turn.effect(Effect::SetTimer { timer: Timer::Tick, after: TICK });
@@ -89,8 +90,14 @@ impl<'a, S: Service> Turn<'a, S> {
         }
     }
 
-    fn receive(&mut self, from: Address, message: MessageOf<S>) {
+    fn receive(&mut self, from: Address, Envelope { group, message }: MessageOf<S>) {
+        if let (Some(own), Some(other)) = (self.state.founder(), group)
+            && own != other
+        {
+            return self.meet_another_group(from, own, other, &message);
+        }
         self.state.suspected.remove(&from.node);
+        self.state.foreign.remove(&from.node);
         match message {
             Message::Prepare { term, committed } => self.prepared(from, term, committed),
             Message::Promise { term, member, last, part } => {
@@ -135,7 +142,8 @@ impl<'a, S: Service> Turn<'a, S> {
     }
 
     /// Sends to whoever runs at a node now.
-    pub(super) fn send(&mut self, to: NodeId, message: MessageOf<S>) {
+    pub(super) fn send(&mut self, to: NodeId, message: Message<S::Request, S::State>) {
+        let message = Envelope { group: self.state.founder(), message };
         self.effect(Effect::Send { to: Peer::Name(to), message });
     }
 

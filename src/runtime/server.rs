@@ -139,6 +139,9 @@ pub enum CallError {
     /// Too many calls of the local node are under way. The request has no effect.
     #[error("too many calls are under way: the request has not taken effect")]
     Busy,
+    /// The local copy may lack what counts. The query was not answered.
+    #[error("not up to date: no leader is known here, or what it has is still to come")]
+    NotUpToDate,
     /// The request has taken effect, once, but the local node was away and the reply is lost.
     #[error("the request has taken effect, but its reply is lost: this node was away")]
     ReplyLost,

@@ -8,9 +8,9 @@ use interrex::{
         dictionary::{Reply, Request},
     },
     group::{
-        After, CallFailure, Command, Content, Effect, Entry, Group, Log, Message, MessageOf,
-        Messages, Multicast, Observation, ObservationOf, Position, Role, Service, Stable, StableOf,
-        StateOf, Term, Timer,
+        After, CallFailure, Command, Content, Effect, Entry, Envelope, Group, Log, Message,
+        MessageOf, Messages, Multicast, Observation, ObservationOf, Position, Role, Service,
+        Stable, StableOf, StateOf, Term, Timer,
     },
     machine::{self, Address, Boot, Event, Machine, NodeId},
 };
@@ -25,11 +25,13 @@ fn group() -> Group<Texts> {
     Group::new(Texts::default())
 }
 
+/// A message from a process of the same group.
 fn step(
     state: StateOf<Texts>,
     from: Address,
-    message: MessageOf<Texts>,
+    message: Message<String, ()>,
 ) -> (StateOf<Texts>, Vec<Effect<Texts>>) {
+    let message = Envelope { group: state.founder(), message };
     group().step(state, Event::Message { from, message })
 }
 
@@ -218,7 +220,8 @@ fn a_call_that_times_out_takes_effect_once_all_the_same() {
     let failed = Observation::Failed { tag: 3, error: CallFailure::TimedOut };
     assert_eq!(members.observed[1].last(), Some(&failed));
     members.take(1, Event::Timeout(Timer::Tick));
-    members.take(1, Event::Message { from: N0, message: Message::Now });
+    let message = Envelope { group: Some(N0), message: Message::Now };
+    members.take(1, Event::Message { from: N0, message });
     members.take(0, Event::Timeout(Timer::Tick));
     members.put(0, 4, 8);
     members.take(1, Event::Timeout(Timer::Tick));
@@ -243,8 +246,55 @@ fn a_call_whose_reply_was_not_kept_says_that_it_has_taken_effect() {
     assert!(matches!(&whole.after, After::Summary(base) if base.number() > 2));
     let message =
         Message::Append { term: members.states[0].term, part: whole, committed: 3, forgotten: 3 };
+    let message = Envelope { group: Some(N0), message };
     let (state, effects) = members.group.step(state, Event::Message { from: N0, message });
     let lost = Observation::Failed { tag: 9, error: CallFailure::ReplyLost };
     assert!(effects.contains(&machine::Effect::Observe(lost)), "{effects:?}");
     assert!(state.pending.is_empty());
+}
+
+/// A node that has lost its storage founds a second group by mistake. It gives way, and the older group goes on without it.
+#[test]
+fn the_founder_of_a_second_group_gives_way_and_the_older_one_goes_on() {
+    let later = Address { node: NodeId(1), life: 9 };
+    let (second, _) = group().start(Boot { me: later, stable: None, contact: None });
+    let ask = |group, member| {
+        let committed = Position::default();
+        Envelope { group: Some(group), message: Message::Ask { member, committed } }
+    };
+    let (_, effects) = group().step(second, Event::Message { from: N0, message: ask(N0, N0) });
+    let stops = |effect: &Effect<Texts>| matches!(effect, machine::Effect::Stop(_));
+    assert!(effects.iter().any(stops), "{effects:?}");
+
+    let older = founder(N0);
+    let (older, effects) =
+        group().step(older, Event::Message { from: later, message: ask(later, later) });
+    let seen = Observation::OtherGroup { from: later, founder: later };
+    assert_eq!(effects[0], machine::Effect::Observe(seen));
+    assert!(!effects.iter().any(stops) && older.leads());
+    let objects = |effect: &Effect<Texts>| matches!(effect, machine::Effect::Send { message, .. } if message.group == Some(N0));
+    assert!(effects.iter().any(objects), "{effects:?}");
+    assert!(!older.members().contains(&later));
+    // It is said once.
+    let (_, effects) =
+        group().step(older, Event::Message { from: later, message: ask(later, later) });
+    assert!(!effects.iter().any(|it| matches!(it, machine::Effect::Observe(_))), "{effects:?}");
+}
+
+/// A restarted process does not say that something is not there before it knows.
+#[test]
+fn a_query_fails_until_the_copy_is_up_to_date() {
+    let mut members = Members::new(Group::new(Copies::default()), 2);
+    members.put(0, 1, 7);
+    let query =
+        |tag| Event::Command(Command::Query { tag, request: Request::Lookup("key".into()) });
+    members.take(1, query(2));
+    let found = Observation::Replied { tag: 2, reply: Reply::Found(Some(7)) };
+    assert_eq!(members.observed[1].last(), Some(&found));
+    let boot =
+        Boot { me: Address { life: 1, ..N1 }, stable: members.stored[1].clone(), contact: None };
+    let (restarted, _) = members.group.start(boot);
+    let (_, effects) = members.group.step(restarted, query(3));
+    let failed = Observation::Failed { tag: 3, error: CallFailure::NotUpToDate };
+    assert_eq!(effects, [machine::Effect::Observe(failed)]);
 }

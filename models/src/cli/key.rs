@@ -31,7 +31,8 @@ impl Key {
         )?;
         writeln!(
             out,
-            "  then: interrex node --key-file {file} --id n0 --peers n0=…,n1=… --protocol gen_leader"
+            "  then: interrex node --key-file {file} --peers n0=…,n1=… --id n0 --data-dir n0.data --found\n  \
+             and the others: --id n1 --data-dir n1.data --contact n0"
         )?;
         Ok(Exit::AsExpected)
     }

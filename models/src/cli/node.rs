@@ -60,12 +60,13 @@ pub(super) struct Node {
     /// In an election (gen_leader): a node that never leads; the same workers at every node
     #[arg(long, value_name = "NODE")]
     worker: Vec<NodeId>,
-    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached. A node of group that finds
-    /// its group in its --data-dir does not need it
+    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached within 10 seconds. A node
+    /// of group whose --data-dir has its group does not need it
     #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
     contact: Vec<NodeId>,
-    /// In a group (group, gms2, gms3): found a group, once for each --data-dir; later starts join again: with group by
-    /// what is in --data-dir, otherwise through --contact
+    /// In a group (group, gms2, gms3): start a new group. It is for exactly one node, and for its first start: later starts
+    /// with the same --data-dir join again, with group by what is stored there, otherwise through --contact. A node that has
+    /// lost its --data-dir must join through --contact
     #[arg(long)]
     found: bool,
     /// Append events and effects to this file, for `interrex validate`

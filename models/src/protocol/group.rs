@@ -17,8 +17,9 @@ use crate::{
 use im::{OrdMap, OrdSet, Vector, vector};
 use interrex::{
     group::{
-        self, Command, Content, Entry, Group, Log, Message, Messages, Observation, ObservationOf,
-        Other, Position, Role, Service, Stable, State, StateOf, Summary, Timer, majority,
+        self, Command, Content, Entry, Envelope, Group, Log, Message, Messages, Observation,
+        ObservationOf, Other, Position, Role, Service, Stable, State, StateOf, Summary, Timer,
+        majority,
     },
     machine::{Address, NodeId, Peer},
 };
@@ -152,6 +153,7 @@ impl<S: Checked> Protocol for Group<S> {
         let view = group::View { number: 1, term, members: members.clone() };
         let counted = Summary {
             last: Position { term: Some(term), number: 1 },
+            founder: Some(leader),
             view: Some(view.clone()),
             known: members.iter().map(|member| (member.node, *member)).collect(),
             next: OrdMap::new(),
@@ -184,6 +186,7 @@ impl<S: Checked> Protocol for Group<S> {
                 pending: OrdMap::new(),
                 waiting: OrdSet::new(),
                 is_leaving: false,
+                foreign: OrdMap::new(),
             };
             let mut history = vector![Observation::Started(me)];
             if me == leader {
@@ -217,7 +220,7 @@ impl<S: Checked> Protocol for Group<S> {
             Observation::Elected(group::Term { counter, owner }) => {
                 Notion::Elected(Term(vec![*counter, owner.node.0.into(), owner.life.into()]))
             }
-            Observation::Deposed => Notion::Unremarked,
+            Observation::Deposed | Observation::OtherGroup { .. } => Notion::Unremarked,
             Observation::Restored { number, .. } => Notion::Restored(*number),
             Observation::Installed(view) => Notion::Installed(View {
                 number: view.number,
@@ -244,16 +247,16 @@ impl<S: Checked> Protocol for Group<S> {
                 State { role: Role::Leading { .. }, .. } => "leading",
             ),
             messages: names!(
-                Message::Prepare { .. } => "prepare",
-                Message::Promise { .. } => "promise",
-                Message::Refuse { .. } => "refuse",
-                Message::Append { .. } => "append",
-                Message::Ack { .. } => "ack",
-                Message::Ask { .. } => "ask",
-                Message::Now => "now",
-                Message::Forward(_) => "forward",
-                Message::Leave { .. } => "leave",
-                Message::TakeOver { .. } => "take_over",
+                Envelope { message: Message::Prepare { .. }, .. } => "prepare",
+                Envelope { message: Message::Promise { .. }, .. } => "promise",
+                Envelope { message: Message::Refuse { .. }, .. } => "refuse",
+                Envelope { message: Message::Append { .. }, .. } => "append",
+                Envelope { message: Message::Ack { .. }, .. } => "ack",
+                Envelope { message: Message::Ask { .. }, .. } => "ask",
+                Envelope { message: Message::Now, .. } => "now",
+                Envelope { message: Message::Forward(_), .. } => "forward",
+                Envelope { message: Message::Leave { .. }, .. } => "leave",
+                Envelope { message: Message::TakeOver { .. }, .. } => "take_over",
             ),
             commands: names!(
                 Command::Mcast(_) => "mcast",
@@ -269,6 +272,7 @@ impl<S: Checked> Protocol for Group<S> {
                 Observation::Elected(_) => "elected",
                 Observation::Deposed => "deposed",
                 Observation::Restored { .. } => "restored",
+                Observation::OtherGroup { .. } => "other_group",
                 Observation::Installed(_) => "installed",
                 Observation::Delivered { .. } => "delivered",
                 Observation::Replied { .. } => "replied",

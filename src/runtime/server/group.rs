@@ -52,6 +52,9 @@ impl<S: Service> Serving for Group<S> {
                 status.leader = leader(view.term);
                 status.view = Some(view);
             }
+            Observation::OtherGroup { from, founder } => {
+                tracing::warn!(%from, %founder, "is in another group: one of the two was founded by mistake");
+            }
             Observation::Started(_)
             | Observation::Restored { .. }
             | Observation::Delivered { .. } => {}
@@ -87,12 +90,11 @@ impl<S: Service> Client<Group<S>> {
         self.ask(|tag| Command::Call { tag, request, timeout }).await
     }
 
-    /// Asks the local copy of the application, which may be old: a member that is cut off, or is being brought up to date,
-    /// answers, too. What the request would change is dropped. For an answer that is certainly up to date, make a
+    /// Asks the local copy of the application, which may be old: a member that is cut off does not know it at once. What the request would change is dropped. For an answer that is certainly up to date, make a
     /// [`call`](Self::call) of it.
     ///
     /// # Errors
-    /// If the server has ended.
+    /// [`CallError::NotUpToDate`] or [`CallError::Ended`].
     pub async fn query(&self, request: S::Request) -> Result<S::Reply, CallError> {
         self.ask(|tag| Command::Query { tag, request }).await
     }
@@ -130,6 +132,7 @@ impl From<group::CallFailure> for CallError {
             group::CallFailure::TimedOut => Self::TimedOut,
             group::CallFailure::Busy => Self::Busy,
             group::CallFailure::ReplyLost => Self::ReplyLost,
+            group::CallFailure::NotUpToDate => Self::NotUpToDate,
         }
     }
 }

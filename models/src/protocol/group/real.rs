@@ -87,6 +87,7 @@ impl Application for Group<Texts> {
             | Observation::Restored { .. }
             | Observation::Elected(_)
             | Observation::Deposed
+            | Observation::OtherGroup { .. }
             | Observation::Installed(_)
             | Observation::Replied { .. }
             | Observation::Failed { .. } => None,
@@ -115,8 +116,12 @@ impl Application for Group<Texts> {
     ) -> Result<(Member, Dictionary), SpawnError> {
         let server = Server::spawn(self, config).await?;
         let mut membership = server.membership();
-        let dictionary =
-            Dictionary { client: server.client(), membership: membership.clone(), call_timeout };
+        let dictionary = Dictionary {
+            me: server.me().node,
+            client: server.client(),
+            membership: membership.clone(),
+            call_timeout,
+        };
         // It may know of a view already.
         membership.mark_changed();
         let last = Membership::default();
@@ -206,6 +211,7 @@ fn notice(view: &group::View) -> Notice {
 
 /// Reads and writes the dictionary through a member.
 pub struct Dictionary {
+    me: NodeId,
     client: runtime::Client<Group<Texts>>,
     membership: watch::Receiver<Membership>,
     call_timeout: Duration,
@@ -251,7 +257,9 @@ impl Client for Dictionary {
     fn members(&self) -> Notice {
         match &self.membership.borrow().view {
             Some(view) => notice(view),
-            None => Notice::Error { error: "this node is not a member yet".into() },
+            None => Notice::Error {
+                error: "this node is no member yet, or does not know its group's last view".into(),
+            },
         }
     }
 
@@ -259,6 +267,9 @@ impl Client for Dictionary {
         let request = match ask {
             Ask::Dictionary(request) => request,
             Ask::Leave => return self.client.leave().await.is_ok().then_some(Notice::Done),
+            Ask::HandOver if self.leader().map(|leader| leader.node) != Some(self.me) => {
+                return Some(Notice::Error { error: "this node does not lead".into() });
+            }
             Ask::HandOver => return self.client.hand_over().await.is_ok().then_some(Notice::Done),
         };
         let key = match &request {
