@@ -35,7 +35,7 @@
 //! | [`Now`](Message::Now) | whoever has refused an outsider, once it has a leader | asks again |
 //! | [`Forward`](Message::Forward) | a process, to the leader | appends the multicast, unless it did so before |
 //! | [`Leave`](Message::Leave) | a member, to the leader | removes it |
-//! | [`TakeOver`](Message::TakeOver) | the leader, to a member that holds everything | becomes a candidate, although its leader is up |
+//! | [`TakeOver`](Message::TakeOver) | the leader, to another member | becomes a candidate, although its leader is up |
 //!
 //! One timer repeats whatever may have been lost. It does nothing where nothing is outstanding.
 //!
@@ -43,7 +43,8 @@
 //!
 //! * *Log order.* Of two logs the better one ends with the higher term; of equal terms the longer one.
 //! * *Commitment.* A leader counts majorities only for entries of its own term; those before count with them.
-//! * *Views* change by one member at a time, once the change before counts and an entry of the leader's own term does.
+//! * *Views* change by one member at a time, once the change before counts and an entry of the leader's own term does. An
+//!   admission that does not count yet is taken back if the newcomer is gone: it may be needed for the majority.
 //! * *Removal.* A leader removes a member that it suspects, and a former life of a node that asks under a new name.
 //! * *Leaving.* A member that wants to leave asks until its removal counts, and then ends. A leader first has another member
 //!   take over.
@@ -56,8 +57,8 @@
 //! * *Duplicates.* The multicasts of one process are appended in the order of their sequence numbers, each once.
 //! * *Suspected processes* are sent no entries. At each tick they are told where the leader's log ends: one that is there
 //!   after all asks for what it lacks.
-//! * *Memory.* Once all members hold more than [`KEPT`] entries that count, the leader forgets these, and tells the others
-//!   with what it sends next. A [`Summary`] remains: the last view, the next multicast of each node, and the application's
+//! * *Memory.* Of the entries that count and that all members hold, the leader keeps the last [`KEPT`] ones. It forgets those
+//!   before, and tells the others with what it sends next. A [`Summary`] remains: the last view, the next multicast of each node, and the application's
 //!   state. Whoever lacks entries that the sender has forgotten is given the summary instead.
 //! * *Storage.* A step persists the entries that it has changed, and what it has forgotten: see [`Stable`].
 //!
@@ -332,7 +333,7 @@ pub enum Message<R, A> {
         /// The member.
         member: Address,
     },
-    /// From the leader to a member that holds everything: take over.
+    /// From the leader to another member: take over.
     TakeOver {
         /// The leader's term.
         term: Term,
@@ -405,8 +406,8 @@ pub enum Command<R> {
     },
     /// Leave the group, and end when that counts. A leader hands its leadership over first. The last member just ends.
     Leave,
-    /// Hand leadership over to the most senior of the other members that hold everything. Without effect at a process that
-    /// does not lead, or if there is no such member.
+    /// Hand leadership over to another member, of those that hold most to the most senior one. Without effect at a process that
+    /// does not lead.
     HandOver,
     /// End the process. It stays a member until the others remove it.
     Stop,
@@ -591,8 +592,8 @@ pub struct Other {
     pub member: Address,
     /// The last entry that it holds, as far as it has said.
     pub held: u64,
-    /// It is no member, and wants to be one.
-    pub joins: bool,
+    /// It is no member, and wants to be one: once it holds the entries up to this number, which were there when it asked.
+    pub joins: Option<u64>,
     /// It is a member, and wants to be none.
     pub leaves: bool,
 }
@@ -601,7 +602,7 @@ impl Other {
     /// A process that is taken to hold everything up to a number.
     #[must_use]
     pub fn holding(member: Address, held: u64) -> Self {
-        Self { member, held, joins: false, leaves: false }
+        Self { member, held, joins: None, leaves: false }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Leaving the group, and handing leadership over.
 
-use super::{LEFT, Message, Role, Service, Term, turn::Turn};
+use super::{LEFT, Message, Role, Service, Term, leader::held_by, turn::Turn};
 use crate::machine::{Address, Effect};
 
 impl<S: Service> Turn<'_, S> {
@@ -9,7 +9,7 @@ impl<S: Service> Turn<'_, S> {
         self.state.is_leaving = true;
         let (member, leader) = (self.member(), self.state.term.owner.node);
         let is_last = self.state.leads() && self.newest().iter().all(|other| *other == member);
-        if is_last || !self.state.is_member() {
+        if is_last || !self.state.is_member() && !self.may_lead() {
             return self.effect(Effect::Stop(LEFT.into()));
         }
         match self.state.role {
@@ -31,14 +31,16 @@ impl<S: Service> Turn<'_, S> {
     /// Has another member take over, which this leader learns from its candidacy.
     pub(super) fn hand_over(&mut self) {
         let (newest, last, term) = (self.newest(), self.log().len(), self.state.term);
+        let me = self.member();
         let suspected = self.state.suspected.clone();
         let Some(others) = self.others() else { return };
         let is_ready = |member: &&Address| {
             let other = others.get(&member.node).filter(|other| other.member == **member);
-            other.is_some_and(|other| other.held == last && !other.leaves)
-                && !suspected.contains(&member.node)
+            other.is_some_and(|other| !other.leaves) && !suspected.contains(&member.node)
         };
-        if let Some(next) = newest.iter().find(is_ready) {
+        let held = |member: &&Address| held_by(others, **member, me, last);
+        // Of those that hold equally much, the most senior one.
+        if let Some(next) = newest.iter().rev().filter(is_ready).max_by_key(held) {
             self.send(next.node, Message::TakeOver { term });
         }
     }

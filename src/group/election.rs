@@ -39,7 +39,7 @@ impl<S: Service> Turn<'_, S> {
     /// Asks those who have not promised: also the members of the last view that it knows to count, since a newer one may
     /// never count. A former member of a node that has promised as another one never will.
     pub(super) fn prepare(&mut self) {
-        let known = self.newest().into_iter().chain(self.state.members());
+        let known = self.asked_for_promises();
         let Role::Candidate { promised, invited } = &self.state.role else { return };
         let has_promised = |member: &Address| {
             promised.iter().any(|it| it.node == member.node && it.life >= member.life)
@@ -50,6 +50,11 @@ impl<S: Service> Turn<'_, S> {
         for node in known.union(invited.clone().relative_complement(given)) {
             self.prepare_one(node);
         }
+    }
+
+    /// Whom a candidate asks.
+    pub(super) fn asked_for_promises(&self) -> impl Iterator<Item = Address> + use<S> {
+        self.newest().into_iter().chain(self.state.members())
     }
 
     /// Asks again, and all nodes that there are: its views may be old.

@@ -63,7 +63,8 @@ impl<S: Service> Turn<'_, S> {
             if self.state.suspected.contains(&node) {
                 self.send_committed(node, last);
             } else {
-                self.send_after(node, held);
+                // Whoever needs a summary asks for it, and is not sent it again and again.
+                self.send_after(node, held.max(self.log().base().number()));
             }
         }
     }
@@ -99,10 +100,11 @@ impl<S: Service> Turn<'_, S> {
                 other.held = number;
                 self.commit();
                 self.change();
-                self.forget_what_all_hold();
             }
             // It says so again: it does not know what counts.
-            Some(_) | None => self.send_committed(member.node, number),
+            Some(_) | None => {
+                self.send_committed(member.node, number.max(self.log().base().number()));
+            }
         }
         self.dismiss(member);
     }
@@ -113,7 +115,7 @@ impl<S: Service> Turn<'_, S> {
         let is_member = newest.contains(&member);
         let counts = view <= self.state.counted.number();
         let Some(others) = self.others() else { return };
-        let is_informed = |other: &Other| !other.joins && other.held >= view;
+        let is_informed = |other: &Other| other.joins.is_none() && other.held >= view;
         if !is_member && counts && others.get(&member.node).is_some_and(is_informed) {
             others.remove(&member.node);
         }
@@ -136,33 +138,34 @@ impl<S: Service> Turn<'_, S> {
             }
             self.change();
         }
+        self.forget_what_all_hold();
     }
 
     pub(super) fn is_of(&self, number: u64, term: Term) -> bool {
         self.log().position(number).is_some_and(|position| position.term == Some(term))
     }
 
-    /// Forgets what all members hold, and the others will, once it is long enough.
+    /// Forgets what all members hold, but for the last entries. A member whose acknowledgement has not come yet may hold
+    /// less than it is taken to: so it must be an entry of this term.
     fn forget_what_all_hold(&mut self) {
         let (me, last, keep) = (self.member(), self.log().len(), self.group.keep);
         let newest = self.newest();
         let Some(others) = self.others() else { return };
         let held = newest.iter().map(|member| held_by(others, *member, me, last)).min();
-        if let Some(number) = held
-            && number > self.log().base().number() + keep
-        {
-            self.forget(number);
+        if let Some(number) = held.filter(|number| self.is_of(*number, self.state.term)) {
+            self.forget(number.saturating_sub(keep));
         }
     }
 
     /// Changes the view by one member, if somebody is to be removed or admitted, and no change is under way.
     pub(super) fn change(&mut self) {
-        let (me, last, committed) = (self.member(), self.log().len(), self.state.counted.number());
+        let (me, committed) = (self.member(), self.state.counted.number());
         let own = self.is_of(committed, self.state.term);
         let (view, mut members) = self.state.newest_view();
-        if !own || view > committed {
+        if !own {
             return;
         }
+        let counted = self.state.members();
         let suspected = self.state.suspected.clone();
         let Some(others) = self.others() else { return };
         let is_replaced =
@@ -173,13 +176,21 @@ impl<S: Service> Turn<'_, S> {
         let is_gone = |member: &Address| {
             *member != me && (suspected.contains(&member.node) || is_replaced(member))
         };
-        let is_ready = |other: &&Other| other.joins && other.held == last;
-        if let Some(gone) = members.iter().position(is_gone) {
+        let is_ready = |other: &&Other| other.joins.is_some_and(|goal| other.held >= goal);
+        if view > committed {
+            let is_admission = members.len() == counted.len() + 1
+                && counted.iter().all(|member| members.contains(member));
+            let newcomer = members.iter().find(|member| !counted.contains(*member));
+            if !is_admission || !newcomer.is_some_and(is_gone) {
+                return;
+            }
+            members = counted;
+        } else if let Some(gone) = members.iter().position(is_gone) {
             members.remove(gone);
         } else if !members.contains(&me) {
             members.push_back(me);
         } else if let Some(ready) = others.values().find(is_ready).copied() {
-            others.insert(ready.member.node, Other { joins: false, leaves: false, ..ready });
+            others.insert(ready.member.node, Other { joins: None, leaves: false, ..ready });
             members.push_back(ready.member);
         } else if let Some(leaver) = members.iter().position(leaves) {
             // The last of all: without it, everybody in the view is there.
@@ -206,7 +217,7 @@ impl<S: Service> Turn<'_, S> {
         // What counts elsewhere and is not held here makes this leader a former one: it will be told.
         let is_held = self.log().holds(committed);
         let held = if is_held { committed.number } else { 0 };
-        let joins = !newest.contains(&member);
+        let joins = (!newest.contains(&member)).then_some(self.log().len());
         let Some(others) = self.others() else { return };
         // Whoever ran there before is gone for good, and whoever comes from then is late.
         if others.get(&member.node).is_none_or(|other| other.member.life <= member.life) {
@@ -222,7 +233,7 @@ impl<S: Service> Turn<'_, S> {
         let Some(others) = self.others() else { return };
         // It may be a former member that does not know: it is still told.
         if let Some(other) = others.get_mut(&node) {
-            other.joins = false;
+            other.joins = None;
         }
         self.change();
         self.check_majority();
@@ -244,7 +255,12 @@ impl<S: Service> Turn<'_, S> {
 }
 
 /// The last entry that a member holds, as far as its leader knows, who is `me` and holds all up to `last`.
-fn held_by(others: &OrdMap<NodeId, Other>, member: Address, me: Address, last: u64) -> u64 {
+pub(super) fn held_by(
+    others: &OrdMap<NodeId, Other>,
+    member: Address,
+    me: Address,
+    last: u64,
+) -> u64 {
     match others.get(&member.node) {
         _ if member == me => last,
         Some(other) if other.member == member => other.held,

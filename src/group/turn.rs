@@ -211,10 +211,8 @@ impl<'a, S: Service> Turn<'a, S> {
     /// Forgets the entries up to a number, as far as they count.
     pub(super) fn forget(&mut self, number: u64) {
         let number = number.min(self.state.counted.number());
-        if number > self.log().base().number() {
-            self.changed(self.log().len());
-            self.state.log.forget(&self.group.service, number);
-        }
+        // What is stored may remember more: the next change that is persisted says what is forgotten.
+        self.state.log.forget(&self.group.service, number);
     }
 
     /// The members of the newest view that it holds, whether it counts or not.
@@ -234,6 +232,7 @@ impl<'a, S: Service> Turn<'a, S> {
 
     /// Takes on a term and a role. Outsiders that count on the former role learn when there is a leader.
     pub(super) fn enter(&mut self, term: Term, role: Role) {
+        let asked: OrdSet<NodeId> = self.asked_for_promises().map(|member| member.node).collect();
         if self.state.term != term {
             self.changed(self.log().len());
             self.state.term = term;
@@ -244,7 +243,7 @@ impl<'a, S: Service> Turn<'a, S> {
         let left = match std::mem::replace(&mut self.state.role, role) {
             Role::Leading { others, .. } => others.keys().copied().collect(),
             Role::Candidate { promised, invited } => {
-                promised.iter().map(|member| member.node).chain(invited).collect()
+                promised.iter().map(|member| member.node).chain(invited).chain(asked).collect()
             }
             Role::Seeking { .. } | Role::Promised { .. } | Role::Following { .. } => OrdSet::new(),
         };

@@ -1,7 +1,7 @@
 //! Members that leave, and leaders that hand over: all runs of small groups.
 
 use interrex::{
-    group::{Command, Group, Messages, ObservationOf, StableOf, StateOf},
+    group::{Command, Group, KEPT, Messages, ObservationOf, StableOf, StateOf},
     machine::{Boot, EffectOf, EventOf, Machine, NodeId},
 };
 use interrex_models::{
@@ -111,8 +111,8 @@ impl Protocol for Departing {
 }
 
 /// Nobody is left without a leader, and nobody stays a member who has gone.
-fn assert_orderly(nodes: u16, budgets: &[(Budget, u8)]) {
-    let group = Group::new(App::default()).among((0..nodes).map(NodeId));
+fn assert_orderly(nodes: u16, kept: u64, budgets: &[(Budget, u8)]) {
+    let group = Group::new(App::default()).among((0..nodes).map(NodeId)).keeping(kept);
     let mut scenario = Scenario::builder().nodes(nodes).start(Start::Joined).unlimited_timeouts();
     for (budget, times) in budgets {
         scenario = scenario.budget(*budget, *times);
@@ -132,11 +132,20 @@ fn assert_orderly(nodes: u16, budgets: &[(Budget, u8)]) {
 
 #[test]
 fn members_leave_one_after_the_other_and_leaders_hand_over() {
-    assert_orderly(3, &[(Budget::Commands, 3)]);
+    assert_orderly(3, KEPT, &[(Budget::Commands, 2)]);
+    assert_orderly(3, 0, &[(Budget::Commands, 2)]);
 }
 
 #[test]
 fn a_departure_survives_a_crash_and_a_lost_message() {
-    assert_orderly(3, &[(Budget::Commands, 2), (Budget::Crashes, 1)]);
-    assert_orderly(3, &[(Budget::Commands, 2), (Budget::Drops, 1)]);
+    assert_orderly(3, KEPT, &[(Budget::Commands, 2), (Budget::Crashes, 1)]);
+    assert_orderly(3, KEPT, &[(Budget::Commands, 2), (Budget::Drops, 1)]);
+}
+
+/// A restarted member does not know at once that it is one.
+#[test]
+fn a_restarted_member_leaves_when_its_removal_counts() {
+    let restart = [(Budget::Commands, 2), (Budget::Crashes, 1), (Budget::Restarts, 1)];
+    assert_orderly(2, KEPT, &restart);
+    assert_orderly(2, 0, &restart);
 }
