@@ -142,8 +142,8 @@ pub enum CallError {
     /// The local copy may lack what counts. The query was not answered.
     #[error("not up to date: no leader is known here, or what it has is still to come")]
     NotUpToDate,
-    /// The request has taken effect, once, but the local node was away and the reply is lost.
-    #[error("the request has taken effect, but its reply is lost: this node was away")]
+    /// The request has taken effect, once, but the local node has missed it and the reply is lost.
+    #[error("the request has taken effect, but its reply is lost: this node has missed it")]
     ReplyLost,
 }
 

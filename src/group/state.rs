@@ -1,0 +1,190 @@
+//! The state of a process, and the part of it that is stored.
+
+use super::{Log, Part, Summary, Term};
+use crate::machine::{Address, NodeId, Peer, Value};
+use im::{OrdMap, OrdSet, Vector};
+use serde::{Deserialize, Serialize};
+
+/// What is persisted: the whole of what must not be forgotten, or what a step has changed of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(bound = "R: Value, A: Value")]
+pub struct Stable<R, A> {
+    /// Its name as a member.
+    pub member: Address,
+    /// The highest term that it has promised.
+    pub term: Term,
+    /// The last entry that it has forgotten.
+    pub forgotten: u64,
+    /// The entries that it holds; or those that replace all after an entry.
+    pub part: Part<R, A>,
+}
+
+/// The state of a process. `R`: requests; `A`: the application's state.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(bound = "R: Value, A: Value")]
+pub struct State<R, A> {
+    /// Its own address.
+    pub me: Address,
+    /// Its name as a member. Stable.
+    pub member: Address,
+    /// The highest term that it has promised. Stable.
+    pub term: Term,
+    /// The entries that it holds. Stable.
+    pub log: Log<R, A>,
+    /// The node that it was told to join through.
+    pub contact: Option<NodeId>,
+    /// What the entries amount to that count, as far as it knows. All of them are delivered.
+    pub counted: Summary<A>,
+    /// What it does in its term.
+    pub role: Role,
+    /// The nodes that were reported down, and not heard from since.
+    pub suspected: OrdSet<NodeId>,
+    /// Whom it monitors.
+    pub watched: OrdSet<Peer>,
+    /// The number of multicasts that it has sent.
+    pub issued: u64,
+    /// Those that it has not delivered yet.
+    pub pending: OrdMap<u64, Pending<R>>,
+    /// The nodes that were told to wait for a leader.
+    pub waiting: OrdSet<NodeId>,
+    /// It wants to be no member any more.
+    pub is_leaving: bool,
+    /// The nodes whose processes are in another group, with its founder.
+    pub foreign: OrdMap<NodeId, Address>,
+}
+
+/// A multicast under way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Pending<R> {
+    /// The message.
+    pub message: R,
+    /// The client that waits for the reply.
+    pub client: Option<Client>,
+}
+
+/// A client that waits for the reply to its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Client {
+    /// The tag of the call.
+    pub tag: u64,
+    /// It waits until a timer fires, and not for ever.
+    pub is_limited: bool,
+}
+
+/// What a process does in its term.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It knows nobody who leads or may soon.
+    Seeking {
+        /// The processes that will tell it when they have a leader.
+        told: OrdSet<Address>,
+    },
+    /// It waits for the owner of its term.
+    Promised {
+        /// The process that has asked for the promise. None if it has not: then this one asks.
+        to: Option<Address>,
+    },
+    /// It takes entries from the owner of its term.
+    Following {
+        /// The leader's process.
+        leader: Address,
+        /// The last entry that it has taken in this term.
+        matched: u64,
+    },
+    /// It asks the others for their promises.
+    Candidate {
+        /// The members that have given them.
+        promised: OrdSet<Address>,
+        /// Nodes that are in none of its views and may hold more. They are asked, too.
+        invited: OrdSet<NodeId>,
+    },
+    /// It leads.
+    Leading {
+        /// The members, those who want to be, and those who may not know that they are no more; by node.
+        others: OrdMap<NodeId, Other>,
+        /// The next multicast of each node, as in a [`Summary`]. Those that do not count yet are included.
+        next: OrdMap<NodeId, (u32, u64)>,
+    },
+}
+
+/// What a leader knows of another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Other {
+    /// Its name as a member.
+    pub member: Address,
+    /// The last entry that it holds, as far as it has said.
+    pub held: u64,
+    /// It is no member, and wants to be one: once it holds the entries up to this number, which were there when it asked.
+    pub joins: Option<u64>,
+    /// It is a member, and wants to be none.
+    pub leaves: bool,
+}
+
+impl Other {
+    /// A process that is taken to hold everything up to a number.
+    #[must_use]
+    pub fn holding(member: Address, held: u64) -> Self {
+        Self { member, held, joins: None, leaves: false }
+    }
+}
+
+impl<R: Value, A: Value + Default> Stable<R, A> {
+    /// True if it has been in a group, of which it may be a member.
+    #[must_use]
+    pub fn has_group(&self) -> bool {
+        let log = Log::from(self.part.clone());
+        log.base().view.is_some() || log.newest_view_after(0).is_some()
+    }
+}
+
+impl<R: Value, A: Value + Default> State<R, A> {
+    /// The application's state, in which everything has been carried out that counts, as far as this process knows.
+    #[must_use]
+    pub fn application(&self) -> &A {
+        &self.counted.application
+    }
+
+    /// The member that has founded its group. None if it has been in none.
+    #[must_use]
+    pub fn founder(&self) -> Option<Address> {
+        let first = || self.log.get(1).map(|entry| entry.term.owner);
+        self.counted.founder.or(self.log.base().founder).or_else(first)
+    }
+
+    /// The members of the last view that counts, as far as it knows.
+    #[must_use]
+    pub fn members(&self) -> Vector<Address> {
+        self.counted.members()
+    }
+
+    /// The number and the members of the newest view that it holds, whether it counts or not.
+    #[must_use]
+    pub fn newest_view(&self) -> (u64, Vector<Address>) {
+        match self.log.newest_view_after(self.counted.number()) {
+            Some((number, members)) => (number, members.clone()),
+            None => (self.counted.view_number(), self.counted.members()),
+        }
+    }
+
+    /// True if it is a member of the last view that counts, as far as it knows.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        self.members().contains(&self.member)
+    }
+
+    /// True if it leads.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        matches!(self.role, Role::Leading { .. })
+    }
+
+    /// The leader, as far as it knows.
+    #[must_use]
+    pub fn leader(&self) -> Option<Address> {
+        match self.role {
+            Role::Leading { .. } | Role::Following { .. } => Some(self.term.owner),
+            Role::Seeking { .. } | Role::Promised { .. } | Role::Candidate { .. } => None,
+        }
+    }
+}
