@@ -58,8 +58,9 @@
 //! * *Suspected processes* are sent no entries. At each tick they are told where the leader's log ends: one that is there
 //!   after all asks for what it lacks.
 //! * *Memory.* Of the entries that count and that all members hold, the leader keeps the last [`KEPT`] ones. It forgets those
-//!   before, and tells the others with what it sends next. A [`Summary`] remains: the last view, the next multicast of each node, and the application's
-//!   state. Whoever lacks entries that the sender has forgotten is given the summary instead.
+//!   before, and tells the others with its next message. A [`Summary`] remains: the last view, the next multicast of each
+//!   node, and the application's state. A process that lacks entries which the sender has forgotten is given the summary
+//!   instead.
 //! * *Storage.* A step persists the entries that it has changed, and what it has forgotten: see [`Stable`].
 //!
 //! # Calls
@@ -72,9 +73,10 @@
 //!
 //! # What it does not do yet
 //!
-//! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote. The summary is sent in one message, which an application of more than
-//! [`max_message_bytes`](crate::runtime::Limits::max_message_bytes) does not fit into. A process that stops for longer than
-//! its clients' time-outs does not know that they have given up.
+//! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote. The summary is
+//! sent in one message, again for each `Ask`. The state of an application that is larger than
+//! [`max_message_bytes`](crate::runtime::Limits::max_message_bytes) does not fit into it. Without storage, two lives of a node
+//! that begin in the same second have one name.
 //!
 //! # Sources
 //!
@@ -268,7 +270,7 @@ pub struct Term {
 pub type StateOf<S> = State<<S as Service>::Request, <S as Service>::State>;
 /// A message between processes, with the group of its sender.
 pub type MessageOf<S> = Envelope<<S as Service>::Request, <S as Service>::State>;
-/// What a process persists.
+/// The persisted value.
 pub type StableOf<S> = Stable<<S as Service>::Request, <S as Service>::State>;
 /// A report to the local application.
 pub type ObservationOf<S> =

@@ -52,7 +52,7 @@ impl<S: Service> Turn<'_, S> {
         }
     }
 
-    /// Whom a candidate asks.
+    /// The members that a candidate asks.
     pub(super) fn asked_for_promises(&self) -> impl Iterator<Item = Address> + use<S> {
         self.newest().into_iter().chain(self.state.members())
     }
@@ -174,7 +174,7 @@ impl<S: Service> Turn<'_, S> {
         }
     }
 
-    /// What all entries that it holds amount to, without what the application makes of them.
+    /// The summary of all entries that it holds, without the application's state.
     fn all_held(&self) -> Summary<()> {
         let Summary { last, founder, view, known, next, .. } = self.state.counted.clone();
         let mut held = Summary { last, founder, view, known, next, application: () };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(bound = "R: Value, A: Value")]
 pub struct Log<R, A> {
-    /// What the forgotten entries amount to.
+    /// The summary of the forgotten entries.
     base: Summary<A>,
     /// The entries after those.
     entries: Vector<Entry<R>>,
@@ -49,13 +49,13 @@ pub struct Position {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(bound = "R: Value, A: Value")]
 pub struct Part<R, A> {
-    /// What comes before the first one.
+    /// The predecessor of the first one.
     pub after: After<A>,
     /// Possibly none.
     pub entries: Vector<Entry<R>>,
 }
 
-/// What comes before the entries of a [`Part`].
+/// The predecessor of the entries of a [`Part`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", bound = "A: Value")]
 pub enum After<A> {
@@ -96,7 +96,7 @@ impl<R: Value, A: Value + Default> Log<R, A> {
         self.len() == 0
     }
 
-    /// What the forgotten entries amount to.
+    /// The summary of the forgotten entries.
     #[must_use]
     pub fn base(&self) -> &Summary<A> {
         &self.base

@@ -70,7 +70,7 @@ pub(super) struct Check {
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
     /// Count how often each protocol has handled each kind of event in each role, and emitted each kind of effect.
-    /// What never happened must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; what did happen
+    /// Those that never occurred must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that did
     /// must not be listed there
     #[arg(long)]
     coverage: bool,

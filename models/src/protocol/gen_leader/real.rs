@@ -200,16 +200,21 @@ impl<E: Checked> application::Client for Client<E> {
 
     async fn ask(&mut self, request: Request<String, String>) -> Option<Notice> {
         let call_timeout = Some(self.call_timeout);
-        let key = match &request {
-            Request::Lookup(key) => key.clone(),
-            Request::Store(..) | Request::Delete(_) | Request::Dump => String::new(),
-        };
+        let key = looked_up(&request);
         let reply = if let Request::Store(..) | Request::Delete(_) = request {
             self.dictionary.leader_call(request, call_timeout).await
         } else {
             self.dictionary.call(request, call_timeout).await
         };
         answer(key, reply)
+    }
+}
+
+/// The key that a request looks up; otherwise empty.
+pub(in crate::protocol) fn looked_up(request: &Request<String, String>) -> String {
+    match request {
+        Request::Lookup(key) => key.clone(),
+        Request::Store(..) | Request::Delete(_) | Request::Dump => String::new(),
     }
 }
 

@@ -4,7 +4,10 @@ use super::{Checked, Memory, followers};
 use crate::{
     claim::notion::Token,
     model::environment::Environment,
-    protocol::gen_leader::{Texts, real::answer},
+    protocol::gen_leader::{
+        Texts,
+        real::{answer, looked_up},
+    },
     real::{
         application::{self, Application, Client, CommandKind, Replicates, Running},
         line::{Notice, View},
@@ -152,7 +155,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// What has changed since it was last reported.
+    /// The change since the last report.
     fn change(&mut self) -> Option<Notice> {
         let now = self.membership.borrow_and_update().clone();
         let before = std::mem::replace(&mut self.last, now.clone());
@@ -272,10 +275,7 @@ impl Client for Dictionary {
             }
             Ask::HandOver => return self.client.hand_over().await.is_ok().then_some(Notice::Done),
         };
-        let key = match &request {
-            Request::Lookup(key) => key.clone(),
-            Request::Store(..) | Request::Delete(_) | Request::Dump => String::new(),
-        };
+        let key = looked_up(&request);
         let reply = match request {
             Request::Store(..) | Request::Delete(_) => {
                 self.client.call(request, Some(self.call_timeout)).await
