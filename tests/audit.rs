@@ -118,6 +118,18 @@ fn a_group_that_begins_otherwise_is_found_out() {
 }
 
 #[test]
+fn a_protocol_that_commands_otherwise_is_found_out() {
+    let cheat = Cheat { commands_otherwise: true, ..Cheat::by(|_, step| step) };
+    let difference = audited(cheat).difference.expect("it differs");
+    assert_eq!((difference.run.len(), difference.action.as_str()), (0, "a choice at n0"));
+    let contrast = difference.contrasts[0].to_string();
+    assert!(
+        contrast.starts_with("command: event(command(mcast(n0.0))) the first time, "),
+        "{contrast}"
+    );
+}
+
+#[test]
 fn a_single_run_is_compared_step_by_step() {
     let run = [Action::from(Choice::Command { node: NodeId(0) })];
     let honest = Rules::new(Cheat::by(|_, step| step), environment());

@@ -67,11 +67,11 @@
 //!   one with the fewest faults is kept. It is the same on any number of threads.
 //! * **One thread by default.** It is fast enough for daily use. All its results, the depth included, are the
 //!   same on every machine.
-//! * **Livelocks have a search of their own**, and only on request. It is a depth-first search that keeps a
-//!   fingerprint of each world, and full worlds only on its current path. stateright's `eventually` misses
-//!   cycles. This search adds about half of the time, and no memory to the peak.
-//! * **Judgements are remembered for each list of profiles**, in a trie, because many worlds differ in nothing
-//!   that a property reads.
+//! * **Livelocks have a search of their own**, and only on request. stateright's `eventually` misses cycles.
+//!   The exploration notes where a step that costs nothing leads back. A depth-first search from there keeps a
+//!   fingerprint of each world, and full worlds only on its current path.
+//! * **Judgements are remembered for each list of profiles**, because worlds differ in much that no property
+//!   reads.
 //! * **Traces are named after scenarios**, `traces/<folder>/<property>.<scenario>.json`, not after classes of
 //!   environments. Two scenarios may differ only in size and budgets, and each has its own shortest run.
 //! * **A column of the matrix breaks one assumption and no other.** `lossy` has drops and no crashes, so its

@@ -25,11 +25,13 @@ pub(crate) struct Cheat {
     pub(crate) alter: fn(&Self, Step) -> Step,
     /// Every second group begins with an armed timer.
     pub(crate) begins_otherwise: bool,
+    /// No two commands are the same.
+    pub(crate) commands_otherwise: bool,
 }
 
 impl Cheat {
     pub(crate) fn by(alter: fn(&Self, Step) -> Step) -> Self {
-        Self { steps: AtomicU32::new(0), alter, begins_otherwise: false }
+        Self { steps: AtomicU32::new(0), alter, begins_otherwise: false, commands_otherwise: false }
     }
 }
 
@@ -72,7 +74,8 @@ impl Protocol for Cheat {
     }
 
     fn command(&self, node: NodeId, issued: u32) -> Option<Self::Command> {
-        gms3().command(node, issued)
+        let another = self.commands_otherwise.then(|| self.steps.fetch_add(1, Relaxed));
+        gms3().command(node, another.unwrap_or(issued))
     }
 
     fn joined(&self, size: u16) -> Option<Vec<Node<Self>>> {

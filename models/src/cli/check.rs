@@ -74,7 +74,7 @@ pub(super) struct Check {
     /// must not be listed there
     #[arg(long)]
     coverage: bool,
-    /// Run everything twice more, on one thread, and compare: a machine that depends on anything but its input
+    /// Visit everything once more, on one thread, and let the machine compute everything again: one that depends on anything but its input
     /// is reported with the first step that differs. The digest is the same on every computer
     #[arg(long)]
     twice: bool,

@@ -1,11 +1,14 @@
-//! The determinism audit: everything is run twice, and both results must be the same.
+//! The determinism audit: the machine computes everything twice, and both results must be the same.
 //!
 //! A machine may depend on nothing but its input: no clock, no random number, no hidden memory, no order that
 //! depends on an address or a seed. Otherwise the results of a search are worth nothing, and its traces do
-//! not replay. So all worlds of a scenario are visited twice, in the same order and with the same machine.
-//! The second time, the machine computes every step again. After each transition a rolling
-//! [digest](crate::model::view::Digests) takes in the action, the effects that the machine asked for, and the
-//! content of the next world. It is portable: two computers can be compared by it, too.
+//! not replay. So all worlds of a scenario are visited, and then the machine computes again, in the same
+//! order, every step and every choice that was needed there. Each must be the same. What the world does with
+//! them is no question of the machine.
+//!
+//! After each transition of the visit a rolling [digest](crate::model::view::Digests) takes in the action, the
+//! effects that the machine asked for, and the content of the next world. It is portable: two computers can be
+//! compared by it.
 //!
 //! An audit cannot see a machine that makes the same error both times.
 //!
@@ -63,7 +66,7 @@
 use crate::{
     evidence::trace::to_value,
     explore::{
-        breadth::{Breadth, retrace},
+        breadth::{Breadth, fingerprint, retrace},
         engine::{Limits, Meter},
     },
     io::text::{differences, plain},
@@ -71,6 +74,7 @@ use crate::{
         action::ActionOf,
         digest::combine,
         node::Node,
+        parts::Step,
         view::{Digests, describe},
         world::{EnabledOf, Rules, World},
     },
@@ -80,7 +84,7 @@ use crate::{
 use interrex::machine::NodeId;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{fmt, ops::ControlFlow, time::Instant};
+use std::{fmt, time::Instant};
 
 /// The result of an audit.
 #[derive(Clone, Debug, Serialize)]
@@ -89,7 +93,7 @@ pub struct Audit {
     pub digest: String,
     /// Everything was compared.
     pub complete: bool,
-    /// The number of worlds that were expanded twice.
+    /// The number of worlds that were expanded.
     pub states: u64,
     /// The number of transitions from them.
     pub transitions: u64,
@@ -121,9 +125,10 @@ pub struct Contrast {
     pub second: Value,
 }
 
-/// Visits all worlds of the rules twice, and compares. Steps that these rules remember are not used.
+/// Visits all worlds of the rules, lets the machine compute everything again, and compares. Steps that these
+/// rules remember are not used.
 ///
-/// The limits hold for each of the two visits. There is always one thread.
+/// The limits are those of the visit; what was visited is always compared. There is always one thread.
 ///
 /// # Panics
 /// If a part of the machine cannot be written as JSON.
@@ -133,31 +138,102 @@ pub fn audit<P: Protocol>(
     progress: &mut dyn FnMut(u64),
 ) -> Audit {
     let began = Instant::now();
-    let (first, second) = (rules.anew(), rules.anew());
-    let mut rolled = vec![];
-    let ran = Walk::new(&first).run(limits, progress, |roll| {
-        rolled.push(roll);
-        ControlFlow::Continue(())
-    });
-
-    let (mut compared, mut differs) = (0, false);
-    let mut walk = Walk::new(&second);
-    let mut last_roll = walk.roll;
-    let ran_again = walk.run(limits, progress, |roll| {
-        differs = rolled.get(compared).is_some_and(|first| *first != roll);
-        if differs || compared == rolled.len() {
-            return ControlFlow::Break(());
-        }
-        (compared, last_roll) = (compared + 1, roll);
-        ControlFlow::Continue(())
-    });
+    let first = rules.anew();
+    let mut walk = Walk::new(&first);
+    let complete = walk.run(limits, progress);
+    let Walk { initial, roll, transitions, breadth, .. } = walk;
     Audit {
-        digest: format!("{last_roll:016x}"),
-        complete: ran && ran_again,
-        states: compared as u64,
-        transitions: walk.transitions,
+        digest: format!("{roll:016x}"),
+        complete,
+        states: breadth.expanded() as u64,
+        transitions,
         seconds: began.elapsed().as_secs_f64(),
-        difference: differs.then(|| contrast_from(&first, &second, &walk.breadth.way_to(compared))),
+        difference: difference(&first, &initial, &first.anew()),
+    }
+}
+
+/// The first difference, if the machine computes everything again that the first rules remember.
+fn difference<P: Protocol>(
+    first: &Rules<P>,
+    initial: &World,
+    second: &Rules<P>,
+) -> Option<Difference> {
+    let contrasts = contrast_beginnings((first, initial), (second, &second.initial()));
+    if !contrasts.is_empty() {
+        return Some(Difference::of_beginnings(contrasts));
+    }
+    let step = step_that_differs(first, initial, second);
+    step.or_else(|| choice_that_differs(first, initial, second))
+}
+
+fn step_that_differs<P: Protocol>(
+    first: &Rules<P>,
+    initial: &World,
+    second: &Rules<P>,
+) -> Option<Difference> {
+    let again = |(handle, step)| (handle, contrast_again(first, step, second));
+    let differs = |(_, contrasts): &(_, Vec<_>)| !contrasts.is_empty();
+    let (step, contrasts) = first.parts().steps().map(again).find(differs)?;
+    let run = run_to(first, initial, |_, actions| {
+        let found = actions.iter().find(|enabled| enabled.step() == Some(step));
+        found.map(|enabled| enabled.action.to_string())
+    });
+    // A group that forms takes steps before its first world, and a time-out may change nothing.
+    let (run, action) = run.unwrap_or((vec![], "a step outside of every run".into()));
+    Some(Difference { run, action, contrasts })
+}
+
+/// A node whose next command differs, or whether it needs a contact.
+fn choice_that_differs<P: Protocol>(
+    first: &Rules<P>,
+    initial: &World,
+    second: &Rules<P>,
+) -> Option<Difference> {
+    let choices = |rules: &Rules<P>, node| {
+        let parts = rules.parts();
+        let stable = parts.node(node).stable.as_ref();
+        let finds = stable.map(|stable| rules.protocol().finds_its_group(stable));
+        let command = if parts.node(node).is_up() { parts.command(node) } else { None };
+        let command = command.map(|command| to_value(parts.input_at(command)));
+        [json!(command), json!(finds)]
+    };
+    let (node, one, other) = first.parts().nodes().find_map(|node| {
+        let again = second.parts().intern_node(first.parts().node(node).clone());
+        let (one, other) = (choices(first, node), choices(second, again));
+        (one != other).then_some((node, one, other))
+    })?;
+    let run = run_to(first, initial, |world, _| {
+        let (nodes, ..) = world.content(first.environment().size());
+        nodes.contains(&node).then(|| format!("a choice at {}", first.parts().node(node).id))
+    });
+    let (run, action) = run.unwrap_or((vec![], "a choice outside of every run".into()));
+    let of_both = ["command", "finds its group"].into_iter().zip(one.into_iter().zip(other));
+    let differing = of_both.filter(|(_, (first, second))| first != second);
+    let contrasts = differing.map(|(what, (first, second))| Contrast::new(what, first, second));
+    Some(Difference { run, action, contrasts: contrasts.collect() })
+}
+
+/// A shortest run to the first world in which something is found.
+fn run_to<P: Protocol>(
+    rules: &Rules<P>,
+    initial: &World,
+    found: impl Fn(&World, &[EnabledOf<P>]) -> Option<String>,
+) -> Option<(Vec<String>, String)> {
+    let (mut breadth, mut actions) = (Breadth::new(rules), vec![]);
+    breadth.start(initial.clone(), fingerprint(initial));
+    loop {
+        let world = breadth.next(&mut actions)?;
+        if let Some(found) = found(&world, &actions) {
+            let run = retrace(rules, initial, &breadth.way_to(breadth.here()));
+            return Some((run.iter().map(|(action, _)| action.to_string()).collect(), found));
+        }
+        for (nth, enabled) in actions.iter().enumerate() {
+            let next = rules.follow(&world, enabled);
+            if rules.is_within_bound(&next) {
+                let print = fingerprint(&next);
+                let _known = breadth.enter(nth, next, print);
+            }
+        }
     }
 }
 
@@ -195,6 +271,7 @@ pub fn audit_run<P: Protocol>(
 
 /// All worlds, breadth first and in a fixed order.
 struct Walk<'a, P: Protocol> {
+    initial: World,
     digests: Digests<'a, P>,
     breadth: Breadth<'a, P>,
     roll: u64,
@@ -207,19 +284,13 @@ impl<'a, P: Protocol> Walk<'a, P> {
         let initial = rules.initial();
         let roll = digests.world(&initial);
         if rules.is_within_bound(&initial) {
-            breadth.start(initial, roll);
+            breadth.start(initial.clone(), roll);
         }
-        Self { digests, breadth, roll, transitions: 0 }
+        Self { initial, digests, breadth, roll, transitions: 0 }
     }
 
-    /// Expands one world after the other while `go_on` returns true. It gets the rolling digest after each
-    /// world. True if every world was expanded.
-    fn run(
-        &mut self,
-        limits: Limits,
-        progress: &mut dyn FnMut(u64),
-        mut go_on: impl FnMut(u64) -> ControlFlow<()>,
-    ) -> bool {
+    /// Expands one world after the other. True if every world was expanded.
+    fn run(&mut self, limits: Limits, progress: &mut dyn FnMut(u64)) -> bool {
         let (mut meter, mut actions) = (Meter::new(limits), vec![]);
         while !self.breadth.is_done() {
             let expanded = meter.expanded();
@@ -230,9 +301,6 @@ impl<'a, P: Protocol> Walk<'a, P> {
                 progress(expanded);
             }
             self.expand(&mut actions);
-            if go_on(self.roll).is_break() {
-                return false;
-            }
         }
         true
     }
@@ -247,48 +315,10 @@ impl<'a, P: Protocol> Walk<'a, P> {
             self.roll = self.digests.roll(self.roll, enabled, after);
             self.transitions += 1;
             if rules.is_within_bound(&next) {
-                self.breadth.enter(nth, next, after);
+                let _known = self.breadth.enter(nth, next, after);
             }
         }
     }
-}
-
-/// The differences between the actions that are possible at the end of a path. Both rules remember the steps
-/// from there, so the machine computes nothing again.
-fn contrast_from<P: Protocol>(first: &Rules<P>, second: &Rules<P>, way: &[usize]) -> Difference {
-    let contrasts = contrast_beginnings((first, &first.initial()), (second, &second.initial()));
-    if !contrasts.is_empty() {
-        return Difference::of_beginnings(contrasts);
-    }
-    let (run, possible) = steps_after(first, way);
-    let (_, possible_again) = steps_after(second, way);
-    for (one, other) in possible.iter().zip(&possible_again) {
-        let contrasts = contrast((first, one), (second, other));
-        if !contrasts.is_empty() {
-            return Difference { run, action: one.0.action.to_string(), contrasts };
-        }
-    }
-    let counts = [&possible, &possible_again].map(Vec::len);
-    let contrasts = vec![Contrast::new("how many actions are possible", counts[0], counts[1])];
-    Difference { run, action: "none".into(), contrasts }
-}
-
-/// A step, and the world after it.
-type Step<P> = (EnabledOf<P>, World);
-
-/// The actions on a path, and the steps that are possible at its end.
-fn steps_after<P: Protocol>(rules: &Rules<P>, way: &[usize]) -> (Vec<String>, Vec<Step<P>>) {
-    let initial = rules.initial();
-    let run = retrace(rules, &initial, way);
-    let end = run.last().map_or(&initial, |(_, world)| world);
-    let mut actions = vec![];
-    rules.enabled(end, &mut actions);
-    let step = |enabled: EnabledOf<P>| {
-        let next = rules.follow(end, &enabled);
-        (enabled, next)
-    };
-    let possible = actions.into_iter().map(step).collect();
-    (run.iter().map(|(action, _)| action.to_string()).collect(), possible)
 }
 
 /// The differences at the nodes of two worlds in which nothing has happened yet.
@@ -304,22 +334,18 @@ fn contrast_beginnings<P: Protocol>(
 
 /// The differences of two steps: their actions, the effects that the machine asks for, the node afterwards.
 fn contrast<P: Protocol>(
-    (first, (one, after)): (&Rules<P>, &Step<P>),
-    (second, (other, after_again)): (&Rules<P>, &Step<P>),
+    (first, (one, after)): (&Rules<P>, &(EnabledOf<P>, World)),
+    (second, (other, after_again)): (&Rules<P>, &(EnabledOf<P>, World)),
 ) -> Vec<Contrast> {
     if one.action != other.action {
         let [one, other] = [one, other].map(|enabled| enabled.action.to_string());
         return vec![Contrast::new("the action", one, other)];
     }
-    let mut contrasts = vec![];
     let effects = |rules: &Rules<P>, enabled: &EnabledOf<P>| {
-        let step = enabled.step().map(|step| rules.parts().step_at(step));
-        step.map_or(json!([]), |step| to_value(&step.effects))
+        enabled.step().map_or(vec![], |step| rules.parts().step_at(step).effects.clone())
     };
-    let [asked, asked_again] = [effects(first, one), effects(second, other)];
-    if asked != asked_again {
-        contrasts.push(Contrast::new("effects", asked, asked_again));
-    }
+    let effects = contrast_effects(&effects(first, one), &effects(second, other));
+    let mut contrasts: Vec<_> = effects.into_iter().collect();
     let node = one.action.choice.node();
     contrasts.extend(
         node.into_iter().flat_map(|node| {
@@ -329,12 +355,35 @@ fn contrast<P: Protocol>(
     contrasts
 }
 
+/// The differences of a step that was remembered, if the machine takes it again.
+fn contrast_again<P: Protocol>(
+    first: &Rules<P>,
+    step: &Step<P>,
+    second: &Rules<P>,
+) -> Vec<Contrast> {
+    let (parts, again) = (first.parts(), second.parts());
+    let node = again.intern_node(parts.node(step.before).clone());
+    let input = again.input(parts.input_at(step.input).clone());
+    let step_again = again.step_at(again.step(node, input));
+    let effects = contrast_effects(&step.effects, &step_again.effects).into_iter();
+    effects.chain(contrast_nodes(parts.node(step.node), again.node(step_again.node))).collect()
+}
+
+fn contrast_effects<Effect: PartialEq + Serialize>(
+    effects: &[Effect],
+    again: &[Effect],
+) -> Option<Contrast> {
+    (effects != again).then(|| Contrast::new("effects", to_value(&effects), to_value(&again)))
+}
+
 fn contrast_nodes<P: Protocol>(
     node: &Node<P>,
     again: &Node<P>,
 ) -> impl Iterator<Item = Contrast> + use<P> {
-    let differences = differences(&describe(node), &describe(again)).into_iter();
-    differences.map(|(what, first, second)| Contrast { what, first, second })
+    // Nearly always they are equal, and nothing has to be written out.
+    let found = (node != again).then(|| differences(&describe(node), &describe(again)));
+    let contrast = |(what, first, second)| Contrast { what, first, second };
+    found.into_iter().flatten().map(contrast)
 }
 
 impl Audit {

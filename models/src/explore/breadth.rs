@@ -14,20 +14,19 @@ use crate::{
     },
     protocol::Protocol,
 };
+use foldhash::quality::FixedState;
 use rustc_hash::FxHashSet;
 use std::{
     collections::VecDeque,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, Hash},
 };
 
 /// A 64-bit fingerprint of a world, valid within one process. Among a million worlds, the probability of any
 /// collision is 2⁻²⁵.
 pub(crate) type Fingerprint = u64;
 
-pub(crate) fn fingerprint(world: &World) -> Fingerprint {
-    let mut hasher = DefaultHasher::new();
-    world.hash(&mut hasher);
-    hasher.finish()
+pub(crate) fn fingerprint(content: &impl Hash) -> Fingerprint {
+    FixedState::default().hash_one(content)
 }
 
 /// A breadth-first search in progress. A world's *place* is its number in the order of discovery, which is
@@ -47,6 +46,9 @@ pub(crate) struct Breadth<'a, P: Protocol> {
     depth: usize,
     /// The place of the first world that is farther away.
     next_layer: usize,
+    /// The keys of the worlds that are one step farther away than the one that was expanded last, if the
+    /// search tells them from nearer ones.
+    farther: Option<FxHashSet<u64>>,
 }
 
 impl<'a, P: Protocol> Breadth<'a, P> {
@@ -60,7 +62,18 @@ impl<'a, P: Protocol> Breadth<'a, P> {
             expanded: 0,
             depth: 0,
             next_layer: 1,
+            farther: None,
         }
+    }
+
+    /// The same search, which also [tells](Self::is_farther) farther worlds from nearer ones.
+    pub(crate) fn with_distances(self) -> Self {
+        Self { farther: Some(FxHashSet::default()), ..self }
+    }
+
+    /// True if a discovered world is farther away than the one that was expanded last.
+    pub(crate) fn is_farther(&self, key: u64) -> bool {
+        self.farther.as_ref().is_some_and(|farther| farther.contains(&key))
     }
 
     /// Enters the world in which the search begins.
@@ -77,6 +90,11 @@ impl<'a, P: Protocol> Breadth<'a, P> {
     /// True if every discovered world has been expanded.
     pub(crate) fn is_done(&self) -> bool {
         self.front.is_empty()
+    }
+
+    /// The number of worlds that were expanded.
+    pub(crate) fn expanded(&self) -> usize {
+        self.expanded
     }
 
     /// The place of the world that was expanded last.
@@ -106,6 +124,7 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         self.depth = self.next_depth();
         if self.expanded == self.next_layer {
             self.next_layer = self.met();
+            self.farther.as_mut().map(FxHashSet::clear);
         }
         self.expanded += 1;
         actions.clear();
@@ -113,14 +132,19 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         Some(world)
     }
 
-    /// Enters the world that follows the expanded one by its nth action. Returns the world if it is new.
-    pub(crate) fn enter(&mut self, nth: usize, world: World, key: u64) -> Option<&World> {
+    /// Enters the world that follows the expanded one by its nth action.
+    ///
+    /// # Errors
+    /// If it was discovered before: the world.
+    pub(crate) fn enter(&mut self, nth: usize, world: World, key: u64) -> Result<&World, World> {
         if !self.met.insert(key) {
-            return None;
+            return Err(world);
+        }
+        if let Some(farther) = &mut self.farther {
+            farther.insert(key);
         }
         self.came_from.push((narrow(self.here()), narrow(nth)));
-        self.front.push_back(world);
-        self.front.back()
+        Ok(self.front.push_back_mut(world))
     }
 
     /// The path to the world at a place: the index of each action among those that are enabled.
@@ -203,7 +227,7 @@ pub(crate) fn shortest<P: Protocol>(
                     goal = Some(met);
                 }
             } else if goal.is_none() {
-                breadth.enter(nth, next, print);
+                let _known = breadth.enter(nth, next, print);
             }
         }
     }

@@ -9,24 +9,19 @@
 
 use crate::{
     claim::property::{Group, Kind, Property},
-    explore::stop::Stop,
+    explore::{
+        breadth::{Fingerprint, fingerprint},
+        stop::Stop,
+    },
     model::{
         action::ActionOf,
         memo::{Memo, remember},
-        parts::Handle,
         world::{Rules, Subjects, World},
     },
     protocol::Protocol,
 };
 use derive_where::derive_where;
-use std::{
-    collections::BTreeMap,
-    num::NonZeroU64,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
-};
+use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
 /// Visits every world.
 pub trait Engine {
@@ -60,6 +55,10 @@ pub struct Explored<P: Protocol> {
     pub judgement: Judgement,
     /// Shortest runs to a violation, by the place of the property. An engine need not know any.
     pub shortest: BTreeMap<usize, Vec<ActionOf<P>>>,
+    /// The worlds to which a step that [can recur](Rules::can_recur) led, and that were not farther from the
+    /// initial world than the one before it. Every cycle passes through one of them. An engine need not
+    /// know them.
+    pub returns: Option<Vec<World>>,
 }
 
 /// Limits of a search. Without a limit it runs to its end.
@@ -132,15 +131,10 @@ pub enum Pass {
 }
 
 /// The properties of a search, with remembered judgements: nodes with the same profiles are judged once.
-/// Judgements of settled properties are remembered apart.
-///
-/// The profiles of some nodes are a path in a trie, whose last edge holds the judgement. So a list that
-/// differs from another only at its end costs one small entry.
 pub struct Judged {
     properties: Vec<&'static Property>,
-    edges: Memo<(u32, Handle), u32>,
-    branches: AtomicU32,
-    last_edges: [Memo<(u32, Handle), Judgement>; 2],
+    /// The judgements, by a fingerprint of what was judged.
+    known: Memo<Fingerprint, Judgement>,
 }
 
 /// The kinds of properties that are judged on worlds.
@@ -178,12 +172,12 @@ impl Judged {
     #[must_use]
     pub fn new(properties: &[&'static Property]) -> Self {
         assert!(properties.len() <= 32, "more properties than a judgement has bits");
-        Self {
-            properties: properties.to_vec(),
-            edges: Memo::default(),
-            branches: AtomicU32::new(0),
-            last_edges: Default::default(),
-        }
+        Self { properties: properties.to_vec(), known: Memo::default() }
+    }
+
+    /// True if one of the properties is of this kind.
+    pub(crate) fn asks_about(&self, kind: Kind) -> bool {
+        self.properties.iter().any(|property| property.kind == kind)
     }
 
     /// Judges a world. The flag is true if the world is settled.
@@ -197,34 +191,17 @@ impl Judged {
     /// Judges each property on the nodes that it sees.
     pub(crate) fn judge<P: Protocol>(&self, rules: &Rules<P>, seen: &Seen) -> Judgement {
         let mut judgement = Judgement::default();
-        if self.properties.is_empty() {
-            return judgement;
-        }
         for (kind, subjects) in KINDS.into_iter().zip(seen) {
-            if let Some(subjects) = subjects {
-                judgement.merge(self.judge_subjects(rules, subjects, kind));
+            if let Some(subjects) = subjects
+                && self.asks_about(kind)
+            {
+                let content = fingerprint(&(kind, subjects));
+                judgement.merge(remember(&self.known, content, || {
+                    rules.group(subjects, |group| self.judge_anew(group, kind))
+                }));
             }
         }
         judgement
-    }
-
-    /// Remembers by profiles. Groups that can have a leader and groups that cannot are kept apart.
-    fn judge_subjects<P: Protocol>(
-        &self,
-        rules: &Rules<P>,
-        subjects: &Subjects,
-        kind: Kind,
-    ) -> Judgement {
-        let Some((last, before)) = subjects.profiles.split_last() else {
-            return Judgement::default();
-        };
-        let root = u32::from(subjects.can_lead);
-        let branch = before.iter().fold(root, |branch, profile| {
-            remember(&self.edges, (branch, *profile), || 2 + self.branches.fetch_add(1, Relaxed))
-        });
-        remember(&self.last_edges[usize::from(kind == Kind::Settled)], (branch, *last), || {
-            rules.group(subjects, |group| self.judge_anew(group, kind))
-        })
     }
 
     fn judge_anew(&self, group: Group<'_>, kind: Kind) -> Judgement {

@@ -6,6 +6,11 @@
 //! empty somewhere or delivers, each timer is disarmed somewhere or fires. An unfair cycle is the scheduler's
 //! fault and not the protocol's.
 //!
+//! A cycle has a step that leads no farther from the initial world than it came from. The exploration, which
+//! goes breadth first, notes the worlds to which such steps lead ([`Explored::returns`]). Every cycle passes
+//! through one of them. So only what can be reached from them is searched, and only by steps that cost nothing
+//! ([`Rules::can_recur`]): mostly a small part of all worlds.
+//!
 //! The more of a strongly connected component a cycle passes through, the less waits. So a component has a
 //! fair cycle if, and only if, the cycle through all of it is fair. [`livelock`] looks at each component, and
 //! makes a lasso of what it finds: a shortest *stem* to a world of a fair component, and from there a short
@@ -19,9 +24,11 @@
 //! say what follows then.
 
 use crate::{
+    claim::property::NO_LIVELOCK,
     explore::{
         breadth::{Fingerprint, Taken, fingerprint, shortest},
-        engine::{Limits, Meter, Pass, Progress},
+        engine::{Judged, Limits, Meter, Pass, Progress},
+        serial::survey,
     },
     model::{
         action::{Action, ActionOf, Choice, ChoiceOf},
@@ -60,12 +67,26 @@ pub fn livelock<P: Protocol>(
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Livelock<P::Timer> {
+    let explored = survey(rules, &Judged::new(&[&NO_LIVELOCK]), limits, None, &mut |states| {
+        progress(Progress { states, pass: Pass::Livelocks });
+    });
+    livelock_among(rules, explored.returns.unwrap_or_default(), explored.complete, limits, progress)
+}
+
+/// The same, after an exploration that was complete or not, and noted these worlds.
+pub(crate) fn livelock_among<P: Protocol>(
+    rules: &Rules<P>,
+    returns: Vec<World>,
+    is_complete: bool,
+    limits: Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Livelock<P::Timer> {
     let mut components = Components::new(rules);
-    let complete = components.visit_all(limits, progress);
-    let Components { done, fair, .. } = components;
+    let complete = components.visit_all(returns, limits, progress) && is_complete;
+    let fair = components.fair;
     let exists = !fair.is_empty();
     // If the search was cut short, a nearer one may have been missed.
-    let lasso = if complete && exists { lasso(rules, &done, &fair, limits) } else { None };
+    let lasso = if complete && exists { lasso(rules, &fair, limits) } else { None };
     Livelock { complete, exists, lasso }
 }
 
@@ -79,7 +100,7 @@ struct Components<'a, P: Protocol> {
     open: Vec<Fingerprint>,
     /// Their places in it.
     places: FxHashMap<Fingerprint, usize>,
-    /// The current path, from the initial world.
+    /// The current path, from a world to which a step returned.
     way: Vec<Stop>,
     /// The actions that are still to be tried on the path, the last stop's last.
     ahead: Vec<EnabledOf<P>>,
@@ -113,11 +134,32 @@ impl<'a, P: Protocol> Components<'a, P> {
         }
     }
 
-    /// Visits every world; false if it was cut short.
-    fn visit_all(&mut self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> bool {
+    /// Visits every component that has a cycle; false if it was cut short.
+    fn visit_all(
+        &mut self,
+        returns: Vec<World>,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> bool {
         let mut meter = Meter::new(limits);
-        let initial = self.rules.initial();
-        let mut entered = Some((fingerprint(&initial), initial));
+        for world in returns {
+            let print = fingerprint(&world);
+            if !self.done.contains(&print) && !self.visit(print, world, &mut meter, progress) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Visits what can be reached from a world; false if it was cut short.
+    fn visit(
+        &mut self,
+        print: Fingerprint,
+        world: World,
+        meter: &mut Meter,
+        progress: &mut dyn FnMut(Progress),
+    ) -> bool {
+        let mut entered = Some((print, world));
         loop {
             if let Some((print, world)) = entered.take() {
                 let states = meter.expanded();
@@ -135,6 +177,9 @@ impl<'a, P: Protocol> Components<'a, P> {
             if self.ahead.len() == stop.ahead {
                 self.leave();
             } else if let Some(action) = self.ahead.pop() {
+                if !self.rules.can_recur(&stop.world, &action) {
+                    continue;
+                }
                 let next = self.rules.follow(&stop.world, &action);
                 // Later searches stay among the worlds of this one.
                 if !self.rules.is_within_bound(&next) {
@@ -278,7 +323,6 @@ fn waiting<P: Protocol>(rules: &Rules<P>, world: &World) -> Vec<ChoiceOf<P>> {
 /// out.
 fn lasso<P: Protocol>(
     rules: &Rules<P>,
-    done: &FxHashSet<Fingerprint>,
     fair: &FxHashMap<Fingerprint, Fingerprint>,
     limits: Limits,
 ) -> Option<Lasso<P::Timer>> {
@@ -288,7 +332,7 @@ fn lasso<P: Protocol>(
         vec![]
     } else {
         let is_fair = |_: &ActionOf<P>, next: &World| fair.contains_key(&fingerprint(next));
-        let may_enter = |print, _: &_| done.contains(&print);
+        let may_enter = |_, world: &_| rules.is_within_bound(world);
         shortest(rules, &initial, |_| meter.allows_another(), may_enter, is_fair)?
     };
     let start = stem.last().map_or(&initial, |(_, world)| world);

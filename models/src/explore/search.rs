@@ -10,7 +10,7 @@ use crate::{
     claim::property::{Kind, Property},
     explore::{
         engine::{Engine, Judged},
-        livelock::livelock,
+        livelock::{livelock, livelock_among},
         serial::{Serial, shortest_runs},
         stateright::Stateright,
     },
@@ -104,6 +104,7 @@ pub fn search_by<P: Protocol>(
     let judged = Arc::new(Judged::new(properties));
     let explored = engine.explore(rules, &judged, limits, progress);
     let (judgement, mut runs) = (explored.judgement, explored.shortest);
+    let mut returns = explored.returns;
     let known = runs.keys().fold(0, |known, row| known | (1 << row));
     let unknown = judgement.violated & !known;
     if unknown != 0 {
@@ -119,7 +120,10 @@ pub fn search_by<P: Protocol>(
     };
     let mut findings: Vec<_> = properties.iter().enumerate().map(&mut finding).collect();
     for finding in findings.iter_mut().filter(|finding| finding.property.kind == Kind::Fair) {
-        let livelock = livelock(rules, limits, progress);
+        let livelock = match returns.take() {
+            Some(returns) => livelock_among(rules, returns, explored.complete, limits, progress),
+            None => livelock(rules, limits, progress),
+        };
         (finding.complete, finding.violated) = (livelock.complete, livelock.exists);
         finding.loop_from = livelock.lasso.as_ref().map(|lasso| lasso.loop_from);
         finding.counterexample = livelock.lasso.map(|lasso| lasso.run);

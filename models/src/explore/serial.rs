@@ -1,8 +1,9 @@
 //! The engine that uses one thread: it counts, judges and finds shortest counterexamples in one pass.
 
 use crate::{
+    claim::property::Kind,
     explore::{
-        breadth::{Breadth, Goal, fingerprint, retrace},
+        breadth::{Breadth, Fingerprint, Goal, fingerprint, retrace},
         engine::{Engine, Explored, Judged, Judgement, Limits, Meter, Pass, Progress},
     },
     model::{
@@ -11,6 +12,7 @@ use crate::{
     },
     protocol::Protocol,
 };
+use rustc_hash::FxHashSet;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A breadth-first search on one thread.
@@ -64,8 +66,8 @@ struct Tally {
     closed: u32,
 }
 
-/// Visits all worlds. With `sought`, it stops when the counterexamples of those properties are known.
-fn survey<P: Protocol>(
+/// Visits all worlds. If a property asks about cycles, it notes the worlds to which a step returns. With `sought`, it stops when the counterexamples of those properties are known.
+pub(crate) fn survey<P: Protocol>(
     rules: &Rules<P>,
     judged: &Judged,
     limits: Limits,
@@ -75,6 +77,10 @@ fn survey<P: Protocol>(
     let initial = rules.initial();
     let (mut tally, mut meter, mut actions) = (Tally::default(), Meter::new(limits), vec![]);
     let mut breadth = Breadth::new(rules);
+    let mut returns = judged.asks_about(Kind::Fair).then(Returns::default);
+    if returns.is_some() {
+        breadth = breadth.with_distances();
+    }
     if rules.is_within_bound(&initial) {
         tally.note(rules, judged, &initial, 0, 0);
         breadth.start(initial.clone(), fingerprint(&initial));
@@ -98,8 +104,13 @@ fn survey<P: Protocol>(
             tally.transitions += 1;
             let (place, depth) = (breadth.met(), breadth.depth() + 1);
             let print = fingerprint(&next);
-            if let Some(new) = breadth.enter(nth, next, print) {
-                tally.note(rules, judged, new, place, depth);
+            let entered = breadth.enter(nth, next, print);
+            let new = entered.map(|new| tally.note(rules, judged, new, place, depth));
+            if let (Err(known), Some(returns)) = (new, &mut returns)
+                && rules.can_recur(&world, enabled)
+                && !breadth.is_farther(print)
+            {
+                returns.note(print, known);
             }
         }
     }
@@ -115,6 +126,22 @@ fn survey<P: Protocol>(
         settled: tally.settled,
         judgement: tally.judgement,
         shortest: tally.ends.iter().map(run).collect(),
+        returns: returns.map(|returns| returns.worlds),
+    }
+}
+
+/// The worlds to which a step returned, each once.
+#[derive(Default)]
+struct Returns {
+    met: FxHashSet<Fingerprint>,
+    worlds: Vec<World>,
+}
+
+impl Returns {
+    fn note(&mut self, print: Fingerprint, world: World) {
+        if self.met.insert(print) {
+            self.worlds.push(world);
+        }
     }
 }
 

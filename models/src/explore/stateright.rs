@@ -63,6 +63,7 @@ impl Engine for Stateright {
                 witnessed: witnessed.load(Relaxed),
             },
             shortest: BTreeMap::new(),
+            returns: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! 2⁻⁶⁴.
 
 use serde::Serialize;
+use smallvec::SmallVec;
 use twox_hash::XxHash3_64;
 
 /// The digest of a part of a machine, or of several.
@@ -25,6 +26,9 @@ pub fn digest(part: &(impl Serialize + ?Sized)) -> u64 {
 /// The digest of a sequence of digests.
 #[must_use]
 pub fn combine(digests: &[u64]) -> u64 {
-    let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.to_le_bytes()).collect();
+    let mut bytes = SmallVec::<[u8; 256]>::new();
+    for digest in digests {
+        bytes.extend_from_slice(&digest.to_le_bytes());
+    }
     XxHash3_64::oneshot(&bytes)
 }

@@ -20,6 +20,11 @@ impl<T: Clone + Eq + Hash, E> Table<T, E> {
         &self.entries[handle as usize]
     }
 
+    /// The handles of all values so far.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = Handle> {
+        self.entries.iter().map(|(place, _)| narrow(place))
+    }
+
     /// The handle of a value. A new value gets the entry that `entry` makes of it.
     pub(crate) fn intern(&self, value: T, entry: impl FnOnce(T) -> E) -> Handle {
         if let Some(handle) = self.handles.get(&value) {

@@ -1,5 +1,6 @@
 //! A node in a world: everything that belongs to it, and the changes that inputs and effects make to it.
 
+use super::environment::Storage;
 use derive_where::derive_where;
 use im::{OrdSet, Vector};
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer};
@@ -79,6 +80,14 @@ impl<M: Machine> Node<M> {
         match &self.condition {
             Condition::Up(state) => Some(state),
             Condition::Idle | Condition::Crashed | Condition::Stopped => None,
+        }
+    }
+
+    /// The content of its stable storage, if it comes up now.
+    pub(super) fn kept(&self, storage: Storage) -> Option<&M::Stable> {
+        match storage {
+            Storage::Kept => self.stable.as_ref(),
+            Storage::Lost => None,
         }
     }
 

@@ -7,7 +7,8 @@
 pub use super::memo::Handle;
 
 use super::{
-    memo::{Memo, Table, Tree, narrow, remember},
+    environment::Storage,
+    memo::{Table, Tree, narrow},
     node::{Condition, Input, Node},
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     protocol::{Protocol, profile},
 };
 use derive_where::derive_where;
-use interrex::machine::{Address, Effect, EffectOf, Event, Machine, Peer};
+use interrex::machine::{Address, Boot, Effect, EffectOf, Event, Machine, Peer};
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicUsize, Ordering::Relaxed},
@@ -42,6 +43,8 @@ pub struct Step<M: Machine> {
     crashed: Box<[OnceLock<Handle>]>,
     /// The step ends the node.
     pub stops: bool,
+    /// The node can come back to what it was: the step adds nothing to its history and does not end it.
+    pub recurs: bool,
     /// 0 for a step that was never taken. Otherwise 1 plus the largest number of its effects that have
     /// happened.
     taken: AtomicUsize,
@@ -67,6 +70,15 @@ pub struct Taken<'a, M: Machine> {
     pub effects: &'a [EffectOf<M>],
 }
 
+/// A process that can be monitored, with the handle of the [`Input`] that reports its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The process, or the name.
+    pub peer: Peer,
+    /// Its `Down`. Equal handles mean equal peers.
+    pub down: Handle,
+}
+
 /// The reach of an effect beyond the node that caused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -80,9 +92,9 @@ pub enum Reach {
         signal: Handle,
     },
     /// A monitor is asked for.
-    Monitor(Peer),
+    Monitor(Target),
     /// A monitor is given up.
-    Demonitor(Peer),
+    Demonitor(Target),
 }
 
 /// All known nodes, links, inputs and steps of one protocol.
@@ -95,35 +107,49 @@ pub struct Parts<P: Protocol> {
     inputs: Table<Input<P>>,
     profiles: Table<Profile>,
     steps: boxcar::Vec<Step<P>>,
-    pushed: Memo<(Handle, Handle), Handle>,
-    watching: Memo<(Handle, Peer), Handle>,
-    unwatched: Memo<(Handle, Peer), Handle>,
-    without_down: Memo<(Handle, Peer), Handle>,
 }
 
-/// The data that is read in every world. It is kept together, apart from the node itself, to be fast.
+/// The data that is read in every world, and what follows from the node: each is computed once, on demand. It
+/// is kept together, apart from the node itself, to be fast.
 struct NodeEntry<P: Machine> {
     node: Box<Node<P>>,
     /// The life it is up in.
     up: Option<u32>,
-    /// The steps of its inputs.
-    steps: Tree<Handle>,
-    /// Computed on demand: many nodes exist only within a step and are never judged.
-    profile: OnceLock<Handle>,
     /// The protocol's measure at a node that is up.
     measured: u64,
+    /// The steps of its inputs.
+    steps: Tree<Handle>,
+    /// Many nodes exist only within a step and are never judged.
+    profile: OnceLock<Handle>,
     crashed: OnceLock<Handle>,
     command: OnceLock<Option<Handle>>,
+    /// The inputs of its timers, in their order.
+    timeouts: OnceLock<Box<[Handle]>>,
+    /// Its monitors, in their order.
+    monitors: OnceLock<Box<[Target]>>,
+    /// The ways in which others can monitor it.
+    names: OnceLock<[Target; 2]>,
+    /// The node with one monitor more or less, by the monitor's `Down`.
+    watching: Tree<Handle>,
+    unwatched: Tree<Handle>,
+    /// The inputs with which it can come up, by its contact's `Down`: with its storage, and without.
+    boots: [Tree<Handle>; 2],
 }
 
 #[derive(Default)]
 struct LinkEntry {
     signals: Vec<Handle>,
+    /// The number of messages among the first two signals, up to the first that is no message.
+    messages_ahead: usize,
     rest: OnceLock<Handle>,
     downs: OnceLock<Handle>,
     /// If messages are at the head.
     doubled: OnceLock<Option<Handle>>,
     overtaken: OnceLock<Option<Handle>>,
+    /// The link with one signal more at its tail.
+    pushed: Tree<Handle>,
+    /// The link without the `Down`s of one peer.
+    without_down: Tree<Handle>,
 }
 
 impl<P: Protocol> Parts<P> {
@@ -146,10 +172,6 @@ impl<P: Protocol> Parts<P> {
             inputs: Table::default(),
             profiles: Table::default(),
             steps: boxcar::Vec::new(),
-            pushed: Memo::default(),
-            watching: Memo::default(),
-            unwatched: Memo::default(),
-            without_down: Memo::default(),
         };
         parts.intern_link(vec![]);
         parts
@@ -190,6 +212,12 @@ impl<P: Protocol> Parts<P> {
             node: Box::new(node),
             crashed: OnceLock::new(),
             command: OnceLock::new(),
+            timeouts: OnceLock::new(),
+            monitors: OnceLock::new(),
+            names: OnceLock::new(),
+            watching: Tree::default(),
+            unwatched: Tree::default(),
+            boots: Default::default(),
         })
     }
 
@@ -211,20 +239,69 @@ impl<P: Protocol> Parts<P> {
     }
 
     /// The node, with one more monitor.
-    pub fn watch(&self, node: Handle, peer: Peer) -> Handle {
-        remember(&self.watching, (node, peer), || {
-            let mut watching = self.node(node).clone();
-            watching.monitors.insert(peer);
+    pub fn watch(&self, node: Handle, target: Target) -> Handle {
+        let entry = self.nodes.get(node);
+        entry.watching.remember(target.down, || {
+            let mut watching = (*entry.node).clone();
+            watching.monitors.insert(target.peer);
             self.intern_node(watching)
         })
     }
 
     /// The node, without a monitor.
-    pub fn unwatch(&self, node: Handle, peer: Peer) -> Handle {
-        remember(&self.unwatched, (node, peer), || {
-            let mut unwatched = self.node(node).clone();
-            unwatched.monitors.remove(&peer);
+    pub fn unwatch(&self, node: Handle, target: Target) -> Handle {
+        let entry = self.nodes.get(node);
+        entry.unwatched.remember(target.down, || {
+            let mut unwatched = (*entry.node).clone();
+            unwatched.monitors.remove(&target.peer);
             self.intern_node(unwatched)
+        })
+    }
+
+    /// A peer as a target.
+    fn target(&self, peer: Peer) -> Target {
+        Target { peer, down: self.input(Input::Event(Event::Down(peer))) }
+    }
+
+    /// The ways in which others can monitor a node in its present life: by its name, and as this process.
+    pub fn names(&self, node: Handle) -> [Target; 2] {
+        let entry = self.nodes.get(node);
+        *entry.names.get_or_init(|| {
+            let address = entry.node.address();
+            [Peer::Name(address.node), Peer::Process(address)].map(|peer| self.target(peer))
+        })
+    }
+
+    /// The monitors of a node, in their order.
+    pub fn monitors(&self, node: Handle) -> &[Target] {
+        let entry = self.nodes.get(node);
+        let targets = || entry.node.monitors.iter().map(|peer| self.target(*peer)).collect();
+        entry.monitors.get_or_init(targets)
+    }
+
+    /// The inputs of the timers of a node, in their order.
+    pub fn timeouts(&self, node: Handle) -> &[Handle] {
+        let entry = self.nodes.get(node);
+        let timeout = |timer: &P::Timer| self.input(Input::Event(Event::Timeout(timer.clone())));
+        entry.timeouts.get_or_init(|| entry.node.timers.iter().map(timeout).collect())
+    }
+
+    /// The input with which a node comes up, for the first time or in a new life, through the contact that
+    /// this is a node of.
+    pub fn boot(&self, node: Handle, storage: Storage, contact: Option<Handle>) -> Handle {
+        let entry = self.nodes.get(node);
+        // No input has this handle.
+        let key = contact.map_or(Handle::MAX, |contact| self.names(contact)[1].down);
+        entry.boots[usize::from(storage == Storage::Lost)].remember(key, || {
+            let life = match entry.node.condition {
+                Condition::Idle => 0,
+                Condition::Up(_) | Condition::Crashed | Condition::Stopped => entry.node.life + 1,
+            };
+            self.input(Input::Start(Boot {
+                me: Address { node: entry.node.id, life },
+                stable: entry.node.kept(storage).cloned(),
+                contact: contact.map(|contact| self.node(contact).address()),
+            }))
         })
     }
 
@@ -254,8 +331,9 @@ impl<P: Protocol> Parts<P> {
 
     /// The link with a signal at its tail.
     pub fn push(&self, link: Handle, signal: Handle) -> Handle {
-        remember(&self.pushed, (link, signal), || {
-            let mut signals = self.signals(link).to_vec();
+        let entry = self.links.get(link);
+        entry.pushed.remember(signal, || {
+            let mut signals = entry.signals.clone();
             signals.push(signal);
             self.intern_link(signals)
         })
@@ -295,13 +373,13 @@ impl<P: Protocol> Parts<P> {
     }
 
     /// The link without any `Down` that names this peer.
-    pub fn without_down(&self, link: Handle, peer: Peer) -> Handle {
+    pub fn without_down(&self, link: Handle, Target { down, .. }: Target) -> Handle {
         if link == EMPTY {
             return EMPTY;
         }
-        remember(&self.without_down, (link, peer), || {
-            let down = Input::Event(Event::Down(peer));
-            let kept = self.signals(link).iter().filter(|signal| *self.input_at(**signal) != down);
+        let entry = self.links.get(link);
+        entry.without_down.remember(down, || {
+            let kept = entry.signals.iter().filter(|signal| **signal != down);
             self.intern_link(kept.copied().collect())
         })
     }
@@ -321,8 +399,7 @@ impl<P: Protocol> Parts<P> {
         if link == EMPTY {
             return 0;
         }
-        let ahead = self.signals(link).iter().take(2);
-        ahead.take_while(|signal| self.is_message(**signal)).count()
+        self.links.get(link).messages_ahead
     }
 
     /// True for a message. Every other signal on a link is a `Down`.
@@ -336,7 +413,10 @@ impl<P: Protocol> Parts<P> {
     }
 
     fn intern_link(&self, signals: Vec<Handle>) -> Handle {
-        self.links.intern(signals, |signals| LinkEntry { signals, ..LinkEntry::default() })
+        self.links.intern(signals, |signals| {
+            let ahead = signals.iter().take(2).take_while(|signal| self.is_message(**signal));
+            LinkEntry { messages_ahead: ahead.count(), signals, ..LinkEntry::default() }
+        })
     }
 
     /// The step in which a node handles an input.
@@ -346,6 +426,16 @@ impl<P: Protocol> Parts<P> {
     pub fn step(&self, node: Handle, input: Handle) -> Handle {
         let entry = self.nodes.get(node);
         entry.steps.remember(input, || narrow(self.steps.push(self.take_step(node, input))))
+    }
+
+    /// All steps so far, in the order in which they were first needed.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (Handle, &Step<P>)> {
+        self.steps.iter().map(|(place, step)| (narrow(place), step))
+    }
+
+    /// All nodes so far, in the order in which they were first needed.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = Handle> {
+        self.nodes.handles()
     }
 
     /// The step of a handle.
@@ -390,9 +480,11 @@ impl<P: Protocol> Parts<P> {
         if stop.is_some() {
             node = node.end(Condition::Stopped);
         }
+        let is_observation = |effect: &EffectOf<P>| matches!(effect, Effect::Observe(_));
         Step {
             before,
             input,
+            recurs: stop.is_none() && !effects.iter().any(is_observation),
             reach: effects.iter().map(|effect| self.reach(node.address(), effect)).collect(),
             effects,
             node: self.intern_node(node),
@@ -421,8 +513,8 @@ impl<P: Protocol> Parts<P> {
                 let signal = self.input(Input::Event(Event::Message { from, message }));
                 Reach::Send { to: *to, signal }
             }
-            Effect::Monitor(peer) => Reach::Monitor(*peer),
-            Effect::Demonitor(peer) => Reach::Demonitor(*peer),
+            Effect::Monitor(peer) => Reach::Monitor(self.target(*peer)),
+            Effect::Demonitor(peer) => Reach::Demonitor(self.target(*peer)),
             Effect::SetTimer { .. }
             | Effect::CancelTimer(_)
             | Effect::Persist(_)

@@ -18,6 +18,7 @@ use interrex::machine::{Event, EventOf, Machine, NodeId};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use smallvec::SmallVec;
 use std::hash::Hash;
 
 /// The complete content of a world, without handles.
@@ -109,10 +110,10 @@ impl<P: Protocol> Rules<P> {
 /// of each part is computed once.
 pub struct Digests<'a, P: Protocol> {
     rules: &'a Rules<P>,
-    nodes: FxHashMap<Handle, u64>,
-    signals: FxHashMap<Handle, u64>,
-    links: FxHashMap<Handle, u64>,
-    effects: FxHashMap<Handle, u64>,
+    nodes: OfParts,
+    signals: OfParts,
+    links: OfParts,
+    effects: OfParts,
     actions: FxHashMap<ActionOf<P>, u64>,
     budgets: FxHashMap<Budgets, u64>,
 }
@@ -122,10 +123,10 @@ impl<'a, P: Protocol> Digests<'a, P> {
     pub fn new(rules: &'a Rules<P>) -> Self {
         Self {
             rules,
-            nodes: FxHashMap::default(),
-            signals: FxHashMap::default(),
-            links: FxHashMap::default(),
-            effects: FxHashMap::default(),
+            nodes: OfParts::default(),
+            signals: OfParts::default(),
+            links: OfParts::default(),
+            effects: OfParts::default(),
             actions: FxHashMap::default(),
             budgets: FxHashMap::default(),
         }
@@ -143,18 +144,18 @@ impl<'a, P: Protocol> Digests<'a, P> {
     pub fn world(&mut self, world: &World) -> u64 {
         let (nodes, links, cut, budgets) = world.content(self.rules.environment().size());
         let parts = self.rules.parts();
-        let mut content = Vec::with_capacity(nodes.len() + links.len() + 2);
+        let mut content = SmallVec::<[u64; 32]>::new();
         content.push(known(&mut self.budgets, budgets, || digest(&budgets)));
         // Without a cut nothing is added. So digests that were recorded before cuts existed stay valid.
         content.extend(cut.map(|side| digest(&side)));
         for node in nodes {
-            content.push(known(&mut self.nodes, *node, || digest(parts.node(*node))));
+            content.push(self.nodes.know(*node, || digest(parts.node(*node))));
         }
         for link in links {
             let signals = &mut self.signals;
-            content.push(known(&mut self.links, *link, || {
+            content.push(self.links.know(*link, || {
                 let signal =
-                    |signal: &Handle| known(signals, *signal, || digest(parts.input_at(*signal)));
+                    |signal: &Handle| signals.know(*signal, || digest(parts.input_at(*signal)));
                 combine(&parts.signals(*link).iter().map(signal).collect::<Vec<_>>())
             }));
         }
@@ -189,9 +190,23 @@ impl<'a, P: Protocol> Digests<'a, P> {
         // Includes effects that leave no trace in the world: a lost send, the duration of a timer.
         let effects = enabled.step().map_or(0, |step| {
             let parts = self.rules.parts();
-            known(&mut self.effects, step, || digest(&parts.step_at(step).effects))
+            self.effects.know(step, || digest(&parts.step_at(step).effects))
         });
         combine(&[roll, action, effects, after])
+    }
+}
+
+/// The digests of the parts of a table, as far as they are known.
+#[derive(Default)]
+struct OfParts(Vec<Option<u64>>);
+
+impl OfParts {
+    fn know(&mut self, part: Handle, value: impl FnOnce() -> u64) -> u64 {
+        let place = part as usize;
+        if self.0.len() <= place {
+            self.0.resize(place + 1, None);
+        }
+        *self.0[place].get_or_insert_with(value)
     }
 }
 

@@ -16,18 +16,18 @@ use crate::{
     },
     model::{
         action::{Action, Choice, ChoiceOf, Side},
-        environment::{Budget, Budgets, Environment, Start, Storage, UNLIMITED},
+        environment::{Budget, Budgets, Environment, Start, UNLIMITED},
         node::{Condition, Input, Node},
         parts::{EMPTY, Handle, Parts, Taken},
     },
     protocol::Protocol,
 };
-use interrex::machine::{Address, Boot, EffectOf, Event, EventOf, Machine, NodeId, Peer};
+use interrex::machine::{EffectOf, EventOf, Machine, NodeId};
 use smallvec::SmallVec;
 
 /// A state of the whole system: one handle for each node, one for each link, the cut and the remaining
 /// budgets.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct World {
     /// The nodes, then the links, by sender and then by receiver.
     parts: SmallVec<[Handle; 20]>,
@@ -49,7 +49,7 @@ pub struct Enabled<Timer> {
 pub type EnabledOf<M> = Enabled<<M as Machine>::Timer>;
 
 /// The nodes of a world on which properties of one kind are judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subjects {
     /// The profiles of the nodes, by their handles.
     pub profiles: SmallVec<[Handle; 8]>,
@@ -289,18 +289,18 @@ impl<P: Protocol> Rules<P> {
         }
         // The timers of a node that is not up are gone.
         let fires = |node: NodeId| {
-            let mut timers = self.node(world, node).timers.iter();
-            timers.any(|timer| self.may_fire(world, node, timer))
+            let mut timeouts = self.parts.timeouts(world.node(node)).iter();
+            timeouts.any(|input| self.may_fire(world, node, *input))
         };
         world.budgets[Budget::Timeouts] == 0 || !self.nodes().any(fires)
     }
 
     /// True if a due timer may fire. With an unlimited budget it must also change something.
-    fn may_fire(&self, world: &World, node: NodeId, timer: &P::Timer) -> bool {
+    fn may_fire(&self, world: &World, node: NodeId, timeout: Handle) -> bool {
         if world.budgets[Budget::Timeouts] != UNLIMITED {
             return true;
         }
-        let step = self.parts.step(world.node(node), self.timeout_input(timer));
+        let step = self.parts.step(world.node(node), timeout);
         let mut next = world.clone();
         self.carry_out(&mut next, node, self.parts.step_at(step), None);
         next != *world
@@ -357,6 +357,28 @@ impl<P: Protocol> Rules<P> {
         next
     }
 
+    /// True if an enabled action can be part of a cycle: it costs nothing, adds nothing to a history and ends
+    /// nothing. So a run can come back to the world before it.
+    pub(crate) fn can_recur(&self, world: &World, enabled: &EnabledOf<P>) -> bool {
+        let is_free = match enabled.action.choice {
+            Choice::Deliver { .. } => true,
+            Choice::Timeout { .. } => world.budgets[Budget::Timeouts] == UNLIMITED,
+            // All others have a limited budget, and a cut that heals has cost one.
+            Choice::Start { .. }
+            | Choice::Command { .. }
+            | Choice::Crash { .. }
+            | Choice::Restart { .. }
+            | Choice::Drop { .. }
+            | Choice::Duplicate { .. }
+            | Choice::Overtake { .. }
+            | Choice::Suspect { .. }
+            | Choice::Cut { .. }
+            | Choice::Heal => false,
+        };
+        let recurs = |step: Handle| self.parts.step_at(step).recurs;
+        is_free && enabled.action.crash_after.is_none() && enabled.step.is_none_or(recurs)
+    }
+
     /// The effects of an enabled action that happen: all effects of the step, or the first k before a crash.
     pub fn effects(&self, Enabled { action, step }: &EnabledOf<P>) -> &[EffectOf<P>] {
         let effects = step.map_or(&[][..], |step| &self.parts.step_at(step).effects);
@@ -378,46 +400,30 @@ impl<P: Protocol> Rules<P> {
             Choice::Overtake { from, to } => {
                 self.parts.signals(world.parts[self.link(*from, *to)]).get(1).copied()
             }
-            Choice::Timeout { timer, .. } => Some(self.timeout_input(timer)),
-            Choice::Suspect { target, .. } => Some(self.down_input(*target)),
+            Choice::Timeout { node, timer } => self.timeout(world, *node, timer),
+            Choice::Suspect { watcher, target } => {
+                let monitors = self.parts.monitors(world.node(*watcher)).iter();
+                monitors.filter(|watched| watched.peer == *target).map(|it| it.down).next()
+            }
             Choice::Crash { .. } | Choice::Cut { .. } | Choice::Heal => None,
         };
         input.map(|input| self.parts.input_at(input))
     }
 
     /// The input with which a node comes up, for the first time or in a new life.
-    /// The content of a node's stable storage when it comes up.
-    fn kept<'a>(&'a self, world: &World, node: NodeId) -> Option<&'a P::Stable> {
-        match self.environment.storage {
-            Storage::Kept => self.node(world, node).stable.as_ref(),
-            Storage::Lost => None,
-        }
-    }
-
     fn boot(&self, world: &World, node: NodeId, contact: Option<NodeId>) -> Handle {
-        let before = self.node(world, node);
-        let lives_before = match before.condition {
-            Condition::Idle => 0,
-            Condition::Up(_) | Condition::Crashed | Condition::Stopped => before.life + 1,
-        };
-        let stable = self.kept(world, node).cloned();
-        self.parts.input(Input::Start(Boot {
-            me: Address { node, life: lives_before },
-            stable,
-            contact: contact.map(|contact| self.node(world, contact).address()),
-        }))
-    }
-
-    fn timeout_input(&self, timer: &P::Timer) -> Handle {
-        self.parts.input(Input::Event(Event::Timeout(timer.clone())))
-    }
-
-    fn down_input(&self, gone: Peer) -> Handle {
-        self.parts.input(Input::Event(Event::Down(gone)))
+        let contact = contact.map(|contact| world.node(contact));
+        self.parts.boot(world.node(node), self.environment.storage, contact)
     }
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
         (0..self.environment.size()).map(NodeId)
+    }
+
+    /// The input of an armed timer.
+    fn timeout(&self, world: &World, node: NodeId, timer: &P::Timer) -> Option<Handle> {
+        let place = self.node(world, node).timers.iter().position(|armed| armed == timer)?;
+        self.parts.timeouts(world.node(node)).get(place).copied()
     }
 
     fn is_up(&self, world: &World, node: NodeId) -> bool {
@@ -443,6 +449,13 @@ impl<Timer> Enabled<Timer> {
     /// The step that its node takes.
     pub(crate) fn step(&self) -> Option<Handle> {
         self.step
+    }
+}
+
+/// As derived, but for speed: numbers are copied as a block.
+impl Clone for World {
+    fn clone(&self) -> Self {
+        Self { parts: SmallVec::from_slice(&self.parts), cut: self.cut, budgets: self.budgets }
     }
 }
 

@@ -4,11 +4,11 @@ use super::{Rules, World};
 use crate::{
     model::{
         action::Side,
-        parts::{EMPTY, Handle, Reach, Step},
+        parts::{EMPTY, Handle, Reach, Step, Target},
     },
     protocol::Protocol,
 };
-use interrex::machine::{Address, NodeId, Peer};
+use interrex::machine::{NodeId, Peer};
 
 impl<P: Protocol> Rules<P> {
     /// Carries out the effects of a step in order: all of them, or the first k before a crash.
@@ -29,8 +29,8 @@ impl<P: Protocol> Rules<P> {
                         self.push(world, me, to.node(), signal);
                     }
                 }
-                Reach::Monitor(peer) => self.monitor(world, me, peer),
-                Reach::Demonitor(peer) => self.demonitor(world, me, peer),
+                Reach::Monitor(target) => self.monitor(world, me, target),
+                Reach::Demonitor(target) => self.demonitor(world, me, target),
             }
         }
         if step.stops || crash_after.is_some() {
@@ -39,26 +39,26 @@ impl<P: Protocol> Rules<P> {
         }
     }
 
-    fn monitor(&self, world: &mut World, me: NodeId, peer: Peer) {
-        if self.reaches(world, me, peer) {
+    fn monitor(&self, world: &mut World, me: NodeId, target: Target) {
+        if self.reaches(world, me, target.peer) {
             let node = &mut world.parts[usize::from(me.0)];
-            *node = self.parts.watch(*node, peer);
+            *node = self.parts.watch(*node, target);
         } else {
-            self.push_down(world, peer, me);
+            self.push(world, target.peer.node(), me, target.down);
         }
     }
 
-    fn demonitor(&self, world: &mut World, me: NodeId, peer: Peer) {
+    fn demonitor(&self, world: &mut World, me: NodeId, target: Target) {
         let node = &mut world.parts[usize::from(me.0)];
-        *node = self.parts.unwatch(*node, peer);
-        let link = &mut world.parts[self.link(peer.node(), me)];
-        *link = self.parts.without_down(*link, peer);
+        *node = self.parts.unwatch(*node, target);
+        let link = &mut world.parts[self.link(target.peer.node(), me)];
+        *link = self.parts.without_down(*link, target);
     }
 
     /// Ends a node's life. Signals on their way to it are lost. Its watchers are notified after everything
     /// that it had sent.
     pub(super) fn end(&self, world: &mut World, me: NodeId, ended: Handle) {
-        let gone = self.node(world, me).address();
+        let gone = self.parts.names(world.node(me));
         world.parts[usize::from(me.0)] = ended;
         for other in self.nodes() {
             world.parts[self.link(other, me)] = EMPTY;
@@ -76,24 +76,20 @@ impl<P: Protocol> Rules<P> {
             for to in self.nodes().filter(|to| side.contains(*to) != side.contains(from)) {
                 let link = &mut world.parts[self.link(from, to)];
                 *link = self.parts.without_messages(*link);
-                self.report(world, to, self.node(world, from).address());
+                self.report(world, to, self.parts.names(world.node(from)));
             }
         }
     }
 
     /// Notifies a watcher, if it monitors this process, that it is down. The monitor is used up.
-    fn report(&self, world: &mut World, watcher: NodeId, gone: Address) {
-        for peer in [Peer::Name(gone.node), Peer::Process(gone)] {
+    fn report(&self, world: &mut World, watcher: NodeId, gone: [Target; 2]) {
+        for target in gone {
             let node = world.node(watcher);
-            if self.parts.node(node).monitors.contains(&peer) {
-                world.parts[usize::from(watcher.0)] = self.parts.unwatch(node, peer);
-                self.push_down(world, peer, watcher);
+            if self.parts.monitors(node).contains(&target) {
+                world.parts[usize::from(watcher.0)] = self.parts.unwatch(node, target);
+                self.push(world, target.peer.node(), watcher, target.down);
             }
         }
-    }
-
-    fn push_down(&self, world: &mut World, gone: Peer, watcher: NodeId) {
-        self.push(world, gone.node(), watcher, self.down_input(gone));
     }
 
     fn push(&self, world: &mut World, from: NodeId, to: NodeId, signal: Handle) {

@@ -9,7 +9,7 @@ use crate::{
     },
     protocol::Protocol,
 };
-use interrex::machine::{NodeId, Peer};
+use interrex::machine::NodeId;
 
 impl<P: Protocol> Rules<P> {
     /// Adds every action that is enabled in a world, in a fixed order.
@@ -86,18 +86,14 @@ impl<P: Protocol> Rules<P> {
     /// Only nodes that are up are monitored: an end and a cut use the monitors up.
     fn offer_suspicions(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         for watcher in self.nodes() {
-            for target in &self.node(world, watcher).monitors {
-                let choice = Choice::Suspect { watcher, target: *target };
-                let step = self.suspicion(world, watcher, *target);
+            for target in self.parts.monitors(world.node(watcher)) {
+                // The monitor is used up.
+                let watcher_after = self.parts.unwatch(world.node(watcher), *target);
+                let step = self.parts.step(watcher_after, target.down);
+                let choice = Choice::Suspect { watcher, target: target.peer };
                 actions.push(Enabled { action: choice.into(), step: Some(step) });
             }
         }
-    }
-
-    /// The step of a watcher that is notified of a `Down`. Its monitor is used up.
-    fn suspicion(&self, world: &World, watcher: NodeId, target: Peer) -> Handle {
-        let told = self.parts.unwatch(world.node(watcher), target);
-        self.parts.step(told, self.down_input(target))
     }
 
     fn offer_starts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
@@ -130,7 +126,7 @@ impl<P: Protocol> Rules<P> {
 
     /// The contacts through which a node can come up again. Some find their group in their storage.
     fn contacts_of_restart(&self, world: &World, node: NodeId) -> Vec<Option<NodeId>> {
-        match self.kept(world, node) {
+        match self.node(world, node).kept(self.environment.storage) {
             Some(stable) if self.protocol().finds_its_group(stable) => vec![None],
             _ => self.contacts(world).collect(),
         }
@@ -139,11 +135,12 @@ impl<P: Protocol> Rules<P> {
     fn offer_timeouts(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         for node in self.nodes() {
             // The timers of a node that is not up are gone.
-            let timers = self.node(world, node).timers.iter();
-            for timer in timers.filter(|timer| self.may_fire(world, node, timer)) {
-                let input = self.timeout_input(timer);
-                let timer = timer.clone();
-                self.offer(world, node, &Choice::Timeout { node, timer }, input, actions);
+            let timers = &self.node(world, node).timers;
+            for (timer, input) in timers.iter().zip(self.parts.timeouts(world.node(node))) {
+                if self.may_fire(world, node, *input) {
+                    let choice = Choice::Timeout { node, timer: timer.clone() };
+                    self.offer(world, node, &choice, *input, actions);
+                }
             }
         }
     }
