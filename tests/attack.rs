@@ -1,6 +1,7 @@
 //! Load and failures that no protocol causes by itself: floods in both directions, long steps, endless timers, disks that
 //! fail, and connections that are tampered with.
 
+#![cfg(feature = "runtime")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use interrex::{

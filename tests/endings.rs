@@ -1,5 +1,6 @@
 //! Ends of nodes: a component that has panicked, a runtime that is shut down, and inputs that never cease.
 
+#![cfg(feature = "runtime")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use interrex::{

@@ -1,5 +1,6 @@
 //! Stable storage: what survives, and which damage is detected.
 
+#![cfg(feature = "runtime")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use interrex::{

@@ -4,7 +4,7 @@
 
 #![allow(missing_docs, reason = "criterion's macros")]
 
-#[path = "../../tests/reference/mod.rs"]
+#[path = "../../tests/harness/reference/mod.rs"]
 #[allow(dead_code, unreachable_pub, clippy::pedantic, reason = "a program of its own")]
 mod reference;
 

@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// The replay of a schedule, of which every action is possible.
 fn replayed(name: &str) -> Replay {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/original");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/original");
     let trace = Trace::read(&folder.join(name).with_extension("json")).expect("a schedule");
     let (known, property) = Known::of(&trace).expect("a known protocol");
     let replay = known.harness(&trace.environment).replay(&trace, property, Mode::Schedule, None);

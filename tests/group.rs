@@ -1,7 +1,5 @@
 //! group, step by step: what random schedules found, and what scenarios are too large for.
 
-mod departures;
-
 use interrex::{
     gen_leader::{
         Dictionary,

@@ -63,7 +63,7 @@ fn every_trace_replays_and_violates_its_property_with_its_last_step() {
 #[test]
 fn every_trace_is_drawn() {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(folder("../tests/snapshots"));
+    settings.set_snapshot_path(folder("tests/snapshots"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
@@ -130,8 +130,8 @@ fn every_repair_has_a_control() {
 #[test]
 fn every_safeguard_has_a_control() {
     let mut traces = traces();
-    let apart = Path::new("tests/group/without-incarnation.json");
-    let trace = Trace::read(&folder("tests/group/without-incarnation.json")).expect("a trace");
+    let apart = Path::new("tests/without-incarnation.json");
+    let trace = Trace::read(&folder("tests/without-incarnation.json")).expect("a trace");
     traces.push((apart.into(), trace));
     for safeguard in Safeguard::ALL {
         let lacks = Known::GroupWithout(safeguard).name();
