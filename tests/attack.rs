@@ -2,6 +2,10 @@
 //! fail, and connections that are tampered with.
 
 #![cfg(feature = "runtime")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests are no machines: they wait, connect and use threads"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use interrex::{

@@ -177,7 +177,7 @@ impl Members {
 fn what_all_members_hold_is_forgotten_and_a_newcomer_is_given_the_state() {
     let mut members = Members::new(Group::new(Copies::default()).keeping(10), 2);
     for tag in 0..100 {
-        members.put(usize::from(tag % 2 == 0), tag, u32::try_from(tag).unwrap());
+        members.put(usize::from(tag % 2 == 0), tag, u32::try_from(tag).expect("a small number"));
     }
     for state in &members.states {
         let kept = state.log.len() - state.log.base().number();

@@ -7,7 +7,7 @@
 //! fault and not the protocol's.
 //!
 //! A cycle has a step that leads no farther from the initial world than it came from. The exploration, which
-//! goes breadth first, notes the worlds to which such steps lead ([`Explored::returns`]). Every cycle passes
+//! goes breadth first, notes the worlds to which such steps lead ([`returns`](crate::explore::engine::Explored::returns)). Every cycle passes
 //! through one of them. So only what can be reached from them is searched, and only by steps that cost nothing
 //! ([`Rules::can_recur`]): mostly a small part of all worlds.
 //!

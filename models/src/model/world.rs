@@ -359,7 +359,7 @@ impl<P: Protocol> Rules<P> {
 
     /// True if an enabled action can be part of a cycle: it costs nothing, adds nothing to a history and ends
     /// nothing. So a run can come back to the world before it.
-    pub(crate) fn can_recur(&self, world: &World, enabled: &EnabledOf<P>) -> bool {
+    pub fn can_recur(&self, world: &World, enabled: &EnabledOf<P>) -> bool {
         let is_free = match enabled.action.choice {
             Choice::Deliver { .. } => true,
             Choice::Timeout { .. } => world.budgets[Budget::Timeouts] == UNLIMITED,
