@@ -5,8 +5,8 @@
 //! majority of the members has its storage, or keeps running. [`Server`](crate::runtime::Server) runs it.
 //!
 //! **Idea.** As in [`gms3`](crate::gms3), views and messages share one numbered sequence, one leader numbers them, and
-//! seniority decides who leads next. The sequence is a [`Log`] that every process keeps. An entry *counts*, and only then is
-//! delivered and carried out, once a majority of the newest view in the leader's log holds it. A new leader first asks a
+//! seniority decides who leads next. The sequence is a [`Log`] that every process keeps. An entry *counts* (it is committed)
+//! once a majority of the newest view in the leader's log holds it. Only then is it delivered and carried out. A new leader first asks a
 //! majority what they hold and adopts the best of it. So whatever counted once is never lost, whoever leads.
 //!
 //! # Processes, members, terms
@@ -19,8 +19,8 @@
 //! it on: it stores it before it answers, and refuses lower ones for ever.
 //!
 //! A *group* is named by the member that has founded it. Messages of another group are refused. If a node founds a second
-//! group by mistake, because it has lost its storage, it stops as soon as a process of the older one hears of it, unless it
-//! has members by then.
+//! group by mistake, because it has lost its storage, it stops when it hears from the older group, if it is still its only
+//! member.
 //!
 //! # Messages
 //!
@@ -28,9 +28,9 @@
 //! |---|---|---|
 //! | [`Prepare`](Message::Prepare) | a candidate, to the members of its newest view | promises the term, if it is higher than its own, and answers with what it holds; otherwise refuses. If it has a leader and the candidate is in none of its views, it takes the message for an `Ask`; a leader then begins a higher term, since the candidate listens to no other |
 //! | [`Promise`](Message::Promise) | the answer | adopts the log if it is better than its own. With a majority of the newest view in that log it leads |
-//! | [`Refuse`](Message::Refuse) | whoever does not lead, to whoever takes it for the leader or comes with a lower term | a candidate or former leader takes on the higher term, and asks its owner. An outsider stops asking until `Now` |
+//! | [`Refuse`](Message::Refuse) | whoever does not lead, to whoever takes it for the leader or comes with a lower term | a candidate or former leader takes on the higher term, and asks its owner. A process that is no member (an *outsider*) stops asking until `Now` |
 //! | [`Append`](Message::Append) | the leader, to all members and newcomers | follows. Takes the entries, if it holds the one before them; otherwise asks. Delivers what counts, and forgets what all members hold |
-//! | [`Ack`](Message::Ack) | the answer | counts. What a majority of the newest view holds, up to an entry of its own term, is delivered |
+//! | [`Ack`](Message::Ack) | the answer | notes what the member holds. What a majority of the newest view holds, up to an entry of its own term, is delivered |
 //! | [`Ask`](Message::Ask) | whoever is behind or outside, to the leader or to others who may know it | the leader sends what is missing, and admits an outsider that has everything. A follower forwards it. A candidate answers with `Prepare`, others with `Refuse` |
 //! | [`Now`](Message::Now) | whoever has refused an outsider, once it has a leader | asks again |
 //! | [`Forward`](Message::Forward) | a process, to the leader | appends the multicast, unless it did so before |
@@ -43,17 +43,17 @@
 //!
 //! * *Log order.* Of two logs the better one ends with the higher term; of equal terms the longer one.
 //! * *Commitment.* A leader counts majorities only for entries of its own term; those before count with them.
-//! * *Views* change by one member at a time, once the change before counts and an entry of the leader's own term does. An
-//!   admission that does not count yet is taken back if the newcomer is gone: it may be needed for the majority.
+//! * *Views.* A leader changes the view by one member at a time: only after the change before counts, and an entry of its
+//!   own term. An admission that does not count yet is taken back if the newcomer is gone, since a majority might need it.
 //! * *Removal.* A leader removes a member that it suspects, and a former life of a node that asks under a new name.
 //! * *Leaving.* A member that wants to leave asks until its removal counts, and then ends. A leader first has another member
 //!   take over.
 //! * *Return.* A member that finds itself removed asks to be admitted again, and is brought up to date first.
-//! * *Succession.* If its leader is down, a member waits for the most senior member that it does not suspect. It takes over
-//!   at once if that is itself, and at the next tick if nobody has.
+//! * *Succession.* If the leader is down, the most senior member that is not suspected takes over at once. Any other waits
+//!   for the next tick, and takes over if nobody has.
 //! * *Minority.* A leader that suspects so many that no majority of the newest view is left no longer leads.
-//! * *Stale leaders.* Whoever asks says up to where it knows entries to count. A leader that holds another entry there is a
-//!   former one, and must not take this for an acknowledgement. (Found by random schedules of five nodes, in 39 steps.)
+//! * *Stale leaders.* An `Ask` names the last entry that the asking process knows to count. A leader with another entry at
+//!   that number is a former leader, and must not take the `Ask` for an acknowledgement. (Found by random schedules of five nodes, in 39 steps.)
 //! * *Duplicates.* The multicasts of one process are appended in the order of their sequence numbers, each once.
 //! * *Suspected processes* are sent no entries. At each tick they are told where the leader's log ends: one that is there
 //!   after all asks for what it lacks.
@@ -115,7 +115,7 @@ pub use crate::gms3::STOPPED_ON_COMMAND;
 /// The reason of a process that ends because it has left its group.
 pub const LEFT: &str = "left the group";
 
-/// How often a process repeats what may have been lost.
+/// The interval at which a process repeats what may have been lost.
 pub const TICK: Duration = Duration::from_millis(250);
 
 /// The number of entries that a log keeps, unless [`Group::keeping`] says otherwise, although all members hold them.

@@ -22,8 +22,8 @@
 //!   ┌────── interrex-models (models/): the harness, and the command `interrex` ──────┐
 //!   │  model      links, crashes, monitors, timers, budgets: what can happen next    │
 //!   │  protocol   the protocols as the harness sees them                             │
-//!   │  claim      properties: safety, settled, witness                               │
-//!   │  explore    exhaustive search, sampling, shortening, coverage                  │
+//!   │  claim      properties: safety, settled, fair                                  │
+//!   │  explore    exhaustive search, sampling, shrinking, coverage                   │
 //!   │  evidence   traces: record, replay, draw                                       │
 //!   │  verdict    scenarios, their expectations, reports                             │
 //!   │  real       real nodes: processes, failover, validation of their logs          │
@@ -70,8 +70,8 @@
 //! * **Steps take the state by value.** An adapter moves it in and out. A checker clones it once for each *distinct* step,
 //!   and persistent collections make that clone cheap.
 //! * **A connection for each direction.** From each node to each other one there is a connection on which only the sender
-//!   writes. So neither side has to give way when both dial, and `Down` is simply the end of a connection. A process that is
-//!   killed has no unread input on it: if it had, the kernel would discard the bytes that were written last.
+//!   writes. So neither side has to give way when both dial, and `Down` is simply the end of a connection. A killed process
+//!   leaves no unread input there. With unread input, the kernel would discard the bytes that were written last.
 //! * **Small messages are gathered in the kernel.** If a process is killed between two sends of one broadcast, the second
 //!   one is lost and nothing else. If messages were gathered in the process, those to one node could be lost and earlier
 //!   ones to another not. The harness calls that fault a lossy link.

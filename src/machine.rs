@@ -82,8 +82,8 @@ pub enum Event<Message, Command, Timer> {
         /// The message.
         message: Message,
     },
-    /// A monitored process has ended, according to the failure detector. Names it as the [`Effect::Monitor`] did, and
-    /// comes once for each.
+    /// A monitored process has ended, according to the failure detector. It carries the name of the
+    /// [`Effect::Monitor`], and comes once for each.
     Down(Peer),
     /// An armed timer fired; it is no longer armed.
     Timeout(Timer),
@@ -213,9 +213,9 @@ pub trait Machine {
 
     /// The content of stable storage after an [`Effect::Persist`]. By default the persisted value replaces it.
     ///
-    /// A machine with much to store persists only what a step has changed, and says here what the change makes of the
-    /// content before. The result is a whole value: stored into empty storage, it makes the same content. Like the other
-    /// functions of a machine, this one is deterministic and never panics.
+    /// A machine that stores much persists only changes. This function applies a change to the content before. The result
+    /// is complete: applied to empty storage, it gives itself. Like the other functions of a machine, this one is
+    /// deterministic and never panics.
     fn stored(&self, _before: Option<Self::Stable>, persisted: Self::Stable) -> Self::Stable {
         persisted
     }

@@ -23,7 +23,8 @@
 //!   that was started elsewhere with the number of a healthy one is refused.
 //! * **Configurations.** A node greets all others before its machine starts. If one of them has another key, protocol,
 //!   configuration or list of nodes, or a clock that is days off, the start fails with
-//!   [`SpawnError::Differs`], which names the difference; the others go on. Each node waits by the slower one's heartbeats.
+//!   [`SpawnError::Differs`], which names the difference; the others go on. If the heartbeats of another node are slower, the time-out for it
+//!   grows in proportion.
 //! * **Storage.** [`Persist`](crate::machine::Effect::Persist) is on the disk before any later effect is carried out.
 //!
 //! Four things are weaker than in the model. A message that waits for a connection is lost if the dial fails or its sender
@@ -49,8 +50,8 @@
 //!
 //! # Warnings
 //!
-//! The library logs with `tracing` and prints nothing. Of one node and cause, it warns the first, second, fourth, … time,
-//! and again when the node was connected in between. [`Node::peers`] tells a program which nodes are connected, and which
+//! The library logs with `tracing` and prints nothing. For each node and cause, it warns the first, second, fourth, …
+//! time. The count begins again when the node has been connected. [`Node::peers`] tells a program which nodes are connected, and which
 //! ones have taken this one for dead: they may have elected another leader meanwhile.
 
 #![expect(

@@ -8,7 +8,7 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | [`model`] | environments, actions, and the rules by which worlds follow each other (`models/SEMANTICS.md`) |
+//! | [`model`] | environments, actions, and what each action (deliver, crash, cut …) does to a world (`models/SEMANTICS.md`) |
 //! | [`protocol`] | the interface of protocols, and the list of known ones |
 //! | [`claim`] | the properties, and their view of a node |
 //! | [`explore`] | exhaustive search, random schedules, livelocks, shrinking, coverage, audit |
@@ -20,14 +20,15 @@
 //! Two halves stand side by side over one verdict: [`explore`] visits the worlds of a model, [`real`] runs the
 //! same machines in processes.
 //!
-//! To add something, these are the places (paths are below `models/src/`):
+//! To add something, these are the places (paths are below `models/src/`). Each new file also wants its
+//! `pub mod`.
 //!
 //! | addition | places |
 //! |---|---|
 //! | a protocol | The five steps at the top of `protocol/registry.rs`. `protocol/<name>.rs` implements [`Protocol`](protocol::Protocol), `protocol/<name>/real.rs` implements [`Application`](real::application::Application). Its scenarios are in `models/scenarios/<name>/`. |
-//! | a property | A constant in the file of its family below `claim/`, and its place in the lists of `claim/property.rs`. |
-//! | an engine | `explore/<name>.rs` implements [`Engine`](explore::engine::Engine), the trait of `explore/engine.rs`; a variant of [`EngineName`](explore::search::EngineName) makes it an `--engine`. [`search`](explore::search::search) chooses the engine; [`search_by`](explore::search::search_by) takes any. |
-//! | a report format | `verdict/report/<name>.rs` implements [`Renderer`](verdict::report::Renderer), and [`Format`](verdict::report::Format) gets one variant. `check`, `matrix`, `fuzz`, `replay`, `validate` and `list` then accept it. |
+//! | a property | A constant in `claim/leadership.rs`, `order.rs`, `delivery.rs` or `calls.rs`; in `claim/property.rs` its `pub use` and its place in the lists. |
+//! | an engine | `explore/<name>.rs` implements [`Engine`](explore::engine::Engine), the trait of `explore/engine.rs`; a variant of [`EngineName`](explore::search::EngineName), with its arm in [`search`](explore::search::search), makes it an `--engine`; [`search_by`](explore::search::search_by) takes any. |
+//! | a report format | `verdict/report/<name>.rs` implements [`Renderer`](verdict::report::Renderer), and [`Format`](verdict::report::Format) gets one variant, with its arm in `Format::renderer`. `check`, `matrix`, `fuzz`, `replay`, `validate` and `list` then accept it. |
 //! | a drawing | One file below `evidence/draw/`. It draws a [`Chart`](evidence::draw::chart::Chart). |
 //!
 //! # What a verdict means
@@ -37,13 +38,14 @@
 //! * `violated`: a world or a run violates it. It comes with a shortest run, unless a limit ended the search
 //!   for that run.
 //! * `unwitnessed`: the search was complete and found no violation, but no world exercises the property.
-//! * `unknown`: a limit cut the search short.
+//! * `unknown`: a limit cut the search short before a violation was found.
 //!
 //! Every verdict is about one environment: a number of nodes and the budgets of what may happen. It says
 //! nothing about larger ones. An environment may have a bound on a measure that can grow without limit. Worlds
 //! beyond it are left out, and every verdict is called `bounded`.
 //!
-//! A *settled* property is judged in settled worlds: there is nothing to deliver and no timer to fire. Starts
+//! A *settled* property is judged in settled worlds: there is nothing to deliver, no timer to fire, and no cut
+//! is open. Starts
 //! and commands that are still possible do not matter. This is sound if every fair run settles. A fair run that
 //! never does is a [livelock](explore::livelock), a failure of its own: the property `no-livelock`. Its `holds`
 //! needs a complete search but no witness. Its counterexample is a *lasso*, a stem and a loop. Livelocks are

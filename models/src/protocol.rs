@@ -59,7 +59,7 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     }
 
     /// True if these nodes can have a leader. They are the nodes that are up and can reach each other, with
-    /// their states. If it is false, `leader-exists`, `agreement` and `no-lost-call` ask nothing of them.
+    /// their states. If it is false, settled properties ask nothing of them.
     ///
     /// One member that [may lead](Self::may_lead) is enough by default. A protocol with quorums needs a
     /// majority. One that elects on demand needs a request.

@@ -40,7 +40,7 @@ pub struct Config {
     /// The nodes to join through, if the protocol needs one. Default: none. The node waits at its start until it has reached
     /// one of them, at most [`Limits::contact_timeout`], and gives its address to the machine as
     /// [`Boot::contact`](crate::machine::Boot). If several can be reached, it is the first one in this order. A contact that
-    /// is not in `peers` is never reached.
+    /// is not in `peers` is never reached. A node that finds its group in its storage does not wait, and gets no contact.
     pub contacts: Vec<NodeId>,
     /// The folder for stable storage. Default: none. Without one nothing survives the end of the node, and its lives are
     /// numbered by the clock: see [`Opened::anew`](super::Opened::anew).

@@ -40,7 +40,7 @@ pub enum KeyError {
         source: io::Error,
     },
     /// The file exists already. Nothing was written.
-    #[error("{path}: is there already, and a key is not replaced by accident; remove it first", path = .0.display())]
+    #[error("{path}: already exists, and a key is not replaced by accident; remove it first", path = .0.display())]
     Exists(PathBuf),
     /// The system has no random numbers. No key was made.
     #[error("the system gives no random bytes: {0}")]

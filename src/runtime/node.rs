@@ -239,7 +239,7 @@ where
         self.peers.clone()
     }
 
-    /// Ends the node from another task, while this one waits for its [end](Self::ended).
+    /// A handle that ends the node from any task, while this one waits for its [end](Self::ended).
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         self.shutdown.clone()
@@ -318,7 +318,7 @@ fn open_log(path: &Path, clock: fn() -> u64) -> Result<Log, SpawnError> {
     Log::open(path, clock).map_err(|source| SpawnError::Log { path: path.into(), source })
 }
 
-/// How often a node takes a later life because others know the one before.
+/// The number of attempts to start, each with a later life than the one before.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// The least number of a life that no other node knows, as far as one of them has said.

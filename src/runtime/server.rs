@@ -71,10 +71,10 @@ pub struct Server<M: Serving> {
 pub trait Serving: Machine + Send + Sync + Sized + 'static {
     /// The reply to a call.
     type Reply: Send + 'static;
-    /// What a process knows of its leader.
+    /// The knowledge that a process has of its leader.
     type Status: Clone + Default + PartialEq + Send + Sync + 'static;
 
-    /// What must be equal at all nodes: [`Config::configuration`].
+    /// The configuration that must be equal at all nodes: [`Config::configuration`].
     fn configuration(&self) -> String;
 
     /// Reads an observation: it may change the status, and it may be the answer to a call.
@@ -122,7 +122,7 @@ impl<M: Serving> Clone for Client<M> {
     }
 }
 
-/// Why a call has no reply.
+/// The reason why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -212,7 +212,7 @@ impl<M: Serving> Server<M> {
         self.node.peers()
     }
 
-    /// Ends it from another task, while this one waits for its [end](Self::ended).
+    /// A handle that ends it from any task, while this one waits for its [end](Self::ended).
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         self.node.shutdown()

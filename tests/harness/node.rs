@@ -107,7 +107,7 @@ fn a_key_is_for_its_owner_and_is_not_overwritten() {
     let permissions = fs::metadata(&file).expect("a file").permissions().mode();
     assert_eq!(permissions & 0o777, 0o600);
 
-    assert_refused(&key(&file), 2, &["cluster.key", "is there already"]);
+    assert_refused(&key(&file), 2, &["cluster.key", "already exists"]);
     assert_eq!(fs::read_to_string(&file).expect("a key"), before);
     assert_refused(&key(&folder.path().join("none/cluster.key")), 2, &["none/cluster.key"]);
 }

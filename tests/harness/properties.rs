@@ -374,7 +374,7 @@ fn leader_exists_forbids_a_member_that_does_not_know_and_asks_nothing_where_none
 
 #[test]
 fn whoever_was_elected_has_risen() {
-    let elected = Profile { elections: vec![Term(vec![1, 0, 0])], ..leading(0) };
+    let elected = Profile { elections: vec![Term::from([1, 0, 0])], ..leading(0) };
     let nodes = [elected.clone(), following(1, 0)];
     assert!(is_witnessed(&property::SINGLE_LEADER, &nodes));
     assert!(is_witnessed(&property::LEADER_EXISTS, &nodes));

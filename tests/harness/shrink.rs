@@ -170,21 +170,20 @@ struct Padded {
 
 /// The known traces that can be padded, each once.
 static PADDED: LazyLock<Vec<Padded>> = LazyLock::new(|| {
-    let mut numbers = numbers();
-    let mut pad = |known: Trace| {
+    let pad = |known: Trace| {
         let (protocol, property) = of(&known);
+        let mut numbers = numbers();
         let longer = with_protocol!(protocol, &known.environment, protocol => {
             let mut rules = Rules::new(protocol, known.environment.clone());
             (0..100).find_map(|_| padded(&mut rules, &known, property, &numbers()))
         });
         longer.map(|longer| (known, longer))
     };
-    let padded: Vec<_> = known_traces().into_iter().filter_map(&mut pad).collect();
     let shrunk = |(known, longer): (Trace, Trace)| {
         let shrunk = shrunk(&longer).expect("a violation");
         Padded { known, longer, shrunk }
     };
-    padded.into_par_iter().map(shrunk).collect()
+    known_traces().into_par_iter().filter_map(pad).map(shrunk).collect()
 });
 
 /// A padded run may reach a violation by another way than the known one, and leaving out one

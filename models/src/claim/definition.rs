@@ -99,18 +99,18 @@ impl Property {
 }
 
 /// Every life of every node.
-pub(super) fn all_processes<'a>(nodes: &[&'a Profile]) -> Vec<Process<'a>> {
+pub(super) fn all_processes<'a>(nodes: &[&'a Profile]) -> SmallVec<[Process<'a>; 8]> {
     nodes.iter().flat_map(|node| node.processes()).collect()
 }
 
 /// The present lives of the members. A restarted node that has not joined yet has delivered
 /// nothing in its present life.
-pub(super) fn present_processes<'a>(nodes: &[&'a Profile]) -> Vec<Process<'a>> {
+pub(super) fn present_processes<'a>(nodes: &[&'a Profile]) -> SmallVec<[Process<'a>; 8]> {
     let members = nodes.iter().filter(|node| node.is_member());
     members.filter_map(|node| node.processes().next_back()).collect()
 }
 
-pub(super) fn survivors<'a>(nodes: &[&'a Profile]) -> Vec<&'a Profile> {
+pub(super) fn survivors<'a>(nodes: &[&'a Profile]) -> SmallVec<[&'a Profile; 8]> {
     nodes.iter().copied().filter(|node| node.is_up()).collect()
 }
 
@@ -148,7 +148,7 @@ pub(super) fn pairs<T>(list: &[T]) -> impl Iterator<Item = (&T, &T)> {
 }
 
 /// The members that are up, if a leader is possible. Otherwise none, because nothing is asked of them.
-pub(super) fn members_with_leader(group: Group<'_>) -> Option<Vec<&Profile>> {
+pub(super) fn members_with_leader(group: Group<'_>) -> Option<SmallVec<[&Profile; 8]>> {
     let members = group.nodes.iter().copied().filter(|node| node.is_member());
     group.can_lead.then(|| members.collect())
 }

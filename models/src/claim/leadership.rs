@@ -5,6 +5,7 @@ use super::{
     notion::Standing,
     profile::{Presence, Profile},
 };
+use smallvec::SmallVec;
 
 /// No two nodes lead at the same time.
 pub const SINGLE_LEADER: Property = Property {
@@ -30,8 +31,8 @@ pub const ONE_LEADER_PER_TERM: Property = Property {
     claim: "no two nodes, crashed ones included, were ever leader in the same term",
     exercised_when: "two nodes have been elected, one after the other",
     complain: |Group { nodes, .. }, complain| {
-        let terms: Vec<_> = nodes.iter().map(|node| sorted(node.terms())).collect();
-        let nodes: Vec<_> = nodes.iter().zip(&terms).collect();
+        let with_terms = nodes.iter().map(|node| (node, sorted(node.terms())));
+        let nodes: SmallVec<[_; 8]> = with_terms.collect();
         for ((p, _), (q, of_q)) in pairs(&nodes) {
             for term in p.terms().filter(|term| of_q.binary_search(term).is_ok()) {
                 complain(format_args!("{} and {} were both leader in term {term}", p.me, q.me));

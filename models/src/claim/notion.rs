@@ -3,6 +3,7 @@
 
 use interrex::machine::{Address, NodeId};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::{fmt, str::FromStr};
 
 /// The standing of a process in its group.
@@ -83,7 +84,13 @@ impl fmt::Display for View {
 /// A term: the number that distinguishes successive leaderships. It is a view's number, or another counter of
 /// the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Term(pub Vec<u64>);
+pub struct Term(SmallVec<[u64; 3]>);
+
+impl<const N: usize> From<[u64; N]> for Term {
+    fn from(numbers: [u64; N]) -> Self {
+        Self(numbers.into_iter().collect())
+    }
+}
 
 /// `3`, or `1.0.2`.
 impl fmt::Display for Term {

@@ -189,15 +189,15 @@ impl Profile {
     /// The terms in which it was elected, in all lives.
     pub(crate) fn terms(&self) -> impl Iterator<Item = Term> {
         let own = self.views.iter().filter(|view| view.leader.node == self.me.node);
-        own.map(|view| Term(vec![view.number])).chain(self.elections.iter().cloned())
+        own.map(|view| Term::from([view.number])).chain(self.elections.iter().cloned())
     }
 
     /// True if it was led by one process, and then by another.
     pub(crate) fn changed_allegiance(&self) -> bool {
         let of_views = self.views.iter().map(|view| view.leader);
         let others = of_views.chain(self.allegiances.iter().copied());
-        let leaders: Vec<_> = others.filter(|leader| *leader != self.member).collect();
-        leaders.iter().any(|leader| *leader != leaders[0])
+        let mut leaders = others.filter(|leader| *leader != self.member);
+        leaders.next().is_some_and(|first| leaders.any(|leader| leader != first))
     }
 
     pub(crate) fn has_delivered(&self, message: Token) -> bool {

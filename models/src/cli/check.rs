@@ -48,12 +48,12 @@ use std::{
 ///
 /// Without patterns: every scenario that is not marked nightly. Or describe one in arguments:
 ///
-///   interrex check --protocol gms3 --nodes 4 --start joined --budget commands=3,crashes=2
+///   interrex check --protocol gms3 --nodes 4 --start joined --budget commands=3,crashes=2 --expect none
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::exit_codes! {
     "0    every verdict and every number of worlds is as expected"
     "1    one is not; with --coverage, something is not reached and not listed as unreachable;"
-    "     or with --twice, the second run differs from the first"
+    "     or with --twice, a step that is computed again differs"
     "2    bad usage, or a bad scenario"
     "3    cut short by a limit"
 })]
@@ -63,7 +63,7 @@ pub(super) struct Check {
     /// The engine that explores the worlds. Without it: serial with one thread, stateright with more
     #[arg(long, value_parser = choice::<EngineName>())]
     engine: Option<EngineName>,
-    /// The number of threads that explore; the depth is known with one thread only
+    /// The number of threads that explore; the depth (steps to the farthest world) is known with one thread only
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
     /// The format of the report

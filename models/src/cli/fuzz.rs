@@ -266,7 +266,7 @@ impl Section for Fuzzed<'_> {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { scenario, report, .. } = self;
         writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
-        writeln!(out, "  at most {}", scenario.environment)?;
+        writeln!(out, "  {} (budgets: at most)", scenario.environment)?;
         show_schedules(out, report)?;
         writeln!(out, "{}", verdicts(report).trim_fmt())?;
         show_places(out, &self.cases())?;

@@ -7,11 +7,11 @@ use std::{io::Write, path::PathBuf};
 /// Make a key for a cluster
 ///
 /// Whoever has the key may join, and nobody else can read what the nodes say to each other. The file is readable
-/// for its owner only. One that is there already is not overwritten.
+/// for its owner only. An existing one is not overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
     "0    the file is made"
-    "2    it cannot be made, or is there already"
+    "2    it cannot be made, or already exists"
 })]
 pub(super) struct Key {
     /// The file to make

@@ -202,10 +202,12 @@ impl Node {
         match (self.found, self.contact.is_empty(), self.founded()) {
             _ if self.has_stored_group() => None,
             (false, true, _) => Some(
-                "say --found to found a group, or --contact NODE to join the group of that node".into(),
+                "say --found to found a group, or --contact NODE to join the group of that node"
+                    .into(),
             ),
             (true, false, None) => Some(
-                "--found with --contact needs --data-dir: that is where it is kept that the group was founded".into(),
+                "--found with --contact needs --data-dir, which records that the group was founded"
+                    .into(),
             ),
             (true, true, Some(mark)) if mark.exists() => Some(format!(
                 "{}: this node has founded its group already; say --contact NODE to join it again, or remove that file \

@@ -33,7 +33,7 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 /// Run a trace again and show every step
 ///
 /// Every effect must be as it was recorded: the first step that differs ends the replay. With
-/// --schedule-only, only the actions count; the result is whether the property is still violated.
+/// --schedule-only, effects may differ; the result is whether the property is still violated.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
     "0    it replays; with --schedule-only, the property is no longer violated"
@@ -44,13 +44,13 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 pub(super) struct Replay {
     /// The trace file
     trace: PathBuf,
-    /// Run today's protocol with the actions of the trace, without those that are no longer possible
+    /// Run today's protocol with the actions of the trace, without those that are no longer possible: 0 means repaired
     #[arg(long)]
     schedule_only: bool,
     /// Stop after this step
     #[arg(long, value_name = "K")]
     until: Option<usize>,
-    /// The format: every step with its effects and changes, a sequence diagram, or for programs
+    /// The format: every step with its effects and changes of state, a sequence diagram, or for programs
     #[arg(long, value_parser = format_or::<Drawing>(), default_value = <&str>::from(Format::Text))]
     format: FormatOr<Drawing>,
 }

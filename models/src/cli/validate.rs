@@ -28,7 +28,7 @@ use std::{
 
 /// Validate the logs of real nodes: run the machine on each log, and judge the properties on the whole run
 ///
-/// Every effect must be as it was logged. The logs are joined to one run, causes before effects, and
+/// Every effect must be as it was logged. The logs are joined to one run, each message sent before it arrives, and
 /// the properties of the protocol are judged on it. Name the logs of all nodes of a cluster. A run that
 /// violates a property can be saved as a trace, for `interrex replay` and `interrex shrink`.
 #[derive(Debug, clap::Args)]

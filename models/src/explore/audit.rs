@@ -3,8 +3,8 @@
 //! A machine may depend on nothing but its input: no clock, no random number, no hidden memory, no order that
 //! depends on an address or a seed. Otherwise the results of a search are worth nothing, and its traces do
 //! not replay. So all worlds of a scenario are visited, and then the machine computes again, in the same
-//! order, every step and every choice that was needed there. Each must be the same. What the world does with
-//! them is no question of the machine.
+//! order, every step and every choice that was needed there. Each must be the same. The rules of
+//! the world are not audited.
 //!
 //! After each transition of the visit a rolling [digest](crate::model::view::Digests) takes in the action, the
 //! effects that the machine asked for, and the content of the next world. It is portable: two computers can be
@@ -14,7 +14,7 @@
 //!
 //! # Example
 //!
-//! A machine that counts its steps, which no state shows:
+//! A machine that keeps a counter outside of its state, and returns it:
 //!
 //! ```
 //! use interrex::machine::*;
@@ -183,7 +183,7 @@ fn step_that_differs<P: Protocol>(
     Some(Difference { run, action, contrasts })
 }
 
-/// A node whose next command differs, or whether it needs a contact.
+/// A node whose next command differs, or its need of a contact.
 fn choice_that_differs<P: Protocol>(
     first: &Rules<P>,
     initial: &World,
@@ -229,9 +229,8 @@ fn run_to<P: Protocol>(
         }
         for (nth, enabled) in actions.iter().enumerate() {
             let next = rules.follow(&world, enabled);
-            if rules.is_within_bound(&next) {
-                let print = fingerprint(&next);
-                let _known = breadth.enter(nth, next, print);
+            if rules.is_within_bound(&next) && breadth.discover(fingerprint(&next)) {
+                breadth.add(nth, next);
             }
         }
     }
@@ -314,8 +313,8 @@ impl<'a, P: Protocol> Walk<'a, P> {
             let after = self.digests.world(&next);
             self.roll = self.digests.roll(self.roll, enabled, after);
             self.transitions += 1;
-            if rules.is_within_bound(&next) {
-                let _known = self.breadth.enter(nth, next, after);
+            if rules.is_within_bound(&next) && self.breadth.discover(after) {
+                self.breadth.add(nth, next);
             }
         }
     }

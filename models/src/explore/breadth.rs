@@ -117,8 +117,8 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         self.depth + usize::from(self.met() > self.next_layer)
     }
 
-    /// The next world, with the actions that are enabled in it. The caller [enters](Self::enter) the worlds
-    /// that follow.
+    /// The next world, with the actions that are enabled in it. The caller [discovers](Self::discover) the
+    /// worlds that follow, and [adds](Self::add) those that are new.
     pub(crate) fn next(&mut self, actions: &mut Vec<EnabledOf<P>>) -> Option<World> {
         let world = self.front.pop_front()?;
         self.depth = self.next_depth();
@@ -132,19 +132,21 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         Some(world)
     }
 
-    /// Enters the world that follows the expanded one by its nth action.
-    ///
-    /// # Errors
-    /// If it was discovered before: the world.
-    pub(crate) fn enter(&mut self, nth: usize, world: World, key: u64) -> Result<&World, World> {
+    /// Discovers a world. False if it was discovered before.
+    pub(crate) fn discover(&mut self, key: u64) -> bool {
         if !self.met.insert(key) {
-            return Err(world);
+            return false;
         }
         if let Some(farther) = &mut self.farther {
             farther.insert(key);
         }
+        true
+    }
+
+    /// Adds a discovered world, which follows the expanded one by its nth action, to the frontier.
+    pub(crate) fn add(&mut self, nth: usize, world: World) {
         self.came_from.push((narrow(self.here()), narrow(nth)));
-        Ok(self.front.push_back_mut(world))
+        self.front.push_back(world);
     }
 
     /// The path to the world at a place: the index of each action among those that are enabled.
@@ -227,7 +229,9 @@ pub(crate) fn shortest<P: Protocol>(
                     goal = Some(met);
                 }
             } else if goal.is_none() {
-                let _known = breadth.enter(nth, next, print);
+                if breadth.discover(print) {
+                    breadth.add(nth, next);
+                }
             }
         }
     }

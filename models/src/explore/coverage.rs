@@ -65,7 +65,7 @@ use std::{
 use strum::Display;
 use toml::Spanned;
 
-/// Something that runs can reach.
+/// A place in the protocol that a run can reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
 pub enum Place {
     /// A process in this role handles an event of this kind. For a start, the role in which it comes up.

@@ -8,19 +8,16 @@
 //! [`Stateright`](crate::explore::stateright::Stateright), which uses several.
 
 use crate::{
-    claim::property::{Group, Kind, Property},
-    explore::{
-        breadth::{Fingerprint, fingerprint},
-        stop::Stop,
-    },
+    claim::property::{Kind, Property},
+    explore::{breadth::Fingerprint, stop::Stop},
     model::{
         action::ActionOf,
-        memo::{Memo, remember},
         world::{Rules, Subjects, World},
     },
     protocol::Protocol,
 };
 use derive_where::derive_where;
+use rustc_hash::FxHashMap;
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
 /// Visits every world.
@@ -55,9 +52,8 @@ pub struct Explored<P: Protocol> {
     pub judgement: Judgement,
     /// Shortest runs to a violation, by the place of the property. An engine need not know any.
     pub shortest: BTreeMap<usize, Vec<ActionOf<P>>>,
-    /// The worlds to which a step that [can recur](Rules::can_recur) led, and that were not farther from the
-    /// initial world than the one before it. Every cycle passes through one of them. An engine need not
-    /// know them.
+    /// The worlds reached by a step that [can recur](Rules::can_recur) and leads no farther from the initial
+    /// world. Every cycle passes through one of them. None if the engine does not know them.
     pub returns: Option<Vec<World>>,
 }
 
@@ -68,7 +64,7 @@ pub struct Limits {
     pub threads: usize,
     /// The number of worlds that are expanded at most, in each pass.
     pub max_states: Option<NonZeroU64>,
-    /// When no more worlds are expanded, in any pass.
+    /// The time or interrupt that ends it, in any pass.
     pub stop: Stop,
 }
 
@@ -130,24 +126,28 @@ pub enum Pass {
     Livelocks,
 }
 
-/// The properties of a search, with remembered judgements: nodes with the same profiles are judged once.
+/// The properties of a search.
 pub struct Judged {
     properties: Vec<&'static Property>,
-    /// The judgements, by a fingerprint of what was judged.
-    known: Memo<Fingerprint, Judgement>,
 }
+
+/// Remembered judgements, by a fingerprint of what was judged: nodes with the same profiles are judged once.
+pub type Remembered = FxHashMap<Fingerprint, Judgement>;
 
 /// The kinds of properties that are judged on worlds.
 const KINDS: [Kind; 2] = [Kind::Safety, Kind::Settled];
 
-/// The nodes of a world on which the properties of each of these kinds are judged.
-pub(crate) type Seen = [Option<Subjects>; KINDS.len()];
+/// What properties of each of these kinds see of a world: the nodes, and a fingerprint of their content.
+pub(crate) type Seen = [Option<(Subjects, Fingerprint)>; KINDS.len()];
 
 pub(crate) fn seen<P: Protocol>(rules: &Rules<P>, world: &World) -> Seen {
-    KINDS.map(|kind| rules.judged(world, kind))
+    KINDS.map(|kind| {
+        let subjects = rules.judged(world, kind)?;
+        Some((subjects, rules.judged_content(world, kind, subjects)))
+    })
 }
 
-/// Which properties are violated and witnessed: a bit for each, in the order in which they were given.
+/// The violated and the witnessed properties: a bit for each, in the order in which they were given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
     /// The violated properties.
@@ -165,14 +165,14 @@ impl Judgement {
 }
 
 impl Judged {
-    /// Takes these properties, with nothing remembered.
+    /// Takes these properties.
     ///
     /// # Panics
     /// If there are more than 32, the bits of a [`Judgement`].
     #[must_use]
     pub fn new(properties: &[&'static Property]) -> Self {
         assert!(properties.len() <= 32, "more properties than a judgement has bits");
-        Self { properties: properties.to_vec(), known: Memo::default() }
+        Self { properties: properties.to_vec() }
     }
 
     /// True if one of the properties is of this kind.
@@ -181,36 +181,59 @@ impl Judged {
     }
 
     /// Judges a world. The flag is true if the world is settled.
-    pub fn world<P: Protocol>(&self, rules: &Rules<P>, world: &World) -> (Judgement, bool) {
-        let seen = seen(rules, world);
-        let [_, settled] = &seen;
-        let is_settled = settled.is_some() && world.cut().is_none();
-        (self.judge(rules, &seen), is_settled)
+    pub fn world<P: Protocol>(
+        &self,
+        rules: &Rules<P>,
+        world: &World,
+        remembered: &mut Remembered,
+    ) -> (Judgement, bool) {
+        let (mut judgement, mut is_settled) = (Judgement::default(), false);
+        for kind in KINDS {
+            if let Some(subjects) = rules.judged(world, kind) {
+                is_settled |= kind == Kind::Settled && world.cut().is_none();
+                if self.asks_about(kind) {
+                    let content = rules.judged_content(world, kind, subjects);
+                    let anew = || self.judge(rules, world, kind, subjects);
+                    judgement.merge(*remembered.entry(content).or_insert_with(anew));
+                }
+            }
+        }
+        (judgement, is_settled)
     }
 
-    /// Judges each property on the nodes that it sees.
-    pub(crate) fn judge<P: Protocol>(&self, rules: &Rules<P>, seen: &Seen) -> Judgement {
+    /// Judges what was seen of a world.
+    pub(crate) fn seen<P: Protocol>(
+        &self,
+        rules: &Rules<P>,
+        world: &World,
+        seen: &Seen,
+        remembered: &mut Remembered,
+    ) -> Judgement {
         let mut judgement = Judgement::default();
-        for (kind, subjects) in KINDS.into_iter().zip(seen) {
-            if let Some(subjects) = subjects
-                && self.asks_about(kind)
-            {
-                let content = fingerprint(&(kind, subjects));
-                judgement.merge(remember(&self.known, content, || {
-                    rules.group(subjects, |group| self.judge_anew(group, kind))
-                }));
+        for (kind, seen) in KINDS.into_iter().zip(seen) {
+            if let Some((subjects, content)) = *seen {
+                let anew = || self.judge(rules, world, kind, subjects);
+                judgement.merge(*remembered.entry(content).or_insert_with(anew));
             }
         }
         judgement
     }
 
-    fn judge_anew(&self, group: Group<'_>, kind: Kind) -> Judgement {
-        let mut judgement = Judgement::default();
-        let rows = self.properties.iter().enumerate();
-        for (row, property) in rows.filter(|(_, property)| property.kind == kind) {
-            judgement.violated |= u32::from(property.is_violated(group)) << row;
-            judgement.witnessed |= u32::from(property.is_witnessed(group.nodes)) << row;
-        }
-        judgement
+    fn judge<P: Protocol>(
+        &self,
+        rules: &Rules<P>,
+        world: &World,
+        kind: Kind,
+        subjects: Subjects,
+    ) -> Judgement {
+        rules.group(world, subjects, |group| {
+            let mut judgement = Judgement::default();
+            let rows = self.properties.iter().enumerate();
+            for (row, property) in rows.filter(|(_, property)| property.kind == kind) {
+                judgement.violated |= u32::from(property.is_violated(group)) << row;
+                judgement.witnessed |= u32::from(property.is_witnessed(group.nodes)) << row;
+            }
+            judgement
+        })
     }
 }

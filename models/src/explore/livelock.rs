@@ -11,17 +11,16 @@
 //! through one of them. So only what can be reached from them is searched, and only by steps that cost nothing
 //! ([`Rules::can_recur`]): mostly a small part of all worlds.
 //!
-//! The more of a strongly connected component a cycle passes through, the less waits. So a component has a
+//! The more worlds of a strongly connected component a cycle visits, the fewer choices wait all along it. So a component has a
 //! fair cycle if, and only if, the cycle through all of it is fair. [`livelock`] looks at each component, and
 //! makes a lasso of what it finds: a shortest *stem* to a world of a fair component, and from there a short
 //! *cycle* back to that world.
 //!
 //! # Timers that wait
 //!
-//! A timer that cannot fire does not wait: if its budget is spent, or if it is not enabled although there
-//! is nothing to deliver, it does not make a cycle unfair. A late timer that stays armed while there is
-//! always something to deliver does: it would fire in the end, but the world of [`Timers::Late`] does not
-//! say what follows then.
+//! A timer that cannot fire does not make a cycle unfair: its budget is spent, or to fire would change
+//! nothing. A late timer that stays armed because there is always something to deliver does: it would fire in
+//! the end, but the world of [`Timers::Late`] does not say what follows then.
 
 use crate::{
     claim::property::NO_LIVELOCK,

@@ -22,7 +22,11 @@ pub use schedules::{Schedules, Shard};
 use crate::{
     claim::property::{Kind, Property},
     evidence::trace::Trace,
-    explore::{coverage::Coverage, engine::Judged, shrink::shrink},
+    explore::{
+        coverage::Coverage,
+        engine::{Judged, Remembered},
+        shrink::shrink,
+    },
     model::{
         action::ActionOf,
         environment::{Budgets, Environment},
@@ -132,6 +136,7 @@ struct Hunt<'a, P: Protocol> {
 struct Tables<P: Protocol> {
     rules: Rules<P>,
     judged: Judged,
+    remembered: Remembered,
     /// The number of actions that were taken with them.
     actions: u64,
     /// The approximate number of profiles.
@@ -185,7 +190,8 @@ impl<'a, P: Protocol> Hunt<'a, P> {
         }
         let (mix, rng) = self.schedules.draw(schedule, &self.scenario.environment);
         self.restrict(mix.budgets);
-        let mut walk = Walk::new(&self.tables.rules, &self.tables.judged, &mix, rng);
+        let tables = &mut self.tables;
+        let mut walk = Walk::new(&tables.rules, &tables.judged, &mut tables.remembered, &mix, rng);
         match walk.take(self.schedules.steps) {
             End::Settled => self.tally.settled += 1,
             End::Unsettled => self.tally.unsettled += 1,
@@ -203,11 +209,11 @@ impl<'a, P: Protocol> Hunt<'a, P> {
             }
         }
         if let Some(again) = &mut self.again {
-            again.take(&self.tables.rules, schedule, &walk.run);
+            again.take(&tables.rules, schedule, &walk.run);
         }
         let actions = walk.run.len() as u64;
-        self.tables.actions += actions;
-        self.tables.profiles = self.tables.profiles.max(walk.latest_profile);
+        tables.actions += actions;
+        tables.profiles = tables.profiles.max(walk.latest_profile);
         self.tally.actions += actions;
         self.tally.done += 1;
     }
@@ -268,7 +274,7 @@ impl<'a, P: Protocol> Hunt<'a, P> {
 impl<P: Protocol> Tables<P> {
     fn of(rules: Rules<P>) -> Self {
         let judged = Judged::new(rules.protocol().properties());
-        Self { rules, judged, actions: 0, profiles: 0 }
+        Self { rules, judged, remembered: Remembered::default(), actions: 0, profiles: 0 }
     }
 
     /// The tables only grow. Beyond this size they no longer help: parts that recur are in them by then, and

@@ -2,7 +2,8 @@
 //! a violation. Then it looks for shortest counterexamples that the engine does not know, and for livelocks
 //! if a scenario asks for them.
 //!
-//! A counterexample is always a shortest one, and the same one for every engine.
+//! A counterexample is a shortest run. Of a lasso, only the stem is surely shortest. Every engine gives the
+//! same one.
 
 pub use crate::explore::engine::{Limits, Pass, Progress};
 

@@ -4,7 +4,7 @@ use crate::{
     claim::property::Kind,
     explore::{
         breadth::{Breadth, Fingerprint, Goal, fingerprint, retrace},
-        engine::{Engine, Explored, Judged, Judgement, Limits, Meter, Pass, Progress},
+        engine::{Engine, Explored, Judged, Judgement, Limits, Meter, Pass, Progress, Remembered},
     },
     model::{
         action::ActionOf,
@@ -58,6 +58,7 @@ struct Tally {
     transitions: u64,
     settled: u64,
     judgement: Judgement,
+    remembered: Remembered,
     /// For each violated property, the place of the world in which its counterexample ends.
     ends: BTreeMap<usize, Goal<usize>>,
     /// The distance of the worlds that are being discovered.
@@ -104,13 +105,14 @@ pub(crate) fn survey<P: Protocol>(
             tally.transitions += 1;
             let (place, depth) = (breadth.met(), breadth.depth() + 1);
             let print = fingerprint(&next);
-            let entered = breadth.enter(nth, next, print);
-            let new = entered.map(|new| tally.note(rules, judged, new, place, depth));
-            if let (Err(known), Some(returns)) = (new, &mut returns)
+            if breadth.discover(print) {
+                tally.note(rules, judged, &next, place, depth);
+                breadth.add(nth, next);
+            } else if let Some(returns) = &mut returns
                 && rules.can_recur(&world, enabled)
                 && !breadth.is_farther(print)
             {
-                returns.note(print, known);
+                returns.note(print, next);
             }
         }
     }
@@ -158,7 +160,7 @@ impl Tally {
         if depth > self.depth {
             (self.depth, self.closed) = (depth, self.judgement.violated);
         }
-        let (judgement, is_settled) = judged.world(rules, world);
+        let (judgement, is_settled) = judged.world(rules, world, &mut self.remembered);
         self.settled += u64::from(is_settled);
         self.judgement.merge(judgement);
         let open = judgement.violated & !self.closed;

@@ -10,15 +10,15 @@
 //! large to be searched, the third may still give a smaller run.
 //!
 //! Kinds of faults that the run does not have are not admitted, even if its environment allows them: a shorter run with
-//! one of them would show another fault of the protocol.
+//! one of them would show another defect of the protocol.
 //!
 //! # The environment of the minimal run
 //!
 //! The minimal run is kept in the weakest environment in which it is possible: each budget is the number that
 //! the run uses. Settled properties are judged in that environment from the beginning, so that the kept trace
 //! violates its property in its own environment. For a *settled* or a *fair* property the budget of time-outs
-//! stays as it is: with fewer, a timer that can no longer fire would cause a violation that is the budget's
-//! fault and not the protocol's.
+//! stays as it is: with fewer, a timer that can no longer fire would cause a violation, by the budget and
+//! not by the protocol.
 //!
 //! # Lassos
 //!

@@ -4,7 +4,7 @@
 //! short still passes.
 
 use crate::{
-    explore::engine::{Engine, Explored, Judged, Judgement, Limits, Pass, Progress},
+    explore::engine::{Engine, Explored, Judged, Judgement, Limits, Pass, Progress, Remembered},
     model::world::{EnabledOf, Rules, World},
     protocol::Protocol,
 };
@@ -12,7 +12,7 @@ use stateright::{Checker, Model, Property};
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -37,6 +37,7 @@ impl Engine for Stateright {
         let search = Search {
             rules: Arc::clone(rules),
             judged: Arc::clone(judged),
+            remembered: (0..limits.threads).map(|_| Mutex::default()).collect(),
             limits,
             tally: Tally::default(),
         };
@@ -72,6 +73,8 @@ impl Engine for Stateright {
 struct Search<P: Protocol> {
     rules: Arc<Rules<P>>,
     judged: Arc<Judged>,
+    /// Each thread takes one that no other thread uses, if it can.
+    remembered: Vec<Mutex<Remembered>>,
     limits: Limits,
     tally: Tally,
 }
@@ -135,7 +138,10 @@ impl<P: Protocol> Search<P> {
                 mask.fetch_or(bits, Relaxed);
             }
         };
-        let (judgement, is_settled) = self.judged.world(&self.rules, world);
+        let free = self.remembered.iter().find_map(|remembered| remembered.try_lock().ok());
+        let mut remembered = free.expect("no more threads than there are places to remember");
+        let (judgement, is_settled) = self.judged.world(&self.rules, world, &mut remembered);
+        drop(remembered);
         if is_settled {
             self.tally.settled.fetch_add(1, Relaxed);
         }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// When a search stops, if it is not done before. What it has found until then is reported; what it has not finished
+/// The condition that ends a search early. What it has found until then is reported; what it has not finished
 /// is unknown. By default it does not stop.
 ///
 /// # Example
@@ -29,7 +29,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// After this time from now. A time that no clock reaches is none.
+    /// Stops this long from now; without limit if the clock cannot represent that.
     #[must_use]
     pub fn after(time: Duration) -> Self {
         Self { at: Instant::now().checked_add(time), on: None }

@@ -41,23 +41,7 @@ impl<T: Clone + Eq + Hash, E> Table<T, E> {
     }
 }
 
-/// A function whose values are computed once for each argument.
-pub(crate) type Memo<K, V> = DashMap<K, V, FxBuildHasher>;
-
-/// Looks a value up, or computes it. Two threads may compute it at the same time; both get the first.
-pub(crate) fn remember<K: Eq + Hash, V: Copy>(
-    memo: &Memo<K, V>,
-    key: K,
-    value: impl FnOnce() -> V,
-) -> V {
-    if let Some(known) = memo.get(&key) {
-        return *known;
-    }
-    let value = value();
-    *memo.entry(key).or_insert(value)
-}
-
-/// The same for a function of one handle. It is a lock-free binary trie keyed by a bit-mixed handle: at most
+/// A function of a handle whose values are computed once for each argument. It is a lock-free binary trie keyed by a bit-mixed handle: at most
 /// 33 levels, O(log n) in practice. It only grows at its leaves, so readers take no lock.
 #[derive_where(Default)]
 pub(crate) struct Tree<V>(OnceLock<Box<Fork<V>>>);

@@ -143,7 +143,7 @@ struct LinkEntry {
     messages_ahead: usize,
     rest: OnceLock<Handle>,
     downs: OnceLock<Handle>,
-    /// If messages are at the head.
+    /// None unless messages are at the head.
     doubled: OnceLock<Option<Handle>>,
     overtaken: OnceLock<Option<Handle>>,
     /// The link with one signal more at its tail.
@@ -350,7 +350,7 @@ impl<P: Protocol> Parts<P> {
         Some((head, *rest))
     }
 
-    /// The link with a copy of the message at its head at its tail, if that is a message.
+    /// The link with its first message copied to the tail; none if its head is no message.
     pub fn double(&self, link: Handle) -> Option<Handle> {
         let entry = self.links.get(link);
         *entry.doubled.get_or_init(|| {

@@ -22,8 +22,10 @@ use crate::{
     },
     protocol::Protocol,
 };
+use foldhash::quality::FixedState;
 use interrex::machine::{EffectOf, EventOf, Machine, NodeId};
 use smallvec::SmallVec;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 /// A state of the whole system: one handle for each node, one for each link, the cut and the remaining
 /// budgets.
@@ -49,13 +51,13 @@ pub struct Enabled<Timer> {
 pub type EnabledOf<M> = Enabled<<M as Machine>::Timer>;
 
 /// The nodes of a world on which properties of one kind are judged.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subjects {
-    /// The profiles of the nodes, by their handles.
-    pub profiles: SmallVec<[Handle; 8]>,
+    /// None for all nodes; or those that one side of a cut contains, or those that it does not contain.
+    part: Option<(Side, bool)>,
     /// The nodes that are up can have a leader. Computed for settled properties only, since no other property
     /// asks.
-    pub can_lead: bool,
+    can_lead: bool,
 }
 
 /// The rules of one protocol in one environment: which actions are enabled in a world, and the world after
@@ -197,34 +199,41 @@ impl<P: Protocol> Rules<P> {
     pub fn judged(&self, world: &World, kind: Kind) -> Option<Subjects> {
         match (kind, world.cut) {
             (Kind::Settled, _) if !self.is_quiet(world) => None,
-            (Kind::Safety, _) => {
-                Some(Subjects { profiles: self.profiles(world, self.nodes()), can_lead: false })
-            }
-            (Kind::Settled, None) => Some(self.judged_settled(world, self.nodes())),
+            (Kind::Safety, _) => Some(Subjects { part: None, can_lead: false }),
+            (Kind::Settled, None) => Some(self.judged_settled(world, None)),
             (Kind::Settled, Some(side)) => {
-                let majority = self.majority(side)?;
-                let judged = self.nodes().filter(|node| side.contains(*node) == majority);
-                Some(self.judged_settled(world, judged))
+                Some(self.judged_settled(world, Some((side, self.majority(side)?))))
             }
             // Judged on runs, not on worlds.
             (Kind::Fair, _) => None,
         }
     }
 
-    fn judged_settled(&self, world: &World, nodes: impl Iterator<Item = NodeId>) -> Subjects {
-        let nodes: SmallVec<[_; 8]> = nodes.collect();
-        let state = |node: &NodeId| Some((*node, self.node(world, *node).state()?));
-        let up: SmallVec<[_; 8]> = nodes.iter().filter_map(state).collect();
-        let can_lead = self.protocol().can_lead(&up);
-        Subjects { profiles: self.profiles(world, nodes.iter().copied()), can_lead }
+    fn judged_settled(&self, world: &World, part: Option<(Side, bool)>) -> Subjects {
+        let subjects = Subjects { part, can_lead: false };
+        let state = |node: NodeId| Some((node, self.node(world, node).state()?));
+        let up: SmallVec<[_; 8]> = self.subjects(subjects).filter_map(state).collect();
+        Subjects { can_lead: self.protocol().can_lead(&up), ..subjects }
     }
 
-    fn profiles(
-        &self,
-        world: &World,
-        nodes: impl Iterator<Item = NodeId>,
-    ) -> SmallVec<[Handle; 8]> {
-        nodes.map(|node| self.parts.profile_of(world.node(node))).collect()
+    fn subjects(&self, Subjects { part, .. }: Subjects) -> impl Iterator<Item = NodeId> + use<P> {
+        self.nodes()
+            .filter(move |node| part.is_none_or(|(side, inside)| side.contains(*node) == inside))
+    }
+
+    /// The profiles of the judged nodes of a world, by their handles.
+    pub fn profiles(&self, world: &World, subjects: Subjects) -> impl Iterator<Item = Handle> {
+        self.subjects(subjects).map(|node| self.parts.profile_of(world.node(node)))
+    }
+
+    /// A fingerprint of everything that properties of this kind read of a world.
+    pub(crate) fn judged_content(&self, world: &World, kind: Kind, subjects: Subjects) -> u64 {
+        let mut hasher = FixedState::default().build_hasher();
+        (kind, subjects.can_lead).hash(&mut hasher);
+        for profile in self.profiles(world, subjects) {
+            hasher.write_u32(profile);
+        }
+        hasher.finish()
     }
 
     /// True if this side of a cut holds more than half of the nodes that may lead, false if the other side
@@ -259,14 +268,20 @@ impl<P: Protocol> Rules<P> {
         kind: Kind,
         ask: impl FnOnce(Group<'_>) -> T,
     ) -> T {
-        self.judged(world, kind).map(|judged| self.group(&judged, ask)).unwrap_or_default()
+        let judged = self.judged(world, kind);
+        judged.map(|subjects| self.group(world, subjects, ask)).unwrap_or_default()
     }
 
     /// Hands the judged nodes over in the form that properties take.
-    pub(crate) fn group<T>(&self, judged: &Subjects, ask: impl FnOnce(Group<'_>) -> T) -> T {
-        let profiles = judged.profiles.iter().map(|profile| self.profile(*profile));
+    pub(crate) fn group<T>(
+        &self,
+        world: &World,
+        subjects: Subjects,
+        ask: impl FnOnce(Group<'_>) -> T,
+    ) -> T {
+        let profiles = self.profiles(world, subjects).map(|profile| self.profile(profile));
         let nodes: SmallVec<[_; 8]> = profiles.collect();
-        ask(Group { nodes: &nodes, can_lead: judged.can_lead })
+        ask(Group { nodes: &nodes, can_lead: subjects.can_lead })
     }
 
     /// True if no node that is up exceeds the environment's bound. Other worlds are left out.

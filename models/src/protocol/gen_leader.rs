@@ -137,7 +137,7 @@ impl Checked for Capture {
     }
 
     fn numbers((): &()) -> Term {
-        Term(vec![])
+        Term::from([])
     }
 
     type Role = capture::Role;
@@ -207,7 +207,7 @@ impl Checked for Bully {
     }
 
     fn numbers(ElectionId { rank, incarnation, counter }: &ElectionId) -> Term {
-        Term(vec![*rank, *incarnation, *counter])
+        Term::from([*rank, *incarnation, *counter])
     }
 
     type Role = bully::Role;

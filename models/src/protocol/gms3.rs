@@ -33,7 +33,8 @@ impl<T: Payload> Protocol for Gms3<T> {
     }
 
     fn summary(&self) -> Cow<'static, str> {
-        "group membership with atomic multicast, as its seed has it".into()
+        "group membership with atomic multicast, as in the published Erlang text, faults included"
+            .into()
     }
 
     fn properties(&self) -> &'static [&'static Property] {

@@ -6,8 +6,8 @@
 //! 2. What the harness asks of it, `models/src/protocol/NAME.rs`: an implementation of [`Protocol`].
 //! 3. What real nodes ask of it, `models/src/protocol/NAME/real.rs`: an implementation of [`Application`].
 //! 4. A line in the list below, and a `pub mod` for each new file.
-//! 5. Its scenarios, `models/scenarios/NAME/*.toml`; its traces, which `check --save-traces traces` writes; and a block for its
-//!    table in `traces/README.md`.
+//! 5. Its scenarios, `models/scenarios/NAME/*.toml`; its traces, which `check --save-traces traces` writes; a block for its
+//!    table in `traces/README.md`; and `unreachable.toml` beside the scenarios, for what they do not reach.
 
 use crate::{
     claim::property::Property,

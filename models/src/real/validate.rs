@@ -237,7 +237,7 @@ pub fn validate_with(
     }
     let first = paths.first().map_or(Path::new(""), PathBuf::as_path);
     let common = common.ok_or_else(|| {
-        FileError::new(first, "no life begins in any of the logs: nothing to validate")
+        FileError::new(first, "no log contains the start of a node: nothing to validate")
     })?;
     let known: Known =
         common.protocol.parse().map_err(|message: String| FileError::new(first, message))?;

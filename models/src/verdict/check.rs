@@ -59,7 +59,7 @@ pub type Row = row::Row<Verdict, Exact>;
 pub struct Exact {
     /// The number of steps that a shortest counterexample is expected to have.
     pub expected_steps: Option<usize>,
-    /// No verdict is a difference: nothing is expected.
+    /// Nothing is expected: any verdict is as expected.
     #[serde(skip)]
     pub is_free: bool,
     /// The condition under which a world exercises the property.
@@ -221,7 +221,7 @@ impl Report {
 }
 
 impl Row {
-    /// Comparison with the expectation: the worst of all rows and of the number of worlds.
+    /// Comparison of the verdict with the expected one.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         match (self.verdict, self.expected) {

@@ -54,7 +54,7 @@ pub trait Harness {
         progress: &mut dyn FnMut(Progress),
     ) -> Report;
 
-    /// Runs everything twice and compares: see [`audit()`].
+    /// Visits all worlds, computes every step again and compares: see [`audit()`].
     fn audit(&self, limits: Limits, progress: &mut dyn FnMut(u64)) -> Audit;
 
     /// The coverage of all checks so far.

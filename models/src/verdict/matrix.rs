@@ -1,6 +1,6 @@
 //! The assumption matrix: the verdict on each property of each protocol under each class of faults.
 //!
-//! Each column is a [`Class`] of environments with one kind of fault, and the last has all of
+//! Each column is a [`Class`] of environments that breaks one assumption, and the last breaks all of
 //! them. A cell comes from the scenario `<protocol>/<class>`: from its expectations, or from the result of a
 //! search.
 

@@ -26,11 +26,11 @@ pub enum Verdict {
 pub enum Expected {
     /// It holds in every world, and some world exercises it.
     Holds,
-    /// It holds in every world, but no world exercises it.
+    /// No world violates it, and none exercises it.
     Unwitnessed,
     /// A shortest run that violates it has this many steps.
     Violated(usize),
-    /// It is checked, and no verdict is a difference.
+    /// It is checked, and any verdict is as expected.
     Anything,
 }
 

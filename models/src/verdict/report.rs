@@ -5,7 +5,7 @@
 //!
 //! Another format is one more file beside [`text`] and [`json`], with a `Renderer` that writes the cases; a
 //! `pub mod` for it here; and one more variant of [`Format`] with its arm in [`Format::renderer`]. Every command
-//! that reports (`check`, `matrix`, `fuzz`, `replay`, `validate`) understands it then.
+//! that reports (`check`, `matrix`, `fuzz`, `replay`, `validate`, `list`) understands it then.
 
 pub mod json;
 pub mod text;

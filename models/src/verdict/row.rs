@@ -40,7 +40,7 @@ pub struct ReportedEnvironment {
 pub struct Row<Verdict, More> {
     /// The property's name.
     pub name: &'static str,
-    /// When it is judged.
+    /// The kind of the property.
     pub kind: Kind,
     /// The verdict.
     pub verdict: Verdict,

@@ -283,7 +283,11 @@ impl Scene {
     pub(crate) fn judged(&self, kind: Kind) -> String {
         let judged = self.rules.judged(&self.world, kind);
         judged.map_or("not judged".into(), |judged| {
-            listed(judged.profiles.into_iter().map(|profile| self.rules.profile(profile).me.node))
+            listed(
+                self.rules
+                    .profiles(&self.world, judged)
+                    .map(|profile| self.rules.profile(profile).me.node),
+            )
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::mix::{KINDS, Mix, Weights, kind_of};
 use crate::{
-    explore::engine::{Judged, Seen, seen},
+    explore::engine::{Judged, Remembered, Seen, seen},
     model::{
         action::ActionOf,
         memo::Handle,
@@ -27,6 +27,7 @@ pub(super) enum End {
 pub(super) struct Walk<'a, P: Protocol> {
     rules: &'a Rules<P>,
     judged: &'a Judged,
+    remembered: &'a mut Remembered,
     mix: &'a Mix,
     rng: TestRng,
     world: World,
@@ -47,10 +48,17 @@ pub(super) struct Walk<'a, P: Protocol> {
 const PATIENCE: usize = 4096;
 
 impl<'a, P: Protocol> Walk<'a, P> {
-    pub(super) fn new(rules: &'a Rules<P>, judged: &'a Judged, mix: &'a Mix, rng: TestRng) -> Self {
+    pub(super) fn new(
+        rules: &'a Rules<P>,
+        judged: &'a Judged,
+        remembered: &'a mut Remembered,
+        mix: &'a Mix,
+        rng: TestRng,
+    ) -> Self {
         let mut walk = Self {
             rules,
             judged,
+            remembered,
             mix,
             rng,
             world: rules.initial(),
@@ -113,9 +121,11 @@ impl<'a, P: Protocol> Walk<'a, P> {
         if seen == self.seen {
             return;
         }
-        let profiles = seen.iter().flatten().flat_map(|judged| judged.profiles.iter().copied());
-        self.latest_profile = profiles.fold(self.latest_profile, Handle::max);
-        let judgement = self.judged.judge(self.rules, &seen);
+        for (subjects, _) in seen.iter().flatten() {
+            let profiles = self.rules.profiles(&self.world, *subjects);
+            self.latest_profile = profiles.fold(self.latest_profile, Handle::max);
+        }
+        let judgement = self.judged.seen(self.rules, &self.world, &seen, self.remembered);
         self.seen = seen;
         self.witnessed |= judgement.witnessed;
         let before = self.violations.iter().fold(0, |all, (rows, _)| all | rows);
