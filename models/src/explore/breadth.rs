@@ -228,10 +228,8 @@ pub(crate) fn shortest<P: Protocol>(
                 if goal.as_ref().is_none_or(|earlier| met.replaces(earlier)) {
                     goal = Some(met);
                 }
-            } else if goal.is_none() {
-                if breadth.discover(print) {
-                    breadth.add(nth, next);
-                }
+            } else if goal.is_none() && breadth.discover(print) {
+                breadth.add(nth, next);
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Ends of nodes: a component that has panicked, a runtime that is shut down, and inputs that never cease.
 
-#![cfg(feature = "runtime")]
 #![expect(clippy::disallowed_types, reason = "a broken component remembers if it has panicked")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,7 +1,5 @@
 //! What a program can tell of the node that it embeds.
 
-#![cfg(feature = "runtime")]
-
 use interrex::{
     gen_leader::{
         Bully, Dictionary, GenLeader, Roster,

@@ -1,6 +1,5 @@
 //! Stable storage: what survives, and which damage is detected.
 
-#![cfg(feature = "runtime")]
 #![expect(clippy::disallowed_methods, reason = "files are damaged here")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,7 +1,6 @@
 //! Load and failures that no protocol causes by itself: floods in both directions, long steps, endless timers, disks that
 //! fail, and connections that are tampered with.
 
-#![cfg(feature = "runtime")]
 #![expect(
     clippy::disallowed_methods,
     reason = "tests are no machines: they wait, connect and use threads"

@@ -1,6 +1,5 @@
 //! Unauthenticated connections: whatever they send, the node refuses and counts them, and goes on.
 
-#![cfg(feature = "runtime")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use interrex::{
