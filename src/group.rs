@@ -76,7 +76,7 @@
 //! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote. The summary is
 //! sent in one message, again for each `Ask`. The state of an application that is larger than
 //! [`max_message_bytes`](crate::runtime::Limits::max_message_bytes) does not fit into it. Without storage, two lives of a node
-//! that begin in the same second have one name.
+//! that begin in the same millisecond have one name.
 //!
 //! # Sources
 //!

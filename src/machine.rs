@@ -34,7 +34,7 @@ pub struct Address {
     pub node: NodeId,
     /// The number of the life. A later life has a greater number. In the model the first one is 0 and the next ones count
     /// up; a real node may skip numbers.
-    pub life: u32,
+    pub life: u64,
 }
 
 /// The destination of an [`Effect::Send`], or the target of an [`Effect::Monitor`].
@@ -349,11 +349,11 @@ macro_rules! serde_as_text {
 
 serde_as_text! {
     NodeId as u16 { NodeId, |id| id.0 }
-    Address as (u16, u32) {
+    Address as (u16, u64) {
         |(node, life)| Address { node: NodeId(node), life },
         |address| (address.node.0, address.life)
     }
-    Peer as (u16, Option<u32>) {
+    Peer as (u16, Option<u64>) {
         |(node, life)| match life {
             Some(life) => Peer::Process(Address { node: NodeId(node), life }),
             None => Peer::Name(NodeId(node)),

@@ -14,7 +14,7 @@ use interrex_models::{
 };
 
 /// Five members, two crashes, and so many of each other fault.
-fn scenario(commands: u8, others: u8) -> Scenario {
+fn scenario(commands: u32, others: u32) -> Scenario {
     let builder = Scenario::builder().nodes(5).start(Start::Joined);
     let builder =
         Budget::FAULTS.iter().fold(builder, |builder, fault| builder.budget(*fault, others));

@@ -18,7 +18,7 @@ pub struct Summary<A> {
     /// The last member of each node that has ever been one.
     pub known: OrdMap<NodeId, Address>,
     /// The next multicast of each node: its life, and its sequence number.
-    pub next: OrdMap<NodeId, (u32, u64)>,
+    pub next: OrdMap<NodeId, (u64, u64)>,
     /// The application's state.
     pub application: A,
 }

@@ -41,7 +41,7 @@ struct Header {
     format: u16,
     protocol: String,
     node: NodeId,
-    life: u32,
+    life: u64,
     /// The number of records that the file had when it was replaced, without this one. They were synced all together.
     complete: u64,
 }
@@ -87,7 +87,7 @@ impl Directory {
     fn read<Stable: DeserializeOwned>(
         &self,
         owner: &Owner,
-    ) -> Result<Option<(u32, Vec<Stable>)>, StorageError> {
+    ) -> Result<Option<(u64, Vec<Stable>)>, StorageError> {
         let path = self.folder.join(FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,

@@ -55,7 +55,7 @@ pub enum SpawnError {
         /// The other node.
         by: NodeId,
         /// The number of the known life.
-        life: u32,
+        life: u64,
     },
     /// No contact was reached. The number of this life is used up in the storage. The contacts may have seen attempts to
     /// connect.
@@ -92,7 +92,7 @@ pub enum RunError {
         /// The node that knows a later life.
         by: NodeId,
         /// The number of the later life.
-        life: u32,
+        life: u64,
     },
     /// A component of the node has panicked. The steps that are not in the log were not carried out; the last steps in it
     /// may have been carried out in part.

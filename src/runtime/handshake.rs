@@ -33,7 +33,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
 /// The version of everything after the Noise handshake.
-const WIRE: u16 = 2;
+const WIRE: u16 = 3;
 /// Changes with the Noise handshake itself: two nodes that differ here cannot even tell each other so.
 const PROLOGUE: &[u8] = b"interrex handshake 1";
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
@@ -93,10 +93,10 @@ pub(super) enum Purpose {
     Probe,
 }
 
-/// A day, in seconds: clocks may differ by that much.
-const CLOCK_TOLERANCE: u32 = 24 * 60 * 60;
+/// A day, in milliseconds: clocks may differ by that much.
+const CLOCK_TOLERANCE: u64 = 24 * 60 * 60 * 1000;
 /// The number of a life that begins in 2026. A clock that shows an earlier time is not set, and judges nobody.
-const SANE_CLOCK: u32 = 6 * 365 * 24 * 60 * 60;
+const SANE_CLOCK: u64 = 6 * 365 * CLOCK_TOLERANCE;
 
 /// The reply to a [`Hello`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -126,9 +126,9 @@ pub(super) enum Refusal {
     #[error("its life {life} was numbered by a clock {days} days ahead of the one here")]
     FutureLife {
         /// The number of the life.
-        life: u32,
+        life: u64,
         /// The difference of the clocks.
-        days: u32,
+        days: u64,
     },
     /// Another process of that node answers at its listed address.
     #[error("another process of {0} answers at its listed address")]
@@ -150,7 +150,7 @@ pub(super) enum Refusal {
     #[error("that life is over: life {life} is known here")]
     LifeIsOver {
         /// The number of the known life.
-        life: u32,
+        life: u64,
     },
 }
 
@@ -328,7 +328,7 @@ impl Identity {
     }
 
     /// A life that was numbered by a clock far ahead would lock out all that are numbered rightly.
-    fn check_clock(&self, life: u32) -> Result<(), Refusal> {
+    fn check_clock(&self, life: u64) -> Result<(), Refusal> {
         let now = life_at((self.clock)());
         if now < SANE_CLOCK || life.saturating_sub(now) <= CLOCK_TOLERANCE {
             return Ok(());

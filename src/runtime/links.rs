@@ -126,7 +126,7 @@ pub(super) enum Unmet {
         /// The other node.
         by: NodeId,
         /// The number of the known life.
-        life: u32,
+        life: u64,
     },
 }
 
@@ -155,7 +155,7 @@ pub(super) enum Signal<M> {
         /// The node that knows it.
         by: NodeId,
         /// The number of the later life.
-        life: u32,
+        life: u64,
     },
 }
 

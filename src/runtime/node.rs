@@ -322,7 +322,7 @@ fn open_log(path: &Path, clock: fn() -> u64) -> Result<Log, SpawnError> {
 const MAX_ATTEMPTS: u32 = 3;
 
 /// The least number of a life that no other node knows, as far as one of them has said.
-fn next_life(unmet: Unmet, attempts: u32) -> Result<u32, SpawnError> {
+fn next_life(unmet: Unmet, attempts: u32) -> Result<u64, SpawnError> {
     match unmet {
         Unmet::Differs { node, at, how } => Err(SpawnError::Differs { node, at, how }),
         Unmet::LifeIsKnown { by, life } => {

@@ -52,7 +52,7 @@ pub trait Storage<Stable>: Send + 'static {
     /// Begins a life of the node. When this returns, the life's number is stored. It is greater than that of any life
     /// before, and at least [`least_life`](Owner::least_life).
     ///
-    /// Other nodes refuse a number that is more than a day beyond their clocks, in seconds since 2020: it would lock out
+    /// Other nodes refuse a number that is more than a day beyond their clocks, in milliseconds since 2020: it would lock out
     /// all later lives. So count up from what is stored, and take the clock only where nothing is stored.
     ///
     /// It is called again, with a greater `least_life`, if another node knows a life with that number already.
@@ -81,7 +81,7 @@ pub struct Owner {
     /// [`Config::protocol`](super::Config::protocol).
     pub protocol: String,
     /// The least number that the life may have: other nodes know lives below it. At first 0.
-    pub least_life: u32,
+    pub least_life: u64,
 }
 
 impl Owner {
@@ -96,15 +96,15 @@ impl Owner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened<Stable> {
     /// The number of this life, greater than that of any life before.
-    pub life: u32,
+    pub life: u64,
     /// What was stored in the lives before: a whole content, and then the changes that were added to it.
     pub stable: Vec<Stable>,
 }
 
 impl<Stable> Opened<Stable> {
-    /// A life that begins now, without anything stored. Its number is the number of seconds since 2020, or `least_life`
-    /// if that is greater. So it is greater than that of any life that another node knows. If no other node could be asked,
-    /// and the clock was set back or two lives began in the same second, the other nodes refuse it later, and it ends with
+    /// A life that begins now, without anything stored. Its number is the number of milliseconds since 2020, or
+    /// `least_life` if that is greater. So it is greater than that of any life that another node knows. If no other node could be asked,
+    /// and the clock was set back or two lives began in the same millisecond, the other nodes refuse it later, and it ends with
     /// [`RunError::Superseded`](super::RunError::Superseded).
     #[must_use]
     pub fn anew(owner: &Owner) -> Self {
@@ -112,10 +112,10 @@ impl<Stable> Opened<Stable> {
     }
 }
 
-/// The number of a life that begins at this time, in microseconds since 1970: the seconds since 2020.
-pub(super) fn life_at(micros: u64) -> u32 {
-    const SINCE: u64 = (50 * 365 + 12) * 24 * 60 * 60;
-    u32::try_from((micros / 1_000_000).saturating_sub(SINCE)).unwrap_or(u32::MAX)
+/// The number of a life that begins at this time, in microseconds since 1970: the milliseconds since 2020.
+pub(super) fn life_at(micros: u64) -> u64 {
+    const SINCE: u64 = (50 * 365 + 12) * 24 * 60 * 60 * 1000;
+    (micros / 1000).saturating_sub(SINCE)
 }
 
 /// Why stable storage cannot be used.

@@ -34,7 +34,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-fn scenario(budgets: &[(Budget, u8)]) -> Scenario {
+fn scenario(budgets: &[(Budget, u32)]) -> Scenario {
     let builder =
         Scenario::builder().nodes(2).start(Start::Joined).property(&property::NO_CREATION);
     let builder =

@@ -503,7 +503,7 @@ fn try_trace(path: &Path, content: Vec<u8>, tally: &Tally, most_shrunk: u32) {
     }
 }
 
-fn times(times: u8) -> toml::Value {
+fn times(times: u32) -> toml::Value {
     match times {
         UNLIMITED => "unlimited".into(),
         times => i64::from(times).into(),

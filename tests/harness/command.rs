@@ -318,7 +318,7 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         ),
         (format!("{made} --budget crash=1"), &["no budget `crash`", "crashes"]),
         (format!("{made} --budget crashes"), &["NAME=N"]),
-        (format!("{made} --budget crashes=-1"), &["not a number from 0 to 254"]),
+        (format!("{made} --budget crashes=-1"), &["not a number from 0 to 4294967294"]),
         (format!("{made} --budget crashes=1,crashes=2"), &["given twice"]),
         (format!("{made} --budget starts=1"), &["nobody left to start"]),
         (format!("{made} --property single-leadr"), &["did you mean `single-leader`"]),

@@ -43,12 +43,12 @@ fn ours(group: Group, threads: usize) -> (Counts, Option<usize>) {
         gms3::Timers::Any => Timers::Any,
     };
     let mut budgets = vec![
-        (Budget::Commands, group.commands),
-        (Budget::Timeouts, group.timeouts),
-        (Budget::Crashes, group.crashes),
+        (Budget::Commands, group.commands.into()),
+        (Budget::Timeouts, group.timeouts.into()),
+        (Budget::Crashes, group.crashes.into()),
     ];
     if start == Start::Joining {
-        budgets.push((Budget::Starts, group.starts));
+        budgets.push((Budget::Starts, group.starts.into()));
     }
     let nodes = u16::try_from(group.nodes).expect("few nodes");
     let given = budgets.into_iter().collect();
@@ -149,25 +149,30 @@ fn group(environment: &Environment) -> Group {
             Timers::Late => gms3::Timers::Late,
             Timers::Any => gms3::Timers::Any,
         },
-        starts: budgets[Budget::Starts],
-        commands: budgets[Budget::Commands],
-        timeouts: budgets[Budget::Timeouts],
-        crashes: budgets[Budget::Crashes],
-        restarts: budgets[Budget::Restarts],
-        drops: budgets[Budget::Drops],
-        duplicates: budgets[Budget::Duplicates],
-        overtakes: budgets[Budget::Overtakes],
-        suspicions: budgets[Budget::Suspicions],
-        cuts: budgets[Budget::Cuts],
+        starts: small(budgets[Budget::Starts]),
+        commands: small(budgets[Budget::Commands]),
+        timeouts: small(budgets[Budget::Timeouts]),
+        crashes: small(budgets[Budget::Crashes]),
+        restarts: small(budgets[Budget::Restarts]),
+        drops: small(budgets[Budget::Drops]),
+        duplicates: small(budgets[Budget::Duplicates]),
+        overtakes: small(budgets[Budget::Overtakes]),
+        suspicions: small(budgets[Budget::Suspicions]),
+        cuts: small(budgets[Budget::Cuts]),
     }
 }
 
+/// A budget as the reference has it.
+fn small(times: u32) -> u8 {
+    if times == UNLIMITED { u8::MAX } else { times.try_into().expect("a small budget") }
+}
+
 /// Compares counts, and the steps to a violation of the properties that the reference judges.
-fn assert_group_found_alike(nodes: u16, start: Start, budgets: &[(Budget, u8)]) {
+fn assert_group_found_alike(nodes: u16, start: Start, budgets: &[(Budget, u32)]) {
     let builder = Scenario::builder().protocol(Known::Gms3).nodes(nodes).start(start);
     let property = |name: &&str| Known::Gms3.property(name).expect("a property of groups");
     let builder = gms3::PROPERTIES.iter().map(property).fold(builder, Builder::property);
-    let budget = |builder: Builder, budget: &(Budget, u8)| builder.budget(budget.0, budget.1);
+    let budget = |builder: Builder, budget: &(Budget, u32)| builder.budget(budget.0, budget.1);
     let scenario = budgets.iter().fold(builder, budget).build().expect("it fits");
     let report = check(registry::gms3(), &scenario, Limits::default(), &mut |_| {});
     let theirs = group(&scenario.environment).find();
@@ -188,7 +193,7 @@ const DISTURBANCES: [Budget; 5] =
     [Budget::Drops, Budget::Duplicates, Budget::Overtakes, Budget::Suspicions, Budget::Cuts];
 
 /// Each disturbance twice, and each two of them once.
-fn mixes() -> Vec<Vec<(Budget, u8)>> {
+fn mixes() -> Vec<Vec<(Budget, u32)>> {
     let each = DISTURBANCES.iter().map(|budget| vec![(*budget, 2)]);
     let pairs = DISTURBANCES.iter().enumerate().flat_map(|(at, first)| {
         DISTURBANCES[at + 1..].iter().map(move |second| vec![(*first, 1), (*second, 1)])
@@ -200,7 +205,7 @@ fn mixes() -> Vec<Vec<(Budget, u8)>> {
 fn every_disturbance_and_every_two_of_them_are_counted_alike_in_groups() {
     for mix in mixes() {
         for (nodes, start) in [(2, Start::Joined), (3, Start::Joined), (2, Start::Joining)] {
-            let also = |more: &[(Budget, u8)]| [&mix, more].concat();
+            let also = |more: &[(Budget, u32)]| [&mix, more].concat();
             assert_group_found_alike(nodes, start, &also(&[(Budget::Commands, 1)]));
             let faults = [(Budget::Commands, 1), (Budget::Crashes, 1), (Budget::Restarts, 1)];
             if nodes == 2 {
@@ -246,9 +251,9 @@ fn every_disturbance_and_every_two_of_them_go_as_in_the_reference_in_elections()
 }
 
 /// The budgets of tau.
-const TIMEOUTS: [u8; 4] = [0, 1, 2, UNLIMITED];
+const TIMEOUTS: [u32; 4] = [0, 1, 2, UNLIMITED];
 
-fn election(version: Known, [nodes, workers]: [u16; 2], [crashes, restarts]: [u8; 2]) -> Builder {
+fn election(version: Known, [nodes, workers]: [u16; 2], [crashes, restarts]: [u32; 2]) -> Builder {
     let builder = Scenario::builder()
         .protocol(version)
         .nodes(nodes)
@@ -294,15 +299,15 @@ fn their_findings(scenario: &Scenario) -> Findings {
     let group = gen_leader::Group {
         lists: world::Lists { candidates: few(*nodes), workers: few(*workers) },
         budgets: world::Budgets {
-            starts: budgets[Budget::Starts],
-            crashes: budgets[Budget::Crashes],
-            restarts: budgets[Budget::Restarts],
-            timeouts: (timeouts != UNLIMITED).then_some(timeouts),
-            drops: budgets[Budget::Drops],
-            duplicates: budgets[Budget::Duplicates],
-            overtakes: budgets[Budget::Overtakes],
-            suspicions: budgets[Budget::Suspicions],
-            cuts: budgets[Budget::Cuts],
+            starts: small(budgets[Budget::Starts]),
+            crashes: small(budgets[Budget::Crashes]),
+            restarts: small(budgets[Budget::Restarts]),
+            timeouts: (timeouts != UNLIMITED).then(|| small(timeouts)),
+            drops: small(budgets[Budget::Drops]),
+            duplicates: small(budgets[Budget::Duplicates]),
+            overtakes: small(budgets[Budget::Overtakes]),
+            suspicions: small(budgets[Budget::Suspicions]),
+            cuts: small(budgets[Budget::Cuts]),
         },
         bound: bound.as_ref().map(|bound| u8::try_from(bound.most).expect("a small bound")),
         lost: *storage == Storage::Lost,

@@ -111,7 +111,7 @@ impl Protocol for Departing {
 }
 
 /// Nobody is left without a leader, and nobody stays a member who has gone.
-fn assert_orderly(nodes: u16, kept: u64, budgets: &[(Budget, u8)]) {
+fn assert_orderly(nodes: u16, kept: u64, budgets: &[(Budget, u32)]) {
     let group = Group::new(App::default()).among((0..nodes).map(NodeId)).keeping(kept);
     let mut scenario = Scenario::builder().nodes(nodes).start(Start::Joined).unlimited_timeouts();
     for (budget, times) in budgets {

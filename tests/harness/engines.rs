@@ -82,7 +82,7 @@ fn nearest<P: Protocol>(rules: &Rules<P>, property: &Property) -> Option<(usize,
     let given = rules.environment().budgets;
     let faults = |world: &World| -> u32 {
         let left = world.budgets();
-        Budget::FAULTS.iter().map(|budget| u32::from(given[*budget] - left[*budget])).sum()
+        Budget::FAULTS.iter().map(|budget| given[*budget] - left[*budget]).sum()
     };
     let mut met = HashSet::from([rules.initial()]);
     let (mut layer, mut depth) = (vec![rules.initial()], 0);

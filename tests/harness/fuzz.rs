@@ -17,7 +17,7 @@ use interrex_models::{
         coverage::Unreachable,
         sample::{Report, Row, Schedules, Shard, Verdict, fuzz},
     },
-    model::environment::{Budget, Start},
+    model::environment::{Budget, Start, UNLIMITED},
     protocol::registry::Known,
     verdict::{
         outcome::{Comparison, Expected},
@@ -267,7 +267,7 @@ fn budgets_that_a_scenario_leaves_to_its_size_follow_it_and_others_stay() {
     };
     assert_eq!(budgets("gms3/joined-3"), [0, 2, 0, 2]);
     assert_eq!(budgets("gms3/joining-3"), [6, 1, 7, 2]);
-    assert_eq!(budgets("gen_leader/idle-3"), [7, 1, 255, 1]);
+    assert_eq!(budgets("gen_leader/idle-3"), [7, 1, UNLIMITED, 1]);
     let given = [(Budget::Crashes, 4), (Budget::Timeouts, 1)].into();
     let other = scenario("gms3/joining-3").resized(3, &given).expect("it fits");
     assert_eq!(other.environment.budgets[Budget::Crashes], 4);

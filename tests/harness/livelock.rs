@@ -262,7 +262,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn what_is_found_is_what_there_is(script in random_script(), late in any::<bool>(), timeouts in 0..3_u8) {
+    fn what_is_found_is_what_there_is(script in random_script(), late in any::<bool>(), timeouts in 0..3_u32) {
         let timers = if late { Timers::Late } else { Timers::Any };
         let scene = Scene { timers, timeouts, ..Scene::of(3, &script) };
         let nearest = nearest(&scene);
@@ -363,7 +363,7 @@ struct Scene<'a> {
     nodes: u16,
     script: &'a str,
     timers: Timers,
-    timeouts: u8,
+    timeouts: u32,
 }
 
 impl<'a> Scene<'a> {

@@ -80,7 +80,7 @@ impl Transport for Simulated {
 
 /// A disk that survives crashes of its host.
 #[derive(Clone)]
-struct Disk<Stable>(Arc<Mutex<(u32, Option<Stable>)>>);
+struct Disk<Stable>(Arc<Mutex<(u64, Option<Stable>)>>);
 
 impl<Stable: Value> Storage<Stable> for Disk<Stable> {
     fn open(&mut self, _: &Owner) -> Result<Opened<Stable>, StorageError> {

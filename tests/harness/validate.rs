@@ -15,6 +15,7 @@ use interrex_models::{
         replay::{Mode, Outcome},
         trace::Trace,
     },
+    model::environment::Budget,
     protocol::{gen_leader as dictionary, gms3 as group, multicast::Multicast, registry::Known},
     real::{
         application,
@@ -47,7 +48,7 @@ struct Nodes<M: Machine> {
     up: BTreeMap<NodeId, Node<M>>,
     links: BTreeMap<(NodeId, NodeId), VecDeque<Parcel<M>>>,
     stable: BTreeMap<NodeId, M::Stable>,
-    lives: BTreeMap<NodeId, u32>,
+    lives: BTreeMap<NodeId, u64>,
     logs: BTreeMap<NodeId, String>,
 }
 
@@ -72,7 +73,7 @@ enum Parcel<M: Machine> {
 }
 
 /// The first life of a node that came up long after 2020.
-const FIRST_LIFE: u32 = 185_000_000;
+const FIRST_LIFE: u64 = 185_000_000_000;
 
 impl<M: Machine> Nodes<M> {
     fn new(machine: M, protocol: &'static str, configuration: String) -> Self {
@@ -114,7 +115,7 @@ impl<M: Machine> Nodes<M> {
 
     fn start(&mut self, node: NodeId, contact: Option<NodeId>) {
         let at = self.tick(node);
-        let life = self.lives.get(&node).map_or(FIRST_LIFE + u32::from(node.0), |life| life + 77);
+        let life = self.lives.get(&node).map_or(FIRST_LIFE + u64::from(node.0), |life| life + 77);
         self.lives.insert(node, life);
         let me = Address { node, life };
         let contact = contact.map(|contact| self.up[&contact].me);
@@ -505,7 +506,7 @@ fn a_corrupt_line_is_refused_with_its_place() {
     });
     assert!(error.starts_with(":2:1: the line is cut short"), "{error}");
     let error = refused(&|lines| lines.push(lines[0].clone()));
-    assert!(error.contains(":3:1: life 185000001 follows life 185000001"), "{error}");
+    assert!(error.contains(":3:1: life 185000000001 follows life 185000000001"), "{error}");
     let error = refused(&|lines| lines[0] = lines[0].replace(r#""format":2"#, r#""format":9"#));
     assert!(error.contains(":1:1: format 9"), "{error}");
     let error = refused(&|lines| lines[0] = lines[0].replace("gms3", "gms4"));
@@ -751,6 +752,24 @@ fn a_lost_message_is_a_drop() {
     assert_eq!(violated(&validation), ["no-lost-message-validity"]);
     let (trace, _) = carried(&validation);
     assert!(actions(&trace).contains("drop n1 → n0"), "{}", actions(&trace));
+}
+
+#[test]
+fn a_run_with_hundreds_of_commands_becomes_a_trace() {
+    let mut nodes = gms3_nodes(3);
+    for index in 0..300 {
+        nodes.mcast(N1, index);
+        nodes.deliver_all();
+    }
+    nodes.mcast(N1, 300);
+    nodes.lose(N1, N0);
+    nodes.mcast(N1, 301);
+    nodes.deliver_all();
+    let validation = nodes.validated();
+    assert_eq!(violated(&validation), ["no-lost-message-validity"]);
+    let (trace, shrunk) = carried(&validation);
+    assert_eq!(trace.environment.budgets[Budget::Commands], 302);
+    assert_eq!(actions(&shrunk), "start n1, through n0; command at n1; drop n1 → n0");
 }
 
 #[test]

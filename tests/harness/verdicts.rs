@@ -40,8 +40,8 @@ fn explore(scenario: &Scenario, limits: Limits) -> Report {
 }
 
 fn scenario(
-    commands: u8,
-    crashes: u8,
+    commands: u32,
+    crashes: u32,
     properties: &[(&'static property::Property, Expected)],
 ) -> Scenario {
     let builder = Scenario::builder()

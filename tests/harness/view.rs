@@ -16,7 +16,7 @@ use interrex_models::{
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-fn environment(start: Start, budgets: &[(Budget, u8)]) -> Environment {
+fn environment(start: Start, budgets: &[(Budget, u32)]) -> Environment {
     Environment::new(2, start, Timers::Late, &budgets.iter().copied().collect()).expect("it fits")
 }
 

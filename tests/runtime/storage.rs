@@ -7,7 +7,7 @@ use interrex::{
     machine::NodeId,
     runtime::{Directory, Opened, Owner, Storage, StorageError},
 };
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread, time::Duration};
 use tempfile::tempdir;
 
 const N1: NodeId = NodeId(1);
@@ -182,4 +182,13 @@ fn the_error_for_a_folder_that_cannot_be_created_names_it() {
     fs::write(&file, b"").unwrap();
     let error = open(&file.join("below")).unwrap_err().to_string();
     assert!(error.contains("below"), "{error}");
+}
+
+/// Without storage a life is named by the clock alone.
+#[test]
+fn lives_without_storage_that_begin_in_one_second_have_different_numbers() {
+    let life = || Opened::<String>::anew(&owner(N1, "gms3")).life;
+    let first = life();
+    thread::sleep(Duration::from_millis(2));
+    assert!(life() > first);
 }

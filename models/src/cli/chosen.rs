@@ -71,7 +71,7 @@ pub(super) fn parse_budget(text: &str) -> Result<(Budget, Times), String> {
 }
 
 /// The budgets that are given in arguments, each once.
-pub(super) fn budgets(given: &[(Budget, Times)]) -> Result<BTreeMap<Budget, u8>, Failure> {
+pub(super) fn budgets(given: &[(Budget, Times)]) -> Result<BTreeMap<Budget, u32>, Failure> {
     let mut budgets = BTreeMap::new();
     for (budget, times) in given {
         if budgets.insert(*budget, times.0).is_some() {

@@ -223,7 +223,8 @@ fn missing(known: Known, class: Class) -> Failure {
     let (protocol, class_name) = (known.name(), class.name());
     let faults: Vec<_> = class.faults().iter().map(Budget::to_string).collect();
     Failure::Usage(format!(
-        "no scenario `{protocol}/{class_name}` with {} and no other faults above 0",
+        "{protocol} is not in the matrix: there is no scenario `{protocol}/{class_name}` with {} and no other faults \
+         above 0 (its own scenarios: `interrex check {protocol}`)",
         faults.join(", ")
     ))
 }

@@ -223,7 +223,7 @@ impl Environment {
         nodes: u16,
         start: Start,
         timers: Timers,
-        given: &BTreeMap<Budget, u8>,
+        given: &BTreeMap<Budget, u32>,
     ) -> Result<Self, String> {
         let (storage, budgets) = (Storage::Kept, Budgets::default());
         let plain = Self { nodes, workers: 0, start, timers, storage, budgets, bound: None };
@@ -235,14 +235,14 @@ impl Environment {
     ///
     /// # Errors
     /// The part that does not fit.
-    pub fn with_budgets(mut self, given: &BTreeMap<Budget, u8>) -> Result<Self, Misfit> {
+    pub fn with_budgets(mut self, given: &BTreeMap<Budget, u32>) -> Result<Self, Misfit> {
         // First, because the computations below rely on a valid size.
         self.check()?;
         if self.start == Start::Joined && given.contains_key(&Budget::Starts) {
             let message = "a joined group has nobody left to start: leave out `starts`";
             return Err(Misfit::new(Key::Budgets, message));
         }
-        let size = u8::try_from(self.size()).unwrap_or(u8::MAX);
+        let size = u32::from(self.size());
         self.budgets = match self.start {
             Start::Joined => Budgets::default(),
             Start::Joining => {

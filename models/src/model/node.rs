@@ -28,7 +28,7 @@ pub struct Node<M: Machine> {
     /// The number of the node.
     pub id: NodeId,
     /// The number of its life: the present one, or the last (0 for a node that is idle).
-    pub life: u32,
+    pub life: u64,
     /// Its condition, with its state while it runs.
     pub condition: Condition<M::State>,
     /// Its observations in all lives. The properties read them. Nothing erases them.

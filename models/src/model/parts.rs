@@ -114,7 +114,7 @@ pub struct Parts<P: Protocol> {
 struct NodeEntry<P: Machine> {
     node: Box<Node<P>>,
     /// The life it is up in.
-    up: Option<u32>,
+    up: Option<u64>,
     /// The protocol's measure at a node that is up.
     measured: u64,
     /// The steps of its inputs.
@@ -222,7 +222,7 @@ impl<P: Protocol> Parts<P> {
     }
 
     /// The life that a node is up in, if it is up.
-    pub fn life(&self, node: Handle) -> Option<u32> {
+    pub fn life(&self, node: Handle) -> Option<u64> {
         self.nodes.get(node).up
     }
 

@@ -218,7 +218,7 @@ impl<S: Checked> Protocol for Group<S> {
         match observation {
             Observation::Started(member) => Notion::Started(*member),
             Observation::Elected(group::Term { counter, owner }) => {
-                Notion::Elected(Term::from([*counter, owner.node.0.into(), owner.life.into()]))
+                Notion::Elected(Term::from([*counter, owner.node.0.into(), owner.life]))
             }
             Observation::Deposed | Observation::OtherGroup { .. } => Notion::Unremarked,
             Observation::Restored { number, .. } => Notion::Restored(*number),

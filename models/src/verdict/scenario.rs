@@ -180,7 +180,7 @@ impl Scenario {
     ///
     /// # Errors
     /// The part of the environment that does not fit.
-    pub fn resized(mut self, nodes: u16, given: &BTreeMap<Budget, u8>) -> Result<Self, Misfit> {
+    pub fn resized(mut self, nodes: u16, given: &BTreeMap<Budget, u32>) -> Result<Self, Misfit> {
         let environment = self.environment;
         let by_size = environment.clone().with_budgets(&BTreeMap::new())?.budgets;
         let own = Budget::ALL.map(|budget| (budget, environment.budgets[budget]));
@@ -279,7 +279,7 @@ impl WrittenExpectation {
 pub struct Builder {
     scenario: Scenario,
     start: Option<Start>,
-    budgets: BTreeMap<Budget, u8>,
+    budgets: BTreeMap<Budget, u32>,
 }
 
 impl Scenario {
@@ -351,7 +351,7 @@ impl Builder {
     }
 
     /// The number of times that something can happen.
-    pub fn budget(mut self, budget: Budget, times: u8) -> Self {
+    pub fn budget(mut self, budget: Budget, times: u32) -> Self {
         self.budgets.insert(budget, times);
         self
     }

@@ -14,7 +14,7 @@ pub(super) struct Watch {
     /// The node of the leader, or of the process that will lead.
     leadernode: Option<NodeId>,
     /// The life in which that node leads. Only [`Repair::LivesApart`] keeps it.
-    leaderlife: Option<u32>,
+    leaderlife: Option<u64>,
     /// The monitored nodes, most recently monitored first.
     monitored: Vector<NodeId>,
     /// The monitors that have not reported yet. Only [`Repair::LivesApart`] keeps them.

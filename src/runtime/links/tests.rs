@@ -28,7 +28,7 @@ const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
 const C: NodeId = NodeId(2);
 
-const fn life(node: NodeId, life: u32) -> Address {
+const fn life(node: NodeId, life: u64) -> Address {
     Address { node, life }
 }
 
@@ -56,7 +56,7 @@ fn connected(links: &Ends, node: NodeId) -> Option<Address> {
     links.peers[links.find(node)?].connected()
 }
 
-async fn open(config: &Config, number: u32) -> Ends {
+async fn open(config: &Config, number: u64) -> Ends {
     let me = life(config.node, number);
     let mut links = Ends::open(Tcp, config.heartbeats, config, me).await.expect("it listens");
     links.accept();
@@ -281,7 +281,7 @@ async fn a_node_that_differs_is_told_before_it_starts() {
 async fn a_life_from_a_clock_far_ahead_is_refused() {
     let [a, b] = cluster().await;
     let mut a = open(&a, 0).await;
-    let me = life(b.node, u32::MAX);
+    let me = life(b.node, u64::MAX);
     let mut b = Ends::open(Tcp, b.heartbeats, &b, me).await.expect("it listens");
     match within(b.meet(), &mut [&mut a]).await {
         Err(Unmet::Differs { how, .. }) => assert!(how.contains("days ahead"), "{how}"),

@@ -84,7 +84,7 @@ impl Paces {
 pub(super) fn mixes(environment: &Environment) -> impl Strategy<Value = Mix> + use<> {
     let most = environment.budgets;
     let size = usize::from(environment.size());
-    let times = |budget: Budget| -> BoxedStrategy<u8> {
+    let times = |budget: Budget| -> BoxedStrategy<u32> {
         let most = most[budget];
         if Budget::FAULTS.contains(&budget) && most > 0 {
             prop_oneof![Just(0), 1..=most].boxed()

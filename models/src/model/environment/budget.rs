@@ -56,26 +56,26 @@ impl Budget {
 }
 
 /// The value of an unlimited budget. Only time-outs may be unlimited.
-pub const UNLIMITED: u8 = u8::MAX;
+pub const UNLIMITED: u32 = u32::MAX;
 
 /// A budget as files and the command line write it: a number, or `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times(pub u8);
+pub struct Times(pub u32);
 
 /// The remaining budgets. A budget that is not named is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<Budget, Times>", into = "BTreeMap<Budget, Times>")]
-pub struct Budgets([u8; Budget::ALL.len()]);
+pub struct Budgets([u32; Budget::ALL.len()]);
 
 impl ops::Index<Budget> for Budgets {
-    type Output = u8;
-    fn index(&self, budget: Budget) -> &u8 {
+    type Output = u32;
+    fn index(&self, budget: Budget) -> &u32 {
         &self.0[budget as usize]
     }
 }
 
 impl ops::IndexMut<Budget> for Budgets {
-    fn index_mut(&mut self, budget: Budget) -> &mut u8 {
+    fn index_mut(&mut self, budget: Budget) -> &mut u32 {
         &mut self.0[budget as usize]
     }
 }
@@ -97,8 +97,8 @@ impl Budgets {
     }
 }
 
-impl From<BTreeMap<Budget, u8>> for Budgets {
-    fn from(named: BTreeMap<Budget, u8>) -> Self {
+impl From<BTreeMap<Budget, u32>> for Budgets {
+    fn from(named: BTreeMap<Budget, u32>) -> Self {
         let mut budgets = Self::default();
         for (budget, times) in named {
             budgets[budget] = times;
@@ -138,13 +138,13 @@ impl FromStr for Times {
     }
 }
 
-const TIMES: &str = "a number from 0 to 254, or (for timeouts) `unlimited`";
+const TIMES: &str = "a number from 0 to 4294967294, or (for timeouts) `unlimited`";
 
 impl Serialize for Times {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             UNLIMITED => serializer.collect_str(self),
-            times => serializer.serialize_u8(times),
+            times => serializer.serialize_u32(times),
         }
     }
 }
@@ -165,7 +165,7 @@ impl de::Visitor<'_> for TimesVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Times, E> {
-        let times = u8::try_from(number).ok().filter(|times| *times < UNLIMITED);
+        let times = u32::try_from(number).ok().filter(|times| *times < UNLIMITED);
         times.map(Times).ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
     }
 

@@ -39,7 +39,7 @@ impl<P: Protocol> Rules<P> {
     /// world.
     pub(crate) fn faults(&self, world: &World) -> u32 {
         let (given, left) = (self.environment().budgets, world.budgets());
-        let spent = |budget: &Budget| u32::from(given[*budget].saturating_sub(left[*budget]));
+        let spent = |budget: &Budget| given[*budget].saturating_sub(left[*budget]);
         Budget::FAULTS.iter().map(spent).sum()
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     model::{
         action::{Action, ActionOf, Choice, ChoiceOf, spent},
-        environment::{Budget, Budgets, Environment, Start, Storage, Timers},
+        environment::{Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
         world::{Rules, World},
     },
     protocol::Protocol,
@@ -33,7 +33,7 @@ use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The maximum of a budget.
-const MOST: u8 = u8::MAX - 1;
+const MOST: u32 = UNLIMITED - 1;
 
 /// An effect of a step on other processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,7 +34,7 @@ pub(super) struct Cluster<'a, R: Application> {
     /// All lives, ordered by node and then by time.
     pub lives: Vec<Life<R>>,
     /// The number of each life among those of its node, from 0.
-    numbers: Vec<u32>,
+    numbers: Vec<u64>,
     places: FxHashMap<Address, usize>,
     of_node: BTreeMap<NodeId, Vec<usize>>,
     /// The time at which each life was over; none if it is still up.
@@ -94,7 +94,7 @@ impl<'a, R: Application> Cluster<'a, R> {
         let (mut of_node, mut numbers) = (BTreeMap::<NodeId, Vec<usize>>::new(), vec![]);
         for (at, life) in lives.iter().enumerate() {
             let all = of_node.entry(life.me.node).or_default();
-            numbers.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+            numbers.push(all.len() as u64);
             all.push(at);
         }
         let places = lives.iter().enumerate().map(|(at, life)| (life.me, at)).collect();
@@ -164,7 +164,7 @@ impl<'a, R: Application> Cluster<'a, R> {
     }
 
     /// The number of a life among those of its node, from 0.
-    pub(super) fn number(&self, life: usize) -> u32 {
+    pub(super) fn number(&self, life: usize) -> u64 {
         self.numbers[life]
     }
 
