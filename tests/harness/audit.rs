@@ -12,8 +12,8 @@ use interrex::{
 use interrex_models::{
     claim::property,
     explore::{
-        audit::{Audit, audit, audit_run},
-        search::Limits,
+        audit::{Audit, audit, audit_run, recompute},
+        search::{Limits, search},
     },
     model::{
         action::{Action, Choice},
@@ -30,7 +30,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     num::NonZeroU64,
     path::Path,
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 
@@ -115,6 +115,20 @@ fn a_group_that_begins_otherwise_is_found_out() {
     let difference = audited(cheat).difference.expect("it differs");
     assert_eq!((difference.run.len(), difference.action.as_str()), (0, "the beginning"));
     assert_eq!(difference.contrasts[0].to_string(), "timers: [] the first time, [join] the second");
+}
+
+/// Without an audit: what a search needed is computed again.
+#[test]
+fn what_a_search_needed_can_be_computed_again() {
+    let searched = |cheat: Cheat| {
+        let rules = Arc::new(Rules::new(cheat, environment()));
+        search(&rules, &[], None, Limits::default(), &mut |_| {});
+        recompute(&rules)
+    };
+    assert!(searched(Cheat::by(|_, step| step)).is_none());
+    let counting = Cheat::by(|cheat, step| garble(step, cheat.steps.fetch_add(1, Relaxed).into()));
+    let difference = searched(counting).expect("it differs");
+    assert_eq!((difference.run.len(), difference.action.as_str()), (0, "command at n0"));
 }
 
 #[test]

@@ -152,6 +152,13 @@ pub fn audit<P: Protocol>(
     }
 }
 
+/// Lets the machine compute everything again that these rules remember. Returns the first difference, if there
+/// is one. After a search that is everything that the search has needed; an [`audit`] needs no search before,
+/// and adds a digest.
+pub fn recompute<P: Protocol>(rules: &Rules<P>) -> Option<Difference> {
+    difference(rules, &rules.initial(), &rules.anew())
+}
+
 /// The first difference, if the machine computes everything again that the first rules remember.
 fn difference<P: Protocol>(
     first: &Rules<P>,

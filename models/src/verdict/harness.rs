@@ -10,7 +10,7 @@ use crate::{
         trace::Trace,
     },
     explore::{
-        audit::{Audit, audit},
+        audit::{Audit, Difference, audit, recompute},
         coverage::Coverage,
         sample::{self, Schedules, fuzz_with},
         search::{EngineName, Limits, Progress},
@@ -54,6 +54,9 @@ pub trait Harness {
         progress: &mut dyn FnMut(Progress),
     ) -> Report;
 
+    /// Computes everything again that was needed so far, and compares: see [`recompute()`].
+    fn recompute(&self) -> Option<Difference>;
+
     /// Visits all worlds, computes every step again and compares: see [`audit()`].
     fn audit(&self, limits: Limits, progress: &mut dyn FnMut(u64)) -> Audit;
 
@@ -90,6 +93,10 @@ impl<P: Protocol> Harness for Arc<Rules<P>> {
         progress: &mut dyn FnMut(Progress),
     ) -> Report {
         check_with(self, scenario, engine, limits, progress)
+    }
+
+    fn recompute(&self) -> Option<Difference> {
+        recompute(self)
     }
 
     fn audit(&self, limits: Limits, progress: &mut dyn FnMut(u64)) -> Audit {
