@@ -7,14 +7,15 @@
 //! fault and not the protocol's.
 //!
 //! A cycle has a step that leads no farther from the initial world than it came from. The exploration, which
-//! goes breadth first, notes the worlds to which such steps lead ([`returns`](crate::explore::engine::Explored::returns)). Every cycle passes
-//! through one of them. So only what can be reached from them is searched, and only by steps that cost nothing
-//! ([`Rules::can_recur`]): mostly a small part of all worlds.
+//! goes breadth first, notes the worlds to which such steps lead
+//! ([`returns`](crate::explore::engine::Explored::returns)). Every cycle passes through one of them. So only
+//! what can be reached from them is searched, and only by steps that cost nothing ([`Rules::can_recur`]):
+//! mostly a small part of all worlds.
 //!
-//! The more worlds of a strongly connected component a cycle visits, the fewer choices wait all along it. So a component has a
-//! fair cycle if, and only if, the cycle through all of it is fair. [`livelock`] looks at each component, and
-//! makes a lasso of what it finds: a shortest *stem* to a world of a fair component, and from there a short
-//! *cycle* back to that world.
+//! The more worlds of a strongly connected component a cycle visits, the fewer choices wait all along it. So a
+//! component has a fair cycle if, and only if, the cycle through all of it is fair. [`livelock`] looks at each
+//! component, and makes a lasso of what it finds: a shortest *stem* to a world of a fair component, and from
+//! there a short *cycle* back to that world.
 //!
 //! # Timers that wait
 //!
