@@ -1,4 +1,4 @@
-//! What a process is told, and what it tells: messages, requests and observations.
+//! The messages, requests and observations of a process.
 
 use super::{Part, Position, Term};
 use crate::machine::{Address, Value};

@@ -5,7 +5,7 @@ use crate::machine::{Address, NodeId, Peer, Value};
 use im::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 
-/// What is persisted: the whole of what must not be forgotten, or what a step has changed of it.
+/// The content of stable storage: all that must not be forgotten, or the part of it that a step has changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(bound = "R: Value, A: Value")]
 pub struct Stable<R, A> {
@@ -33,13 +33,13 @@ pub struct State<R, A> {
     pub log: Log<R, A>,
     /// The node that it was told to join through.
     pub contact: Option<NodeId>,
-    /// What the entries amount to that count, as far as it knows. All of them are delivered.
+    /// The summary of the entries that count, as far as it knows. All of them are delivered.
     pub counted: Summary<A>,
-    /// What it does in its term.
+    /// Its role in its term.
     pub role: Role,
     /// The nodes that were reported down, and not heard from since.
     pub suspected: OrdSet<NodeId>,
-    /// Whom it monitors.
+    /// Its monitors.
     pub watched: OrdSet<Peer>,
     /// The number of multicasts that it has sent.
     pub issued: u64,
@@ -71,7 +71,7 @@ pub struct Client {
     pub is_limited: bool,
 }
 
-/// What a process does in its term.
+/// The role of a process in its term.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -108,7 +108,7 @@ pub enum Role {
     },
 }
 
-/// What a leader knows of another process.
+/// The knowledge that a leader has of another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Other {
     /// Its name as a member.

@@ -8,7 +8,7 @@
 //! [`Stateright`](crate::explore::stateright::Stateright), which uses several.
 
 use crate::{
-    claim::property::{Kind, Property},
+    claim::property::{Group, Kind, Property},
     explore::{breadth::Fingerprint, stop::Stop},
     model::{
         action::ActionOf,
@@ -137,7 +137,7 @@ pub type Remembered = FxHashMap<Fingerprint, Judgement>;
 /// The kinds of properties that are judged on worlds.
 const KINDS: [Kind; 2] = [Kind::Safety, Kind::Settled];
 
-/// What properties of each of these kinds see of a world: the nodes, and a fingerprint of their content.
+/// The view that properties of each of these kinds have of a world: the nodes, and a fingerprint of their content.
 pub(crate) type Seen = [Option<(Subjects, Fingerprint)>; KINDS.len()];
 
 pub(crate) fn seen<P: Protocol>(rules: &Rules<P>, world: &World) -> Seen {
@@ -193,8 +193,13 @@ impl Judged {
                 is_settled |= kind == Kind::Settled && world.cut().is_none();
                 if self.asks_about(kind) {
                     let content = rules.judged_content(world, kind, subjects);
-                    let anew = || self.judge(rules, world, kind, subjects);
-                    judgement.merge(*remembered.entry(content).or_insert_with(anew));
+                    judgement.merge(self.judge(
+                        rules,
+                        world,
+                        kind,
+                        (subjects, content),
+                        remembered,
+                    ));
                 }
             }
         }
@@ -211,9 +216,8 @@ impl Judged {
     ) -> Judgement {
         let mut judgement = Judgement::default();
         for (kind, seen) in KINDS.into_iter().zip(seen) {
-            if let Some((subjects, content)) = *seen {
-                let anew = || self.judge(rules, world, kind, subjects);
-                judgement.merge(*remembered.entry(content).or_insert_with(anew));
+            if let Some(seen) = *seen {
+                judgement.merge(self.judge(rules, world, kind, seen, remembered));
             }
         }
         judgement
@@ -224,9 +228,10 @@ impl Judged {
         rules: &Rules<P>,
         world: &World,
         kind: Kind,
-        subjects: Subjects,
+        (subjects, content): (Subjects, Fingerprint),
+        remembered: &mut Remembered,
     ) -> Judgement {
-        rules.group(world, subjects, |group| {
+        let anew = |group: Group<'_>| {
             let mut judgement = Judgement::default();
             let rows = self.properties.iter().enumerate();
             for (row, property) in rows.filter(|(_, property)| property.kind == kind) {
@@ -234,6 +239,7 @@ impl Judged {
                 judgement.witnessed |= u32::from(property.is_witnessed(group.nodes)) << row;
             }
             judgement
-        })
+        };
+        *remembered.entry(content).or_insert_with(|| rules.group(world, subjects, anew))
     }
 }

@@ -78,7 +78,8 @@ pub(crate) fn survey<P: Protocol>(
     let initial = rules.initial();
     let (mut tally, mut meter, mut actions) = (Tally::default(), Meter::new(limits), vec![]);
     let mut breadth = Breadth::new(rules);
-    let mut returns = judged.asks_about(Kind::Fair).then(Returns::default);
+    let notes_returns = sought.is_none() && judged.asks_about(Kind::Fair);
+    let mut returns = notes_returns.then(Returns::default);
     if returns.is_some() {
         breadth = breadth.with_distances();
     }

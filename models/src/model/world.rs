@@ -375,21 +375,10 @@ impl<P: Protocol> Rules<P> {
     /// True if an enabled action can be part of a cycle: it costs nothing, adds nothing to a history and ends
     /// nothing. So a run can come back to the world before it.
     pub fn can_recur(&self, world: &World, enabled: &EnabledOf<P>) -> bool {
-        let is_free = match enabled.action.choice {
-            Choice::Deliver { .. } => true,
-            Choice::Timeout { .. } => world.budgets[Budget::Timeouts] == UNLIMITED,
-            // All others have a limited budget, and a cut that heals has cost one.
-            Choice::Start { .. }
-            | Choice::Command { .. }
-            | Choice::Crash { .. }
-            | Choice::Restart { .. }
-            | Choice::Drop { .. }
-            | Choice::Duplicate { .. }
-            | Choice::Overtake { .. }
-            | Choice::Suspect { .. }
-            | Choice::Cut { .. }
-            | Choice::Heal => false,
-        };
+        // Only time-outs can be unlimited, and a cut that heals has cost one.
+        let choice = &enabled.action.choice;
+        let is_free = choice.budget().is_none_or(|budget| world.budgets[budget] == UNLIMITED)
+            && *choice != Choice::Heal;
         let recurs = |step: Handle| self.parts.step_at(step).recurs;
         is_free && enabled.action.crash_after.is_none() && enabled.step.is_none_or(recurs)
     }
