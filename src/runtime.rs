@@ -21,10 +21,13 @@
 //! * **Lives.** Every start of a node is a life of its own, with a greater number. A connection belongs to two lives. A
 //!   message to a life that is over is dropped. A new life counts once it has answered at the listed address: a process
 //!   that was started elsewhere with the number of a healthy one is refused.
-//! * **Configurations.** A node greets all others before its machine starts. If one of them has another key, protocol,
-//!   configuration or list of nodes, or a clock that is days off, the start fails with
-//!   [`SpawnError::Differs`], which names the difference; the others go on. If the heartbeats of another node are slower, the time-out for it
-//!   grows in proportion.
+//! * **Configurations.** Before its machine starts, a node finds itself at its listed address
+//!   ([`Config::advertised`]) and greets all others. If one of them has another key, cluster, protocol,
+//!   configuration or list of nodes, or a clock that is days off, the start fails with [`SpawnError::Differs`], which names
+//!   the difference; the others go on. Heartbeats and time-outs may differ, with a warning: so they can be changed at one
+//!   node after the other. If the heartbeats of another node are slower, the time-out for it grows in proportion.
+//! * **Identities.** Whoever has the [`ClusterKey`] can pass for any node, unless each node has a key of its own:
+//!   [`NodeKeys`] says what each kind protects, and how to change a key.
 //! * **Storage.** [`Persist`](crate::machine::Effect::Persist) is on the disk before any later effect is carried out.
 //!
 //! Four things are weaker than in the model. A message that waits for a connection is lost if the dial fails or its sender
@@ -72,6 +75,7 @@ mod key;
 mod links;
 mod log;
 mod node;
+mod node_key;
 mod observer;
 mod process;
 mod repeats;
@@ -89,6 +93,7 @@ pub use error::{Ended, Ending, RunError, SpawnError, TrySendError};
 pub use key::{ClusterKey, KeyError};
 pub use log::{Break, End, Entry, EntryOf, FORMAT, Start, Step, unix_micros};
 pub use node::{Commands, Node, Shutdown};
+pub use node_key::{NodeKey, NodeKeys, PublicKey};
 pub use process::CLOSE_TIMEOUT;
 pub use server::{CallError, Client, Leader, Membership, Server, Serving};
 pub use status::{PeerStatus, Peers};

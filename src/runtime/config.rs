@@ -1,6 +1,9 @@
 //! The configuration of a node.
 
-use super::{detector::Heartbeats, key::ClusterKey, log::unix_micros};
+use super::{
+    detector::Heartbeats, error::listed, frame::CHUNK, key::ClusterKey, log::unix_micros,
+    node_key::NodeKeys,
+};
 use crate::machine::NodeId;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -29,13 +32,24 @@ pub struct Config {
     /// The addresses of the other nodes, `host:port`. All nodes must list the same nodes; nodes that do not are refused. An
     /// entry for this node is ignored. A process is accepted only if it answers at its listed address.
     pub peers: BTreeMap<NodeId, String>,
+    /// The address at which the other nodes reach this one, `host:port`. Default: its own entry among the peers, if there is
+    /// one. When the node starts, it dials that address and must find itself there: a node that can dial the others, and
+    /// that they cannot dial, would lead alone. None: that is not checked, as is right behind a router that does not
+    /// forward from its own side.
+    pub advertised: Option<String>,
     /// The secret of the cluster. Nodes with another one are refused.
     pub key: ClusterKey,
+    /// The key of this node, and the public keys of all nodes. Default: none, and whoever has the key of the cluster can
+    /// pass for any node. All nodes have keys, or none.
+    pub keys: Option<NodeKeys>,
+    /// The name of the cluster. Default: empty. Nodes with another one are refused, and so is what a node of another cluster
+    /// has stored.
+    pub cluster: String,
     /// The name of the protocol. Nodes with another one are refused.
     pub protocol: String,
     /// Anything else that must be the same at all nodes, as text. Default: empty; for a [`Server`](super::Server), its
-    /// roster. Nodes with another one are refused. Together with `protocol` and the nodes it must be shorter than 64 KB, or
-    /// the node does not start.
+    /// roster. Nodes with another one are refused. Together with `cluster`, `protocol` and the nodes it must be shorter than
+    /// 60 KB, or the node does not start.
     pub configuration: String,
     /// The nodes to join through, if the protocol needs one. Default: none. The node waits at its start until it has reached
     /// one of them, at most [`Limits::contact_timeout`], and gives its address to the machine as
@@ -108,8 +122,8 @@ impl Default for Limits {
 impl Config {
     /// A configuration with the default limits and failure detector, without storage, log and contact.
     ///
-    /// `listen` is the address of this node, `peers` the addresses of all nodes (an entry for this one is left out), and
-    /// `protocol` a name that the nodes compare.
+    /// `listen` is the address to listen at, `peers` the addresses of all nodes (that of this one becomes
+    /// [`advertised`](Self::advertised)), and `protocol` a name that the nodes compare.
     #[must_use]
     pub fn new(
         node: NodeId,
@@ -118,11 +132,15 @@ impl Config {
         key: ClusterKey,
         protocol: impl Into<String>,
     ) -> Self {
+        let mut peers: BTreeMap<_, _> = peers.into_iter().collect();
         Self {
             node,
             listen: listen.into(),
-            peers: peers.into_iter().filter(|(peer, _)| *peer != node).collect(),
+            advertised: peers.remove(&node),
+            peers,
             key,
+            keys: None,
+            cluster: String::new(),
             protocol: protocol.into(),
             configuration: String::new(),
             contacts: vec![],
@@ -132,5 +150,33 @@ impl Config {
             heartbeats: Heartbeats::default(),
             limits: Limits::default(),
         }
+    }
+
+    /// All nodes, this one too.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.peers.keys().copied().filter(|peer| *peer != self.node).chain([self.node])
+    }
+
+    /// What makes this configuration useless, if anything does.
+    pub(super) fn problem(&self) -> Option<String> {
+        let text = self.cluster.len() + self.protocol.len() + self.configuration.len();
+        // A number takes at most three bytes; the rest of a greeting is small.
+        if text + 3 * self.peers.len() > CHUNK - 512 {
+            let text = "`cluster`, `protocol` and `configuration` together are longer than 60 KB";
+            return Some(text.into());
+        }
+        let keys = self.keys.as_ref()?;
+        let without: Vec<_> = self.nodes().filter(|node| keys.of(*node).is_none()).collect();
+        if !without.is_empty() {
+            return Some(format!("no public key is listed for {}", listed(&without)));
+        }
+        let is_mine = keys.are(self.node, Some(&keys.public().0));
+        (!is_mine).then(|| {
+            format!(
+                "the public key that is listed for {} does not belong to the key of this node, which is {}",
+                self.node,
+                keys.public()
+            )
+        })
     }
 }

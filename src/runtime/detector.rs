@@ -1,7 +1,8 @@
 //! Failure detection: when a silent process is suspected.
 
 use crate::machine::Address;
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::{fmt, time::Duration};
 use tokio::time::Instant;
 
 /// Decides how long a process may be silent before it is taken for dead.
@@ -33,6 +34,10 @@ use tokio::time::Instant;
 ///         Duration::from_millis(200)
 ///     }
 ///
+///     fn timeout(&self) -> Duration {
+///         Duration::from_secs(1)
+///     }
+///
 ///     fn heard(&mut self, process: Address, period: Duration, now: Instant) -> Instant {
 ///         now + period.max(self.period()) * if process.node == self.0 { 25 } else { 5 }
 ///     }
@@ -52,6 +57,10 @@ pub trait Detector: Send + 'static {
     /// millisecond counts as one.
     fn period(&self) -> Duration;
 
+    /// How long most processes may be silent. Read once. It decides nothing: the other nodes are told, and where theirs is
+    /// another one, both warn.
+    fn timeout(&self) -> Duration;
+
     /// Something was read from a process, which sends a heartbeat once a `period`, as it has said. Returns the time until
     /// which the next bytes must arrive. After that the process is suspected: its connections are closed and the machine
     /// gets `Down`. The node waits for two periods at least.
@@ -59,6 +68,27 @@ pub trait Detector: Send + 'static {
 
     /// The connections with a process have ended. [`heard`](Self::heard) is called again if it reconnects.
     fn over(&mut self, _: Address) {}
+}
+
+/// The heartbeats of a node, as it tells the others when they connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Timing {
+    /// How often it sends one.
+    pub(super) period: Duration,
+    /// How long others may be silent.
+    timeout: Duration,
+}
+
+impl Timing {
+    pub(super) fn of(detector: &impl Detector) -> Self {
+        Self { period: detector.period(), timeout: detector.timeout() }
+    }
+}
+
+impl fmt::Display for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "every {:?}, time-out {:?}", self.period, self.timeout)
+    }
 }
 
 /// Heartbeats are not sent more often.
@@ -105,6 +135,10 @@ impl Heartbeats {
 impl Detector for Heartbeats {
     fn period(&self) -> Duration {
         self.period
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     fn heard(&mut self, _: Address, period: Duration, now: Instant) -> Instant {

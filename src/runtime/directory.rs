@@ -34,11 +34,10 @@ struct Appended {
     since: usize,
 }
 
-/// The first record. The others are what the machine has persisted.
+/// The first record, after the version of the form. The others are what the machine has persisted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Header {
-    /// The version of this form.
-    format: u16,
+    cluster: String,
     protocol: String,
     node: NodeId,
     life: u64,
@@ -47,7 +46,7 @@ struct Header {
 }
 
 /// The only form that is read.
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 const FILE: &str = "stable";
 
 /// The file is not replaced before this many bytes were appended.
@@ -57,7 +56,7 @@ impl Directory {
     /// Uses this folder, which is created when the storage is opened.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let header = Header {
-            format: FORMAT,
+            cluster: String::new(),
             protocol: String::new(),
             node: NodeId(0),
             life: 0,
@@ -104,14 +103,21 @@ impl Directory {
             Ok(None) => return Err(corrupt(&"it is empty")),
             Err(damage) => return Err(corrupt(&damage)),
         };
-        let header = postcard::from_bytes::<Header>(header).map_err(|error| corrupt(&error))?;
-        if header.format != FORMAT {
-            return Err(corrupt(&format_args!("form {}, not {FORMAT}", header.format)));
+        let (found, header) =
+            postcard::take_from_bytes::<u16>(header).map_err(|error| corrupt(&error))?;
+        if found != FORMAT {
+            return Err(StorageError::OtherForm { path, found, read: FORMAT });
         }
-        if header.node != owner.node || header.protocol != owner.protocol {
-            let Header { node: found, protocol: found_protocol, .. } = header;
-            let Owner { node, protocol, .. } = owner.clone();
-            return Err(StorageError::Foreign { path, found, found_protocol, node, protocol });
+        let header = postcard::from_bytes::<Header>(header).map_err(|error| corrupt(&error))?;
+        let found = Owner {
+            node: header.node,
+            cluster: header.cluster,
+            protocol: header.protocol,
+            least_life: owner.least_life,
+        };
+        if found != *owner {
+            let (found, owner) = (found.into(), owner.clone().into());
+            return Err(StorageError::Foreign { path, found, owner });
         }
         let mut stable = vec![];
         loop {
@@ -142,7 +148,7 @@ impl Directory {
     /// Write, sync, rename, sync of the folder: at any moment the file is the old one or the new one.
     fn replace<Stable: Serialize>(&mut self, stable: &[&Stable]) -> Result<(), StorageError> {
         self.header.complete = stable.len() as u64;
-        let mut bytes = self.record(&self.header)?;
+        let mut bytes = self.record(&(FORMAT, &self.header))?;
         for value in stable {
             bytes.extend(self.record(value)?);
         }
@@ -180,8 +186,8 @@ impl<Stable: Serialize + DeserializeOwned> Storage<Stable> for Directory {
             Some((life, _)) => life.saturating_add(1).max(owner.least_life),
             None => Opened::<Stable>::anew(owner).life,
         };
-        let Owner { node, protocol, .. } = owner.clone();
-        self.header = Header { format: FORMAT, protocol, node, life, complete: 0 };
+        let Owner { node, cluster, protocol, .. } = owner.clone();
+        self.header = Header { cluster, protocol, node, life, complete: 0 };
         let stable = kept.map_or_else(Vec::new, |(_, stable)| stable);
         self.replace(&stable.iter().collect::<Vec<_>>())?;
         Ok(Opened { life, stable })

@@ -28,8 +28,10 @@ pub enum SpawnError {
     /// The storage cannot be opened. The stored content is as before. An empty log file may be left.
     #[error("the storage cannot be used: {0}")]
     Storage(#[from] StorageError),
-    /// The transport cannot listen, or the configuration does not fit a handshake. The number of this life is used up in
-    /// the storage: the next start has a greater one.
+    /// The [`Config`](super::Config) cannot be used. Nothing was done.
+    #[error("{0}")]
+    Configuration(String),
+    /// The transport cannot listen. The number of this life is used up in the storage: the next start has a greater one.
     #[error("cannot listen at {at}: {source}")]
     Listen {
         /// The address.
@@ -56,6 +58,15 @@ pub enum SpawnError {
         by: NodeId,
         /// The number of the known life.
         life: u64,
+    },
+    /// This node does not find itself at the address at which the other nodes are to reach it,
+    /// [`Config::advertised`](super::Config::advertised). The number of this life is used up in the storage.
+    #[error("this node is listed at {at} and does not answer there: {why}")]
+    NotAtItsAddress {
+        /// The listed address.
+        at: String,
+        /// The reason.
+        why: String,
     },
     /// No contact was reached. The number of this life is used up in the storage. The contacts may have seen attempts to
     /// connect.

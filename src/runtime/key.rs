@@ -11,7 +11,8 @@ use std::{
 
 /// The secret that the nodes of a cluster share: 32 random bytes. As text, they are base64.
 ///
-/// A node accepts connections only from nodes with the same key, and the key protects all messages between them. There is
+/// A node accepts connections only from nodes with the same key, and the key protects all messages between them. Whoever has
+/// it can pass for any node; [`NodeKeys`](super::NodeKeys) prevent that. There is
 /// no `Display`, and `Debug` hides the bytes, so that a key does not get into a log by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClusterKey(pub(super) [u8; 32]);
@@ -31,6 +32,16 @@ pub enum KeyError {
     /// The file does not contain a key.
     #[error("{path}: no key in it: a key is base64 of 32 bytes, 44 characters; copy the file again", path = .0.display())]
     NoKey(PathBuf),
+    /// A line of a list of public keys is wrong.
+    #[error("{path}:{number}: {problem}", path = path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line, from 1.
+        number: usize,
+        /// The reason.
+        problem: String,
+    },
     /// The file cannot be read or written. If writing has failed, an incomplete new file may be left.
     #[error("{path}: {source}", path = path.display())]
     File {
@@ -53,15 +64,13 @@ impl ClusterKey {
     /// # Errors
     /// [`KeyError::Random`] if the system gives no random bytes.
     pub fn generate() -> Result<Self, KeyError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self(bytes))
+        Ok(Self(random()?))
     }
 
     /// The key as text, 44 characters. It is a secret.
     #[must_use]
     pub fn to_text(&self) -> String {
-        STANDARD.encode(self.0)
+        encode(&self.0)
     }
 
     /// Reads the key in a file. White space around it is ignored. If other users can read the file, that is logged as a
@@ -71,21 +80,7 @@ impl ClusterKey {
     /// [`KeyError::File`] if the file cannot be read, [`KeyError::NoKey`] if it does not contain a key: if it is longer than
     /// a key can be, it is not read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        let path = path.as_ref();
-        let no_key = || KeyError::NoKey(path.to_path_buf());
-        let opened = File::open(path).map_err(file(path))?;
-        warn_if_public(path, &opened);
-        let mut text = String::new();
-        let read = opened.take(MOST_BYTES + 1).read_to_string(&mut text);
-        match read {
-            Ok(length) if length as u64 <= MOST_BYTES => text.parse().map_err(|why| {
-                let is_zero = matches!(why, KeyError::Zero);
-                if is_zero { why } else { no_key() }
-            }),
-            Ok(_) => Err(no_key()),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(no_key()),
-            Err(error) => Err(file(path)(error)),
-        }
+        read_secret(path.as_ref()).map(Self)
     }
 
     /// Writes the key to a new file, which only its owner may read, and syncs it.
@@ -93,17 +88,54 @@ impl ClusterKey {
     /// # Errors
     /// [`KeyError::Exists`] if the file exists, [`KeyError::File`] if it cannot be written.
     pub fn write_new(&self, path: impl AsRef<Path>) -> Result<(), KeyError> {
-        let path = path.as_ref();
-        let mut new = create_private(path).map_err(|error| {
-            let exists = error.kind() == io::ErrorKind::AlreadyExists;
-            if exists { KeyError::Exists(path.to_path_buf()) } else { file(path)(error) }
-        })?;
-        writeln!(new, "{}", self.to_text()).and_then(|()| new.sync_all()).map_err(file(path))
+        write_new_secret(path.as_ref(), &self.to_text())
     }
 }
 
 /// The most bytes of a file with a key: 44, and some white space.
 const MOST_BYTES: u64 = 1024;
+
+pub(super) fn random() -> Result<[u8; 32], KeyError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+pub(super) fn encode(bytes: &[u8; 32]) -> String {
+    STANDARD.encode(bytes)
+}
+
+pub(super) fn decode(text: &str) -> Result<[u8; 32], KeyError> {
+    let bytes = STANDARD.decode(text.trim()).map_err(|_| KeyError::Malformed)?;
+    let bytes = bytes.try_into().map_err(|_| KeyError::Malformed)?;
+    if bytes == [0; 32] { Err(KeyError::Zero) } else { Ok(bytes) }
+}
+
+/// The bytes of the secret key in a file.
+pub(super) fn read_secret(path: &Path) -> Result<[u8; 32], KeyError> {
+    let no_key = || KeyError::NoKey(path.to_path_buf());
+    let opened = File::open(path).map_err(file_error(path))?;
+    warn_if_public(path, &opened);
+    let mut text = String::new();
+    match opened.take(MOST_BYTES + 1).read_to_string(&mut text) {
+        Ok(length) if length as u64 <= MOST_BYTES => decode(&text).map_err(|why| {
+            let is_zero = matches!(why, KeyError::Zero);
+            if is_zero { why } else { no_key() }
+        }),
+        Ok(_) => Err(no_key()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(no_key()),
+        Err(error) => Err(file_error(path)(error)),
+    }
+}
+
+/// Writes a secret to a new file, which only its owner may read, and syncs it.
+pub(super) fn write_new_secret(path: &Path, text: &str) -> Result<(), KeyError> {
+    let mut new = create_private(path).map_err(|error| {
+        let exists = error.kind() == io::ErrorKind::AlreadyExists;
+        if exists { KeyError::Exists(path.to_path_buf()) } else { file_error(path)(error) }
+    })?;
+    writeln!(new, "{text}").and_then(|()| new.sync_all()).map_err(file_error(path))
+}
 
 #[cfg(unix)]
 fn warn_if_public(path: &Path, file: &File) {
@@ -125,7 +157,7 @@ fn create_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn file(path: &Path) -> impl FnOnce(io::Error) -> KeyError {
+pub(super) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> KeyError {
     let path = path.to_path_buf();
     |source| KeyError::File { path, source }
 }
@@ -135,9 +167,7 @@ impl FromStr for ClusterKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let bytes = STANDARD.decode(text.trim()).map_err(|_| KeyError::Malformed)?;
-        let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Malformed)?;
-        if bytes == [0; 32] { Err(KeyError::Zero) } else { Ok(Self(bytes)) }
+        decode(text).map(Self)
     }
 }
 
@@ -164,10 +194,10 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = fs::metadata(&path).map_err(file(&path))?.permissions().mode();
+            let mode = fs::metadata(&path).map_err(file_error(&path))?.permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
-        fs::remove_file(&path).map_err(file(&path))
+        fs::remove_file(&path).map_err(file_error(&path))
     }
 
     #[test]

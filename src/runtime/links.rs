@@ -25,7 +25,7 @@ use super::{
     component::Component,
     config::{Config, Limits},
     connection::{CloseReason, EncodeError, encode},
-    detector::Detector,
+    detector::{Detector, Timing},
     handshake::{Authenticated, Identity},
     repeats::Repeats,
     status::{PeerStatus, Peers},
@@ -65,6 +65,8 @@ pub(super) struct Links<T: Transport, D, M> {
     detector: D,
     /// The other nodes, by number.
     peers: Vec<Link<T::Stream>>,
+    /// The listed address of this node, if it is to be checked.
+    advertised: Option<String>,
     /// The index of the node that is read from first next time.
     first: usize,
     /// True if something was begun, or has become possible, that was not polled since.
@@ -128,6 +130,13 @@ pub(super) enum Unmet {
         /// The number of the known life.
         life: u64,
     },
+    /// This node does not find itself at its listed address.
+    NotReached {
+        /// That address.
+        at: String,
+        /// The reason.
+        why: String,
+    },
 }
 
 /// The gauges of the crate `metrics`.
@@ -182,7 +191,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         config: &Config,
         me: Address,
     ) -> io::Result<Self> {
-        let identity = Arc::new(Identity::new(config, me, detector.period())?);
+        let identity = Arc::new(Identity::new(config, me, Timing::of(&detector))?);
         let listener = transport.listen(&config.listen).await?;
         let address = T::address(&listener)?;
         let (authenticated, inbound) = mpsc::channel(MAX_AUTHENTICATED);
@@ -201,6 +210,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             again: false,
             outbox: Outbox::new(peers.len()),
             peers,
+            advertised: config.advertised.clone(),
             holds: false,
             arrivals: VecDeque::new(),
             stuck: false,
@@ -248,25 +258,24 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         self.status.subscribe()
     }
 
-    /// Greets all other nodes, and waits until each has answered or could not be reached: no longer than a few dials take.
-    /// Greetings of others are answered. No connection is left of it: a node that is connected has started.
+    /// Finds this node at its listed address, greets all other nodes, and waits until each has answered or could not be
+    /// reached: no longer than a few dials take. Greetings of others are answered. No connection is left of it: a node that is
+    /// connected has started.
     pub(super) async fn meet(&mut self) -> Result<(), Unmet> {
         self.authenticate();
         let mut greetings = JoinSet::new();
+        if let Some(at) = self.advertised.clone() {
+            greetings.spawn(self.find_myself(at));
+        }
         for i in 0..self.peers.len() {
             greetings.spawn(self.greet(i));
         }
         poll_fn(|cx| {
             while let Poll::Ready(greeted) = greetings.poll_join_next(cx) {
                 match greeted {
-                    // A node that is not reached is reported by the dial that follows.
-                    Some(Ok((i, Err(why)))) => {
-                        if let Some(unmet) = self.unmet(i, &why) {
-                            return Poll::Ready(Err(unmet));
-                        }
-                    }
+                    Some(Ok(Err(unmet))) => return Poll::Ready(Err(unmet)),
                     // A transport that panics does not connect.
-                    Some(Ok((_, Ok(_))) | Err(_)) => {}
+                    Some(Ok(Ok(())) | Err(_)) => {}
                     None => return Poll::Ready(Ok(())),
                 }
             }

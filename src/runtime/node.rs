@@ -98,7 +98,7 @@ where
 {
     /// Starts a node over TCP, in the current tokio runtime, with the detector and storage of the configuration.
     ///
-    /// It returns when the node listens, each other node was reached or could not be, and, if contacts are configured, one
+    /// It returns when the node listens and was reached at its listed address, each other node was reached or could not be, and, if contacts are configured, one
     /// of them was reached. So a machine starts with the other nodes connected, and a configuration that differs from theirs
     /// is an error before anything happens. It takes up to [`Limits::handshake_timeout`](super::Limits::handshake_timeout)
     /// if a host does not answer at all.
@@ -161,8 +161,11 @@ where
         mut storage: impl Storage<M::Stable>,
         observer: impl Observer<M::Observation>,
     ) -> Result<Self, SpawnError> {
+        if let Some(problem) = config.problem() {
+            return Err(SpawnError::Configuration(problem));
+        }
         let log = config.log.as_deref().map(|path| open_log(path, config.clock)).transpose()?;
-        let mut owner = Owner::new(config.node, &config.protocol);
+        let mut owner = Owner::of(&config);
         let mut opened = storage.open(&owner)?;
         let me = |life| Address { node: config.node, life };
         let listen = |source| SpawnError::Listen { at: config.listen.clone(), source };
@@ -329,6 +332,7 @@ fn next_life(unmet: Unmet, attempts: u32) -> Result<u64, SpawnError> {
             let next = life.checked_add(1).filter(|_| attempts < MAX_ATTEMPTS);
             next.ok_or(SpawnError::LifeIsOver { by, life })
         }
+        Unmet::NotReached { at, why } => Err(SpawnError::NotAtItsAddress { at, why }),
     }
 }
 

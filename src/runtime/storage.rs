@@ -1,8 +1,8 @@
 //! Stable storage: what survives a crash.
 
-use super::log::unix_micros;
+use super::{config::Config, log::unix_micros};
 use crate::machine::NodeId;
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 /// Stable storage: keeps the number of the node's life, and what its machine [persists](crate::machine::Effect).
 ///
@@ -78,6 +78,8 @@ pub trait Storage<Stable>: Send + 'static {
 pub struct Owner {
     /// The node.
     pub node: NodeId,
+    /// [`Config::cluster`](super::Config::cluster).
+    pub cluster: String,
     /// [`Config::protocol`](super::Config::protocol).
     pub protocol: String,
     /// The least number that the life may have: other nodes know lives below it. At first 0.
@@ -85,10 +87,22 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// A node whose lives nobody knows.
+    /// A node whose lives nobody knows, of a cluster without a name.
     #[must_use]
     pub fn new(node: NodeId, protocol: impl Into<String>) -> Self {
-        Self { node, protocol: protocol.into(), least_life: 0 }
+        Self { node, cluster: String::new(), protocol: protocol.into(), least_life: 0 }
+    }
+
+    pub(super) fn of(config: &Config) -> Self {
+        Self { cluster: config.cluster.clone(), ..Self::new(config.node, &config.protocol) }
+    }
+}
+
+/// `n0 of gms3`, `n0 of gms3 in cluster blue`.
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.node, self.protocol)?;
+        if self.cluster.is_empty() { Ok(()) } else { write!(f, " in cluster {}", self.cluster) }
     }
 }
 
@@ -144,19 +158,29 @@ pub enum StorageError {
         /// The first thing that is wrong with it.
         reason: String,
     },
-    /// The file belongs to another node or another protocol. It was not changed.
-    #[error("{path}: it belongs to {found} of {found_protocol}, and this is {node} of {protocol}", path = path.display())]
+    /// The file was written by another version of interrex. It was not changed.
+    #[error(
+        "{path}: another version of interrex has written it (form {found}, this one reads {read}); use that version, or \
+         remove the file if the node may start as one that has lost its storage",
+        path = path.display()
+    )]
+    OtherForm {
+        /// The file.
+        path: PathBuf,
+        /// The form of the file.
+        found: u16,
+        /// The form that this version reads.
+        read: u16,
+    },
+    /// The file belongs to another node, protocol or cluster. It was not changed.
+    #[error("{path}: it belongs to {found}, and this is {owner}", path = path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
         /// The node that it belongs to.
-        found: NodeId,
-        /// The protocol of that node.
-        found_protocol: String,
+        found: Box<Owner>,
         /// The node that opened it.
-        node: NodeId,
-        /// The protocol of the node that opened it.
-        protocol: String,
+        owner: Box<Owner>,
     },
 }
 

@@ -475,7 +475,6 @@ fn a_node_that_differs_from_the_others_does_not_start_and_says_why() -> Result<(
             "its nodes are n0, n1, n2, this node's are n0, n1, n2, n7",
         ),
         (&["--key-file", other.to_str().expect("text")], "it has another key"),
-        (&["--listen", "127.0.0.1:0"], "cannot be reached at its listed address"),
     ] {
         let error = start_changed(&mut cluster, n2, more);
         assert!(error.contains(" does not fit: ") && error.contains(says), "{more:?}: {error}");
@@ -492,7 +491,76 @@ fn a_node_that_differs_from_the_others_does_not_start_and_says_why() -> Result<(
         "{other}"
     );
     cluster.erase(n2)?;
+    let other = start_changed(&mut cluster, n2, &["--cluster", "blue"]);
+    assert!(other.contains("its cluster is ``, this node's is `blue`"), "{other}");
+    cluster.erase(n2)?;
     cluster.start(n2, None).map(|_| ())
+}
+
+/// Alone, it would lead, and nobody could join it.
+#[test]
+fn a_node_that_listens_where_it_is_not_listed_does_not_start() {
+    let alone = Alone::new();
+    let elsewhere = ["--protocol", "gen_leader", "--listen", "127.0.0.1:0"];
+    let says = format!("this node is listed at {} and does not answer there: ", alone.place);
+    assert_refused(&alone.told(&elsewhere, ""), 1, &[&says, "refused"]);
+    let unchecked = [&elsewhere as &[&str], &["--unchecked-address"]].concat();
+    assert_eq!(alone.told(&unchecked, "quit\n").code, 0);
+}
+
+/// The line of the list of public keys for a node whose secret key this makes.
+fn node_key(folder: &Path, node: NodeId) -> String {
+    let mut command = Command::new(PROGRAM);
+    command.args(["key", "--node", &node.to_string()]).arg(folder.join(node.to_string()));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let made = answer(command.spawn().expect("it runs"));
+    assert_eq!((made.code, made.err.as_str()), (0, ""));
+    let again = answer(command.spawn().expect("it runs"));
+    assert_refused(&again, 2, &["already exists"]);
+    let shown = answer(command.arg("--public").spawn().expect("it runs"));
+    assert_eq!((shown.code, &shown.out), (0, &made.out));
+    made.out
+}
+
+/// The key of the cluster alone lets any member pass for any other one.
+#[test]
+fn each_node_proves_which_one_it_is() -> Result<(), ProcessError> {
+    let mut cluster = Cluster::new(Plan::new(PROGRAM, Known::GenLeader, 3))?;
+    let nodes @ [n0, n1, n2] = [0, 1, 2].map(NodeId);
+    let folder = tempfile::tempdir().expect("a folder");
+    let lines = nodes.map(|node| node_key(folder.path(), node));
+    let [list, forged] = ["list", "forged"].map(|name| folder.path().join(name));
+    fs::write(&list, lines.concat()).expect("a file");
+    let as_n2 = lines[1].replace("n1=", "n2=");
+    fs::write(&forged, [&lines[0], &lines[1], &as_n2].map(String::as_str).concat())
+        .expect("a file");
+    let command = |cluster: &Cluster, node, key: NodeId, list: &Path| {
+        let mut command = cluster.command(node, None);
+        command.arg("--node-key").arg(folder.path().join(key.to_string()));
+        command.arg("--public-keys").arg(list);
+        command
+    };
+    for node in [n0, n1] {
+        cluster.start_with(node, command(&cluster, node, node, &list))?;
+    }
+    let mut start = |key, list: Option<&PathBuf>| {
+        let command = match list {
+            Some(list) => command(&cluster, n2, key, list),
+            None => cluster.command(n2, None),
+        };
+        let started = cluster.start_with(n2, command).map(|_| ());
+        cluster.kill(n2);
+        started.map_err(|error| error.to_string())
+    };
+    for (key, list, says) in [
+        (n1, Some(&list), "listed for n2 does not belong to the key of this node"),
+        (n1, Some(&forged), "the public key of n2 that is listed here is another one"),
+        (n2, None, "it uses node keys, and this node does not"),
+    ] {
+        let refused = start(key, list);
+        assert!(refused.as_ref().is_err_and(|error| error.contains(says)), "{refused:?}");
+    }
+    start(n2, Some(&list)).map_err(ProcessError::new)
 }
 
 #[test]

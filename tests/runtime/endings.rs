@@ -99,6 +99,10 @@ impl Detector for Broken {
         panic!("of the detector")
     }
 
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
     fn heard(&mut self, _: Address, _: Duration, now: Instant) -> Instant {
         now
     }

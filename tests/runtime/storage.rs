@@ -157,6 +157,11 @@ fn a_folder_belongs_to_one_node_and_one_process_at_a_time() {
         let says = format!("stable: it belongs to n1 of gms3, and this is {node} of {protocol}");
         assert!(foreign.unwrap_err().to_string().ends_with(&says));
     }
+    let mut elsewhere = owner(N1, "gms3");
+    elsewhere.cluster = "blue".into();
+    let foreign = Storage::<u64>::open(&mut Directory::new(folder.path()), &elsewhere);
+    let says = "it belongs to n1 of gms3, and this is n1 of gms3 in cluster blue";
+    assert!(foreign.unwrap_err().to_string().ends_with(says));
 }
 
 /// A clock that was wrong then, or is wrong now, locks nobody out.

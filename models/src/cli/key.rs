@@ -1,27 +1,62 @@
 //! `interrex key`.
 
 use super::{Exit, Failure, STRONG, shown, styled};
-use interrex::runtime::ClusterKey;
+use interrex::{
+    machine::NodeId,
+    runtime::{ClusterKey, KeyError, NodeKey},
+};
 use std::{io::Write, path::PathBuf};
 
-/// Make a key for a cluster
+/// Make the key of a cluster, or the key of a node
 ///
-/// Whoever has the key may join, and nobody else can read what the nodes say to each other. The file is readable
+/// Whoever has the key of the cluster may join, and nobody else can read what the nodes say to each other. The file is readable
 /// for its owner only. An existing one is not overwritten.
+///
+/// But whoever has it can pass for any node. With keys of nodes on top, each proves which one it is: so one host that is
+/// broken into cannot speak for the others. Each node has a secret key, and all have the list of the public ones:
+///
+///   interrex key --node n0 n0.key >> nodes.keys      (on each host; then put the lines together)
+///   interrex node --id n0 --node-key n0.key --public-keys nodes.keys …
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::exit_codes! {
-    "0    the file is made"
-    "2    it cannot be made, or already exists"
+#[command(verbatim_doc_comment, after_help = super::exit_codes! {
+    "0    the file is made, or read"
+    "2    it cannot be made or read, or already exists"
 })]
 pub(super) struct Key {
     /// The file to make
     file: PathBuf,
+    /// Make the secret key of this node, and print its line of the list of public keys
+    #[arg(long, value_name = "NODE")]
+    node: Option<NodeId>,
+    /// Make nothing: print the line for the secret key in the file
+    #[arg(long, requires = "node")]
+    public: bool,
 }
 
 impl Key {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let key = ClusterKey::generate().map_err(|error| Failure::Usage(error.to_string()))?;
-        key.write_new(&self.file).map_err(|error| Failure::Usage(error.to_string()))?;
+        let made = match self.node {
+            Some(node) => self.node(node),
+            None => ClusterKey::generate().and_then(|key| key.write_new(&self.file)),
+        };
+        made.map_err(|error| Failure::Usage(error.to_string()))?;
+        if self.node.is_none() {
+            self.explain()?;
+        }
+        Ok(Exit::AsExpected)
+    }
+
+    /// Makes the key of a node, or reads it, and prints its public key.
+    fn node(&self, node: NodeId) -> Result<(), KeyError> {
+        let key = if self.public { NodeKey::read(&self.file)? } else { NodeKey::generate()? };
+        if !self.public {
+            key.write_new(&self.file)?;
+        }
+        anstream::println!("{node}={}", key.public());
+        Ok(())
+    }
+
+    fn explain(&self) -> Result<(), Failure> {
         let mut out = anstream::stdout().lock();
         let file = shown(&self.file);
         writeln!(out, "{} is the key of a cluster", styled(STRONG, &file))?;
@@ -34,6 +69,6 @@ impl Key {
             "  then: interrex node --key-file {file} --peers n0=…,n1=… --id n0 --data-dir n0.data --found\n  \
              and the others: --id n1 --data-dir n1.data --contact n0"
         )?;
-        Ok(Exit::AsExpected)
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::{Exit, Failure, LineFormat};
 use interrex::{
     gen_leader::Roster,
     machine::NodeId,
-    runtime::{ClusterKey, Config, Directory, Ending, Heartbeats},
+    runtime::{ClusterKey, Config, Directory, Ending, Heartbeats, KeyError, NodeKeys},
 };
 use interrex_models::{protocol::registry::Known, real::line::Notice, with_machine};
 use output::{Errors, Output};
@@ -49,6 +49,20 @@ pub(super) struct Node {
     /// The key of the cluster, made by `interrex key`
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
+    /// The secret key of this node, made by `interrex key --node`. Without it, whoever has the key of the cluster can pass for
+    /// any node. All nodes have one, or none
+    #[arg(long = "node-key", value_name = "FILE", requires = "public_keys")]
+    own_key: Option<PathBuf>,
+    /// The public keys of all nodes: a line for each, as `interrex key --node` prints it
+    #[arg(long, value_name = "FILE", requires = "own_key")]
+    public_keys: Option<PathBuf>,
+    /// The name of the cluster, the same at every node: data and nodes of another one are refused
+    #[arg(long, value_name = "NAME", default_value = "")]
+    cluster: String,
+    /// Start even if this node does not reach itself at its address in --peers: for a router that does not forward from its
+    /// own side. If the others cannot reach it either, it may lead alone
+    #[arg(long)]
+    unchecked_address: bool,
     /// The folder for this node's data that survives a crash: the number of its life, and what its protocol stores.
     /// With group, that is everything: a restarted node is the member that it was. With gen_leader, the entries of the
     /// dictionary are not in it: they live in the memory of the nodes
@@ -136,13 +150,20 @@ impl Node {
     }
 
     fn config(&self, peers: &BTreeMap<NodeId, String>) -> Result<Config, Failure> {
-        let key = ClusterKey::read(&self.key_file)
-            .map_err(|error| Failure::Usage(format!("{error} (`interrex key` makes one)")))?;
+        let key = ClusterKey::read(&self.key_file).map_err(|error| no_key(&error))?;
+        let keys = self.own_key.as_ref().zip(self.public_keys.as_ref());
+        let keys = keys.map(|(own, list)| NodeKeys::read(own, list)).transpose();
+        let keys = keys.map_err(|error| no_key(&error))?;
         let listen = self.listen.as_ref().unwrap_or(&peers[&self.id]);
         let protocol = self.protocol.name();
         let mut config = Config::new(self.id, listen, peers.clone(), key, protocol);
         if !self.founds_now() {
             config.contacts.clone_from(&self.contact);
+        }
+        config.keys = keys;
+        config.cluster.clone_from(&self.cluster);
+        if self.unchecked_address {
+            config.advertised = None;
         }
         config.data.clone_from(&self.data_dir);
         config.log.clone_from(&self.log);
@@ -255,6 +276,16 @@ impl Node {
             .init();
         Ok(())
     }
+}
+
+/// A file that is missing or has no key in it can be made.
+fn no_key(error: &KeyError) -> Failure {
+    let is_missing = match error {
+        KeyError::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        error => matches!(error, KeyError::NoKey(_)),
+    };
+    let hint = if is_missing { " (`interrex key` makes one)" } else { "" };
+    Failure::Usage(format!("{error}{hint}"))
 }
 
 fn parse_peer(text: &str) -> Result<(NodeId, String), String> {

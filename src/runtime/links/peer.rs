@@ -4,6 +4,7 @@ use crate::{
     machine::{Address, NodeId, Peer},
     runtime::{
         connection::{Deadline, Incoming, Outgoing},
+        detector::Timing,
         handshake::Party,
     },
 };
@@ -27,8 +28,8 @@ pub(super) struct Link<S> {
     pub(super) incoming: Option<Incoming<S>>,
     /// The connection on which this node writes.
     pub(super) outgoing: Option<Outgoing<S>>,
-    /// How often that process sends heartbeats.
-    pub(super) period: Duration,
+    /// The heartbeats of that process.
+    pub(super) timing: Option<Timing>,
     /// When it will have been silent for too long, or will not have connected back for too long.
     pub(super) silence: Option<Deadline>,
     /// The dial that is under way.
@@ -94,7 +95,7 @@ impl<S> Link<S> {
             known: None,
             incoming: None,
             outgoing: None,
-            period: Duration::ZERO,
+            timing: None,
             silence: None,
             dial: None,
             dial_again: false,

@@ -5,11 +5,11 @@ use super::{
     peer::{Age, Link},
 };
 use crate::{
-    machine::{Peer, Value},
+    machine::{NodeId, Peer, Value},
     runtime::{
         component::Component,
         connection::{CloseReason, Deadline},
-        detector::{Detector, LONGEST},
+        detector::{Detector, LONGEST, Timing},
         handshake::{Authenticated, HandshakeError, Party, Purpose, Reached, Refusal, dial},
         transport::Transport,
     },
@@ -37,6 +37,10 @@ const IN_VAIN: u32 = 8;
 const GREETINGS: u32 = 3;
 /// How long to wait between them.
 const BETWEEN_GREETINGS: Duration = Duration::from_millis(100);
+
+/// A cluster comes up one node after the other: not to reach one of them at first is normal. This attempt is the first that is
+/// not, about a second after the start.
+const EARLY_ATTEMPTS: u64 = 4;
 
 /// The index of the node that was dialed, and the result.
 pub(super) type Dialed<S> = (usize, Result<Reached<S>, HandshakeError>);
@@ -121,7 +125,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             Ok(Reached { party, .. }) if link.age(party) == Age::Over => {
                 self.take_failed(i, &HandshakeError::LifeIsOver(party.address));
             }
-            Ok(Reached { outgoing, party, period }) => {
+            Ok(Reached { outgoing, party, timing }) => {
                 if link.age(party) == Age::Later {
                     self.replace(i, &CloseReason::LifeIsOver);
                 }
@@ -130,7 +134,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
                 link.dial_again = false;
                 link.suspected = None;
                 link.reset_backoff();
-                self.connected(i, party, period);
+                self.connected(i, party, timing);
                 self.send_queued(i);
             }
             Err(why) => self.take_failed(i, &why),
@@ -160,39 +164,68 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         }
     }
 
-    /// Greets a node. The index is part of the result.
+    /// Greets a node. One that is not reached is reported by the dial that follows.
     pub(super) fn greet(
         &self,
         i: usize,
-    ) -> impl Future<Output = (usize, Result<Party, HandshakeError>)> + Send + use<T, D, M> {
-        let (transport, identity) = (self.transport.clone(), self.identity.clone());
-        let (node, at) = (self.peers[i].node, self.peers[i].at.clone());
-        let limit = self.limits.handshake_timeout;
+    ) -> impl Future<Output = Result<(), Unmet>> + Send + use<T, D, M> {
+        let Link { node, at, .. } = &self.peers[i];
+        let (node, at, identity) = (*node, at.clone(), self.identity.clone());
+        let greeted = self.ask(node, at.clone(), Purpose::Greet);
         async move {
-            let mut tries = 0;
-            loop {
-                let greeting = dial(&*transport, &at, node, &identity, Purpose::Greet);
-                let greeted = timeout(limit, greeting).await;
-                let greeted = greeted.unwrap_or(Err(HandshakeError::TimedOut));
-                tries += 1;
-                match greeted {
-                    Err(why) if why.may_pass() && tries < GREETINGS => {
-                        sleep(BETWEEN_GREETINGS).await;
-                    }
-                    greeted => return (i, greeted.map(|reached| reached.party)),
+            match greeted.await {
+                Ok(_) => Ok(()),
+                Err(HandshakeError::Refused(Refusal::LifeIsOver { life })) => {
+                    Err(Unmet::LifeIsKnown { by: node, life })
+                }
+                Err(why) => {
+                    let how = identity.difference(&why);
+                    how.map_or(Ok(()), |how| Err(Unmet::Differs { node, at, how }))
                 }
             }
         }
     }
 
-    /// Why this node must not start, from the answer of a node that it has greeted.
-    pub(super) fn unmet(&self, i: usize, why: &HandshakeError) -> Option<Unmet> {
-        let Link { node, at, .. } = &self.peers[i];
-        if let HandshakeError::Refused(Refusal::LifeIsOver { life }) = *why {
-            return Some(Unmet::LifeIsKnown { by: *node, life });
+    /// Finds this process at its listed address.
+    pub(super) fn find_myself(
+        &self,
+        at: String,
+    ) -> impl Future<Output = Result<(), Unmet>> + Send + use<T, D, M> {
+        let me = self.identity.me;
+        let found = self.ask(me.address.node, at.clone(), Purpose::Probe);
+        async move {
+            let why = match found.await {
+                Ok(party) if party == me => return Ok(()),
+                Ok(party) => format!("another process answers there, {}", party.address),
+                Err(why) => why.to_string(),
+            };
+            Err(Unmet::NotReached { at, why })
         }
-        let how = self.identity.difference(why)?;
-        Some(Unmet::Differs { node: *node, at: at.clone(), how })
+    }
+
+    /// Asks which process listens at an address, a few times.
+    fn ask(
+        &self,
+        node: NodeId,
+        at: String,
+        purpose: Purpose,
+    ) -> impl Future<Output = Result<Party, HandshakeError>> + Send + use<T, D, M> {
+        let (transport, identity) = (self.transport.clone(), self.identity.clone());
+        let limit = self.limits.handshake_timeout;
+        async move {
+            let mut tries = 0;
+            loop {
+                let asked = dial(&*transport, &at, node, &identity, purpose);
+                let answer = timeout(limit, asked).await.unwrap_or(Err(HandshakeError::TimedOut));
+                tries += 1;
+                match answer {
+                    Err(why) if why.may_pass() && tries < GREETINGS => {
+                        sleep(BETWEEN_GREETINGS).await;
+                    }
+                    answer => return answer.map(|reached| reached.party),
+                }
+            }
+        }
     }
 
     /// Sends the queued messages, except those to another life than the connected one.
@@ -311,7 +344,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         suspected: Option<(Party, Duration)>,
         cx: &mut Context<'_>,
     ) {
-        let (party, period) = (inbound.party, inbound.period);
+        let (party, timing) = (inbound.party, inbound.timing);
         if self.peers[i].age(party) == Age::Later {
             self.replace(i, &CloseReason::LifeIsOver);
             // A dial that is under way may have reached the life before.
@@ -327,7 +360,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
                 return self.identity.report_refused(node, &party.address, &why);
             }
         }
-        self.connected(i, party, period);
+        self.connected(i, party, timing);
         if let Some((_, absence)) = suspected.filter(|(party, _)| *party == self.identity.me) {
             self.report_suspected(i, absence);
         }
@@ -359,15 +392,15 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     }
 
     /// Notes the process of a connection that was just made.
-    fn connected(&mut self, i: usize, party: Party, period: Duration) {
-        let here = Component::Detector.run(|| self.detector.period());
+    fn connected(&mut self, i: usize, party: Party, there: Timing) {
+        let here = self.identity.timing;
         let link = &mut self.peers[i];
         link.known = Some(party);
-        if link.period != period && period != here {
+        if there != here && link.timing != Some(there) {
             let node = link.node;
-            tracing::warn!(%node, ?period, ?here, "sends heartbeats at another period: its timeout may differ too");
+            tracing::warn!(%node, %there, %here, "has other heartbeats than this node: the two take a silent node for dead at different times");
         }
-        link.period = period;
+        link.timing = Some(there);
         link.silent = false;
         tracing::debug!(process = %party.address, "connected");
         // Whoever monitors an earlier life of this node learns now that it is over.
@@ -386,7 +419,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         let link = &mut self.peers[i];
         let Some(address) = link.connected() else { return };
         let now = Instant::now();
-        let period = link.period.min(LONGEST);
+        let period = link.timing.map_or(Duration::ZERO, |timing| timing.period).min(LONGEST);
         let until = Component::Detector.run(|| self.detector.heard(address, period, now));
         // The next sign of life comes after one period; a time-out below two would suspect a node for one that is late.
         let until = until.max(now + 2 * period);
@@ -483,14 +516,17 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         metrics::counter!("interrex_ended_total", "why" => label).increment(1);
     }
 
-    /// A listed node is not reached. Only the first, second, fourth … time is a warning.
+    /// A listed node is not reached. Only the first, second, fourth … time is a warning; of a node that was never connected,
+    /// only the fourth and later ones.
     fn report_failed(&mut self, i: usize, why: &HandshakeError) {
         let link = &self.peers[i];
         let (node, at) = (link.node, &link.at);
-        if let Some(times) = self.failures.count((node, why.label())) {
-            tracing::warn!(%node, %at, %why, times, "not reached");
-        } else {
-            tracing::debug!(%node, %at, %why, "not reached");
+        let is_early = |times: u64| link.known.is_none() && times < EARLY_ATTEMPTS;
+        match self.failures.count((node, why.label())) {
+            Some(times) if !is_early(times) => {
+                tracing::warn!(%node, %at, %why, times, "not reached");
+            }
+            _ => tracing::debug!(%node, %at, %why, "not reached"),
         }
         metrics::counter!("interrex_unreached_total", "reason" => why.label()).increment(1);
     }

@@ -3,7 +3,7 @@
 use super::{Links, Signal, Unmet};
 use crate::{
     machine::{Address, NodeId, Peer},
-    runtime::{ClusterKey, Config, Heartbeats, Tcp},
+    runtime::{ClusterKey, Config, Heartbeats, NodeKey, NodeKeys, Tcp},
 };
 use std::{
     env,
@@ -271,9 +271,100 @@ async fn a_node_that_differs_is_told_before_it_starts() {
     assert_eq!(how, "its configuration is ``, this node's is `another`");
     let how = unmet(|config| drop(config.peers.insert(C, "127.0.0.1:9".into()))).await;
     assert_eq!(how, "its nodes are n0, n1, this node's are n0, n1, n2");
+    let how = unmet(|config| config.cluster = "another".into()).await;
+    assert_eq!(how, "its cluster is ``, this node's is `another`");
     // It listens where nobody looks for it.
-    let how = unmet(|config| config.listen = "127.0.0.1:0".into()).await;
+    let elsewhere = |config: &mut Config| {
+        config.listen = "127.0.0.1:0".into();
+        config.advertised = None;
+    };
+    let how = unmet(elsewhere).await;
     assert!(how.contains("n1 cannot be reached at its listed address"), "{how}");
+}
+
+/// Alone first, it would lead, and refuse nobody: the others cannot dial it.
+#[tokio::test]
+async fn a_node_that_listens_where_it_is_not_listed_does_not_start_alone() {
+    let [mut a] = cluster().await;
+    let listed = a.listen.clone();
+    a.listen = "127.0.0.1:0".into();
+    let mut links = Ends::open(Tcp, a.heartbeats, &a, life(A, 0)).await.expect("it listens");
+    match within(links.meet(), &mut []).await {
+        Err(Unmet::NotReached { at, why }) => {
+            assert!(at == listed && why.contains("refused"), "{at}: {why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    a.advertised = None;
+    let mut links = links.reopen(&a, life(A, 0)).await.expect("it listens");
+    assert!(within(links.meet(), &mut []).await.is_ok());
+}
+
+/// Gives each node a key of its own.
+fn with_keys<const N: usize>(mut configs: [Config; N]) -> [Config; N] {
+    let own: [NodeKey; N] = std::array::from_fn(|_| NodeKey::generate().expect("random bytes"));
+    let nodes = configs.each_ref().map(|config| config.node);
+    let listed = || nodes.iter().copied().zip(own.iter().map(NodeKey::public));
+    for (config, own) in configs.iter_mut().zip(&own) {
+        config.keys = Some(NodeKeys::new(own.clone(), listed()));
+    }
+    configs
+}
+
+#[tokio::test]
+async fn nodes_with_keys_of_their_own_connect() {
+    let [a, b] = with_keys(cluster().await);
+    let (mut a, mut b) = (open(&a, 0).await, open(&b, 0).await);
+    link(&mut a, &mut b).await;
+    a.send(Peer::Name(B), 1, text(0));
+    within(a.flush(), &mut []).await;
+    assert_eq!(message(within(b.next(), &mut [&mut a]).await), (life(A, 0), 1, text(0)));
+}
+
+/// It has the key of the cluster and a key that is listed, for another node.
+#[tokio::test]
+async fn a_member_cannot_pass_for_another_one() {
+    let [a, b, mut c] = with_keys(cluster().await);
+    let as_b = || Config { node: B, keys: c.keys.clone(), ..b.clone() };
+    let impostor = as_b();
+    let mut a = open(&a, 0).await;
+    let mut impostor =
+        Ends::open(Tcp, b.heartbeats, &impostor, life(B, 9)).await.expect("it listens");
+    match within(impostor.meet(), &mut [&mut a]).await {
+        Err(Unmet::Differs { node, how, .. }) => {
+            // The impostor is refused, and refuses nobody: the answers of A are those of A.
+            assert!(node == A && how.contains("the public key of n1 that is listed here"), "{how}");
+        }
+        // It does not even find itself: what it presents does not belong to the key that is listed for it.
+        Err(Unmet::NotReached { why, .. }) => assert!(why.contains("another key"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    impostor.accept();
+    let wait = timeout(2 * SILENCE, within(impostor.reach(&[A]), &mut [&mut a])).await;
+    assert!(wait.is_err() && connected(&a, B).is_none(), "{wait:?}");
+    // Nor can it take the calls of another node that dials the address of B.
+    c.listen = free_port().await;
+    let mut c = open(&c, 0).await;
+    let wait = timeout(2 * SILENCE, within(c.reach(&[B]), &mut [&mut impostor])).await;
+    assert!(wait.is_err() && connected(&c, B).is_none(), "{wait:?}");
+}
+
+#[tokio::test]
+async fn a_node_with_keys_and_one_without_say_so() {
+    let keys = with_keys::<2>(cluster().await).map(|config| config.keys);
+    let how = unmet(|config| config.keys.clone_from(&keys[1])).await;
+    assert_eq!(how, "it does not use node keys, and this node does");
+}
+
+#[tokio::test]
+async fn keys_that_do_not_fit_the_nodes_are_a_problem() {
+    let [mut a, b] = with_keys(cluster().await);
+    assert_eq!(a.problem(), None);
+    a.peers.insert(C, "127.0.0.1:9".into());
+    assert_eq!(a.problem().as_deref(), Some("no public key is listed for n2"));
+    a.peers.remove(&C);
+    a.keys = b.keys;
+    assert!(a.problem().is_some_and(|it| it.contains("listed for n0 does not belong to the key")));
 }
 
 /// 2200: its lives would never be followed by one with a right clock.
@@ -434,6 +525,7 @@ async fn a_later_life_elsewhere_does_not_replace_a_healthy_process() {
     a.monitor(Peer::Name(B));
     let mut copy = b.clone();
     copy.listen = "127.0.0.1:0".into();
+    copy.advertised = None;
     let me = life(B, 2);
     let mut second = Ends::open(Tcp, b.heartbeats, &copy, me).await.expect("it listens");
     match within(second.meet(), &mut [&mut a, &mut first]).await {
