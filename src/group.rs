@@ -32,7 +32,10 @@
 //! | [`Append`](Message::Append) | the leader, to all members and newcomers | follows. Takes the entries, if it holds the one before them; otherwise asks. Delivers what counts, and forgets what all members hold |
 //! | [`Ack`](Message::Ack) | the answer | notes what the member holds. What a majority of the newest view holds, up to an entry of its own term, is delivered |
 //! | [`Ask`](Message::Ask) | whoever is behind or outside, to the leader or to others who may know it | the leader sends what is missing, and admits an outsider that has everything. A follower forwards it. A candidate answers with `Prepare`, others with `Refuse` |
-//! | [`Now`](Message::Now) | whoever has refused an outsider, once it has a leader | asks again |
+//! | [`Now`](Message::Now) | whoever has refused an outsider, once it has a leader; a leader that has forgotten what the receiver may lack | asks again |
+//! | [`More`](Message::More) | a process that is being given a summary, to the one that gives it | sends the next piece, or [`Gone`](Message::Gone) |
+//! | [`Piece`](Message::Piece) | the answer | adds it to the others. With the last one it has the summary, and asks for the entries after it |
+//! | [`Gone`](Message::Gone) | a process that no longer knows the summary | asks anew |
 //! | [`Forward`](Message::Forward) | a process, to the leader | appends the multicast, unless it did so before |
 //! | [`Leave`](Message::Leave) | a member, to the leader | removes it |
 //! | [`TakeOver`](Message::TakeOver) | the leader, to another member | becomes a candidate, although its leader is up |
@@ -61,6 +64,12 @@
 //!   before, and tells the others with its next message. A [`Summary`] remains: the last view, the next multicast of each
 //!   node, and the application's state. A process that lacks entries which the sender has forgotten is given the summary
 //!   instead.
+//! * *Transfer.* A state that is more than one [piece](Service::split) is given piece by piece, each when the receiver asks
+//!   for it; other messages pass between them. The giver keeps the state as it was when the transfer began, and a leader
+//!   does not forget the entries after it. Until it has all pieces, the receiver asks for nothing else, takes no summary from
+//!   anybody else, and changes nothing. A candidate does not count a promise that begins with such a summary: it takes the
+//!   summary, and asks for the promise again. Of many entries a message carries the first ones only; the others follow when
+//!   those are acknowledged.
 //! * *Storage.* A step persists the entries that it has changed, and what it has forgotten: see [`Stable`].
 //!
 //! # Calls
@@ -73,10 +82,9 @@
 //!
 //! # What it does not do yet
 //!
-//! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote. The summary is
-//! sent in one message, again for each `Ask`. The state of an application that is larger than
-//! [`max_message_bytes`](crate::runtime::Limits::max_message_bytes) does not fit into it. Without storage, two lives of a node
-//! that begin in the same millisecond have one name.
+//! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote. A promise
+//! carries all entries that the candidate lacks in one message, and a summary that was taken is stored in one record.
+//! Without storage, two lives of a node that begin in the same millisecond have one name.
 //!
 //! # Sources
 //!
@@ -96,12 +104,13 @@ mod message;
 mod service;
 mod state;
 mod summary;
+mod transfer;
 mod turn;
 
 pub use log::{After, Content, Entry, Log, Part, Position};
 pub use message::{CallFailure, Command, Envelope, Message, Multicast, Observation, Timer, View};
 pub use service::{Messages, Service};
-pub use state::{Client, Other, Pending, Role, Stable, State};
+pub use state::{Client, Giving, Other, Pending, Role, Stable, State, Taking};
 pub use summary::Summary;
 
 use self::turn::Turn;

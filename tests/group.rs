@@ -1,5 +1,6 @@
 //! group, step by step: what random schedules found, and what scenarios are too large for.
 
+use im::OrdMap;
 use interrex::{
     gen_leader::{
         Dictionary,
@@ -108,14 +109,28 @@ struct Members {
     observed: Vec<Vec<ObservationOf<Copies>>>,
     /// The largest number of entries that one step has stored.
     most_stored: usize,
+    /// The largest number of keys that one message has carried.
+    most_sent: usize,
+    /// The largest number of entries that one message has carried.
+    most_entries: usize,
+    /// Messages that are lost, with their destination.
+    loses: fn(usize, &Message<Request<String, u32>, OrdMap<String, u32>>) -> bool,
 }
 
 type Copies = Dictionary<String, u32>;
 
 impl Members {
     fn new(group: Group<Copies>, size: u16) -> Self {
-        let mut members =
-            Self { group, states: vec![], stored: vec![], observed: vec![], most_stored: 0 };
+        let mut members = Self {
+            group,
+            states: vec![],
+            stored: vec![],
+            observed: vec![],
+            most_stored: 0,
+            most_sent: 0,
+            most_entries: 0,
+            loses: |_, _| false,
+        };
         (0..size).for_each(|node| members.start(node));
         members
     }
@@ -149,6 +164,13 @@ impl Members {
                 match effect {
                     machine::Effect::Send { to, message } => {
                         let to = usize::from(to.node().0);
+                        self.most_sent = self.most_sent.max(keys(&message.message));
+                        if let Message::Append { part, .. } = &message.message {
+                            self.most_entries = self.most_entries.max(part.entries.len());
+                        }
+                        if (self.loses)(to, &message.message) {
+                            continue;
+                        }
                         let Some(state) = self.states.get(to).cloned() else { continue };
                         let event = Event::Message { from, message };
                         let (state, effects) = self.group.step(state, event);
@@ -166,9 +188,118 @@ impl Members {
     }
 
     fn put(&mut self, node: usize, tag: u64, value: u32) {
-        let request = Request::Store("key".into(), value);
+        self.put_at("key", node, tag, value);
+    }
+
+    fn put_at(&mut self, key: &str, node: usize, tag: u64, value: u32) {
+        let request = Request::Store(key.into(), value);
         self.take(node, Event::Command(Command::Call { tag, request, timeout: None }));
     }
+}
+
+/// The number of keys that a message carries.
+fn keys(message: &Message<Request<String, u32>, OrdMap<String, u32>>) -> usize {
+    match message {
+        Message::Append { part, .. } | Message::Promise { part, .. } => match &part.after {
+            After::Summary(summary) | After::Beginning(summary) => summary.application.len(),
+            After::Entry(_) => 0,
+        },
+        Message::Piece { piece, .. } => piece.len(),
+        _ => 0,
+    }
+}
+
+/// Members with more keys than a message carries, and no memory of how they came about.
+fn with_many_keys(size: u16) -> Members {
+    let mut members = Members::new(Group::new(Copies::default()).keeping(0), size);
+    for number in 0..1000 {
+        let key = format!("key {number}");
+        members.put_at(&key, usize::from(number % 2 == 0), number.into(), number);
+    }
+    members
+}
+
+fn is_piece(message: &Message<Request<String, u32>, OrdMap<String, u32>>) -> bool {
+    matches!(message, Message::Piece { .. })
+}
+
+#[test]
+fn a_newcomer_is_given_a_large_state_in_pieces_while_calls_go_on() {
+    let mut members = with_many_keys(2);
+    members.loses = |_, message| is_piece(message);
+    members.start(2);
+    for tag in 1000..1010 {
+        members.put(0, tag, 7);
+    }
+    let pieces = |members: &Members| members.states[2].taking.as_ref().map(|taking| taking.pieces);
+    assert_eq!((pieces(&members), members.states[0].members().len()), (Some(1), 2));
+    // What comes after the summary is kept until the newcomer has that.
+    let log = &members.states[0].log;
+    assert_eq!(log.len() - log.base().number(), 10);
+
+    members.loses = |_, _| false;
+    members.take(2, Event::Timeout(Timer::Tick));
+    assert_eq!((pieces(&members), members.states[0].members().len()), (None, 3));
+    assert!(members.states.iter().all(|state| state.application().len() == 1001));
+    assert_eq!(members.states[2].application(), members.states[0].application());
+    assert_eq!(members.most_sent, 256);
+    members.put(0, 1010, 8);
+    members.take(0, Event::Timeout(Timer::Tick));
+    assert!(members.states[0].giving.is_empty());
+    let log = &members.states[0].log;
+    assert_eq!(log.len(), log.base().number());
+}
+
+#[test]
+fn who_gives_a_summary_may_be_gone_and_another_one_gives_it() {
+    let mut members = with_many_keys(2);
+    members.loses = |_, message| is_piece(message);
+    members.start(2);
+    let giver = members.states[2].taking.as_ref().expect("it is being given one").from;
+    assert_eq!(giver, N0);
+    // It has forgotten what it was giving, as a node that was suspected and comes back.
+    members.take(0, Event::Down(machine::Peer::Name(NodeId(2))));
+    assert!(members.states[0].giving.is_empty());
+    members.loses = |_, _| false;
+    members.take(2, Event::Timeout(Timer::Tick));
+    assert_eq!(members.states[2].application().len(), 1000);
+    assert_eq!(members.states[0].members().len(), 3);
+}
+
+/// A candidate adopts the best log of a majority, however large the state is that it begins with.
+#[test]
+fn a_candidate_is_given_what_it_lacks_in_pieces_before_it_leads() {
+    let mut members = Members::new(Group::new(Copies::default()).keeping(0), 3);
+    let behind = members.states[1].clone();
+    for number in 0..1000 {
+        members.put_at(&format!("key {number}"), 0, number.into(), number);
+    }
+    // n1 has been cut off since, and n0 crashes.
+    members.states[1] = behind;
+    members.loses = |to, message| to == 0 || is_piece(message);
+    members.take(1, Event::Down(machine::Peer::Process(N0)));
+    assert!(members.states[1].taking.is_some() && !members.states[1].leads());
+    members.loses = |to, _| to == 0;
+    members.take(1, Event::Timeout(Timer::Tick));
+    assert!(members.states[1].leads() && members.states[1].taking.is_none());
+    assert_eq!(members.states[1].application().len(), 1000);
+    assert_eq!(members.most_sent, 256);
+}
+
+/// A member that has missed much gets it in several messages, and what comes meanwhile only after that.
+#[test]
+fn a_member_that_has_missed_many_entries_gets_them_in_batches() {
+    let mut members = Members::new(Group::new(Copies::default()), 3);
+    members.loses = |to, _| to == 2;
+    for number in 0..1000 {
+        members.put_at(&format!("key {number}"), 0, number.into(), number);
+    }
+    members.loses = |to, message| {
+        to == 2 && matches!(message, Message::Append { part, .. } if part.entries.len() == 1)
+    };
+    members.take(0, Event::Timeout(Timer::Tick));
+    assert_eq!(members.states[2].application().len(), 1000);
+    assert_eq!(members.most_entries, 256);
 }
 
 /// What all members hold is forgotten, and a newcomer gets the application's state instead. A step stores what it has

@@ -2,12 +2,12 @@
 
 use super::{
     Content, Message, Messages, Observation, Other, Role, Safeguard, Service, Summary, Term,
-    log::{Part, Position},
+    log::{After, Part, Position},
     majority,
     turn::{Turn, seeking},
 };
 use crate::machine::{Address, NodeId};
-use im::{OrdSet, Vector};
+use im::{OrdMap, OrdSet, Vector};
 
 impl<S: Service> Turn<'_, S> {
     /// The most senior member that it does not suspect.
@@ -44,9 +44,12 @@ impl<S: Service> Turn<'_, S> {
         let has_promised = |member: &Address| {
             promised.iter().any(|it| it.node == member.node && it.life >= member.life)
         };
-        let given: OrdSet<NodeId> = promised.iter().map(|member| member.node).collect();
+        let giver = self.state.taking.as_ref().map(|taking| taking.from.node);
+        let given: OrdSet<NodeId> =
+            promised.iter().map(|member| member.node).chain(giver).collect();
         let known: OrdSet<NodeId> =
             known.filter(|member| !has_promised(member)).map(|member| member.node).collect();
+        let known = known.relative_complement(giver.into_iter().collect());
         for node in known.union(invited.clone().relative_complement(given)) {
             self.prepare_one(node);
         }
@@ -115,12 +118,10 @@ impl<S: Service> Turn<'_, S> {
             self.asked(from.node, owner, committed);
         } else if term != own || !matches!(self.state.role, Role::Following { .. }) {
             self.enter(term, Role::Promised { to: Some(from) });
-            let promise = Message::Promise {
-                term,
-                member: self.member(),
-                last: self.log().last(),
-                part: self.log().part_after(committed.number),
-            };
+            self.given(from.node, committed.number);
+            let part = self.cut(from.node, self.log().part_after(committed.number));
+            let (member, last) = (self.member(), self.log().last());
+            let promise = Message::Promise { term, member, last, part };
             self.send(from.node, promise);
         }
     }
@@ -134,7 +135,7 @@ impl<S: Service> Turn<'_, S> {
     /// A member has promised this candidate's term.
     pub(super) fn promised(
         &mut self,
-        from: NodeId,
+        from: Address,
         term: Term,
         member: Address,
         last: Position,
@@ -143,13 +144,23 @@ impl<S: Service> Turn<'_, S> {
         let own = self.state.term;
         let stands = matches!(self.state.role, Role::Candidate { .. } | Role::Leading { .. });
         if term != own || !stands {
-            return self.decline(from, term);
+            return self.decline(from.node, term);
         }
         self.inform(member);
         let Role::Candidate { promised, .. } = &mut self.state.role else { return };
-        promised.insert(member);
-        if last > self.log().last() && self.group.has(Safeguard::Flush) {
-            self.take(part);
+        if last > self.state.log.last() && self.group.has(Safeguard::Flush) {
+            if let After::Beginning(summary) = part.after {
+                // The promise counts when its log is adopted. So it is asked for again then.
+                self.begin_taking(from, summary);
+                if self.state.taking.is_none() {
+                    self.prepare_one(from.node);
+                }
+                return;
+            }
+            promised.insert(member);
+            self.take(from, part);
+        } else {
+            promised.insert(member);
         }
         self.count_promises();
     }
@@ -214,6 +225,8 @@ impl<S: Service> Turn<'_, S> {
         let others = former.chain(known).filter(|(member, _)| member.node != me.node);
         let other = |(member, held): (Address, u64)| (member.node, Other::holding(member, held));
         self.enter(term, Role::Leading { others: others.map(other).collect(), next });
+        // It has all that counts. Who is being given a summary asks the leader again.
+        (self.state.taking, self.state.giving) = (None, OrdMap::new());
         self.observe(Observation::Elected(term));
         self.push(Content::View(members));
         self.resend();

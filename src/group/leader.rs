@@ -6,8 +6,11 @@ use super::{
     turn::{Turn, seeking},
 };
 use crate::machine::{Address, NodeId};
-use im::{OrdMap, Vector};
+use im::{OrdMap, OrdSet, Vector};
 use std::cmp::Ordering;
+
+/// The most entries in a message of a leader.
+const BATCH: usize = 256;
 
 impl<S: Service> Turn<'_, S> {
     /// What this leader knows of the others; none if it does not lead.
@@ -26,6 +29,17 @@ impl<S: Service> Turn<'_, S> {
         let suspected = self.state.suspected.clone();
         let Some(others) = self.others() else { return vec![] };
         others.keys().copied().filter(|node| !suspected.contains(node)).collect()
+    }
+
+    /// Those of them that are not being brought up to date: what comes next is of no use to the others yet.
+    fn current_nodes(&mut self) -> Vec<NodeId> {
+        let giving: OrdSet<NodeId> = self.state.giving.keys().copied().collect();
+        let mut nodes = self.present_nodes();
+        let Some(others) = self.others() else { return nodes };
+        let catches_up =
+            |node: &NodeId| others.get(node).is_some_and(|other| other.catches_up.is_some());
+        nodes.retain(|node| !giving.contains(node) && !catches_up(node));
+        nodes
     }
 
     /// Appends a multicast, if it is the next one of its origin. Only a leader does.
@@ -49,7 +63,7 @@ impl<S: Service> Turn<'_, S> {
     fn append(&mut self, content: Content<S::Request>) {
         let before = self.log().len();
         self.push(content);
-        for node in self.present_nodes() {
+        for node in self.current_nodes() {
             self.send_after(node, before);
         }
         self.commit();
@@ -57,21 +71,31 @@ impl<S: Service> Turn<'_, S> {
 
     /// Sends to each what it may not hold. One that is suspected asks for it, should it be there after all.
     pub(super) fn resend(&mut self) {
-        let last = self.log().len();
+        let (last, base) = (self.log().len(), self.log().base().number());
         let Some(others) = self.others() else { return };
         for (node, Other { held, .. }) in others.clone().into_iter().filter(|it| it.1.held < last) {
             if self.state.suspected.contains(&node) {
                 self.send_committed(node, last);
+            } else if held < base {
+                // It needs a summary, or has everything and has not said so: it says which when it asks.
+                self.send(node, Message::Now);
             } else {
-                // Whoever needs a summary asks for it, and is not sent it again and again.
-                self.send_after(node, held.max(self.log().base().number()));
+                self.send_after(node, held);
             }
         }
     }
 
-    /// Sends all entries after a number, possibly none, and which entries count.
+    /// Sends the entries after a number, possibly none, and which entries count. If there are more than one message carries,
+    /// the others follow when these are held.
     fn send_after(&mut self, node: NodeId, number: u64) {
-        self.send_append(node, self.log().part_after(number));
+        let mut part = self.log().part_after(number);
+        let is_more = part.entries.len() > BATCH;
+        part.entries.truncate(BATCH);
+        let until = is_more.then_some(part.last_number());
+        if let Some(other) = self.others().and_then(|others| others.get_mut(&node)) {
+            other.catches_up = until;
+        }
+        self.send_append(node, part);
     }
 
     /// Sends only which entries count, to a process that holds everything up to a number.
@@ -86,6 +110,7 @@ impl<S: Service> Turn<'_, S> {
     }
 
     fn send_append(&mut self, node: NodeId, part: Part<S::Request, S::State>) {
+        let part = self.cut(node, part);
         let (term, committed) = (self.state.term, self.state.counted.number());
         let forgotten = self.log().base().number();
         self.send(node, Message::Append { term, part, committed, forgotten });
@@ -94,10 +119,14 @@ impl<S: Service> Turn<'_, S> {
     /// A process holds everything up to a number.
     pub(super) fn acknowledged(&mut self, from: NodeId, term: Term, member: Address, number: u64) {
         let is_own = term == self.state.term;
+        self.given(from, number);
         let Some(others) = self.others().filter(|_| is_own) else { return self.correct(from) };
         match others.get_mut(&member.node).filter(|other| other.member == member) {
             Some(other) if other.held < number => {
                 other.held = number;
+                if other.catches_up.is_some_and(|until| until <= number) {
+                    self.send_after(member.node, number);
+                }
                 self.commit();
                 self.change();
             }
@@ -133,7 +162,7 @@ impl<S: Service> Turn<'_, S> {
         let Some(number) = numbers.get(quorum - 1).copied() else { return };
         if number > self.state.counted.number() && self.is_of(number, term) {
             self.deliver(number);
-            for node in self.present_nodes() {
+            for node in self.current_nodes() {
                 self.send_committed(node, last);
             }
             self.change();
@@ -153,7 +182,7 @@ impl<S: Service> Turn<'_, S> {
         let Some(others) = self.others() else { return };
         let held = newest.iter().map(|member| held_by(others, *member, me, last)).min();
         if let Some(number) = held.filter(|number| self.is_of(*number, self.state.term)) {
-            self.forget(number.saturating_sub(keep));
+            self.forget(number.saturating_sub(keep).min(self.promised_to_keep()));
         }
     }
 
@@ -217,8 +246,17 @@ impl<S: Service> Turn<'_, S> {
         // What counts elsewhere and is not held here makes this leader a former one: it will be told.
         let is_held = self.log().holds(committed);
         let held = if is_held { committed.number } else { 0 };
-        let joins = (!newest.contains(&member)).then_some(self.log().len());
+        self.given(member.node, held);
+        let last = self.log().len();
         let Some(others) = self.others() else { return };
+        let before = others.get(&member.node).filter(|other| other.member == member);
+        if before.is_some_and(|other| other.catches_up.is_some() && held <= other.held) {
+            // What it lacks is on its way, and is sent again if it is lost.
+            return;
+        }
+        // A newcomer that asks again under load would never be there if it had to hold what was appended meanwhile.
+        let goal = before.and_then(|other| other.joins).unwrap_or(last);
+        let joins = (!newest.contains(&member)).then_some(goal);
         // Whoever ran there before is gone for good, and whoever comes from then is late.
         if others.get(&member.node).is_none_or(|other| other.member.life <= member.life) {
             others.insert(member.node, Other { joins, ..Other::holding(member, held) });

@@ -63,6 +63,9 @@ pub enum After<A> {
     Entry(Position),
     /// Everything before them. For a receiver that lacks more than the sender remembers.
     Summary(Summary<A>),
+    /// The same with the first piece of the application's state only, and without entries: the receiver asks for the other
+    /// pieces, and then for the entries.
+    Beginning(Summary<A>),
 }
 
 impl<R: Value, A: Value> Part<R, A> {
@@ -71,7 +74,7 @@ impl<R: Value, A: Value> Part<R, A> {
     pub fn last_number(&self) -> u64 {
         let before = match &self.after {
             After::Entry(position) => position.number,
-            After::Summary(base) => base.number(),
+            After::Summary(base) | After::Beginning(base) => base.number(),
         };
         before + self.entries.len() as u64
     }
@@ -79,7 +82,8 @@ impl<R: Value, A: Value> Part<R, A> {
     /// True if it says more than where it begins.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        !self.entries.is_empty() || matches!(self.after, After::Summary(_))
+        let is_entry = matches!(self.after, After::Entry(_));
+        !self.entries.is_empty() || !is_entry
     }
 }
 
@@ -232,7 +236,8 @@ impl<R, A: Default> Default for Log<R, A> {
 impl<R: Value, A: Value + Default> From<Part<R, A>> for Log<R, A> {
     fn from(Part { after, entries }: Part<R, A>) -> Self {
         let base = match after {
-            After::Entry(_) => Summary::default(),
+            // A log is never made of a beginning.
+            After::Entry(_) | After::Beginning(_) => Summary::default(),
             After::Summary(base) => base,
         };
         Self { base, entries }

@@ -70,8 +70,31 @@ pub enum Message<R, A> {
         /// The last entry that it knows to count. A leader that has another one there is none any more.
         committed: Position,
     },
-    /// There is a leader: ask again.
+    /// There is a leader, or the leader does not know what the receiver holds: ask again.
     Now,
+    /// To a process that gives a summary: the next piece of it.
+    More {
+        /// The last entry in the summary.
+        number: u64,
+        /// The number of pieces that have arrived.
+        pieces: u64,
+    },
+    /// A piece of a summary.
+    Piece {
+        /// The last entry in the summary.
+        number: u64,
+        /// The number of pieces with this one.
+        pieces: u64,
+        /// The piece of the application's state.
+        piece: A,
+        /// No piece comes after it.
+        is_last: bool,
+    },
+    /// The summary of which a piece is asked for is there no more: ask anew.
+    Gone {
+        /// The last entry in the summary.
+        number: u64,
+    },
     /// From any process to the leader: multicast this.
     Forward(Multicast<R>),
     /// From a member to the leader: remove it.

@@ -47,6 +47,18 @@ pub trait Service: Send + Sync + 'static {
         number: u64,
         request: Self::Request,
     ) -> Self::Reply;
+
+    /// The first piece of a state, and the rest; no rest if the piece is all of it. A process that lacks more entries than
+    /// the others remember is given a state, one piece in a message. A piece should be small: it delays what is sent after
+    /// it. By default a state is one piece.
+    fn split(&self, state: Self::State) -> (Self::State, Option<Self::State>) {
+        (state, None)
+    }
+
+    /// Adds the next piece to those before it. By default it replaces them.
+    fn join(&self, pieces: &mut Self::State, next: Self::State) {
+        *pieces = next;
+    }
 }
 
 /// No state: members only deliver messages to each other.
@@ -76,4 +88,18 @@ impl<K: Value, V: Value> Service for Dictionary<K, V> {
     fn carry_out(&self, dict: &mut OrdMap<K, V>, _: u64, request: Request<K, V>) -> Reply<K, V> {
         apply(dict, request)
     }
+
+    fn split(&self, mut dict: OrdMap<K, V>) -> (OrdMap<K, V>, Option<OrdMap<K, V>>) {
+        let keys: Vec<K> = dict.keys().take(PIECE).cloned().collect();
+        // Removed one by one, so that what is shared with other copies is copied once.
+        let piece = keys.iter().filter_map(|key| dict.remove_with_key(key)).collect();
+        (piece, Some(dict).filter(|rest| !rest.is_empty()))
+    }
+
+    fn join(&self, pieces: &mut OrdMap<K, V>, next: OrdMap<K, V>) {
+        pieces.extend(next);
+    }
 }
+
+/// The most entries of a piece of a dictionary.
+const PIECE: usize = 256;

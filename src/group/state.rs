@@ -51,6 +51,36 @@ pub struct State<R, A> {
     pub is_leaving: bool,
     /// The nodes whose processes are in another group, with its founder.
     pub foreign: OrdMap<NodeId, Address>,
+    /// The summary that it is being given, piece by piece.
+    pub taking: Option<Taking<A>>,
+    /// The summaries that it gives to other nodes, piece by piece.
+    pub giving: OrdMap<NodeId, Giving<A>>,
+}
+
+/// A summary that is on its way to a process, piece by piece.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(bound = "A: Value")]
+pub struct Taking<A> {
+    /// The process that gives it.
+    pub from: Address,
+    /// The summary, with the pieces of the application's state that have arrived.
+    pub summary: Summary<A>,
+    /// Their number.
+    pub pieces: u64,
+}
+
+/// A summary that is on its way from a process, piece by piece.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(bound = "A: Value")]
+pub struct Giving<A> {
+    /// The last entry in the summary.
+    pub number: u64,
+    /// The number of pieces that were sent.
+    pub pieces: u64,
+    /// The last one of them.
+    pub piece: A,
+    /// The part of the application's state that was not sent yet.
+    pub rest: Option<A>,
 }
 
 /// A multicast under way.
@@ -119,13 +149,15 @@ pub struct Other {
     pub joins: Option<u64>,
     /// It is a member, and wants to be none.
     pub leaves: bool,
+    /// It lacks more entries than one message carries: once it has said that it holds this one, the next are sent.
+    pub catches_up: Option<u64>,
 }
 
 impl Other {
     /// A process that is taken to hold everything up to a number.
     #[must_use]
     pub fn holding(member: Address, held: u64) -> Self {
-        Self { member, held, joins: None, leaves: false }
+        Self { member, held, joins: None, leaves: false, catches_up: None }
     }
 }
 

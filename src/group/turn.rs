@@ -51,6 +51,8 @@ impl<'a, S: Service> Turn<'a, S> {
             waiting: OrdSet::new(),
             is_leaving: false,
             foreign: OrdMap::new(),
+            taking: None,
+            giving: OrdMap::new(),
         };
         let mut turn = Self { unsaved: is_new.then_some(0), ..Self::new(group, state) };
         turn.effect(Effect::SetTimer { timer: Timer::Tick, after: TICK });
@@ -101,7 +103,7 @@ impl<'a, S: Service> Turn<'a, S> {
         match message {
             Message::Prepare { term, committed } => self.prepared(from, term, committed),
             Message::Promise { term, member, last, part } => {
-                self.promised(from.node, term, member, last, part);
+                self.promised(from, term, member, last, part);
             }
             Message::Refuse { term } => self.refused(from, term),
             Message::Append { term, part, committed, forgotten } => {
@@ -112,6 +114,11 @@ impl<'a, S: Service> Turn<'a, S> {
             }
             Message::Ask { member, committed } => self.asked(from.node, member, committed),
             Message::Now => self.told_to_ask(from),
+            Message::More { number, pieces } => self.asked_for_more(from.node, number, pieces),
+            Message::Piece { number, pieces, piece, is_last } => {
+                self.piece_arrived(from, number, pieces, piece, is_last);
+            }
+            Message::Gone { number } => self.gone(from, number),
             Message::Forward(_) if !self.state.leads() => self.correct(from.node),
             Message::Forward(multicast) => self.propose(multicast),
             Message::Leave { member } => self.let_go(member),
@@ -173,9 +180,13 @@ impl<'a, S: Service> Turn<'a, S> {
     }
 
     /// Takes over a part of a log that is better than its own. False if it lacks the entry before that.
-    pub(super) fn take(&mut self, part: Part<S::Request, S::State>) -> bool {
+    pub(super) fn take(&mut self, from: Address, part: Part<S::Request, S::State>) -> bool {
         let previous = match part.after {
             After::Entry(previous) => previous,
+            After::Beginning(base) => {
+                self.begin_taking(from, base);
+                return false;
+            }
             After::Summary(base) => {
                 let previous = base.last;
                 if !self.log().holds(previous) {
@@ -192,7 +203,7 @@ impl<'a, S: Service> Turn<'a, S> {
     }
 
     /// Begins with what others have forgotten. All of that counts, and is more than what counts here.
-    fn restore(&mut self, base: Summary<S::State>) {
+    pub(super) fn restore(&mut self, base: Summary<S::State>) {
         self.changed(0);
         self.state.counted = base.clone();
         self.state.log = Log::from(Part { after: After::Summary(base), entries: Vector::new() });
@@ -253,7 +264,8 @@ impl<'a, S: Service> Turn<'a, S> {
 
     /// Monitors whoever matters in its role, and nobody else.
     fn watch(&mut self) {
-        let State { role, term, suspected, contact, .. } = &self.state;
+        let State { role, term, suspected, contact, taking, .. } = &self.state;
+        let giver = taking.as_ref().map(|taking| Peer::Process(taking.from));
         let wanted: OrdSet<Peer> = match role {
             Role::Leading { others, .. } => others.keys().copied().map(Peer::Name).collect(),
             Role::Promised { to: Some(owner) } | Role::Following { leader: owner, .. } => {
@@ -271,7 +283,7 @@ impl<'a, S: Service> Turn<'a, S> {
         };
         let me = self.member().node;
         let is_possible = |peer: &Peer| peer.node() != me && !suspected.contains(&peer.node());
-        let wanted: OrdSet<Peer> = wanted.into_iter().filter(is_possible).collect();
+        let wanted: OrdSet<Peer> = wanted.into_iter().chain(giver).filter(is_possible).collect();
         let before = std::mem::replace(&mut self.state.watched, wanted.clone());
         for peer in before.clone().relative_complement(wanted.clone()) {
             self.effect(Effect::Demonitor(peer));
@@ -286,6 +298,8 @@ impl<'a, S: Service> Turn<'a, S> {
         let node = peer.node();
         self.state.watched.remove(&peer);
         self.state.suspected.insert(node);
+        self.state.giving.remove(&node);
+        self.state.taking.take_if(|taking| taking.from.node == node);
         let may_lead = self.may_lead();
         match &mut self.state.role {
             Role::Leading { .. } => self.lost(node),
@@ -301,6 +315,7 @@ impl<'a, S: Service> Turn<'a, S> {
     /// Repeats whatever may have been lost.
     fn tick(&mut self) {
         self.effect(Effect::SetTimer { timer: Timer::Tick, after: TICK });
+        self.ask_for_more();
         match self.state.role.clone() {
             Role::Leading { .. } => self.resend(),
             Role::Candidate { .. } => self.prepare_again(),
@@ -366,7 +381,11 @@ impl<'a, S: Service> Turn<'a, S> {
         }
     }
 
+    /// One that is being given a summary asks when it has all of it: the answer would begin another one.
     pub(super) fn ask_node(&mut self, node: NodeId) {
+        if self.state.taking.is_some() {
+            return;
+        }
         let (member, committed) = (self.member(), self.committed());
         self.send(node, Message::Ask { member, committed });
     }
@@ -405,6 +424,9 @@ impl<'a, S: Service> Turn<'a, S> {
 
     /// There is a leader, though not the one that this process has promised to follow.
     fn told_to_ask(&mut self, from: Address) {
+        if self.state.taking.as_ref().is_some_and(|taking| taking.from == from) {
+            return self.ask_for_more();
+        }
         let is_outside = !self.may_lead();
         match &mut self.state.role {
             Role::Seeking { told } => drop(told.remove(&from)),
@@ -437,7 +459,7 @@ impl<'a, S: Service> Turn<'a, S> {
         }
         let was_member = self.state.is_member();
         let (number, is_new) = (part.last_number(), part.has_news());
-        if !self.take(part) {
+        if !self.take(from, part) {
             return self.ask_node(from.node);
         }
         if let Role::Following { matched, .. } = &mut self.state.role {

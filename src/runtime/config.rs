@@ -90,9 +90,14 @@ pub struct Limits {
     pub max_queued_per_peer: usize,
     /// The largest message, in bytes. Default: 1 GiB. A larger one is dropped by its sender, counted, and logged as a
     /// warning: to the protocol, the link loses it. If one arrives all the same, since the limits of the nodes differ, the
-    /// connection is closed. A state that a newcomer gets is one message. A large message is written in pieces of 64 KB, each
-    /// of which is a sign of life; but it takes its size in memory at both ends, and later messages wait for it.
+    /// connection is closed. A large message is written in pieces of 64 KB, each of which is a sign of life; but it takes its
+    /// size in memory at both ends, and later messages wait for it. In gen_leader, the state that a newcomer gets is one
+    /// message; in group, a state may have any size.
     pub max_message_bytes: usize,
+    /// The largest request of a [`Client`](super::Client), in bytes. Default: 1 MiB. A larger one is refused with
+    /// [`CallError::TooLarge`](super::CallError::TooLarge). In group, up to 256 requests travel in one message, and the
+    /// entries that a process remembers for others ([`KEPT`](crate::group::KEPT)) in the messages of an election.
+    pub max_request_bytes: usize,
     /// The most inbound connections that have not proved yet that they have the key. Default: 128. At the limit, the oldest
     /// one is closed when another one arrives.
     pub max_pending_handshakes: usize,
@@ -112,6 +117,7 @@ impl Default for Limits {
             max_queued_arrivals: 1024,
             max_queued_per_peer: 4096,
             max_message_bytes: 1 << 30,
+            max_request_bytes: 1 << 20,
             max_pending_handshakes: 128,
             handshake_timeout: Duration::from_secs(1),
             contact_timeout: Duration::from_secs(10),

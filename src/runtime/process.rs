@@ -265,6 +265,9 @@ where
     }
 
     fn persist(&mut self, change: &M::Stable) -> Result<(), StorageError> {
+        if !self.storage.keeps() {
+            return Ok(());
+        }
         let before = self.stored.take();
         let whole = Component::Machine.run(|| self.machine.stored(before, change.clone()));
         let whole = self.stored.insert(whole);

@@ -17,6 +17,8 @@ use super::{
     transport::{Tcp, Transport},
 };
 use crate::machine::{Address, Machine, Peer};
+use postcard::ser_flavors::Size;
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -113,12 +115,14 @@ impl<Term> Leader<Term> {
 /// Calls and casts to a server. It can be cloned and used by any number of tasks, and does not keep the server alive.
 pub struct Client<M: Serving> {
     commands: Commands<M>,
+    max_request_bytes: usize,
     calls: Arc<PendingCalls<M::Reply>>,
 }
 
 impl<M: Serving> Clone for Client<M> {
     fn clone(&self) -> Self {
-        Self { commands: self.commands.clone(), calls: Arc::clone(&self.calls) }
+        let (commands, calls) = (self.commands.clone(), Arc::clone(&self.calls));
+        Self { commands, max_request_bytes: self.max_request_bytes, calls }
     }
 }
 
@@ -139,6 +143,14 @@ pub enum CallError {
     /// Too many calls of the local node are under way. The request has no effect.
     #[error("too many calls are under way: the request has not taken effect")]
     Busy,
+    /// The request is larger than [`max_request_bytes`](super::Limits::max_request_bytes). It has no effect.
+    #[error("the request has {bytes} bytes, and may have {most}: it has not taken effect")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
     /// The local copy may lack what counts. The query was not answered.
     #[error("not up to date: no leader is known here, or what it has is still to come")]
     NotUpToDate,
@@ -179,12 +191,13 @@ impl<M: Serving> Server<M> {
         if config.configuration.is_empty() {
             config.configuration = machine.configuration();
         }
+        let max_request_bytes = config.limits.max_request_bytes;
         let calls = Arc::new(PendingCalls::default());
         let (changed, status) = watch::channel(M::Status::default());
         let reader = Reader::<M> { calls: Arc::clone(&calls), status: changed };
         let node =
             Node::spawn_observed(machine, config, transport, detector, storage, reader).await?;
-        let client = Client { commands: node.commands().clone(), calls };
+        let client = Client { commands: node.commands().clone(), max_request_bytes, calls };
         Ok(Self { node, client, status })
     }
 
@@ -237,6 +250,14 @@ impl<M: Serving> Server<M> {
 }
 
 impl<M: Serving> Client<M> {
+    /// A request that no message can carry would never arrive, and hold up those after it.
+    fn check_size(&self, request: &impl Serialize) -> Result<(), CallError> {
+        let size = postcard::serialize_with_flavor(request, Size::default());
+        // What cannot be encoded has no size, and is refused like something endless.
+        let (bytes, most) = (size.unwrap_or(usize::MAX), self.max_request_bytes);
+        if bytes > most { Err(CallError::TooLarge { bytes, most }) } else { Ok(()) }
+    }
+
     async fn ask(&self, command: impl FnOnce(u64) -> M::Command) -> Result<M::Reply, CallError> {
         let (call, answer) = Call::begin(&self.calls);
         self.commands.send(command(call.tag)).await?;

@@ -70,6 +70,12 @@ pub trait Storage<Stable>: Send + 'static {
     /// If it cannot be stored. Either the content before or the one after must be stored then. The node ends with
     /// [`RunError::Storage`](super::RunError::Storage).
     fn persist(&mut self, change: &Stable, whole: &Stable) -> Result<(), StorageError>;
+
+    /// False if it keeps nothing. Then [`persist`](Self::persist) is not called, and the node does not hold a second copy of
+    /// what its machine persists. Default: true.
+    fn keeps(&self) -> bool {
+        true
+    }
 }
 
 /// The node that opens its storage.
@@ -195,5 +201,9 @@ impl<Stable, S: Storage<Stable>> Storage<Stable> for Option<S> {
 
     fn persist(&mut self, change: &Stable, whole: &Stable) -> Result<(), StorageError> {
         self.as_mut().map_or(Ok(()), |storage| storage.persist(change, whole))
+    }
+
+    fn keeps(&self) -> bool {
+        self.as_ref().is_some_and(S::keeps)
     }
 }

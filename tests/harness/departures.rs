@@ -1,7 +1,7 @@
 //! Members that leave, and leaders that hand over: all runs of small groups.
 
 use interrex::{
-    group::{Command, Group, KEPT, Messages, ObservationOf, StableOf, StateOf},
+    group::{Command, Group, KEPT, ObservationOf, StableOf, StateOf},
     machine::{Boot, EffectOf, EventOf, Machine, NodeId},
 };
 use interrex_models::{
@@ -14,12 +14,12 @@ use interrex_models::{
         environment::{Budget, Start},
         node::Node,
     },
-    protocol::Protocol,
+    protocol::{Protocol, group::Journal},
     verdict::{check::check, scenario::Scenario},
 };
 use std::{borrow::Cow, num::NonZeroU64};
 
-type App = Messages<Token>;
+type App = Journal;
 
 /// group, with clients that ask for departures: first to hand leadership over, then to leave.
 struct Departing(Group<App>);
@@ -112,7 +112,7 @@ impl Protocol for Departing {
 
 /// Nobody is left without a leader, and nobody stays a member who has gone.
 fn assert_orderly(nodes: u16, kept: u64, budgets: &[(Budget, u32)]) {
-    let group = Group::new(App::default()).among((0..nodes).map(NodeId)).keeping(kept);
+    let group = Group::new(Journal).among((0..nodes).map(NodeId)).keeping(kept);
     let mut scenario = Scenario::builder().nodes(nodes).start(Start::Joined).unlimited_timeouts();
     for (budget, times) in budgets {
         scenario = scenario.budget(*budget, *times);

@@ -5,11 +5,16 @@ use interrex::{
         Bully, Dictionary, GenLeader, Roster,
         dictionary::{Reply, Request},
     },
+    group::Group,
     machine::NodeId,
-    runtime::{ClusterKey, Config, Ending, Heartbeats, Server},
+    runtime::{CallError, ClusterKey, Config, Ending, Heartbeats, Server},
 };
-use std::{net::TcpListener, time::Duration};
-use tokio::time::timeout;
+use std::{
+    net::TcpListener,
+    pin::pin,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
 
 const LONG: Duration = Duration::from_secs(20);
 const NODES: u16 = 3;
@@ -105,4 +110,74 @@ async fn a_newcomer_gets_a_large_state() {
     let Ok(Reply::Dumped(entries)) = dumped else { panic!("no entries") };
     assert_eq!(entries.len(), ENTRIES);
     assert_eq!(follower.peers().borrow()[&NodeId(0)].suspicions, 0);
+}
+
+/// A founder of a group with this many entries, and a newcomer that gets them while the founder goes on. The founder
+/// remembers a few entries only.
+async fn hand_over(entries: usize, bytes: usize) {
+    let mut configs = configs();
+    for config in &mut configs {
+        // A fraction of the state.
+        config.limits.max_message_bytes = 16 << 20;
+    }
+    let group = || Group::new(Store::default()).keeping(10);
+    let founder = Server::spawn(group(), configs[0].clone()).await.expect("it starts");
+    let client = founder.client();
+    let store = |entry: usize| Request::Store(entry.to_string(), "x".repeat(bytes));
+    for entry in 0..entries {
+        assert_eq!(client.call(store(entry), Some(LONG)).await, Ok(Reply::Ok));
+    }
+    configs[1].contacts = vec![NodeId(0)];
+    let began = Instant::now();
+    let newcomer = Server::spawn(group(), configs[1].clone()).await.expect("it starts");
+    let mut watch = newcomer.membership();
+    let joins = watch.wait_for(|it| it.view.as_ref().is_some_and(|it| it.members.len() == 2));
+    let mut joins = pin!(timeout(10 * LONG, joins));
+    let (mut calls, mut slowest) = (0, Duration::ZERO);
+    loop {
+        let called = Instant::now();
+        tokio::select! {
+            joined = &mut joins => break drop(joined.expect("in time").expect("it runs")),
+            reply = client.call(store(entries + calls), Some(LONG)) => {
+                assert_eq!(reply, Ok(Reply::Ok));
+                (calls, slowest) = (calls + 1, slowest.max(called.elapsed()));
+                sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+    println!(
+        "{entries} entries of {bytes} bytes in {:?}; {calls} calls, {slowest:?} the slowest",
+        began.elapsed()
+    );
+    assert_eq!(founder.peers().borrow()[&NodeId(1)].suspicions, 0);
+    // A call of its own is carried out after all that.
+    let found =
+        newcomer.client().call(Request::Lookup((entries - 1).to_string()), Some(LONG)).await;
+    assert_eq!(found, Ok(Reply::Found(Some("x".repeat(bytes)))));
+}
+
+#[tokio::test]
+async fn a_newcomer_gets_a_state_that_is_larger_than_any_message() {
+    hand_over(1_000, 50_000).await;
+}
+
+/// With `--nocapture` it says how long that takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "nightly: it takes several gigabytes of memory"]
+async fn a_newcomer_gets_a_gibibyte() {
+    hand_over(20_000, 54_000).await;
+}
+
+/// It would never arrive, and hold up all that come after it.
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused_and_the_next_one_is_not() {
+    let mut config = configs().remove(0);
+    config.limits.max_request_bytes = 1000;
+    let founder = Server::spawn(Group::new(Store::default()), config).await.expect("it starts");
+    let client = founder.client();
+    let store = |bytes| Request::Store("key".into(), "x".repeat(bytes));
+    let refused = client.call(store(1000), None).await;
+    assert_eq!(refused, Err(CallError::TooLarge { bytes: 1007, most: 1000 }));
+    assert!(matches!(client.mcast(store(2000)).await, Err(CallError::TooLarge { .. })));
+    assert_eq!(client.call(store(900), Some(LONG)).await, Ok(Reply::Ok));
 }

@@ -151,8 +151,12 @@ fn agreement_on_messages(delivered: &[Process<'_>], group: Group<'_>, complain: 
     }
 }
 
-/// True if a message came with the state that a node took over: somebody has delivered it before.
+/// True if a message came with the state that a node took over. Where the state does not tell, somebody has delivered it
+/// before.
 fn is_restored(node: &Profile, message: Token, nodes: &[&Profile]) -> bool {
+    if node.restored_messages.contains(&message) {
+        return true;
+    }
     let Some(number) = node.restored else { return false };
     let mut all = nodes.iter().flat_map(|other| &other.deliveries);
     all.any(|delivery| delivery.message == message && delivery.number <= number)

@@ -29,7 +29,12 @@ pub enum Notion {
     Started(Address),
     /// The process has taken over the state of another one, in which everything up to this number is carried out. It
     /// goes on from there.
-    Restored(u64),
+    Restored {
+        /// The last view or message in it.
+        number: u64,
+        /// The messages in it, as far as the state tells.
+        messages: Vec<Token>,
+    },
     /// A view is in force.
     Installed(View),
     /// A message was handed to the application.

@@ -26,6 +26,8 @@ pub struct Profile {
     /// Everything up to this number in the order of views and messages came with the state of another process, and was not
     /// delivered one by one.
     pub restored: Option<u64>,
+    /// The messages in that state, as far as it tells.
+    pub restored_messages: Vec<Token>,
     /// Its last observation was an error: if it has stopped, it has given a reason.
     pub failed: bool,
     /// The terms in which it was elected, unless its views say that.
@@ -95,6 +97,7 @@ impl Profile {
             former: vec![],
             repeated: (0, 0),
             restored: None,
+            restored_messages: vec![],
             failed: false,
             elections: vec![],
             allegiances: vec![],
@@ -117,10 +120,11 @@ impl Profile {
                 self.member = member;
                 self.repeated = self.so_far();
             }
-            Notion::Restored(number) => {
+            Notion::Restored { number, messages } => {
                 self.begin();
                 self.repeated = self.so_far();
                 self.restored = Some(number);
+                self.restored_messages = messages;
             }
             Notion::Installed(view) => self.views.push(view),
             Notion::Delivered { number, message } => self.deliveries.push(Delivery {
@@ -148,6 +152,7 @@ impl Profile {
     fn begin(&mut self) {
         let (views, deliveries) = self.so_far();
         let restored = self.restored.take();
+        self.restored_messages.clear();
         if self.former.last().map_or((0, 0), |last| (last.views, last.deliveries))
             != (views, deliveries)
         {

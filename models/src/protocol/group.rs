@@ -17,9 +17,8 @@ use crate::{
 use im::{OrdMap, OrdSet, Vector, vector};
 use interrex::{
     group::{
-        self, Command, Content, Entry, Envelope, Group, Log, Message, Messages, Observation,
-        ObservationOf, Other, Position, Role, Service, Stable, State, StateOf, Summary, Timer,
-        majority,
+        self, Command, Content, Entry, Envelope, Group, Log, Message, Observation, ObservationOf,
+        Other, Position, Role, Service, Stable, State, StateOf, Summary, Timer, majority,
     },
     machine::{Address, NodeId, Peer},
 };
@@ -36,6 +35,12 @@ pub trait Checked: Service {
         None
     }
 
+    /// The multicasts that a state tells to have been carried out.
+    #[must_use]
+    fn contained(_: &Self::State) -> Vec<Token> {
+        vec![]
+    }
+
     /// The copy of a member, as JSON. None if it has no state.
     #[must_use]
     fn copy(_: &Self::State) -> Option<String> {
@@ -43,14 +48,45 @@ pub trait Checked: Service {
     }
 }
 
-/// The application of the scenarios: members multicast messages to each other.
-impl Checked for Messages<Token> {
+/// The application of the scenarios: each member keeps a journal of all multicasts.
+#[derive(Clone, Copy, Debug)]
+pub struct Journal;
+
+/// Each multicast is a piece of its own, so that all but the shortest journals are given in several.
+impl Service for Journal {
+    type State = Vector<Token>;
+    type Request = Token;
+    type Reply = ();
+
+    fn carry_out(&self, journal: &mut Vector<Token>, _: u64, token: Token) {
+        journal.push_back(token);
+    }
+
+    fn split(&self, mut journal: Vector<Token>) -> (Vector<Token>, Option<Vector<Token>>) {
+        let piece = journal.pop_front().into_iter().collect();
+        (piece, Some(journal).filter(|rest| !rest.is_empty()))
+    }
+
+    fn join(&self, pieces: &mut Vector<Token>, next: Vector<Token>) {
+        pieces.extend(next);
+    }
+}
+
+impl Checked for Journal {
     fn token(_: Address, _: u64, message: &Token) -> Token {
         *message
     }
 
     fn scripted(token: Token) -> Option<Token> {
         Some(token)
+    }
+
+    fn contained(journal: &Vector<Token>) -> Vec<Token> {
+        journal.iter().copied().collect()
+    }
+
+    fn copy(journal: &Vector<Token>) -> Option<String> {
+        serde_json::to_string(journal).ok()
     }
 }
 
@@ -187,6 +223,8 @@ impl<S: Checked> Protocol for Group<S> {
                 waiting: OrdSet::new(),
                 is_leaving: false,
                 foreign: OrdMap::new(),
+                taking: None,
+                giving: OrdMap::new(),
             };
             let mut history = vector![Observation::Started(me)];
             if me == leader {
@@ -221,7 +259,9 @@ impl<S: Checked> Protocol for Group<S> {
                 Notion::Elected(Term::from([*counter, owner.node.0.into(), owner.life]))
             }
             Observation::Deposed | Observation::OtherGroup { .. } => Notion::Unremarked,
-            Observation::Restored { number, .. } => Notion::Restored(*number),
+            Observation::Restored { number, state } => {
+                Notion::Restored { number: *number, messages: S::contained(state) }
+            }
             Observation::Installed(view) => Notion::Installed(View {
                 number: view.number,
                 leader: view.leader(),
@@ -254,6 +294,9 @@ impl<S: Checked> Protocol for Group<S> {
                 Envelope { message: Message::Ack { .. }, .. } => "ack",
                 Envelope { message: Message::Ask { .. }, .. } => "ask",
                 Envelope { message: Message::Now, .. } => "now",
+                Envelope { message: Message::More { .. }, .. } => "more",
+                Envelope { message: Message::Piece { .. }, .. } => "piece",
+                Envelope { message: Message::Gone { .. }, .. } => "gone",
                 Envelope { message: Message::Forward(_), .. } => "forward",
                 Envelope { message: Message::Leave { .. }, .. } => "leave",
                 Envelope { message: Message::TakeOver { .. }, .. } => "take_over",

@@ -59,12 +59,13 @@ impl<E: Election, B: Behaviour<E>> Client<GenLeader<E, B>> {
     /// call is carried out all the same.
     ///
     /// # Errors
-    /// [`CallError::TimedOut`] or [`CallError::Ended`].
+    /// [`CallError::TooLarge`], [`CallError::TimedOut`] or [`CallError::Ended`].
     pub async fn call(
         &self,
         request: B::Request,
         timeout: Option<Duration>,
     ) -> Result<B::Reply, CallError> {
+        self.check_size(&request)?;
         self.ask(|tag| Command::Call { tag, request, timeout }).await
     }
 
@@ -72,13 +73,14 @@ impl<E: Election, B: Behaviour<E>> Client<GenLeader<E, B>> {
     /// the call is carried out all the same.
     ///
     /// # Errors
-    /// [`CallError::LeaderDied`], [`CallError::TimedOut`] or [`CallError::Ended`]. It is unknown then if the leader has
-    /// carried out the request.
+    /// [`CallError::TooLarge`]; or [`CallError::LeaderDied`], [`CallError::TimedOut`] or [`CallError::Ended`]: it is unknown then
+    /// if the leader has carried out the request.
     pub async fn leader_call(
         &self,
         request: B::Request,
         timeout: Option<Duration>,
     ) -> Result<B::Reply, CallError> {
+        self.check_size(&request)?;
         self.ask(|tag| Command::LeaderCall { tag, request, timeout }).await
     }
 

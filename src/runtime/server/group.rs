@@ -81,12 +81,14 @@ impl<S: Service> Client<Group<S>> {
     /// and takes effect once. If the future is dropped, it is carried out all the same.
     ///
     /// # Errors
-    /// [`CallError::TimedOut`], [`CallError::Ended`], [`CallError::Busy`] or [`CallError::ReplyLost`].
+    /// [`CallError::TooLarge`], [`CallError::TimedOut`], [`CallError::Ended`], [`CallError::Busy`] or
+    /// [`CallError::ReplyLost`].
     pub async fn call(
         &self,
         request: S::Request,
         timeout: Option<Duration>,
     ) -> Result<S::Reply, CallError> {
+        self.check_size(&request)?;
         self.ask(|tag| Command::Call { tag, request, timeout }).await
     }
 
@@ -94,8 +96,9 @@ impl<S: Service> Client<Group<S>> {
     /// [`call`](Self::call) of it.
     ///
     /// # Errors
-    /// [`CallError::NotUpToDate`] or [`CallError::Ended`].
+    /// [`CallError::TooLarge`], [`CallError::NotUpToDate`] or [`CallError::Ended`].
     pub async fn query(&self, request: S::Request) -> Result<S::Reply, CallError> {
+        self.check_size(&request)?;
         self.ask(|tag| Command::Query { tag, request }).await
     }
 
@@ -103,9 +106,10 @@ impl<S: Service> Client<Group<S>> {
     /// until it counts.
     ///
     /// # Errors
-    /// If the server has ended. The request was not sent.
-    pub async fn mcast(&self, request: S::Request) -> Result<(), Ended> {
-        self.commands.send(Command::Mcast(request)).await
+    /// [`CallError::TooLarge`], or [`CallError::Ended`] if the server has ended. The request was not sent.
+    pub async fn mcast(&self, request: S::Request) -> Result<(), CallError> {
+        self.check_size(&request)?;
+        Ok(self.commands.send(Command::Mcast(request)).await?)
     }
 
     /// Leaves the group. The process ends when that counts, with [`LEFT`](group::LEFT) as its reason. It has to wait for a

@@ -1,6 +1,6 @@
 //! group for real nodes: a dictionary of texts, with a copy at every member.
 
-use super::{Checked, Memory, followers};
+use super::{Checked, Journal, Memory, followers};
 use crate::{
     claim::notion::Token,
     model::environment::Environment,
@@ -16,9 +16,7 @@ use crate::{
 use im::OrdMap;
 use interrex::{
     gen_leader::{Roster, dictionary::Request},
-    group::{
-        self, Command, Group, LEFT, Messages, Observation, STOPPED_ON_COMMAND, Safeguard, Timer,
-    },
+    group::{self, Command, Group, LEFT, Observation, STOPPED_ON_COMMAND, Safeguard, Timer},
     machine::{Address, NodeId},
     runtime::{self, Config, Ending, Membership, RunError, Server, SpawnError},
 };
@@ -58,11 +56,11 @@ impl Checked for Texts {
 }
 
 impl Application for Group<Texts> {
-    type Model = Group<Messages<Token>>;
+    type Model = Group<Journal>;
 
-    fn model(&self, environment: &Environment) -> Group<Messages<Token>> {
+    fn model(&self, environment: &Environment) -> Group<Journal> {
         let nodes = (0..environment.size()).map(NodeId);
-        let group = Group::new(Messages::default()).among(nodes).keeping(self.kept());
+        let group = Group::new(Journal).among(nodes).keeping(self.kept());
         match self.left_out() {
             Some(safeguard) => group.without(safeguard),
             None => group,
