@@ -289,7 +289,7 @@ fn a_folder_that_does_not_exist_is_refused_with_the_option_that_names_another() 
 
 #[test]
 fn a_search_that_is_cut_short_ends_with_3() {
-    let (code, out, _) = interrex(["check", "gms3/joined-3-busy", "--max-states", "100"]);
+    let (code, out, _) = interrex(["check", "gms3/joined-3-busy", "--max-worlds", "100"]);
     assert_eq!(code, 3);
     assert!(out.contains("cut short by a limit") && out.contains("unknown"), "{out}");
 }
@@ -304,7 +304,7 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         ),
         ("check gms3/joind-3".into(), &["did you mean `gms3/joined-3`"]),
         ("check --threads 0".into(), &["--threads"]),
-        ("check --max-states 0".into(), &["--max-states"]),
+        ("check --max-worlds 0".into(), &["--max-worlds"]),
         ("check --max-seconds 0".into(), &["--max-seconds"]),
         ("check --engine other".into(), &["possible values: serial, stateright"]),
         ("check --engine serial --threads 2".into(), &["--engine serial uses one thread"]),

@@ -83,7 +83,7 @@ pub(super) struct Check {
     save_traces: Option<PathBuf>,
     /// Expand at most this many worlds of a scenario
     #[arg(long, value_name = "N")]
-    max_states: Option<NonZeroU64>,
+    max_worlds: Option<NonZeroU64>,
     /// Stop after this time, in seconds, and report what was found: all scenarios together
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     max_seconds: Option<Duration>,
@@ -203,7 +203,7 @@ impl Check {
         covered: Option<&mut Covered>,
         stop: Stop,
     ) -> Checked<'a> {
-        let limits = Limits { threads: self.threads.into(), max_states: self.max_states, stop };
+        let limits = Limits { threads: self.threads.into(), max_states: self.max_worlds, stop };
         let bar = progress_bar(scenario);
         let mut progress = |now: Progress| match now.pass {
             Pass::Exploring => bar.set_position(now.states),
