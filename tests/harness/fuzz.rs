@@ -32,6 +32,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
 };
+use tempfile::TempDir;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -334,20 +335,34 @@ fn schedules_of_another_size_or_other_budgets_have_traces_of_their_own() {
     }
 }
 
+/// A folder with these scenarios of gms3 and no others, so that they are all of its everyday ones.
+fn only(names: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("gms3")).expect("a folder");
+    for name in [names, &["unreachable"]].concat() {
+        let file = format!("gms3/{name}.toml");
+        fs::copy(self::folder("scenarios").join(&file), folder.path().join(&file)).expect("a file");
+    }
+    folder
+}
+
 #[test]
 fn what_schedules_reach_is_counted_and_what_they_do_not_must_be_named() {
     let kept = tempfile::tempdir().expect("a folder");
+    let two = only(&["joining-3-busy", "suspicious"]);
     // With most seeds it takes more schedules until somebody asks a newcomer for a multicast.
-    let line = "gms3/joining-3-busy gms3/suspicious --seed 2 --schedules 5000 --coverage";
-    let (code, out, _) = interrex(line, kept.path());
+    let two = two.path().display();
+    let line = format!("--scenarios {two} --nightly --seed 2 --schedules 5000 --coverage");
+    let (code, out, _) = interrex(&line, kept.path());
     assert_eq!(code, 0, "{out}");
     assert!(
         out.contains("reached: everything else is listed as unreachable, with a reason"),
         "{out}"
     );
 
-    let line = "gms3/joined-3 --coverage --schedules 500";
-    let (code, out, _) = interrex(line, kept.path());
+    let one = only(&["joined-3"]);
+    let line = format!("--scenarios {} --coverage --schedules 500", one.path().display());
+    let (code, out, _) = interrex(&line, kept.path());
     assert_eq!(code, 1);
     assert!(out.contains("  unreached: joining × message view\n"), "{out}");
 
@@ -356,6 +371,24 @@ fn what_schedules_reach_is_counted_and_what_they_do_not_must_be_named() {
         out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((code, lines.len()), (1, 2));
     assert_eq!((&lines[1]["coverage"], &lines[1]["complete"]), (&json!("gms3"), &json!(true)));
+}
+
+/// Only some of the scenarios, only some of the schedules, or others: the rest may reach what they do not.
+#[test]
+fn what_a_part_of_the_schedules_reaches_is_shown_and_not_judged() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let one = only(&["joined-3"]);
+    let all = format!("--scenarios {}", one.path().display());
+    for (part, why) in [
+        ("gms3/joined-3", " scenarios of gms3\n"),
+        (&format!("{all} --shard=1/2"), ": shard 1/2 of the schedules\n"),
+        (&format!("{all} --nodes=4"), ": 0 of 1 scenarios of gms3\n"),
+    ] {
+        let line = format!("{part} --coverage --schedules 2");
+        let (code, out, _) = interrex(&line, kept.path());
+        let conclusion = out.lines().find(|line| line.contains(" reached; not judged: "));
+        assert!(code == 0 && format!("{}\n", conclusion.expect("one")).ends_with(why), "{out}");
+    }
 }
 
 /// A crash in a step is not the step as a whole, and what shrinking tries is no schedule's.
@@ -375,8 +408,9 @@ fn only_what_schedules_step_is_counted() {
 #[test]
 fn what_is_cut_by_the_clock_is_not_unreached() {
     let kept = tempfile::tempdir().expect("a folder");
-    let line = "gms3/joined-3 --coverage --schedules 1000000000 --max-seconds 1";
-    let (code, out, _) = interrex(line, kept.path());
+    let (one, cut) = (only(&["joined-3"]), "--schedules 1000000000 --max-seconds 1");
+    let line = format!("--scenarios {} --coverage {cut}", one.path().display());
+    let (code, out, _) = interrex(&line, kept.path());
     assert_eq!(code, 3, "{out}");
     assert!(out.contains("reached: a limit has cut the search short\n"), "{out}");
 }

@@ -71,7 +71,7 @@ pub(super) struct Check {
     format: Format,
     /// Count how often each protocol has handled each kind of event in each role, and emitted each kind of effect.
     /// Those that never occurred must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that did
-    /// must not be listed there
+    /// must not be listed there. That is judged for a protocol if all its scenarios but the nightly ones are run
     #[arg(long)]
     coverage: bool,
     /// Visit everything once more, on one thread, and let the machine compute everything again: one that depends on anything but its input
@@ -169,12 +169,15 @@ impl Check {
             file::can_hold_files(folder)?;
         }
         let mut answer = Answer::new(self.format);
-        let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
+        let covered = self.coverage.then(|| Covered::none(&self.folders, &scenarios));
         let mut covered = covered.transpose()?;
         let stop = stop(self.max_seconds)?;
         for scenario in &scenarios {
             if stop.is_due() {
                 answer.add(&NotBegun(scenario))?;
+                if let Some(covered) = &mut covered {
+                    covered.leave_out(scenario);
+                }
                 continue;
             }
             let mut checked = self.check(scenario, covered.as_mut(), stop);

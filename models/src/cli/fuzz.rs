@@ -75,7 +75,8 @@ pub(super) struct Fuzz {
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     max_seconds: Option<Duration>,
     /// Count which events, in which roles, and which effects of each protocol are reached. Those that are not
-    /// must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that are must not be
+    /// must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that are must not be. That is
+    /// judged for a protocol if all its scenarios but the nightly ones are run, unchanged and with all schedules
     #[arg(long)]
     coverage: bool,
     /// Run each schedule twice, and compare: a machine that depends on anything but its input is reported with
@@ -121,13 +122,20 @@ impl Fuzz {
         let known = self.replay_known(&scenarios)?;
         let mut answer = Answer::new(self.format);
         answer.add(&known)?;
-        let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
+        let covered = self.coverage.then(|| Covered::none(&self.folders, &scenarios));
         let mut covered = covered.transpose()?;
+        if self.shard != Shard::ALONE {
+            let shard = format!("shard {} of the schedules", self.shard);
+            covered = covered.map(|covered| covered.part(&shard));
+        }
         file::can_hold_files(&self.save_traces)?;
         let stop = stop(self.max_seconds)?;
         for scenario in &scenarios {
             if stop.is_due() {
                 answer.add(&NotBegun(scenario))?;
+                if let Some(covered) = &mut covered {
+                    covered.leave_out(scenario);
+                }
                 continue;
             }
             let mut report = self.fuzz(scenario, stop);
