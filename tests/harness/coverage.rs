@@ -234,7 +234,8 @@ fn a_part_of_the_scenarios_is_shown_and_not_judged() {
     let (code, out) = check(&["gms3/joined-3", "--coverage", "--format", "json"]);
     assert_eq!(code, 0);
     let lines: Vec<Value> = out.lines().map(|line| line.parse().expect("JSON")).collect();
-    assert_eq!((lines.len(), &lines[1]["coverage"]), (2, &"gms3".into()));
+    assert_eq!((lines.len(), &lines[1]["kind"]), (2, &"coverage".into()));
+    assert_eq!(lines[1]["protocol"], "gms3");
     assert_eq!(lines[1]["complete"], true);
     let part = lines[1]["part"].as_str().expect("a part");
     assert!(part.starts_with("1 of ") && part.ends_with(" scenarios of gms3"), "{part}");

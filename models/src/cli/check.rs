@@ -30,12 +30,11 @@ use interrex_models::{
     verdict::{
         check::{Report, Row},
         outcome::{Comparison, Expected, Verdict},
-        report::{Case, Format, Section, text::show_places},
+        report::{Case, Format, Section, json::Object, text::show_places},
         row,
         scenario::Scenario,
     },
 };
-use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -246,13 +245,12 @@ impl Section for Checked<'_> {
         self.report.cases().into_iter().chain(audited).collect()
     }
 
-    fn objects(&self) -> Vec<Value> {
-        let mut object = json!(self.report);
-        if let Some(audit) = &self.audit {
-            object["audit"] = json!(audit);
-        }
-        object["cases"] = json!(self.cases());
-        vec![object]
+    fn objects(&self) -> Vec<Object> {
+        let object = Object::new("scenario", &self.report);
+        vec![match &self.audit {
+            Some(audit) => object.with("audit", audit),
+            None => object,
+        }]
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -7,11 +7,11 @@ use interrex_models::{
     protocol::registry::Known,
     verdict::{
         outcome::Comparison,
-        report::{Case, Section},
+        report::{Case, Section, json::Object},
         scenario::Scenario,
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{self, Write};
 
 /// The coverage of each protocol so far.
@@ -206,10 +206,11 @@ impl Section for Accounted {
         unreached.chain(stale).chain([all]).collect()
     }
 
-    fn objects(&self) -> Vec<Value> {
-        let mut object = json!(self.account);
-        object["part"] = json!(self.part.as_ref().map(|Part(what)| what));
-        vec![object]
+    fn objects(&self) -> Vec<Object> {
+        let Account { protocol, complete, entries } = &self.account;
+        let part = self.part.as_ref().map(|Part(what)| what);
+        let fields = json!({ "protocol": protocol, "complete": complete, "part": part });
+        vec![Object::new("coverage", fields).with("entries", entries)]
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {

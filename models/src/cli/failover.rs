@@ -14,6 +14,10 @@ use interrex_models::{
         failover::{Fault, Group, Recovery, Takeover},
         processes::{Cluster, Plan, ProcessError},
     },
+    verdict::{
+        outcome::Comparison,
+        report::{Case, json::Object},
+    },
 };
 use serde_json::json;
 use std::{
@@ -161,7 +165,13 @@ impl Failover {
 
     fn report(&self, number: u32, round: &Round) -> io::Result<()> {
         let Round { takeover, complaint, back } = round;
-        let line = json!({
+        let name = format!("round {number}");
+        let (status, said) = match complaint {
+            Some(complaint) => (Comparison::Differs, complaint.as_str()),
+            None => (Comparison::AsExpected, "one new leader, and all agree"),
+        };
+        let case = Case::new(self.protocol.name(), name, status, said);
+        let fields = json!({
             "round": number,
             "protocol": self.protocol.name(),
             "nodes": self.nodes,
@@ -172,6 +182,7 @@ impl Failover {
             "went_astray": matches!(back, Recovery::Diverged(_)),
             "complaint": complaint,
         });
+        let line = Object::new("round", fields).with("cases", [case]);
         let mut out = anstream::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush())
     }

@@ -19,11 +19,11 @@ use interrex_models::{
         check::Report,
         matrix::{Entry, Matrix, class_of},
         outcome::{Comparison, Verdict},
-        report::{Case, Format, Section, text::show_places},
+        report::{Case, Format, Section, json::Object, text::show_places},
         scenario::Scenario,
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     io::{self, Write},
     num::NonZeroUsize,
@@ -56,7 +56,7 @@ pub(super) struct Show {
     /// Only these protocols; without it, all that have such scenarios
     #[arg(value_name = "PROTOCOL")]
     protocols: Vec<String>,
-    /// The format of the table; for programs, a JSON object for each cell
+    /// The format of the table; for programs, a JSON object for each cell and one for all
     #[arg(long, value_parser = format_or::<Markup>(), default_value = <&str>::from(Format::Text))]
     format: FormatOr<Markup>,
     /// The number of scenarios that are explored at the same time [default: one for each core]
@@ -96,8 +96,10 @@ impl Section for Found<'_> {
         self.reports.iter().flat_map(Report::cases).collect()
     }
 
-    fn objects(&self) -> Vec<Value> {
-        self.matrix.cells().map(|cell| json!(cell)).collect()
+    fn objects(&self) -> Vec<Object> {
+        let cells = self.matrix.cells().map(|cell| Object::new("cell", cell));
+        let fields = json!({ "scenarios": self.reports.len(), "seconds": self.seconds });
+        cells.chain([Object::new("matrix", fields)]).collect()
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -4,7 +4,7 @@ mod input;
 mod output;
 mod serve;
 
-use super::{Exit, Failure, LineFormat};
+use super::{Exit, Failure, LineFormat, failure::Form};
 use interrex::{
     gen_leader::Roster,
     machine::NodeId,
@@ -101,7 +101,7 @@ impl Node {
         runtime.block_on(async {
             let served = self.serve(config, &roster).await;
             // Written here, and for a limited time: standard error may be a pipe that nobody reads.
-            errors.conclude(served.as_ref().err().map(|failure| failure as _)).await;
+            errors.conclude(served.as_ref().err().map(|failure| self.form().line(failure))).await;
             Ok(served.map_or_else(|failure| failure.exit(), |()| Exit::AsExpected))
         })
     }
@@ -133,6 +133,14 @@ impl Node {
         }
         output.finish().await;
         result
+    }
+
+    /// The form of errors.
+    fn form(&self) -> Form {
+        match self.format {
+            LineFormat::Text => Form::Text,
+            LineFormat::Json => Form::Json,
+        }
     }
 
     fn config(&self, peers: &BTreeMap<NodeId, String>) -> Result<Config, Failure> {

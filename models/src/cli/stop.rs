@@ -5,11 +5,11 @@ use interrex_models::{
     explore::stop::Stop,
     verdict::{
         outcome::Comparison,
-        report::{Case, Section},
+        report::{Case, Section, json::Object},
         scenario::Scenario,
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -49,8 +49,9 @@ impl Section for NotBegun<'_> {
         vec![Case::new(&self.0.name, "states", Comparison::Cut, "not begun")]
     }
 
-    fn objects(&self) -> Vec<Value> {
-        vec![json!({ "scenario": self.0.name, "complete": false, "cases": self.cases() })]
+    fn objects(&self) -> Vec<Object> {
+        let fields = json!({ "scenario": self.0.name, "complete": false });
+        vec![Object::new("scenario", fields)]
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {

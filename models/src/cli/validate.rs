@@ -16,10 +16,10 @@ use interrex_models::{
     real::validate::{Carried, Carry, Validation, Verdict, Where, validate_with},
     verdict::{
         outcome::Comparison,
-        report::{Case, Format, Place, Section},
+        report::{Case, Format, Place, Section, json::Object},
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -180,22 +180,22 @@ impl Section for Validated<'_> {
         differences.chain(contradictions).chain(verdicts).collect()
     }
 
-    fn objects(&self) -> Vec<Value> {
+    fn objects(&self) -> Vec<Object> {
         let Validation {
             protocol, logs, differences, contradictions, lost, verdicts, clocks, ..
         } = self.validation;
-        let mut objects: Vec<_> = logs.iter().map(|log| json!({ "log": log })).collect();
-        objects.extend(differences.iter().map(|it| json!({ "differs": it })));
-        objects.extend(contradictions.iter().map(|it| json!({ "cannot_be": it })));
-        if *lost > 0 {
-            objects.push(json!({ "lost": lost }));
-        }
-        objects.push(json!({ "clocks": clocks }));
+        let mut objects: Vec<_> = logs.iter().map(|log| Object::new("log", log)).collect();
+        objects.extend(differences.iter().map(|it| Object::new("difference", it)));
+        objects.extend(contradictions.iter().map(|it| Object::new("contradiction", it)));
+        objects.push(Object::new("lost", json!({ "messages": lost })));
+        objects.push(Object::new("clocks", clocks));
         objects.extend(verdicts.iter().map(|(property, verdict)| {
             let allowed = self.is_allowed(property);
-            json!({ "property": property.name, "verdict": verdict, "allowed": allowed })
+            let fields =
+                json!({ "property": property.name, "verdict": verdict, "allowed": allowed });
+            Object::new("property", fields)
         }));
-        objects.push(json!({ "protocol": protocol.name(), "cases": self.cases() }));
+        objects.push(Object::new("validation", json!({ "protocol": protocol.name() })));
         objects
     }
 
@@ -243,15 +243,18 @@ impl Section for Saved<'_> {
         vec![]
     }
 
-    fn objects(&self) -> Vec<Value> {
+    fn objects(&self) -> Vec<Object> {
         let (path, property) = (self.path, self.carried.property.name);
         vec![match &self.carried.outcome {
             Ok((trace, left_out)) => {
                 let steps = trace.steps.len();
-                json!({ "trace": path, "property": property, "steps": steps, "left_out": left_out })
+                let fields = json!({ "path": path, "property": property, "steps": steps, "left_out": left_out });
+                Object::new("trace", fields)
             }
             Err(why) => {
-                json!({ "no_trace": why.reason, "property": property, "place": why.place })
+                let fields =
+                    json!({ "reason": why.reason, "property": property, "place": why.place });
+                Object::new("no_trace", fields)
             }
         }]
     }

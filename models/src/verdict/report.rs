@@ -12,8 +12,8 @@ pub mod text;
 
 use super::outcome::Comparison;
 use crate::io::file;
+use json::Object;
 use serde::Serialize;
-use serde_json::Value;
 use std::{
     fmt,
     io::{self, Write},
@@ -54,8 +54,8 @@ pub trait Section {
     /// All that was judged.
     fn cases(&self) -> Vec<Case>;
 
-    /// All that was found, as JSON objects.
-    fn objects(&self) -> Vec<Value>;
+    /// All that was found, as JSON objects. The renderer adds the cases to the last one.
+    fn objects(&self) -> Vec<Object>;
 
     /// All that was found, for people.
     ///

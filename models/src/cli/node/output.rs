@@ -5,7 +5,6 @@
 use super::super::LineFormat;
 use interrex_models::real::line::{Line, Notice};
 use std::{
-    fmt,
     io::{self, Write},
     sync::{
         Arc,
@@ -174,10 +173,10 @@ impl Errors {
         Self(Arc::new(Stream::open(io::stderr(), |_| {}, apology)))
     }
 
-    /// Prints the error that has ended the node, and waits until it is written, for a limited time.
-    pub(super) async fn conclude(&self, error: Option<&dyn fmt::Display>) {
+    /// Prints the line about the error that has ended the node, and waits until it is written, for a limited time.
+    pub(super) async fn conclude(&self, error: Option<String>) {
         if let Some(error) = error {
-            self.0.print(format!("error: {error}\n").into_bytes());
+            self.0.print(error.into_bytes());
         }
         self.0.finish().await;
     }
