@@ -1,6 +1,7 @@
 //! The command line, and what the answers look like.
 
 mod answer;
+mod bands;
 mod check;
 mod choice;
 mod chosen;

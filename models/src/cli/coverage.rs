@@ -1,6 +1,11 @@
 //! Coverage over all scenarios of a command.
 
-use super::{BAD, DOUBTFUL, Failure, Folders, GOOD, STRONG, WEAK, answer::Answer, styled, table};
+use super::{
+    BAD, DOUBTFUL, Failure, Folders, GOOD, STRONG, WEAK,
+    answer::Answer,
+    bands::{banded, width},
+    styled, table,
+};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use interrex_models::{
     explore::coverage::{Account, Coverage, Entry, Place, Reason, Unreachable},
@@ -113,8 +118,7 @@ impl Accounted {
     }
 
     /// Roles side by side, events one below the other.
-    fn steps(&self) -> Table {
-        let mut table = plain_table();
+    fn steps(&self) -> String {
         let mut lines: Vec<(String, Vec<Cell>)> = vec![];
         let mut header = vec![Cell::new(" event")];
         for entry in &self.account.entries {
@@ -128,15 +132,16 @@ impl Accounted {
                 header.push(Cell::new(role).set_alignment(CellAlignment::Right));
             }
         }
-        table.set_header(header);
-        for (event, cells) in lines {
-            table.add_row([Cell::new(format!(" {event}"))].into_iter().chain(cells));
-        }
-        table
+        let row = |(event, cells): (String, Vec<Cell>)| {
+            [Cell::new(format!(" {event}"))].into_iter().chain(cells).collect()
+        };
+        let rows: Vec<_> = lines.into_iter().map(row).collect();
+        banded(&header, &rows, width())
     }
 
     fn effects(&self) -> Table {
-        let mut table = plain_table();
+        let mut table = table();
+        table.set_content_arrangement(ContentArrangement::Disabled);
         table.set_header([" effect", ""]);
         for entry in &self.account.entries {
             if let Place::Effect(effect) = entry.place {
@@ -219,7 +224,7 @@ impl Section for Accounted {
         if account.entries.is_empty() {
             return writeln!(out, "{title}: it names no roles\n");
         }
-        writeln!(out, "{title}  distinct steps; – cannot be reached\n{}", self.steps().trim_fmt())?;
+        writeln!(out, "{title}  distinct steps; – cannot be reached\n{}", self.steps())?;
         writeln!(out, "{}", self.effects().trim_fmt())?;
         self.conclude(out)
     }
@@ -227,10 +232,4 @@ impl Section for Accounted {
 
 fn reason(entry: &Entry) -> &str {
     entry.unreachable.as_ref().map_or("", Reason::text)
-}
-
-fn plain_table() -> Table {
-    let mut table = table();
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table
 }

@@ -1,14 +1,15 @@
 //! `interrex matrix`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
+    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD,
     answer::Answer,
+    bands::{banded, width},
     check::{name_traces, save_traces},
     choice::{FormatOr, format_or},
     stop::{parse_seconds, stop},
     styled, table,
 };
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
     explore::search::Limits,
@@ -106,7 +107,7 @@ impl Section for Found<'_> {
         if self.markdown {
             return write!(out, "{}", self.matrix.to_markdown("traces"));
         }
-        writeln!(out, "{}\n", drawn(&self.matrix).trim_fmt())?;
+        writeln!(out, "{}\n", drawn(&self.matrix))?;
         writeln!(out, "{}\n", environments(self.scenarios).trim_fmt())?;
         self.conclude(out)
     }
@@ -241,28 +242,28 @@ fn progress_bar(scenarios: usize) -> ProgressBar {
     ProgressBar::new(scenarios as u64).with_style(style)
 }
 
-fn drawn(matrix: &Matrix) -> Table {
-    let mut table = table();
-    table.set_content_arrangement(ContentArrangement::Disabled);
+fn drawn(matrix: &Matrix) -> String {
     let classes =
         Class::ALL.map(|class| Cell::new(class.name()).set_alignment(CellAlignment::Right));
-    table.set_header([Cell::new("")].into_iter().chain(classes));
+    let header: Vec<_> = [Cell::new("")].into_iter().chain(classes).collect();
+    let mut rows = vec![];
     for row in matrix.rows() {
         let is_protocol = row.entries.iter().any(|entry| matches!(entry, Entry::Environment(_)));
-        let (name, cells): (_, Vec<_>) = if is_protocol {
-            table.add_row([""]);
-            (styled(STRONG, &row.name), vec![])
+        if is_protocol {
+            rows.push(vec![Cell::new("")]);
+            rows.push(vec![Cell::new(&row.name).add_attribute(Attribute::Bold)]);
         } else {
-            (format!("  {}", row.name), row.entries.iter().map(cell).collect())
-        };
-        table.add_row([Cell::new(name)].into_iter().chain(cells));
+            let name = Cell::new(format!("  {}", row.name));
+            rows.push([name].into_iter().chain(row.entries.iter().map(cell)).collect());
+        }
     }
-    table
+    banded(&header, &rows, width())
 }
 
 /// A verdict is about its environment and about nothing else.
 fn environments(scenarios: &[Scenario]) -> Table {
     let mut table = table();
+    table.set_width(width());
     for scenario in scenarios {
         table.add_row([format!(" {}", scenario.name), scenario.environment.to_string()]);
     }
