@@ -338,6 +338,11 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         (format!("{made} --bound elections=2"), &["gms3 names no measure", "`elections=2`"]),
         (format!("{made} gms3"), &["cannot be used with"]),
         ("check --threads 5000".into(), &["--threads", "1..=256"]),
+        (
+            "failover --nodes 2".into(),
+            &["group cannot replace the leader of 2 nodes", "no majority; say --nodes 3"],
+        ),
+        ("failover --nodes 1".into(), &["--nodes", "2..=100"]),
         ("replay".into(), &["<TRACE>"]),
         ("check --scenarios /nowhere".into(), &["/nowhere: cannot be read"]),
     ] {

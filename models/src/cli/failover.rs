@@ -41,8 +41,8 @@ pub(super) struct Failover {
     /// The protocol, one of those that `interrex list` shows
     #[arg(long, value_name = "NAME", default_value = "group")]
     protocol: Known,
-    /// The number of nodes; all of them may lead
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=100))]
+    /// The number of nodes; all of them may lead. With group at least 3, because those that are left must be a majority
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=i64::from(MOST_NODES)))]
     nodes: u16,
     /// The number of rounds; the old leader is brought back at the end of each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -62,6 +62,9 @@ pub(super) struct Failover {
     format: LineFormat,
 }
 
+/// The largest cluster that is made on one machine.
+const MOST_NODES: u16 = 100;
+
 /// The result of a round.
 struct Round {
     takeover: Takeover,
@@ -72,6 +75,7 @@ struct Round {
 
 impl Failover {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
+        self.suffices()?;
         let program = std::env::current_exe()
             .map_err(|error| Failure::Ended(format!("where is this program? {error}")))?;
         let plan = Plan {
@@ -107,6 +111,21 @@ impl Failover {
         }
         let good = rounds.iter().all(|round| round.complaint.is_none());
         Ok(if good { Exit::AsExpected } else { Exit::Differs })
+    }
+
+    /// Refuses a group whose survivors are too few to have another leader.
+    fn suffices(&self) -> Result<(), Failure> {
+        let suffices = |nodes: &u16| self.protocol.can_replace_its_leader(*nodes);
+        if suffices(&self.nodes) {
+            return Ok(());
+        }
+        let (name, nodes) = (self.protocol.name(), self.nodes);
+        let enough = (nodes..=MOST_NODES).find(suffices);
+        let advice = enough.map_or(String::new(), |enough| format!("; say --nodes {enough}"));
+        Err(Failure::Usage(format!(
+            "--nodes {nodes}: {name} cannot replace the leader of {nodes} nodes, because those that are left are no \
+             majority{advice}"
+        )))
     }
 
     fn round(
