@@ -16,6 +16,7 @@ mod node;
 mod replay;
 mod shrink;
 mod stop;
+mod time;
 mod validate;
 
 use anstyle::{AnsiColor, Style};
@@ -183,11 +184,6 @@ const WEAK: Style = Style::new().dimmed();
 /// A text in a style; on anything but a terminal, just the text.
 fn styled(style: Style, text: impl fmt::Display) -> String {
     format!("{style}{text}{style:#}")
-}
-
-/// A time in milliseconds, with one decimal.
-fn milliseconds(micros: u64) -> String {
-    format!("{}.{}", micros / 1000, micros % 1000 / 100)
 }
 
 /// A table without lines; on a terminal it fits the width.

@@ -1,8 +1,10 @@
 //! `interrex failover`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG, choice::choice, milliseconds, styled,
-    table,
+    BAD, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG,
+    choice::choice,
+    styled, table,
+    time::{milliseconds, milliseconds_in},
 };
 use comfy_table::{Cell, CellAlignment};
 use indicatif::ProgressBar;
@@ -51,8 +53,8 @@ pub(super) struct Failover {
     #[arg(long, value_parser = choice::<Fault>(), default_value_t = Fault::Kill)]
     how: Fault,
     /// The time without a message, in milliseconds, after which a node is considered dead
-    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
-    timeout: u64,
+    #[arg(long, value_name = "MS", default_value = "1000", value_parser = milliseconds_in(10..=3_600_000))]
+    timeout: Duration,
     /// Keep the logs of the nodes, for `interrex validate`, and their stored data in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -79,7 +81,7 @@ impl Failover {
         let program = std::env::current_exe()
             .map_err(|error| Failure::Ended(format!("where is this program? {error}")))?;
         let plan = Plan {
-            timeout: Duration::from_millis(self.timeout),
+            timeout: self.timeout,
             keep: self.keep.clone(),
             ..Plan::new(program, self.protocol, self.nodes)
         };

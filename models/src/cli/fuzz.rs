@@ -8,8 +8,9 @@ use super::{
     chosen::{Chosen, budgets, parse_budget},
     coverage::Covered,
     show_difference,
-    stop::{NotBegun, parse_seconds, stop},
+    stop::{NotBegun, stop},
     styled, table,
+    time::parse_seconds,
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};

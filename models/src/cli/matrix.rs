@@ -6,8 +6,9 @@ use super::{
     bands::{banded, width},
     check::{name_traces, save_traces},
     choice::{FormatOr, format_or},
-    stop::{parse_seconds, stop},
+    stop::stop,
     styled, table,
+    time::parse_seconds,
 };
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};

@@ -4,11 +4,15 @@ mod input;
 mod output;
 mod serve;
 
-use super::{Exit, Failure, LineFormat, failure::Form};
+use super::{
+    Exit, Failure, LineFormat,
+    failure::Form,
+    time::{milliseconds_in, parse_seconds},
+};
 use interrex::{
     gen_leader::Roster,
     machine::NodeId,
-    runtime::{ClusterKey, Config, Directory, Ending, Heartbeats},
+    runtime::{ClusterKey, Config, Directory, Ending, Heartbeats, KeyError},
 };
 use interrex_models::{protocol::registry::Known, real::line::Notice, with_machine};
 use output::{Errors, Output};
@@ -26,7 +30,10 @@ Exit codes:
 /// Run one node of a cluster, over TCP
 ///
 /// The node reads commands from standard input, one per line; `help` lists them. It prints answers
-/// and events on standard output, one per line. It keeps running when standard input ends: end it
+/// and events on standard output, one per line. Commands are carried out in order. One that has no
+/// answer after a second, as a put without a majority, no longer holds up the next ones: its answer
+/// comes later, and names the command. With --format json every answer has the number of the line
+/// that it `answers`. The node keeps running when standard input ends: end it
 /// with `quit` or a signal. Output that nobody reads, or that cannot be written, is dropped and
 /// counted: it never ends or delays the node.
 ///
@@ -60,10 +67,13 @@ pub(super) struct Node {
     /// In an election (gen_leader): a node that never leads; the same workers at every node
     #[arg(long, value_name = "NODE")]
     worker: Vec<NodeId>,
-    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached within 10 seconds. A node
-    /// of group whose --data-dir has its group does not need it
+    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached. A node of group whose
+    /// --data-dir has its group does not need it
     #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
     contact: Vec<NodeId>,
+    /// The time, in seconds, that the start waits for one of --contact; without one, the node does not start
+    #[arg(long, value_name = "S", default_value = "10", value_parser = parse_seconds)]
+    contact_seconds: Duration,
     /// In a group (group, gms2, gms3): start a new group. It is for exactly one node, and for its first start: later starts
     /// with the same --data-dir join again, with group by what is stored there, otherwise through --contact. A node that has
     /// lost its --data-dir must join through --contact
@@ -73,11 +83,12 @@ pub(super) struct Node {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// The time without a message, in milliseconds, after which a node is considered dead
-    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
-    timeout: u64,
-    /// The time limit, in milliseconds, for the answer to a put, get, delete or dump
-    #[arg(long, value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    call_timeout: u64,
+    #[arg(long, value_name = "MS", default_value = "1000", value_parser = milliseconds_in(10..=3_600_000))]
+    timeout: Duration,
+    /// The time limit, in milliseconds, for the answer to a command that needs the other nodes: put, delete, hand over,
+    /// leave; with gen_leader also get and dump
+    #[arg(long, value_name = "MS", default_value = "5000", value_parser = milliseconds_in(1..=3_600_000))]
+    call_timeout: Duration,
     /// The format of the output; the lines for programs also contain the time
     #[arg(long, value_enum, default_value_t = LineFormat::Text)]
     format: LineFormat,
@@ -111,7 +122,7 @@ impl Node {
         let console = Console {
             output: &output,
             protocol: self.protocol,
-            call_timeout: Duration::from_millis(self.call_timeout),
+            call_timeout: self.call_timeout,
             until_eof: self.until_eof,
             founded: self.founded().filter(|_| self.founds_now()),
         };
@@ -144,17 +155,20 @@ impl Node {
     }
 
     fn config(&self, peers: &BTreeMap<NodeId, String>) -> Result<Config, Failure> {
-        let key = ClusterKey::read(&self.key_file)
-            .map_err(|error| Failure::Usage(format!("{error} (`interrex key` makes one)")))?;
+        let key = ClusterKey::read(&self.key_file).map_err(|error| {
+            let advice = advice(&error).map_or(String::new(), |advice| format!(" ({advice})"));
+            Failure::Usage(format!("{error}{advice}"))
+        })?;
         let listen = self.listen.as_ref().unwrap_or(&peers[&self.id]);
         let protocol = self.protocol.name();
         let mut config = Config::new(self.id, listen, peers.clone(), key, protocol);
         if !self.founds_now() {
             config.contacts.clone_from(&self.contact);
         }
+        config.limits.contact_timeout = self.contact_seconds;
         config.data.clone_from(&self.data_dir);
         config.log.clone_from(&self.log);
-        config.heartbeats = Heartbeats::with_timeout(Duration::from_millis(self.timeout));
+        config.heartbeats = Heartbeats::with_timeout(self.timeout);
         Ok(config)
     }
 
@@ -262,6 +276,19 @@ impl Node {
             .with_writer(errors)
             .init();
         Ok(())
+    }
+}
+
+/// What to do about a key that cannot be read.
+fn advice(error: &KeyError) -> Option<&'static str> {
+    let make = Some("`interrex key` makes one");
+    match error {
+        KeyError::File { source, .. } => match source.kind() {
+            io::ErrorKind::IsADirectory => Some("name the file in it, not the folder"),
+            io::ErrorKind::NotFound => make,
+            _ => None,
+        },
+        _ => make,
     }
 }
 

@@ -32,15 +32,6 @@ pub(super) fn stop(after: Option<Duration>) -> Result<Stop, Failure> {
     Ok(Stop { on: Some(asked), ..after.map_or_else(Stop::default, Stop::after) })
 }
 
-/// A number of seconds, perhaps with a fraction.
-pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds, as in 90 or 0.5")?;
-    if seconds <= 0.0 {
-        return Err("the time must be above 0".into());
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 /// A scenario that was not begun.
 pub(super) struct NotBegun<'a>(pub(super) &'a Scenario);
 

@@ -4,7 +4,8 @@ use super::{
     BAD, DOUBTFUL, Exit, Failure, STRONG,
     answer::{Answer, Remark},
     choice::choice,
-    milliseconds, styled, table,
+    styled, table,
+    time::{milliseconds, milliseconds_in},
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use interrex_models::{
@@ -49,8 +50,8 @@ pub(super) struct Validate {
     #[arg(long, value_name = "FILE")]
     save_trace: Option<PathBuf>,
     /// The largest difference of the hosts' clocks, in milliseconds, unless the messages in the logs show a larger one
-    #[arg(long, value_name = "MS", default_value_t = 5)]
-    skew: u32,
+    #[arg(long, value_name = "MS", default_value = "5", value_parser = milliseconds_in(0..=u64::from(u32::MAX)))]
+    skew: Duration,
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
@@ -68,8 +69,7 @@ impl Validate {
         }
         let carry =
             if self.save_trace.is_some() { Carry::FirstBut(&self.allow) } else { Carry::Nothing };
-        let skew = Duration::from_millis(self.skew.into());
-        let validation = validate_with(&self.logs, carry, skew)?;
+        let validation = validate_with(&self.logs, carry, self.skew)?;
         for name in &self.allow {
             validation.protocol.property(name).map_err(Failure::Usage)?;
         }

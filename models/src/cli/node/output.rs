@@ -3,7 +3,10 @@
 //! counted, and the count is written when there is room again.
 
 use super::super::LineFormat;
-use interrex_models::real::line::{Line, Notice};
+use interrex_models::{
+    io::text::printable,
+    real::line::{Line, Notice},
+};
 use std::{
     io::{self, Write},
     sync::{
@@ -138,9 +141,14 @@ impl Output {
         self.stream.print(formatted(self.format, None, said));
     }
 
-    /// Prints an answer with the current time, and waits for room: the next command can wait.
-    pub(super) async fn answer(&self, number: u64, said: Notice) {
-        self.stream.print_all(formatted(self.format, Some(number), said)).await;
+    /// Prints an answer with the current time, and waits for room: the next command can wait. For people, a late one
+    /// names its command.
+    pub(super) async fn answer(&self, number: u64, late: Option<&str>, said: Notice) {
+        let mut line = formatted(self.format, Some(number), said);
+        if let (Some(command), LineFormat::Text) = (late, self.format) {
+            line.splice(..0, format!("{}: ", printable(command)).into_bytes());
+        }
+        self.stream.print_all(line).await;
     }
 
     /// Waits until all is written, for a limited time.
