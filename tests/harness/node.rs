@@ -303,6 +303,10 @@ fn a_node_that_cannot_come_up_ends_with_1_and_says_why() {
     let fourth = alone.told(&[&["--protocol", "gen_leader"] as &[&str], &log].concat(), "");
     assert_refused(&fourth, 1, &["the log /nowhere/n0.log cannot be written"]);
 
+    let file = alone.key();
+    let file = ["--protocol", "gen_leader", "--data-dir", file.to_str().expect("text")];
+    assert_refused(&alone.told(&file, ""), 2, &["cluster.key: is no folder", "--data-dir"]);
+
     first.kill().expect("it runs");
     first.wait().expect("it ends");
     // What a dead process held is free.

@@ -21,9 +21,11 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         if self.file.is_dir() {
-            let (folder, file) = (shown(&self.file), shown(&self.file.join("cluster.key")));
-            let message = format!("{folder}: is a folder; name the file to make, as {file}");
-            return Err(Failure::Usage(message));
+            let (folder, file) = (self.file.display(), self.file.join("cluster.key"));
+            return Err(Failure::Usage(format!(
+                "{folder}: is a folder; name the file to make, as {}",
+                shown(&file)
+            )));
         }
         let key = ClusterKey::generate().map_err(|error| Failure::Usage(error.to_string()))?;
         key.write_new(&self.file).map_err(|error| Failure::Usage(error.to_string()))?;

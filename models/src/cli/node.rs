@@ -33,9 +33,9 @@ Exit codes:
 /// and events on standard output, one per line. Commands are carried out in order. One that has no
 /// answer after a second, as a put without a majority, no longer holds up the next ones: its answer
 /// comes later, and names the command. With --format json every answer has the number of the line
-/// that it `answers`. The node keeps running when standard input ends: end it
-/// with `quit` or a signal. Output that nobody reads, or that cannot be written, is dropped and
-/// counted: it never ends or delays the node.
+/// that it `answers`. The node keeps running when standard input ends: end it with `quit` or a
+/// signal. Output that nobody reads, or that cannot be written, is dropped and counted: it never
+/// ends or delays the node.
 ///
 ///   interrex key cluster.key
 ///   interrex node --id n0 --peers n0=127.0.0.1:7000,n1=127.0.0.1:7001 --key-file cluster.key \
@@ -159,6 +159,10 @@ impl Node {
             let advice = advice(&error).map_or(String::new(), |advice| format!(" ({advice})"));
             Failure::Usage(format!("{error}{advice}"))
         })?;
+        if let Some(file) = self.data_dir.as_ref().filter(|it| it.exists() && !it.is_dir()) {
+            let file = file.display();
+            return Err(Failure::Usage(format!("{file}: is no folder, as --data-dir needs it")));
+        }
         let listen = self.listen.as_ref().unwrap_or(&peers[&self.id]);
         let protocol = self.protocol.name();
         let mut config = Config::new(self.id, listen, peers.clone(), key, protocol);

@@ -1,7 +1,8 @@
 //! Reports: one model of a result, and the formats in which it is written.
 //!
 //! A command answers with [`Section`]s: a scenario, a run, the logs of a cluster. Each section presents its
-//! results as [`Case`]s. A [`Renderer`] writes sections in one [`Format`].
+//! results as [`Case`]s. A [`Renderer`] writes sections in one [`Format`]. The shape of answers to programs is described
+//! in [`json`].
 //!
 //! Another format is one more file beside [`text`] and [`json`], with a `Renderer` that writes the cases; a
 //! `pub mod` for it here; and one more variant of [`Format`] with its arm in [`Format::renderer`]. Every command
