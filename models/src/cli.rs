@@ -1,11 +1,13 @@
 //! The command line, and what the answers look like.
 
 mod answer;
+mod bands;
 mod check;
 mod choice;
 mod chosen;
 mod coverage;
 mod failover;
+mod failure;
 mod fuzz;
 mod key;
 mod list;
@@ -14,22 +16,21 @@ mod node;
 mod replay;
 mod shrink;
 mod stop;
+mod time;
 mod validate;
 
 use anstyle::{AnsiColor, Style};
 use clap::{Parser, Subcommand, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
+use failure::Failure;
 use interrex_models::{
     evidence::known::KnownTrace,
     explore::audit::Difference,
-    io::{
-        file::{FileError, shown},
-        text::printable,
-    },
+    io::{file::shown, text::printable},
     verdict::{outcome::Comparison, scenario::Scenario},
 };
 use std::{
-    fmt,
+    env, fmt,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -49,7 +50,10 @@ Exit codes:
   1    not as expected: the help of each command says what that means
   2    bad usage, or a bad scenario, trace, log or key
   3    cut short by a limit, or by Ctrl-C: what was found until then is reported
-  141  standard output was closed before the end";
+  141  standard output was closed before the end
+
+With --format json, a command answers with JSON objects, one a line. An error is one, too, on standard error:
+{\"kind\":\"error\",\"error\":…,\"exit\":2}";
 
 /// The exit codes of one command: those of its own, and those that are the same for all.
 macro_rules! exit_codes {
@@ -73,8 +77,18 @@ enum Command {
     Failover(failover::Failover),
 }
 
+/// Runs the command that the arguments ask for. If there is no answer, it says why on standard error.
+pub(crate) fn main() -> Exit {
+    let failure = match Cli::try_parse().map_err(Failure::Arguments).and_then(Cli::run) {
+        Ok(exit) => return exit,
+        Err(failure) => failure,
+    };
+    failure.say(failure::Form::of(env::args_os()));
+    failure.exit()
+}
+
 impl Cli {
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
+    fn run(self) -> Result<Exit, Failure> {
         match self.command {
             Command::Check(check) => check.run(),
             Command::Matrix(matrix) => matrix.run(),
@@ -161,52 +175,6 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The reason why there is no answer.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The arguments are wrong.
-    Usage(String),
-    /// A file is not what it should be.
-    File(FileError),
-    /// A process or a node has ended, or could not be started.
-    Ended(String),
-    /// The answer could not be written.
-    Output(io::Error),
-}
-
-impl Failure {
-    pub(crate) fn exit(&self) -> Exit {
-        match self {
-            Self::Ended(_) => Exit::Differs,
-            // Not a success: what was not written may differ from what is expected.
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Unread,
-            Self::Usage(_) | Self::File(_) | Self::Output(_) => Exit::Bad,
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(message) | Self::Ended(message) => f.write_str(message),
-            Self::File(error) => error.fmt(f),
-            Self::Output(error) => write!(f, "cannot write the answer: {error}"),
-        }
-    }
-}
-
-impl From<FileError> for Failure {
-    fn from(error: FileError) -> Self {
-        Self::File(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
@@ -216,11 +184,6 @@ const WEAK: Style = Style::new().dimmed();
 /// A text in a style; on anything but a terminal, just the text.
 fn styled(style: Style, text: impl fmt::Display) -> String {
     format!("{style}{text}{style:#}")
-}
-
-/// A time in milliseconds, with one decimal.
-fn milliseconds(micros: u64) -> String {
-    format!("{}.{}", micros / 1000, micros % 1000 / 100)
 }
 
 /// A table without lines; on a terminal it fits the width.

@@ -227,7 +227,7 @@ fn check_runs_everything_twice_and_prints_the_digest() {
     assert_eq!((code, &audit["digest"]), (Some(0), &digest.into()));
     assert_eq!((&audit["states"], &audit["difference"]), (&4335.into(), &Value::Null));
 
-    let (code, out) = check(&["gms3/joined-3", "--twice", "--max-states", "9"]);
+    let (code, out) = check(&["gms3/joined-3", "--twice", "--max-worlds", "9"]);
     assert!(out.contains("cut short by a limit; what was compared is the same: 9 worlds"), "{out}");
     assert_eq!(code, Some(3));
 }

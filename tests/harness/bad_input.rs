@@ -726,7 +726,7 @@ fn the_command_refuses_what_is_mangled_with_2_and_the_reason() {
         let read = file::text(&path, content.clone());
         let is_scenario = read.and_then(|text| Scenario::parse(&path, "a", &text)).is_ok();
         fs::write(&path, content).expect("a file");
-        let code = interrex(&["check", "--scenarios", ".", "--max-states", "50"], folder.path());
+        let code = interrex(&["check", "--scenarios", ".", "--max-worlds", "50"], folder.path());
         if !is_scenario {
             count(&refused);
             assert_eq!(code, 2);

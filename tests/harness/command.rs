@@ -289,7 +289,7 @@ fn a_folder_that_does_not_exist_is_refused_with_the_option_that_names_another() 
 
 #[test]
 fn a_search_that_is_cut_short_ends_with_3() {
-    let (code, out, _) = interrex(["check", "gms3/joined-3-busy", "--max-states", "100"]);
+    let (code, out, _) = interrex(["check", "gms3/joined-3-busy", "--max-worlds", "100"]);
     assert_eq!(code, 3);
     assert!(out.contains("cut short by a limit") && out.contains("unknown"), "{out}");
 }
@@ -304,7 +304,7 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         ),
         ("check gms3/joind-3".into(), &["did you mean `gms3/joined-3`"]),
         ("check --threads 0".into(), &["--threads"]),
-        ("check --max-states 0".into(), &["--max-states"]),
+        ("check --max-worlds 0".into(), &["--max-worlds"]),
         ("check --max-seconds 0".into(), &["--max-seconds"]),
         ("check --engine other".into(), &["possible values: serial, stateright"]),
         ("check --engine serial --threads 2".into(), &["--engine serial uses one thread"]),
@@ -338,6 +338,11 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         (format!("{made} --bound elections=2"), &["gms3 names no measure", "`elections=2`"]),
         (format!("{made} gms3"), &["cannot be used with"]),
         ("check --threads 5000".into(), &["--threads", "1..=256"]),
+        (
+            "failover --nodes 2".into(),
+            &["group cannot replace the leader of 2 nodes", "no majority; say --nodes 3"],
+        ),
+        ("failover --nodes 1".into(), &["--nodes", "2..=100"]),
         ("replay".into(), &["<TRACE>"]),
         ("check --scenarios /nowhere".into(), &["/nowhere: cannot be read"]),
     ] {
@@ -385,16 +390,47 @@ fn list_answers_programs_and_takes_patterns() {
     let objects: Vec<Value> = out.lines().map(|line| line.parse().expect("JSON")).collect();
     let named = |key: &str| objects.iter().filter(|object| object[key].is_string()).count();
     assert!(named("scenario") > 2, "{out}");
-    assert_eq!(named("claim"), 1, "{out}");
+    // Those that are judged in the scenarios come with them.
+    assert!(named("claim") > 5, "{out}");
     let known = objects.iter().find(|object| object["scenario"] == "gms3/joined-3");
     assert_eq!(known.expect("a scenario")["states"], 4335);
+}
+
+/// Whoever asks for a protocol or a scenario wants to know what is claimed there.
+#[test]
+fn list_shows_the_properties_that_are_judged_where_a_pattern_leads() {
+    let claims = |pattern: &str| {
+        let (code, out, _) = interrex(["list", "--format", "json", pattern]);
+        assert_eq!(code, 0);
+        let objects: Vec<Value> = out.lines().map(|line| line.parse().expect("JSON")).collect();
+        let of = |kind: &str| objects.iter().filter(|it| it["kind"] == kind).cloned().collect();
+        let (properties, others): (Vec<Value>, Vec<Value>) =
+            (of("property"), ["protocol", "scenario"].map(of).concat());
+        for it in properties.iter().filter(|_| !others.is_empty()) {
+            let judges = |other: &Value| {
+                other["properties"].as_array().expect("names").contains(&it["property"])
+            };
+            assert!(others.iter().any(judges), "{it} is judged nowhere in {out}");
+        }
+        let names =
+            properties.iter().map(|it| it["property"].as_str().expect("a name").to_string());
+        names.collect::<Vec<_>>()
+    };
+    let of_gms3 = claims("gms3");
+    assert!(of_gms3.contains(&"total-order-uniform".into()), "{of_gms3:?}");
+    // gms3 makes no calls.
+    assert!(!of_gms3.contains(&"no-lost-call".into()), "{of_gms3:?}");
+    assert!(claims("gms3/joined-3").contains(&"no-lost-message-validity".into()));
+    assert_eq!(claims("single-leader"), ["single-leader"]);
+    let (_, out, _) = interrex(["list", "gms3"]);
+    assert!(out.contains("Safety properties") && out.contains(" total-order-uniform "), "{out}");
 }
 
 /// As for `check`.
 #[test]
 fn list_takes_a_whole_name_for_just_that_one_and_refuses_what_nothing_is_named_like() {
-    let (code, out, _) = interrex(["list", "--format", "json", "gms3/joined-3"]);
-    assert_eq!((code, out.lines().count()), (0, 1), "{out}");
+    let (code, out, _) = interrex(["list", "gms3/joined-3"]);
+    assert_eq!((code, out.matches(" gms3/").count()), (0, 1), "{out}");
     assert_refused(["list", "joned-3"], &["nothing is named like `joned-3`, did you mean"]);
 }
 

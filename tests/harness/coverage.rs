@@ -19,6 +19,7 @@ use interrex_models::{
 };
 use serde_json::Value;
 use std::{fs, path::Path};
+use tempfile::TempDir;
 
 /// A joined group of two.
 fn environment() -> Environment {
@@ -196,8 +197,9 @@ fn the_scenarios_reach_everything_that_is_not_named() {
         "--coverage",
         "--threads=2",
     ]);
-    let conclusions: Vec<_> = out.lines().filter(|line| line.contains(" reached: ")).collect();
-    assert_eq!((code, conclusions.len()), (1, 4));
+    let conclusions: Vec<_> =
+        out.lines().filter(|line| line.contains(" reached; not judged: ")).collect();
+    assert_eq!((code, conclusions.len()), (0, 4));
     let unreached: Vec<_> =
         out.lines().filter_map(|line| line.strip_prefix("  unreached: ")).collect();
     let where_two_lead = [
@@ -228,16 +230,56 @@ fn what_only_nightly_scenarios_reach_may_be_reached_or_not() {
 }
 
 #[test]
-fn one_scenario_alone_leaves_something_unreached() {
+fn a_part_of_the_scenarios_is_shown_and_not_judged() {
     let (code, out) = check(&["gms3/joined-3", "--coverage", "--format", "json"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 0);
     let lines: Vec<Value> = out.lines().map(|line| line.parse().expect("JSON")).collect();
-    assert_eq!((lines.len(), &lines[1]["coverage"]), (2, &"gms3".into()));
+    assert_eq!((lines.len(), &lines[1]["kind"]), (2, &"coverage".into()));
+    assert_eq!(lines[1]["protocol"], "gms3");
     assert_eq!(lines[1]["complete"], true);
+    let part = lines[1]["part"].as_str().expect("a part");
+    assert!(part.starts_with("1 of ") && part.ends_with(" scenarios of gms3"), "{part}");
     let entries = lines[1]["entries"].as_array().expect("entries");
     let entry =
         |place: &str| entries.iter().find(|entry| entry["place"] == place).expect("a place");
     assert_eq!(entry("joining × message view")["count"], 0);
     assert_eq!(entry("joining × down")["unreachable"], "a newcomer monitors nobody");
     assert!(entry("follower × down")["count"].as_u64() > Some(0));
+
+    let (code, out) = check(&["gms3/joined-3", "--coverage"]);
+    assert!(code == 0 && out.contains("  unreached: joining × message view\n"), "{out}");
+    assert!(out.contains(&format!(" reached; not judged: {part}\n")), "{out}");
+}
+
+/// A scenario and a nightly one, alone in a folder.
+fn two_scenarios() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/gms3");
+    let place = folder.path().join("gms3");
+    fs::create_dir(&place).expect("a folder");
+    for (from, to) in [("joined-3.toml", "everyday.toml"), ("unreachable.toml", "unreachable.toml")]
+    {
+        fs::copy(own.join(from), place.join(to)).expect("a file");
+    }
+    let text = fs::read_to_string(own.join("joined-3.toml")).expect("a file");
+    let nightly = text.replacen("start", "nightly = true\nstart", 1);
+    fs::write(place.join("nightly.toml"), nightly).expect("a file");
+    folder
+}
+
+/// Those that every day's run explores say what is reached, with the nightly ones or without.
+#[test]
+fn coverage_is_judged_where_all_everyday_scenarios_are_in_the_run() {
+    let folder = two_scenarios();
+    let path = folder.path().to_str().expect("a path that is text");
+    for (more, code, says) in [
+        (&[][..], 1, " reached: not as expected"),
+        (&["--nightly"], 1, " reached: not as expected"),
+        (&["gms3/nightly"], 0, " reached; not judged: 0 of 1 scenarios of gms3"),
+        // What is not begun may reach the rest.
+        (&["--max-seconds", "0.000000001"], 3, " reached: a limit has cut the search short"),
+    ] {
+        let (ended, out) = check(&[more, &["--scenarios", path, "--coverage"]].concat());
+        assert!(ended == code && out.contains(says), "{ended}: {out}");
+    }
 }

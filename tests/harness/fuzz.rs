@@ -32,6 +32,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
 };
+use tempfile::TempDir;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -72,6 +73,12 @@ fn interrex(line: &str, traces: &Path) -> (i32, String, String) {
     let output = command.output().expect("it runs");
     let text = |bytes| String::from_utf8(bytes).expect("it writes text");
     (output.status.code().expect("it is not killed"), text(output.stdout), text(output.stderr))
+}
+
+/// The object of the only scenario, in an answer for programs.
+fn scenario_of(out: &str) -> Value {
+    let mut objects = out.lines().map(|line| line.parse::<Value>().expect("JSON"));
+    objects.find(|object| object["kind"] == "scenario").expect("a scenario")
 }
 
 #[test]
@@ -282,8 +289,14 @@ fn an_answer_is_an_object_a_line_and_its_traces_are_files() {
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     let answers: Vec<Value> =
         out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(answers.len(), 2);
-    let answer = answers.iter().find(|answer| answer["protocol"] == "gms3").expect("an answer");
+    let kinds: Vec<_> = answers.iter().map(|answer| &answer["kind"]).collect();
+    assert_eq!(kinds, ["known_traces", "known_traces", "scenario", "scenario"]);
+    let of_gms3: Vec<_> = answers.iter().filter(|answer| answer["protocol"] == "gms3").collect();
+    let (known, answer) = (of_gms3[0], of_gms3[1]);
+    for (field, value) in [("fixed", json!([])), ("not_reproduced", json!([]))] {
+        assert_eq!(known[field], value, "{field}");
+    }
+    assert!(known["replayed"].as_u64() > Some(10), "{known}");
     for (field, value) in [
         ("scenario", json!("gms3/joined-3")),
         ("nodes", json!(3)),
@@ -295,13 +308,11 @@ fn an_answer_is_an_object_a_line_and_its_traces_are_files() {
         ("complete", json!(true)),
         ("settled", json!(100)),
         ("unsettled", json!(0)),
-        ("fixed", json!([])),
-        ("not_reproduced", json!([])),
     ] {
         assert_eq!(answer[field], value, "{field}");
     }
     assert_eq!(answer["environment"]["crashes"], 2);
-    assert!(answer["seconds"].is_f64() && answer["known_traces"].as_u64() > Some(10));
+    assert!(answer["seconds"].is_f64());
     let rows = answer["properties"].as_array().expect("rows");
     let row = rows.iter().find(|row| row["name"] == "no-lost-message-validity").expect("a row");
     assert_eq!(row["verdict"], "violated");
@@ -334,28 +345,62 @@ fn schedules_of_another_size_or_other_budgets_have_traces_of_their_own() {
     }
 }
 
+/// A folder with these scenarios of gms3 and no others, so that they are all of its everyday ones.
+fn only(names: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("gms3")).expect("a folder");
+    for name in [names, &["unreachable"]].concat() {
+        let file = format!("gms3/{name}.toml");
+        fs::copy(self::folder("scenarios").join(&file), folder.path().join(&file)).expect("a file");
+    }
+    folder
+}
+
 #[test]
 fn what_schedules_reach_is_counted_and_what_they_do_not_must_be_named() {
     let kept = tempfile::tempdir().expect("a folder");
+    let two = only(&["joining-3-busy", "suspicious"]);
     // With most seeds it takes more schedules until somebody asks a newcomer for a multicast.
-    let line = "gms3/joining-3-busy gms3/suspicious --seed 2 --schedules 5000 --coverage";
-    let (code, out, _) = interrex(line, kept.path());
+    let two = two.path().display();
+    let line = format!("--scenarios {two} --nightly --seed 2 --schedules 5000 --coverage");
+    let (code, out, _) = interrex(&line, kept.path());
     assert_eq!(code, 0, "{out}");
     assert!(
         out.contains("reached: everything else is listed as unreachable, with a reason"),
         "{out}"
     );
 
-    let line = "gms3/joined-3 --coverage --schedules 500";
-    let (code, out, _) = interrex(line, kept.path());
+    let one = only(&["joined-3"]);
+    let line = format!("--scenarios {} --coverage --schedules 500", one.path().display());
+    let (code, out, _) = interrex(&line, kept.path());
     assert_eq!(code, 1);
     assert!(out.contains("  unreached: joining × message view\n"), "{out}");
 
     let (code, out, _) = interrex(&format!("{line} --format json"), kept.path());
     let lines: Vec<Value> =
         out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!((code, lines.len()), (1, 2));
-    assert_eq!((&lines[1]["coverage"], &lines[1]["complete"]), (&json!("gms3"), &json!(true)));
+    assert_eq!((code, lines.len()), (1, 3));
+    let coverage = &lines[2];
+    assert_eq!((&coverage["kind"], &coverage["protocol"]), (&json!("coverage"), &json!("gms3")));
+    assert_eq!(coverage["complete"], true);
+}
+
+/// Only some of the scenarios, only some of the schedules, or others: the rest may reach what they do not.
+#[test]
+fn what_a_part_of_the_schedules_reaches_is_shown_and_not_judged() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let one = only(&["joined-3"]);
+    let all = format!("--scenarios {}", one.path().display());
+    for (part, why) in [
+        ("gms3/joined-3", " scenarios of gms3\n"),
+        (&format!("{all} --shard=1/2"), ": shard 1/2 of the schedules\n"),
+        (&format!("{all} --nodes=4"), ": 0 of 1 scenarios of gms3\n"),
+    ] {
+        let line = format!("{part} --coverage --schedules 2");
+        let (code, out, _) = interrex(&line, kept.path());
+        let conclusion = out.lines().find(|line| line.contains(" reached; not judged: "));
+        assert!(code == 0 && format!("{}\n", conclusion.expect("one")).ends_with(why), "{out}");
+    }
 }
 
 /// A crash in a step is not the step as a whole, and what shrinking tries is no schedule's.
@@ -375,8 +420,9 @@ fn only_what_schedules_step_is_counted() {
 #[test]
 fn what_is_cut_by_the_clock_is_not_unreached() {
     let kept = tempfile::tempdir().expect("a folder");
-    let line = "gms3/joined-3 --coverage --schedules 1000000000 --max-seconds 1";
-    let (code, out, _) = interrex(line, kept.path());
+    let (one, cut) = (only(&["joined-3"]), "--schedules 1000000000 --max-seconds 1");
+    let line = format!("--scenarios {} --coverage {cut}", one.path().display());
+    let (code, out, _) = interrex(&line, kept.path());
     assert_eq!(code, 3, "{out}");
     assert!(out.contains("reached: a limit has cut the search short\n"), "{out}");
 }
@@ -390,7 +436,7 @@ fn schedules_that_are_run_twice_have_a_digest_and_it_is_the_same_everywhere() {
     assert_eq!(code, 0, "{out}");
     assert!(out.contains(&format!("  twice: everything is the same; digest {digest}\n")), "{out}");
     let (_, out, _) = interrex(&format!("{line} --format json"), kept.path());
-    let answer: Value = serde_json::from_str(&out).expect("JSON");
+    let answer = scenario_of(&out);
     assert_eq!(answer["again"], json!({ "digest": digest, "schedule": null, "difference": null }));
 }
 
@@ -436,7 +482,7 @@ fn what_is_cut_by_the_clock_ends_with_3() {
     let line = "gen_leader/idle-2 --schedules 1000000000 --max-seconds 1 --format json";
     let (code, out, _) = interrex(line, kept.path());
     assert_eq!(code, 3, "{out}");
-    let answer: Value = serde_json::from_str(&out).expect("JSON");
+    let answer = scenario_of(&out);
     assert_eq!(answer["complete"], false);
     assert!(answer["done"].as_u64() < answer["schedules"].as_u64());
 }
@@ -475,9 +521,11 @@ fn a_known_trace_that_violates_no_more_is_reported_as_fixed_by_name() {
     let line = format!("gen_leader/idle-2 --schedules 10 --traces {}", traces.path().display());
     let (code, out, _) = interrex(&line, kept.path());
     assert_eq!(code, 1);
-    assert!(out.starts_with("fixed: old/lost.json\n"), "{out}");
+    assert!(out.starts_with("fixed: old/lost.json: "), "{out}");
+    let end = "1 scenario: not as expected: a known trace fixed or not reproduced, see above\n";
+    assert!(out.ends_with(end), "{out}");
     let (code, out, _) = interrex(&format!("{line} --format json"), kept.path());
-    let answer: Value = serde_json::from_str(&out).expect("JSON");
-    assert_eq!((code, &answer["fixed"]), (1, &json!(["old/lost.json"])));
-    assert_eq!(answer["known_traces"], 1);
+    let known: Value = out.lines().next().expect("a line").parse().expect("JSON");
+    assert_eq!((code, &known["fixed"]), (1, &json!(["old/lost.json"])));
+    assert_eq!((&known["replayed"], &known["cases"][0]["status"]), (&json!(1), &json!("differs")));
 }

@@ -1,5 +1,6 @@
 //! The assumption matrix: all of it is there, and says what is found.
 
+use assert_cmd::Command;
 use interrex_models::{
     claim::property::{self, Kind},
     explore::search::Limits,
@@ -124,4 +125,25 @@ fn gms3_has_one_leader_unless_detectors_err_and_loses_messages_where_links_do() 
     let lost = "no-lost-message-survivors-agreement";
     assert_eq!(verdict(lost, Class::Lossy), Verdict::Violated);
     assert_eq!(verdict(lost, Class::Duplicating), Verdict::Holds);
+}
+
+/// Wide tables are split into bands, each with the names of its rows.
+#[test]
+fn the_table_fits_the_width_of_the_terminal() {
+    for (columns, bands) in [("80", 2..=9), ("60", 3..=9), ("400", 1..=1), ("1", 8..=8)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_interrex"));
+        command.args(["matrix", "gms3", "--max-seconds", "0.1"]).env("COLUMNS", columns);
+        let out = String::from_utf8(command.output().expect("it runs").stdout).expect("text");
+        let rows = out.lines().filter(|it| it.trim().starts_with("single-leader ")).count();
+        assert!(bands.contains(&rows), "{columns}: {rows} in {out}");
+        let heads = out.lines().filter(|line| line.starts_with("    ") && !line.contains(':'));
+        let named: Vec<_> = heads.flat_map(str::split_whitespace).collect();
+        for class in Class::ALL {
+            let times = named.iter().filter(|name| **name == class.name()).count();
+            assert_eq!(times, 1, "{columns}: {} in {out}", class.name());
+        }
+        let most = columns.parse().expect("a number");
+        let too_wide = |line: &&str| most >= 60 && line.chars().count() > most;
+        assert_eq!(out.lines().find(too_wide), None, "{columns}");
+    }
 }

@@ -110,6 +110,7 @@ fn a_key_is_for_its_owner_and_is_not_overwritten() {
     assert_refused(&key(&file), 2, &["cluster.key", "already exists"]);
     assert_eq!(fs::read_to_string(&file).expect("a key"), before);
     assert_refused(&key(&folder.path().join("none/cluster.key")), 2, &["none/cluster.key"]);
+    assert_refused(&key(folder.path()), 2, &["is a folder; name the file to make", "/cluster.key"]);
 }
 
 #[test]
@@ -225,7 +226,10 @@ fn bad_usage_is_refused_before_anything_happens() {
         (&["--peers", "n01=127.0.0.1:1"], &["`n01` is not a node"]),
         (&["--peers", "n1=127.0.0.1:65536"], &["`127.0.0.1:65536` is not HOST:PORT"]),
         (&["--listen", "here"], &["`here` is not HOST:PORT"]),
-        (&["--timeout", "0"], &["--timeout"]),
+        (&["--timeout", "0"], &["--timeout", "expected milliseconds, a number from 10 to 3600000"]),
+        (&["--timeout", "1s"], &["--timeout", "milliseconds", "1000 for a second"]),
+        (&["--call-timeout", "5s"], &["--call-timeout", "milliseconds"]),
+        (&["--contact-seconds", "0"], &["--contact-seconds", "above 0"]),
         (&["--format", "xml"], &["--format"]),
     ] {
         assert_refused(&gen_leader(more), 2, says);
@@ -256,6 +260,11 @@ fn a_file_that_is_no_key_is_refused() {
     fs::write(alone.key(), format!("{}=\n", "A".repeat(43))).expect("a file");
     assert_refused(&alone.told(&["--protocol", "gms3", "--found"], ""), 2, &["all zeros"]);
     fs::remove_file(alone.key()).expect("a file");
+    fs::create_dir(alone.key()).expect("a folder");
+    let refused = alone.told(&["--protocol", "gms3", "--found"], "");
+    assert_refused(&refused, 2, &["cluster.key", "name the file in it, not the folder"]);
+    assert!(!refused.err.contains("makes one"), "{}", refused.err);
+    fs::remove_dir(alone.key()).expect("a folder");
     assert_refused(
         &alone.told(&["--protocol", "gms3", "--found"], ""),
         2,
@@ -293,6 +302,10 @@ fn a_node_that_cannot_come_up_ends_with_1_and_says_why() {
     let log = ["--log", "/nowhere/n0.log", "--listen", "127.0.0.1:0"];
     let fourth = alone.told(&[&["--protocol", "gen_leader"] as &[&str], &log].concat(), "");
     assert_refused(&fourth, 1, &["the log /nowhere/n0.log cannot be written"]);
+
+    let file = alone.key();
+    let file = ["--protocol", "gen_leader", "--data-dir", file.to_str().expect("text")];
+    assert_refused(&alone.told(&file, ""), 2, &["cluster.key: is no folder", "--data-dir"]);
 
     first.kill().expect("it runs");
     first.wait().expect("it ends");

@@ -3,9 +3,8 @@
 use super::{Exit, Failure};
 use interrex_models::verdict::{
     outcome::Comparison,
-    report::{Case, Format, Renderer, Section},
+    report::{Case, Format, Renderer, Section, json::Object},
 };
-use serde_json::Value;
 use std::io::{self, Write};
 
 /// An answer that is being written.
@@ -49,7 +48,7 @@ impl Section for Remark {
         vec![]
     }
 
-    fn objects(&self) -> Vec<Value> {
+    fn objects(&self) -> Vec<Object> {
         vec![]
     }
 

@@ -7,8 +7,9 @@ use super::{
     chosen::{Chosen, budgets, parse_budget},
     coverage::Covered,
     show_difference,
-    stop::{NotBegun, parse_seconds, stop},
+    stop::{NotBegun, stop},
     styled, table,
+    time::parse_seconds,
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
@@ -30,12 +31,11 @@ use interrex_models::{
     verdict::{
         check::{Report, Row},
         outcome::{Comparison, Expected, Verdict},
-        report::{Case, Format, Section, text::show_places},
+        report::{Case, Format, Section, json::Object, text::show_places},
         row,
         scenario::Scenario,
     },
 };
-use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -71,7 +71,7 @@ pub(super) struct Check {
     format: Format,
     /// Count how often each protocol has handled each kind of event in each role, and emitted each kind of effect.
     /// Those that never occurred must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that did
-    /// must not be listed there
+    /// must not be listed there. That is judged for a protocol if all its scenarios but the nightly ones are run
     #[arg(long)]
     coverage: bool,
     /// Visit everything once more, on one thread, and let the machine compute everything again: one that depends on anything but its input
@@ -83,7 +83,7 @@ pub(super) struct Check {
     save_traces: Option<PathBuf>,
     /// Expand at most this many worlds of a scenario
     #[arg(long, value_name = "N")]
-    max_states: Option<NonZeroU64>,
+    max_worlds: Option<NonZeroU64>,
     /// Stop after this time, in seconds, and report what was found: all scenarios together
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     max_seconds: Option<Duration>,
@@ -169,12 +169,15 @@ impl Check {
             file::can_hold_files(folder)?;
         }
         let mut answer = Answer::new(self.format);
-        let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
+        let covered = self.coverage.then(|| Covered::none(&self.folders, &scenarios));
         let mut covered = covered.transpose()?;
         let stop = stop(self.max_seconds)?;
         for scenario in &scenarios {
             if stop.is_due() {
                 answer.add(&NotBegun(scenario))?;
+                if let Some(covered) = &mut covered {
+                    covered.leave_out(scenario);
+                }
                 continue;
             }
             let mut checked = self.check(scenario, covered.as_mut(), stop);
@@ -203,7 +206,7 @@ impl Check {
         covered: Option<&mut Covered>,
         stop: Stop,
     ) -> Checked<'a> {
-        let limits = Limits { threads: self.threads.into(), max_states: self.max_states, stop };
+        let limits = Limits { threads: self.threads.into(), max_states: self.max_worlds, stop };
         let bar = progress_bar(scenario);
         let mut progress = |now: Progress| match now.pass {
             Pass::Exploring => bar.set_position(now.states),
@@ -243,13 +246,12 @@ impl Section for Checked<'_> {
         self.report.cases().into_iter().chain(audited).collect()
     }
 
-    fn objects(&self) -> Vec<Value> {
-        let mut object = json!(self.report);
-        if let Some(audit) = &self.audit {
-            object["audit"] = json!(audit);
-        }
-        object["cases"] = json!(self.cases());
-        vec![object]
+    fn objects(&self) -> Vec<Object> {
+        let object = Object::new("scenario", &self.report);
+        vec![match &self.audit {
+            Some(audit) => object.with("audit", audit),
+            None => object,
+        }]
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {

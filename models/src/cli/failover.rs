@@ -1,8 +1,10 @@
 //! `interrex failover`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG, choice::choice, milliseconds, styled,
-    table,
+    BAD, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG,
+    choice::choice,
+    styled, table,
+    time::{milliseconds, milliseconds_in},
 };
 use comfy_table::{Cell, CellAlignment};
 use indicatif::ProgressBar;
@@ -13,6 +15,10 @@ use interrex_models::{
         application::Replicates,
         failover::{Fault, Group, Recovery, Takeover},
         processes::{Cluster, Plan, ProcessError},
+    },
+    verdict::{
+        outcome::Comparison,
+        report::{Case, json::Object},
     },
 };
 use serde_json::json;
@@ -37,8 +43,8 @@ pub(super) struct Failover {
     /// The protocol, one of those that `interrex list` shows
     #[arg(long, value_name = "NAME", default_value = "group")]
     protocol: Known,
-    /// The number of nodes; all of them may lead
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=100))]
+    /// The number of nodes; all of them may lead. With group at least 3, because those that are left must be a majority
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=i64::from(MOST_NODES)))]
     nodes: u16,
     /// The number of rounds; the old leader is brought back at the end of each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -47,8 +53,8 @@ pub(super) struct Failover {
     #[arg(long, value_parser = choice::<Fault>(), default_value_t = Fault::Kill)]
     how: Fault,
     /// The time without a message, in milliseconds, after which a node is considered dead
-    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
-    timeout: u64,
+    #[arg(long, value_name = "MS", default_value = "1000", value_parser = milliseconds_in(10..=3_600_000))]
+    timeout: Duration,
     /// Keep the logs of the nodes, for `interrex validate`, and their stored data in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -57,6 +63,9 @@ pub(super) struct Failover {
     #[arg(long, value_enum, default_value_t = LineFormat::Text)]
     format: LineFormat,
 }
+
+/// The largest cluster that is made on one machine.
+const MOST_NODES: u16 = 100;
 
 /// The result of a round.
 struct Round {
@@ -68,10 +77,11 @@ struct Round {
 
 impl Failover {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
+        self.suffices()?;
         let program = std::env::current_exe()
             .map_err(|error| Failure::Ended(format!("where is this program? {error}")))?;
         let plan = Plan {
-            timeout: Duration::from_millis(self.timeout),
+            timeout: self.timeout,
             keep: self.keep.clone(),
             ..Plan::new(program, self.protocol, self.nodes)
         };
@@ -103,6 +113,21 @@ impl Failover {
         }
         let good = rounds.iter().all(|round| round.complaint.is_none());
         Ok(if good { Exit::AsExpected } else { Exit::Differs })
+    }
+
+    /// Refuses a group whose survivors are too few to have another leader.
+    fn suffices(&self) -> Result<(), Failure> {
+        let suffices = |nodes: &u16| self.protocol.can_replace_its_leader(*nodes);
+        if suffices(&self.nodes) {
+            return Ok(());
+        }
+        let (name, nodes) = (self.protocol.name(), self.nodes);
+        let enough = (nodes..=MOST_NODES).find(suffices);
+        let advice = enough.map_or(String::new(), |enough| format!("; say --nodes {enough}"));
+        Err(Failure::Usage(format!(
+            "--nodes {nodes}: {name} cannot replace the leader of {nodes} nodes, because those that are left are no \
+             majority{advice}"
+        )))
     }
 
     fn round(
@@ -161,7 +186,13 @@ impl Failover {
 
     fn report(&self, number: u32, round: &Round) -> io::Result<()> {
         let Round { takeover, complaint, back } = round;
-        let line = json!({
+        let name = format!("round {number}");
+        let (status, said) = match complaint {
+            Some(complaint) => (Comparison::Differs, complaint.as_str()),
+            None => (Comparison::AsExpected, "one new leader, and all agree"),
+        };
+        let case = Case::new(self.protocol.name(), name, status, said);
+        let fields = json!({
             "round": number,
             "protocol": self.protocol.name(),
             "nodes": self.nodes,
@@ -172,6 +203,7 @@ impl Failover {
             "went_astray": matches!(back, Recovery::Diverged(_)),
             "complaint": complaint,
         });
+        let line = Object::new("round", fields).with("cases", [case]);
         let mut out = anstream::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush())
     }

@@ -8,8 +8,9 @@ use super::{
     chosen::{Chosen, budgets, parse_budget},
     coverage::Covered,
     show_difference,
-    stop::{NotBegun, parse_seconds, stop},
+    stop::{NotBegun, stop},
     styled, table,
+    time::parse_seconds,
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
@@ -23,11 +24,11 @@ use interrex_models::{
     model::environment::{Budget, Times},
     verdict::{
         outcome::Comparison,
-        report::{Case, Format, Section, text::show_places},
+        report::{Case, Format, Section, json::Object, text::show_places},
         scenario::Scenario,
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -37,14 +38,14 @@ use std::{
 
 /// Run random schedules of scenarios, also of groups that are too large to be explored
 ///
-/// The known traces of the protocols are replayed first: one that no longer violates its property is reported
-/// as fixed. Each schedule then draws its own faults, out of those that the scenario allows, and takes
+/// The known traces of the protocols are replayed first. One that no longer violates its property is reported as
+/// fixed, and that is not as expected until it is removed from the folder of traces. Each schedule then draws its own faults, out of those that the scenario allows, and takes
 /// actions at random; after the faults have stopped, it goes on until the protocol has nothing left to do. The
 /// same seed gives the same schedules on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    no property is violated but those that are expected to be"
-    "1    another property is violated, or a known trace is fixed or not reproduced;"
+    "0    no property is violated but those that are expected to be, and known traces still violate theirs"
+    "1    another property is violated, or a known trace no longer violates its own or is not reproduced;"
     "     or with --coverage, something is not reached and not listed as unreachable;"
     "     or with --twice, the second run differs from the first"
     "2    bad usage, or a bad scenario or trace"
@@ -75,7 +76,8 @@ pub(super) struct Fuzz {
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     max_seconds: Option<Duration>,
     /// Count which events, in which roles, and which effects of each protocol are reached. Those that are not
-    /// must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that are must not be
+    /// must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that are must not be. That is
+    /// judged for a protocol if all its scenarios but the nightly ones are run, unchanged and with all schedules
     #[arg(long)]
     coverage: bool,
     /// Run each schedule twice, and compare: a machine that depends on anything but its input is reported with
@@ -96,21 +98,30 @@ pub(super) struct Fuzz {
 #[derive(Debug, Default)]
 struct Replayed {
     /// Their number.
-    known_traces: usize,
+    all: usize,
     /// The names of those that no longer violate their property.
     fixed: Vec<String>,
     /// The names of those of which not every step is possible any more.
     not_reproduced: Vec<String>,
 }
 
-/// The known traces of each protocol, replayed.
-struct KnownTraces(BTreeMap<String, Replayed>);
+impl Replayed {
+    /// The number of those that do not violate their property as before.
+    fn changed(&self) -> usize {
+        self.fixed.len() + self.not_reproduced.len()
+    }
+}
+
+/// The known traces of a protocol, replayed.
+struct KnownTraces {
+    protocol: String,
+    replayed: Replayed,
+}
 
 /// A scenario of which schedules were taken.
 struct Fuzzed<'a> {
     scenario: &'a Scenario,
     report: Report,
-    known: &'a Replayed,
 }
 
 impl Fuzz {
@@ -120,23 +131,31 @@ impl Fuzz {
         let scenarios = altered.collect::<Result<Vec<_>, _>>()?;
         let known = self.replay_known(&scenarios)?;
         let mut answer = Answer::new(self.format);
-        answer.add(&known)?;
-        let covered = self.coverage.then(|| Covered::none(&self.folders.scenarios, &scenarios));
+        for known in &known {
+            answer.add(known)?;
+        }
+        let covered = self.coverage.then(|| Covered::none(&self.folders, &scenarios));
         let mut covered = covered.transpose()?;
+        if self.shard != Shard::ALONE {
+            let shard = format!("shard {} of the schedules", self.shard);
+            covered = covered.map(|covered| covered.part(&shard));
+        }
         file::can_hold_files(&self.save_traces)?;
         let stop = stop(self.max_seconds)?;
         for scenario in &scenarios {
             if stop.is_due() {
                 answer.add(&NotBegun(scenario))?;
+                if let Some(covered) = &mut covered {
+                    covered.leave_out(scenario);
+                }
                 continue;
             }
             let mut report = self.fuzz(scenario, stop);
             if let (Some(covered), Some(coverage)) = (&mut covered, report.coverage.take()) {
                 covered.add(if report.complete { coverage } else { coverage.cut_short() });
             }
-            let known = &known.0[&report.subject.protocol];
             self.name_traces(&mut report);
-            let fuzzed = Fuzzed { scenario, report, known };
+            let fuzzed = Fuzzed { scenario, report };
             answer.add(&fuzzed)?;
             save_traces(&fuzzed.report.properties, &self.save_traces)?;
             self.save_unshrunk(&fuzzed.report)?;
@@ -144,7 +163,8 @@ impl Fuzz {
         if let Some(covered) = covered {
             covered.add_to(&mut answer)?;
         }
-        answer.add(&conclusion(scenarios.len(), answer.worst()))?;
+        let changed = known.iter().map(|known| known.replayed.changed()).sum();
+        answer.add(&conclusion(scenarios.len(), answer.worst(), changed))?;
         answer.end()
     }
 
@@ -163,13 +183,13 @@ impl Fuzz {
     }
 
     /// Replays the known traces of the protocols of these scenarios.
-    fn replay_known(&self, scenarios: &[Scenario]) -> Result<KnownTraces, Failure> {
+    fn replay_known(&self, scenarios: &[Scenario]) -> Result<Vec<KnownTraces>, Failure> {
         let protocols = scenarios.iter().filter_map(|scenario| scenario.protocol);
         let mut all: BTreeMap<_, _> =
             protocols.map(|known| (known.name().into_owned(), Replayed::default())).collect();
         for known in self.folders.known_traces()? {
             if let Some(replayed) = all.get_mut(&known.trace.protocol) {
-                replayed.known_traces += 1;
+                replayed.all += 1;
                 match known.status().map_err(Failure::Usage)? {
                     Status::Violated => {}
                     Status::Fixed => replayed.fixed.push(known.name),
@@ -177,7 +197,8 @@ impl Fuzz {
                 }
             }
         }
-        Ok(KnownTraces(all))
+        let known = |(protocol, replayed)| KnownTraces { protocol, replayed };
+        Ok(all.into_iter().map(known).collect())
     }
 
     fn fuzz(&self, scenario: &Scenario, stop: Stop) -> Report {
@@ -220,28 +241,28 @@ fn progress_bar(scenario: &Scenario, schedules: u64) -> ProgressBar {
 
 impl Section for KnownTraces {
     fn cases(&self) -> Vec<Case> {
-        let cases = self.0.iter().map(|(protocol, replayed)| {
-            let Replayed { known_traces, fixed, not_reproduced } = replayed;
-            let as_before = fixed.is_empty() && not_reproduced.is_empty();
-            let status = if as_before { Comparison::AsExpected } else { Comparison::Differs };
-            let (fixed, not_reproduced) = (fixed.len(), not_reproduced.len());
-            let said =
-                format!("{known_traces} replayed, {fixed} fixed, {not_reproduced} not reproduced");
-            Case::new(protocol, "known traces", status, said)
-        });
-        cases.collect()
+        let Replayed { all, fixed, not_reproduced } = &self.replayed;
+        let as_before = self.replayed.changed() == 0;
+        let status = if as_before { Comparison::AsExpected } else { Comparison::Differs };
+        let (fixed, not_reproduced) = (fixed.len(), not_reproduced.len());
+        let said = format!("{all} replayed, {fixed} fixed, {not_reproduced} not reproduced");
+        vec![Case::new(&self.protocol, "known traces", status, said)]
     }
 
-    /// The objects of the scenarios have them.
-    fn objects(&self) -> Vec<Value> {
-        vec![]
+    fn objects(&self) -> Vec<Object> {
+        let (protocol, Replayed { all, fixed, not_reproduced }) = (&self.protocol, &self.replayed);
+        let fields = json!({
+            "protocol": protocol, "replayed": all, "fixed": fixed, "not_reproduced": not_reproduced,
+        });
+        vec![Object::new("known_traces", fields)]
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        for name in self.0.values().flat_map(|replayed| &replayed.fixed) {
-            writeln!(out, "{} {name}", styled(BAD, "fixed:"))?;
+        for name in &self.replayed.fixed {
+            let advice = "its run no longer violates its property; if that is intended, remove it";
+            writeln!(out, "{} {name}: {advice}", styled(BAD, "fixed:"))?;
         }
-        for name in self.0.values().flat_map(|replayed| &replayed.not_reproduced) {
+        for name in &self.replayed.not_reproduced {
             let title = styled(BAD, "not reproduced, a step is not possible any more:");
             writeln!(out, "{title} {name}")?;
         }
@@ -254,13 +275,8 @@ impl Section for Fuzzed<'_> {
         self.report.cases()
     }
 
-    fn objects(&self) -> Vec<Value> {
-        let mut object = json!(self.report);
-        object["known_traces"] = json!(self.known.known_traces);
-        object["fixed"] = json!(self.known.fixed);
-        object["not_reproduced"] = json!(self.known.not_reproduced);
-        object["cases"] = json!(self.cases());
-        vec![object]
+    fn objects(&self) -> Vec<Object> {
+        vec![Object::new("scenario", &self.report)]
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -352,11 +368,20 @@ fn remark(row: &Row) -> Cell {
     }
 }
 
-fn conclusion(scenarios: usize, worst: Comparison) -> Remark {
+/// `changed` is the number of known traces that do not violate their property as before.
+fn conclusion(scenarios: usize, worst: Comparison, changed: usize) -> Remark {
     let plural = if scenarios == 1 { "" } else { "s" };
     let end = match worst {
         Comparison::AsExpected => styled(GOOD, "no unexpected violation"),
         Comparison::Cut => styled(DOUBTFUL, "cut short; no unexpected violation so far"),
+        Comparison::Differs if changed > 0 => {
+            let traces = if changed == 1 {
+                "a known trace".into()
+            } else {
+                format!("{changed} known traces")
+            };
+            styled(BAD, format!("not as expected: {traces} fixed or not reproduced, see above"))
+        }
         Comparison::Differs => styled(BAD, "not as expected"),
     };
     Remark(format!("{scenarios} scenario{plural}: {end}"))

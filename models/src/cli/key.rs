@@ -35,6 +35,13 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
+        if self.file.is_dir() {
+            let (folder, file) = (self.file.display(), self.file.join("cluster.key"));
+            return Err(Failure::Usage(format!(
+                "{folder}: is a folder; name the file to make, as {}",
+                shown(&file)
+            )));
+        }
         let made = match self.node {
             Some(node) => self.node(node),
             None => ClusterKey::generate().and_then(|key| key.write_new(&self.file)),

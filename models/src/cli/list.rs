@@ -9,14 +9,19 @@ use interrex_models::{
     io::file,
     protocol::registry::Known,
     verdict::{
-        report::{Case, Format, Section},
+        report::{Case, Format, Section, json::Object},
         scenario::Scenario,
     },
 };
-use serde_json::{Value, json};
-use std::io::{self, Write};
+use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
 
 /// Show all protocols, scenarios and properties
+///
+/// A pattern that names protocols or scenarios also shows the properties that are judged there, with their claims.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
     "0    the list was shown"
@@ -38,8 +43,12 @@ impl List {
         let sections = sections(&self.folders.scenarios()?);
         self.all_patterns_choose(&sections)?;
         let mut answer = Answer::new(self.format);
+        let mut judged = BTreeSet::new();
+        // Properties come last.
         for section in sections {
-            answer.add(&self.chosen(section))?;
+            let chosen = self.chosen(section, &judged);
+            judged.extend(chosen.items.iter().flat_map(|item| item.properties.clone()));
+            answer.add(&chosen)?;
         }
         answer.end()
     }
@@ -55,12 +64,15 @@ impl List {
         Ok(())
     }
 
-    fn chosen(&self, section: Items) -> Items {
+    /// The items that are named, and the properties that are judged there.
+    fn chosen(&self, section: Items, judged: &BTreeSet<&str>) -> Items {
         if self.patterns.is_empty() {
             return section;
         }
         let names: Vec<_> = section.names().map(String::from).collect();
-        let wanted = |item: &&Item| is_chosen(&item.name, &self.patterns, &names);
+        let wanted = |item: &&Item| {
+            judged.contains(item.name.as_str()) || is_chosen(&item.name, &self.patterns, &names)
+        };
         let items = section.items.iter().filter(wanted).cloned().collect();
         Items { title: section.title, items }
     }
@@ -90,28 +102,42 @@ fn claimed(property: &Property) -> Item {
     Item {
         name: (*name).into(),
         summary: (*claim).into(),
-        object: json!({ "property": name, "kind": kind, "claim": claim }),
+        object: Object::new(
+            "property",
+            json!({ "property": name, "property_kind": kind, "claim": claim }),
+        ),
+        properties: vec![],
     }
 }
 
 fn protocol(known: Known) -> Item {
     let (name, summary) = (known.name(), known.summary());
+    let properties: Vec<_> = known.properties().iter().map(|property| property.name).collect();
     Item {
         name: name.to_string(),
         summary: summary.to_string(),
-        object: json!({ "protocol": name, "summary": summary }),
+        object: Object::new("protocol", json!({ "protocol": name, "summary": summary }))
+            .with("properties", &properties),
+        properties,
     }
 }
 
 fn scenario(scenario: &Scenario) -> Item {
     let Scenario { name, summary, nightly, states, .. } = scenario;
     let protocol = scenario.protocol.map(Known::name);
+    let properties: Vec<_> =
+        scenario.properties.iter().map(|(property, _)| property.name).collect();
     Item {
         name: name.clone(),
         summary: format!("{summary}{}", if *nightly { " (nightly)" } else { "" }),
-        object: json!({
-            "scenario": name, "protocol": protocol, "summary": summary, "nightly": nightly, "states": states,
-        }),
+        object: Object::new(
+            "scenario",
+            json!({
+                "scenario": name, "protocol": protocol, "summary": summary, "nightly": nightly, "states": states,
+            }),
+        )
+        .with("properties", &properties),
+        properties,
     }
 }
 
@@ -131,7 +157,9 @@ impl Items {
 struct Item {
     name: String,
     summary: String,
-    object: Value,
+    object: Object,
+    /// The names of the properties that are judged there.
+    properties: Vec<&'static str>,
 }
 
 impl Section for Items {
@@ -139,7 +167,7 @@ impl Section for Items {
         vec![]
     }
 
-    fn objects(&self) -> Vec<Value> {
+    fn objects(&self) -> Vec<Object> {
         self.items.iter().map(|item| item.object.clone()).collect()
     }
 

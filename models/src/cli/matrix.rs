@@ -1,14 +1,16 @@
 //! `interrex matrix`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
+    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD,
     answer::Answer,
+    bands::{banded, width},
     check::{name_traces, save_traces},
     choice::{FormatOr, format_or},
-    stop::{parse_seconds, stop},
+    stop::stop,
     styled, table,
+    time::parse_seconds,
 };
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
     explore::search::Limits,
@@ -19,11 +21,11 @@ use interrex_models::{
         check::Report,
         matrix::{Entry, Matrix, class_of},
         outcome::{Comparison, Verdict},
-        report::{Case, Format, Section, text::show_places},
+        report::{Case, Format, Section, json::Object, text::show_places},
         scenario::Scenario,
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     io::{self, Write},
     num::NonZeroUsize,
@@ -56,7 +58,7 @@ pub(super) struct Show {
     /// Only these protocols; without it, all that have such scenarios
     #[arg(value_name = "PROTOCOL")]
     protocols: Vec<String>,
-    /// The format of the table; for programs, a JSON object for each cell
+    /// The format of the table; for programs, a JSON object for each cell and one for all
     #[arg(long, value_parser = format_or::<Markup>(), default_value = <&str>::from(Format::Text))]
     format: FormatOr<Markup>,
     /// The number of scenarios that are explored at the same time [default: one for each core]
@@ -96,15 +98,17 @@ impl Section for Found<'_> {
         self.reports.iter().flat_map(Report::cases).collect()
     }
 
-    fn objects(&self) -> Vec<Value> {
-        self.matrix.cells().map(|cell| json!(cell)).collect()
+    fn objects(&self) -> Vec<Object> {
+        let cells = self.matrix.cells().map(|cell| Object::new("cell", cell));
+        let fields = json!({ "scenarios": self.reports.len(), "seconds": self.seconds });
+        cells.chain([Object::new("matrix", fields)]).collect()
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.markdown {
             return write!(out, "{}", self.matrix.to_markdown("traces"));
         }
-        writeln!(out, "{}\n", drawn(&self.matrix).trim_fmt())?;
+        writeln!(out, "{}\n", drawn(&self.matrix))?;
         writeln!(out, "{}\n", environments(self.scenarios).trim_fmt())?;
         self.conclude(out)
     }
@@ -239,28 +243,28 @@ fn progress_bar(scenarios: usize) -> ProgressBar {
     ProgressBar::new(scenarios as u64).with_style(style)
 }
 
-fn drawn(matrix: &Matrix) -> Table {
-    let mut table = table();
-    table.set_content_arrangement(ContentArrangement::Disabled);
+fn drawn(matrix: &Matrix) -> String {
     let classes =
         Class::ALL.map(|class| Cell::new(class.name()).set_alignment(CellAlignment::Right));
-    table.set_header([Cell::new("")].into_iter().chain(classes));
+    let header: Vec<_> = [Cell::new("")].into_iter().chain(classes).collect();
+    let mut rows = vec![];
     for row in matrix.rows() {
         let is_protocol = row.entries.iter().any(|entry| matches!(entry, Entry::Environment(_)));
-        let (name, cells): (_, Vec<_>) = if is_protocol {
-            table.add_row([""]);
-            (styled(STRONG, &row.name), vec![])
+        if is_protocol {
+            rows.push(vec![Cell::new("")]);
+            rows.push(vec![Cell::new(&row.name).add_attribute(Attribute::Bold)]);
         } else {
-            (format!("  {}", row.name), row.entries.iter().map(cell).collect())
-        };
-        table.add_row([Cell::new(name)].into_iter().chain(cells));
+            let name = Cell::new(format!("  {}", row.name));
+            rows.push([name].into_iter().chain(row.entries.iter().map(cell)).collect());
+        }
     }
-    table
+    banded(&header, &rows, width())
 }
 
 /// A verdict is about its environment and about nothing else.
 fn environments(scenarios: &[Scenario]) -> Table {
     let mut table = table();
+    table.set_width(width());
     for scenario in scenarios {
         table.add_row([format!(" {}", scenario.name), scenario.environment.to_string()]);
     }

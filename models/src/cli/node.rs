@@ -4,7 +4,11 @@ mod input;
 mod output;
 mod serve;
 
-use super::{Exit, Failure, LineFormat};
+use super::{
+    Exit, Failure, LineFormat,
+    failure::Form,
+    time::{milliseconds_in, parse_seconds},
+};
 use interrex::{
     gen_leader::Roster,
     machine::NodeId,
@@ -26,9 +30,12 @@ Exit codes:
 /// Run one node of a cluster, over TCP
 ///
 /// The node reads commands from standard input, one per line; `help` lists them. It prints answers
-/// and events on standard output, one per line. It keeps running when standard input ends: end it
-/// with `quit` or a signal. Output that nobody reads, or that cannot be written, is dropped and
-/// counted: it never ends or delays the node.
+/// and events on standard output, one per line. Commands are carried out in order. One that has no
+/// answer after a second, as a put without a majority, no longer holds up the next ones: its answer
+/// comes later, and names the command. With --format json every answer has the number of the line
+/// that it `answers`. The node keeps running when standard input ends: end it with `quit` or a
+/// signal. Output that nobody reads, or that cannot be written, is dropped and counted: it never
+/// ends or delays the node.
 ///
 ///   interrex key cluster.key
 ///   interrex node --id n0 --peers n0=127.0.0.1:7000,n1=127.0.0.1:7001 --key-file cluster.key \
@@ -74,10 +81,13 @@ pub(super) struct Node {
     /// In an election (gen_leader): a node that never leads; the same workers at every node
     #[arg(long, value_name = "NODE")]
     worker: Vec<NodeId>,
-    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached within 10 seconds. A node
-    /// of group whose --data-dir has its group does not need it
+    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached. A node of group whose
+    /// --data-dir has its group does not need it
     #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
     contact: Vec<NodeId>,
+    /// The time, in seconds, that the start waits for one of --contact; without one, the node does not start
+    #[arg(long, value_name = "S", default_value = "10", value_parser = parse_seconds)]
+    contact_seconds: Duration,
     /// In a group (group, gms2, gms3): start a new group. It is for exactly one node, and for its first start: later starts
     /// with the same --data-dir join again, with group by what is stored there, otherwise through --contact. A node that has
     /// lost its --data-dir must join through --contact
@@ -87,11 +97,12 @@ pub(super) struct Node {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// The time without a message, in milliseconds, after which a node is considered dead
-    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
-    timeout: u64,
-    /// The time limit, in milliseconds, for the answer to a put, get, delete or dump
-    #[arg(long, value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    call_timeout: u64,
+    #[arg(long, value_name = "MS", default_value = "1000", value_parser = milliseconds_in(10..=3_600_000))]
+    timeout: Duration,
+    /// The time limit, in milliseconds, for the answer to a command that needs the other nodes: put, delete, hand over,
+    /// leave; with gen_leader also get and dump
+    #[arg(long, value_name = "MS", default_value = "5000", value_parser = milliseconds_in(1..=3_600_000))]
+    call_timeout: Duration,
     /// The format of the output; the lines for programs also contain the time
     #[arg(long, value_enum, default_value_t = LineFormat::Text)]
     format: LineFormat,
@@ -115,7 +126,7 @@ impl Node {
         runtime.block_on(async {
             let served = self.serve(config, &roster).await;
             // Written here, and for a limited time: standard error may be a pipe that nobody reads.
-            errors.conclude(served.as_ref().err().map(|failure| failure as _)).await;
+            errors.conclude(served.as_ref().err().map(|failure| self.form().line(failure))).await;
             Ok(served.map_or_else(|failure| failure.exit(), |()| Exit::AsExpected))
         })
     }
@@ -125,7 +136,7 @@ impl Node {
         let console = Console {
             output: &output,
             protocol: self.protocol,
-            call_timeout: Duration::from_millis(self.call_timeout),
+            call_timeout: self.call_timeout,
             until_eof: self.until_eof,
             founded: self.founded().filter(|_| self.founds_now()),
         };
@@ -149,11 +160,23 @@ impl Node {
         result
     }
 
+    /// The form of errors.
+    fn form(&self) -> Form {
+        match self.format {
+            LineFormat::Text => Form::Text,
+            LineFormat::Json => Form::Json,
+        }
+    }
+
     fn config(&self, peers: &BTreeMap<NodeId, String>) -> Result<Config, Failure> {
         let key = ClusterKey::read(&self.key_file).map_err(|error| no_key(&error))?;
         let keys = self.own_key.as_ref().zip(self.public_keys.as_ref());
         let keys = keys.map(|(own, list)| NodeKeys::read(own, list)).transpose();
         let keys = keys.map_err(|error| no_key(&error))?;
+        if let Some(file) = self.data_dir.as_ref().filter(|it| it.exists() && !it.is_dir()) {
+            let file = file.display();
+            return Err(Failure::Usage(format!("{file}: is no folder, as --data-dir needs it")));
+        }
         let listen = self.listen.as_ref().unwrap_or(&peers[&self.id]);
         let protocol = self.protocol.name();
         let mut config = Config::new(self.id, listen, peers.clone(), key, protocol);
@@ -165,9 +188,10 @@ impl Node {
         if self.unchecked_address {
             config.advertised = None;
         }
+        config.limits.contact_timeout = self.contact_seconds;
         config.data.clone_from(&self.data_dir);
         config.log.clone_from(&self.log);
-        config.heartbeats = Heartbeats::with_timeout(Duration::from_millis(self.timeout));
+        config.heartbeats = Heartbeats::with_timeout(self.timeout);
         Ok(config)
     }
 
@@ -278,14 +302,24 @@ impl Node {
     }
 }
 
-/// A file that is missing or has no key in it can be made.
+/// A key that cannot be read, and what to do about it.
 fn no_key(error: &KeyError) -> Failure {
-    let is_missing = match error {
-        KeyError::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
-        error => matches!(error, KeyError::NoKey(_)),
-    };
-    let hint = if is_missing { " (`interrex key` makes one)" } else { "" };
-    Failure::Usage(format!("{error}{hint}"))
+    let advice = advice(error).map_or(String::new(), |advice| format!(" ({advice})"));
+    Failure::Usage(format!("{error}{advice}"))
+}
+
+/// What to do about a key that cannot be read.
+fn advice(error: &KeyError) -> Option<&'static str> {
+    let make = Some("`interrex key` makes one");
+    match error {
+        KeyError::File { source, .. } => match source.kind() {
+            io::ErrorKind::IsADirectory => Some("name the file in it, not the folder"),
+            io::ErrorKind::NotFound => make,
+            _ => None,
+        },
+        KeyError::Line { .. } => None,
+        _ => make,
+    }
 }
 
 fn parse_peer(text: &str) -> Result<(NodeId, String), String> {

@@ -20,7 +20,7 @@ use interrex_models::{
     protocol::registry::Known,
     verdict::{
         outcome::Comparison,
-        report::{Case, Format, Place, Section},
+        report::{Case, Format, Place, Section, json::Object},
     },
 };
 use serde_json::{Value, json};
@@ -125,11 +125,12 @@ impl Section for Shown<'_> {
     }
 
     /// An object for each step, then one for the end.
-    fn objects(&self) -> Vec<Value> {
+    fn objects(&self) -> Vec<Object> {
         let (property, outcome) = (self.property.name, &self.replay.outcome);
         let left_out = self.replay.left_out();
-        let end = json!({ "property": property, "outcome": outcome, "left_out": left_out, "cases": self.cases() });
-        self.replay.steps.iter().map(|step| json!(step)).chain([end]).collect()
+        let end = json!({ "property": property, "outcome": outcome, "left_out": left_out });
+        let steps = self.replay.steps.iter().map(|step| Object::new("step", step));
+        steps.chain([Object::new("replay", end)]).collect()
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -5,11 +5,11 @@ use interrex_models::{
     explore::stop::Stop,
     verdict::{
         outcome::Comparison,
-        report::{Case, Section},
+        report::{Case, Section, json::Object},
         scenario::Scenario,
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -32,15 +32,6 @@ pub(super) fn stop(after: Option<Duration>) -> Result<Stop, Failure> {
     Ok(Stop { on: Some(asked), ..after.map_or_else(Stop::default, Stop::after) })
 }
 
-/// A number of seconds, perhaps with a fraction.
-pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds, as in 90 or 0.5")?;
-    if seconds <= 0.0 {
-        return Err("the time must be above 0".into());
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 /// A scenario that was not begun.
 pub(super) struct NotBegun<'a>(pub(super) &'a Scenario);
 
@@ -49,8 +40,9 @@ impl Section for NotBegun<'_> {
         vec![Case::new(&self.0.name, "states", Comparison::Cut, "not begun")]
     }
 
-    fn objects(&self) -> Vec<Value> {
-        vec![json!({ "scenario": self.0.name, "complete": false, "cases": self.cases() })]
+    fn objects(&self) -> Vec<Object> {
+        let fields = json!({ "scenario": self.0.name, "complete": false });
+        vec![Object::new("scenario", fields)]
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -4,7 +4,8 @@ use super::{
     BAD, DOUBTFUL, Exit, Failure, STRONG,
     answer::{Answer, Remark},
     choice::choice,
-    milliseconds, styled, table,
+    styled, table,
+    time::{milliseconds, milliseconds_in},
 };
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use interrex_models::{
@@ -16,10 +17,10 @@ use interrex_models::{
     real::validate::{Carried, Carry, Validation, Verdict, Where, validate_with},
     verdict::{
         outcome::Comparison,
-        report::{Case, Format, Place, Section},
+        report::{Case, Format, Place, Section, json::Object},
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -49,8 +50,8 @@ pub(super) struct Validate {
     #[arg(long, value_name = "FILE")]
     save_trace: Option<PathBuf>,
     /// The largest difference of the hosts' clocks, in milliseconds, unless the messages in the logs show a larger one
-    #[arg(long, value_name = "MS", default_value_t = 5)]
-    skew: u32,
+    #[arg(long, value_name = "MS", default_value = "5", value_parser = milliseconds_in(0..=u64::from(u32::MAX)))]
+    skew: Duration,
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
@@ -68,8 +69,7 @@ impl Validate {
         }
         let carry =
             if self.save_trace.is_some() { Carry::FirstBut(&self.allow) } else { Carry::Nothing };
-        let skew = Duration::from_millis(self.skew.into());
-        let validation = validate_with(&self.logs, carry, skew)?;
+        let validation = validate_with(&self.logs, carry, self.skew)?;
         for name in &self.allow {
             validation.protocol.property(name).map_err(Failure::Usage)?;
         }
@@ -180,22 +180,22 @@ impl Section for Validated<'_> {
         differences.chain(contradictions).chain(verdicts).collect()
     }
 
-    fn objects(&self) -> Vec<Value> {
+    fn objects(&self) -> Vec<Object> {
         let Validation {
             protocol, logs, differences, contradictions, lost, verdicts, clocks, ..
         } = self.validation;
-        let mut objects: Vec<_> = logs.iter().map(|log| json!({ "log": log })).collect();
-        objects.extend(differences.iter().map(|it| json!({ "differs": it })));
-        objects.extend(contradictions.iter().map(|it| json!({ "cannot_be": it })));
-        if *lost > 0 {
-            objects.push(json!({ "lost": lost }));
-        }
-        objects.push(json!({ "clocks": clocks }));
+        let mut objects: Vec<_> = logs.iter().map(|log| Object::new("log", log)).collect();
+        objects.extend(differences.iter().map(|it| Object::new("difference", it)));
+        objects.extend(contradictions.iter().map(|it| Object::new("contradiction", it)));
+        objects.push(Object::new("lost", json!({ "messages": lost })));
+        objects.push(Object::new("clocks", clocks));
         objects.extend(verdicts.iter().map(|(property, verdict)| {
             let allowed = self.is_allowed(property);
-            json!({ "property": property.name, "verdict": verdict, "allowed": allowed })
+            let fields =
+                json!({ "property": property.name, "verdict": verdict, "allowed": allowed });
+            Object::new("property", fields)
         }));
-        objects.push(json!({ "protocol": protocol.name(), "cases": self.cases() }));
+        objects.push(Object::new("validation", json!({ "protocol": protocol.name() })));
         objects
     }
 
@@ -243,15 +243,18 @@ impl Section for Saved<'_> {
         vec![]
     }
 
-    fn objects(&self) -> Vec<Value> {
+    fn objects(&self) -> Vec<Object> {
         let (path, property) = (self.path, self.carried.property.name);
         vec![match &self.carried.outcome {
             Ok((trace, left_out)) => {
                 let steps = trace.steps.len();
-                json!({ "trace": path, "property": property, "steps": steps, "left_out": left_out })
+                let fields = json!({ "path": path, "property": property, "steps": steps, "left_out": left_out });
+                Object::new("trace", fields)
             }
             Err(why) => {
-                json!({ "no_trace": why.reason, "property": property, "place": why.place })
+                let fields =
+                    json!({ "reason": why.reason, "property": property, "place": why.place });
+                Object::new("no_trace", fields)
             }
         }]
     }

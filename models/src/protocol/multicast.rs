@@ -171,9 +171,13 @@ impl<M: Group> Client for Sender<M> {
         }
     }
 
-    async fn ask(&mut self, Mcast(text): Mcast) -> Option<Notice> {
+    fn ask(
+        &mut self,
+        Mcast(text): Mcast,
+    ) -> impl Future<Output = Option<Notice>> + Send + use<M> + 'static {
         let message = Multicast { from: self.me, index: self.sent, text };
         self.sent += 1;
-        self.commands.send(Command::Mcast(message)).await.is_ok().then_some(Notice::Done)
+        let commands = self.commands.clone();
+        async move { commands.send(Command::Mcast(message)).await.is_ok().then_some(Notice::Done) }
     }
 }

@@ -13,7 +13,10 @@ use crate::{
     claim::property::Property,
     evidence::trace::Trace,
     io::file,
-    model::environment::{Environment, Misfit},
+    model::{
+        environment::{Environment, Misfit},
+        node::Condition,
+    },
     protocol::Protocol,
     real::application::{self, Application, Replicates},
 };
@@ -171,6 +174,21 @@ impl Known {
     #[must_use]
     pub fn keeps_names(self) -> bool {
         with_protocol!(self, &Environment::SOME, protocol => protocol.keeps_names())
+    }
+
+    /// True if a group of this many nodes can have another leader when its first one is down. A protocol whose groups are
+    /// not written down needs no majority.
+    #[must_use]
+    pub fn can_replace_its_leader(self, nodes: u16) -> bool {
+        with_protocol!(self, &Environment { nodes, ..Environment::SOME }, protocol => {
+            let Some(group) = protocol.joined(nodes) else { return true };
+            let up = group.iter().skip(1).filter_map(|node| match &node.condition {
+                Condition::Up(state) => Some((node.id, state)),
+                Condition::Idle | Condition::Crashed | Condition::Stopped => None,
+            });
+            let up: Vec<_> = up.collect();
+            protocol.can_lead(&up)
+        })
     }
 
     /// True if its groups can have nodes that never lead.

@@ -115,8 +115,11 @@ pub trait Client {
     /// The members.
     fn members(&self) -> Notice;
 
-    /// The answer to a request; none if the node has ended.
-    fn ask(&mut self, request: Self::Request) -> impl Future<Output = Option<Notice>>;
+    /// The answer to a request; none if the node has ended. The next request need not wait for it.
+    fn ask(
+        &mut self,
+        request: Self::Request,
+    ) -> impl Future<Output = Option<Notice>> + Send + use<Self> + 'static;
 }
 
 /// The data that all nodes of a protocol have copies of.

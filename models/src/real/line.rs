@@ -14,7 +14,7 @@ pub struct Line {
     /// The time of the event, by the clock of the host: microseconds since 1970.
     pub at: u64,
     /// For an answer: the number of the command's line on standard input, from 1. A program may send several commands
-    /// before it reads the first answer.
+    /// before it reads the first answer. A command that takes long is answered after later ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<u64>,
     /// The event.

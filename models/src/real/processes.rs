@@ -15,6 +15,7 @@ use interrex::{
     runtime::ClusterKey,
 };
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -509,9 +510,17 @@ impl Process {
     fn error(&self, what: &str) -> ProcessError {
         let stderr = fs::read_to_string(&self.stderr).unwrap_or_default();
         let last: Vec<_> = stderr.lines().rev().take(3).collect();
-        let last: Vec<_> = last.iter().rev().map(|line| format!("\n  {line}")).collect();
+        let last: Vec<_> =
+            last.iter().rev().map(|line| format!("\n  {}", error_in(line))).collect();
         ProcessError(format!("{} {what}{}", self.node, last.concat()))
     }
+}
+
+/// The error in a line of a node's standard error, which is JSON there; any other line as it is.
+fn error_in(line: &str) -> String {
+    let object: Option<Value> = serde_json::from_str(line).ok();
+    let error = object.as_ref().and_then(|object| object["error"].as_str());
+    error.map_or_else(|| line.into(), |error| format!("error: {error}"))
 }
 
 impl Drop for Process {

@@ -1,7 +1,8 @@
 //! Reports: one model of a result, and the formats in which it is written.
 //!
 //! A command answers with [`Section`]s: a scenario, a run, the logs of a cluster. Each section presents its
-//! results as [`Case`]s. A [`Renderer`] writes sections in one [`Format`].
+//! results as [`Case`]s. A [`Renderer`] writes sections in one [`Format`]. The shape of answers to programs is described
+//! in [`json`].
 //!
 //! Another format is one more file beside [`text`] and [`json`], with a `Renderer` that writes the cases; a
 //! `pub mod` for it here; and one more variant of [`Format`] with its arm in [`Format::renderer`]. Every command
@@ -12,8 +13,8 @@ pub mod text;
 
 use super::outcome::Comparison;
 use crate::io::file;
+use json::Object;
 use serde::Serialize;
-use serde_json::Value;
 use std::{
     fmt,
     io::{self, Write},
@@ -54,8 +55,8 @@ pub trait Section {
     /// All that was judged.
     fn cases(&self) -> Vec<Case>;
 
-    /// All that was found, as JSON objects.
-    fn objects(&self) -> Vec<Value>;
+    /// All that was found, as JSON objects. The renderer adds the cases to the last one.
+    fn objects(&self) -> Vec<Object>;
 
     /// All that was found, for people.
     ///

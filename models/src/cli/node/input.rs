@@ -87,7 +87,7 @@ impl<R: Request> Query<R> {
         let asked = plain
             .filter(|_| rest.trim().is_empty())
             .or_else(|| R::parse(name, rest).map(Self::Own));
-        asked.map(Some).ok_or_else(|| wrong::<R>(name))
+        asked.map(Some).ok_or_else(|| wrong::<R>(name, line))
     }
 
     pub(super) fn help() -> Vec<String> {
@@ -99,12 +99,22 @@ fn usage<R: Request>() -> impl Iterator<Item = (&'static str, &'static str)> {
     R::USAGE.iter().copied().chain(COMMON)
 }
 
-fn wrong<R: Request>(name: &str) -> String {
+/// A command without its arguments: `put`, `hand over`.
+fn fixed(how: &str) -> &str {
+    let is_argument = |word: &str| word.chars().all(char::is_uppercase);
+    let arguments = how.split(' ').skip_while(|word| !is_argument(word));
+    let length: usize = arguments.map(|word| word.len() + 1).sum();
+    &how[..how.len() - length]
+}
+
+fn wrong<R: Request>(name: &str, line: &str) -> String {
     let first = |how: &'static str| how.split(' ').next().unwrap_or(how);
     if let Some((how, _)) = usage::<R>().find(|(how, _)| first(how) == name) {
         return format!("`{name}` is written: {how}");
     }
-    let names: Vec<_> = usage::<R>().map(|(how, _)| first(how)).collect();
-    let hint = did_you_mean(name, names.iter().copied());
+    let names: Vec<_> = usage::<R>().map(|(how, _)| fixed(how)).collect();
+    // As `handover`, or `hnad over`.
+    let hints = [name, line.trim_end()].map(|written| did_you_mean(written, names.iter().copied()));
+    let hint = hints.into_iter().find(|hint| !hint.is_empty()).unwrap_or_default();
     format!("there is no command `{name}`{hint} (there are: {})", names.join(", "))
 }

@@ -3,9 +3,11 @@
 //! counted, and the count is written when there is room again.
 
 use super::super::LineFormat;
-use interrex_models::real::line::{Line, Notice};
+use interrex_models::{
+    io::text::printable,
+    real::line::{Line, Notice},
+};
 use std::{
-    fmt,
     io::{self, Write},
     sync::{
         Arc,
@@ -139,9 +141,14 @@ impl Output {
         self.stream.print(formatted(self.format, None, said));
     }
 
-    /// Prints an answer with the current time, and waits for room: the next command can wait.
-    pub(super) async fn answer(&self, number: u64, said: Notice) {
-        self.stream.print_all(formatted(self.format, Some(number), said)).await;
+    /// Prints an answer with the current time, and waits for room: the next command can wait. For people, a late one
+    /// names its command.
+    pub(super) async fn answer(&self, number: u64, late: Option<&str>, said: Notice) {
+        let mut line = formatted(self.format, Some(number), said);
+        if let (Some(command), LineFormat::Text) = (late, self.format) {
+            line.splice(..0, format!("{}: ", printable(command)).into_bytes());
+        }
+        self.stream.print_all(line).await;
     }
 
     /// Waits until all is written, for a limited time.
@@ -174,10 +181,10 @@ impl Errors {
         Self(Arc::new(Stream::open(io::stderr(), |_| {}, apology)))
     }
 
-    /// Prints the error that has ended the node, and waits until it is written, for a limited time.
-    pub(super) async fn conclude(&self, error: Option<&dyn fmt::Display>) {
+    /// Prints the line about the error that has ended the node, and waits until it is written, for a limited time.
+    pub(super) async fn conclude(&self, error: Option<String>) {
         if let Some(error) = error {
-            self.0.print(format!("error: {error}\n").into_bytes());
+            self.0.print(error.into_bytes());
         }
         self.0.finish().await;
     }

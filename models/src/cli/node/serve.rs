@@ -17,11 +17,13 @@ use interrex_models::{
         line::Notice,
     },
 };
-use std::{future, path::PathBuf, time::Duration};
+use std::{future, path::PathBuf, pin::pin, time::Duration};
 use tokio::{
     runtime::Handle,
     select,
     signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::{Instant, sleep_until},
 };
 
 /// The part of a running node that is independent of the protocol.
@@ -50,11 +52,14 @@ pub(super) async fn serve(
 ) -> Result<Ending, Failure> {
     let id = config.node;
     let mut signals = Signals::new()?;
-    if !config.contacts.is_empty() {
-        console.output.event(Notice::Waiting { contacts: config.contacts.clone() });
-    }
+    let contacts = config.contacts.clone();
+    let spawning = announced(application.spawn(config, console.call_timeout), || {
+        if !contacts.is_empty() {
+            console.output.event(Notice::Waiting { contacts });
+        }
+    });
     let spawned = select! {
-        spawned = application.spawn(config, console.call_timeout) => spawned,
+        spawned = spawning => spawned,
         () = signals.wait() => return Ok(Ending::ShutDown),
     };
     let (mut node, client) = spawned.map_err(|error| not_up(id, &error))?;
@@ -74,6 +79,18 @@ pub(super) async fn serve(
     ended.map_err(|error| failed(id, &error))
 }
 
+/// The output of a start that says so if it takes time. Its first step opens the log and locks the data folder: what is
+/// wrong with these is said first.
+async fn announced<T>(start: impl Future<Output = T>, say: impl FnOnce()) -> T {
+    let mut start = pin!(start);
+    select! {
+        biased;
+        started = &mut start => return started,
+        () = future::ready(()) => say(),
+    }
+    start.await
+}
+
 /// Prints the output of the node that no command caused.
 async fn report(node: &mut impl Running, output: &Output) -> Cause {
     while let Some(said) = node.notice().await {
@@ -87,45 +104,91 @@ impl Console<'_> {
         Notice::Listening { me, address, protocol: self.protocol.name().into_owned() }
     }
 
-    /// Executes commands one after the other.
+    /// Executes commands in order. One that has no answer after a moment is late, and the next ones do not wait for it.
     async fn run_commands(&self, mut client: impl Client) -> Cause {
         let mut lines = input::lines();
-        while let Some(line) = lines.recv().await {
-            let number = line.number;
-            match self.answer(line, &mut client).await {
-                Ok(None) => {}
-                Ok(Some(said)) => self.output.answer(number, said).await,
-                Err(cause) => return cause,
+        let mut asked = JoinSet::new();
+        // The command that the next ones wait for.
+        let mut waits: Option<(u64, Instant)> = None;
+        let mut is_over = false;
+        while !(is_over && asked.is_empty()) {
+            select! {
+                biased;
+                Some(answered) = asked.join_next() => {
+                    let (number, command, said): Answered = answered.expect("an answer does not panic");
+                    // The node has ended. `report` returns after it has printed all its events.
+                    let Some(said) = said else { return future::pending().await };
+                    let is_late = waits.is_none_or(|(waited, _)| waited != number);
+                    waits = waits.filter(|_| is_late);
+                    self.output.answer(number, is_late.then_some(command.as_str()), said).await;
+                }
+                () = until(waits) => waits = None,
+                line = lines.recv(), if waits.is_none() && !is_over => match line {
+                    Some(InputLine { number, text }) => match reply(text, &mut client) {
+                        Ok(Reply::Nothing) => {}
+                        Ok(Reply::Now(said)) => self.output.answer(number, None, said).await,
+                        Ok(Reply::Later(command, answer)) => {
+                            asked.spawn(async move { (number, command, answer.await) });
+                            waits = Some((number, Instant::now() + PATIENCE));
+                        }
+                        Err(cause) => return cause,
+                    },
+                    None => is_over = true,
+                },
             }
         }
         if self.until_eof { Cause::Requested } else { future::pending().await }
     }
+}
 
-    async fn answer<C: Client>(
-        &self,
-        line: InputLine,
-        client: &mut C,
-    ) -> Result<Option<Notice>, Cause> {
-        let query = match line.text.and_then(|text| Query::<C::Request>::parse(&text)) {
-            Ok(Some(query)) => query,
-            Ok(None) => return Ok(None),
-            Err(error) => return Ok(Some(Notice::Error { error })),
-        };
-        Ok(Some(match query {
-            Query::Leader => Notice::Leader { leader: client.leader() },
-            Query::Members => client.members(),
-            Query::Tasks => {
-                let count = Handle::current().metrics().num_alive_tasks();
-                Notice::Tasks { count }
-            }
-            Query::Help => Notice::Help { commands: Query::<C::Request>::help() },
-            Query::Quit => return Err(Cause::Requested),
-            Query::Own(request) => match client.ask(request).await {
-                Some(said) => said,
-                // The node has ended. `report` returns after it has printed all its events.
-                None => future::pending().await,
-            },
-        }))
+/// The time that the next commands wait for an answer. A write in a group that has a majority takes much less, so that
+/// what is read after it is what was written.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The most characters of a command that its late answer repeats.
+const MOST_NAMED: usize = 60;
+
+/// The number of a line, its command, and the answer to it.
+type Answered = (u64, String, Option<Notice>);
+
+/// The reply to a line: none, the answer, or the command and its answer in the future.
+enum Reply<Answer> {
+    Nothing,
+    Now(Notice),
+    Later(String, Answer),
+}
+
+/// The reply to a line.
+fn reply<C: Client>(
+    text: Result<String, String>,
+    client: &mut C,
+) -> Result<Reply<impl Future<Output = Option<Notice>> + Send + use<C> + 'static>, Cause> {
+    let said = |said| Ok(Reply::Now(said));
+    let (text, query) = match text.and_then(|text| Ok((Query::<C::Request>::parse(&text)?, text))) {
+        Ok((Some(query), text)) => (text, query),
+        Ok((None, _)) => return Ok(Reply::Nothing),
+        Err(error) => return said(Notice::Error { error }),
+    };
+    match query {
+        Query::Leader => said(Notice::Leader { leader: client.leader() }),
+        Query::Members => said(client.members()),
+        Query::Tasks => {
+            let count = Handle::current().metrics().num_alive_tasks();
+            said(Notice::Tasks { count })
+        }
+        Query::Help => said(Notice::Help { commands: Query::<C::Request>::help() }),
+        Query::Quit => Err(Cause::Requested),
+        Query::Own(request) => {
+            let command = text.chars().take(MOST_NAMED).collect();
+            Ok(Reply::Later(command, client.ask(request)))
+        }
+    }
+}
+
+/// The end of the time that is waited for a command; never, without one.
+async fn until(waits: Option<(u64, Instant)>) {
+    match waits {
+        Some((_, end)) => sleep_until(end).await,
+        None => future::pending().await,
     }
 }
 

@@ -198,15 +198,20 @@ impl<E: Checked> application::Client for Client<E> {
         }
     }
 
-    async fn ask(&mut self, request: Request<String, String>) -> Option<Notice> {
-        let call_timeout = Some(self.call_timeout);
-        let key = looked_up(&request);
-        let reply = if let Request::Store(..) | Request::Delete(_) = request {
-            self.dictionary.leader_call(request, call_timeout).await
-        } else {
-            self.dictionary.call(request, call_timeout).await
-        };
-        answer(key, reply)
+    fn ask(
+        &mut self,
+        request: Request<String, String>,
+    ) -> impl Future<Output = Option<Notice>> + Send + use<E> + 'static {
+        let (dictionary, call_timeout) = (self.dictionary.clone(), Some(self.call_timeout));
+        async move {
+            let key = looked_up(&request);
+            let reply = if let Request::Store(..) | Request::Delete(_) = request {
+                dictionary.leader_call(request, call_timeout).await
+            } else {
+                dictionary.call(request, call_timeout).await
+            };
+            answer(key, reply)
+        }
     }
 }
 

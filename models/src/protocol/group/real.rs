@@ -21,7 +21,7 @@ use interrex::{
     runtime::{self, Config, Ending, Membership, RunError, Server, SpawnError},
 };
 use std::{net::SocketAddr, time::Duration};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 /// group with the dictionary.
 #[must_use]
@@ -211,6 +211,7 @@ fn notice(view: &group::View) -> Notice {
 }
 
 /// Reads and writes the dictionary through a member.
+#[derive(Clone)]
 pub struct Dictionary {
     me: NodeId,
     client: runtime::Client<Group<Texts>>,
@@ -235,8 +236,8 @@ impl application::Request for Ask {
         ("get KEY", "look up a value in the copy of this node, which may be old"),
         ("delete KEY", "delete a value at all members"),
         ("dump", "list all entries in the copy of this node"),
-        ("hand over", "have another member lead, if this one does"),
-        ("leave", "leave the group; the node ends when that counts"),
+        ("hand over", "have another member lead, if this one does; `ok` once it leads"),
+        ("leave", "leave the group; the end of the node is the answer"),
     ];
 
     fn parse(name: &str, rest: &str) -> Option<Self> {
@@ -264,15 +265,20 @@ impl Client for Dictionary {
         }
     }
 
-    async fn ask(&mut self, ask: Ask) -> Option<Notice> {
-        let request = match ask {
-            Ask::Dictionary(request) => request,
-            Ask::Leave => return self.client.leave().await.is_ok().then_some(Notice::Done),
-            Ask::HandOver if self.leader().map(|leader| leader.node) != Some(self.me) => {
-                return Some(Notice::Error { error: "this node does not lead".into() });
+    fn ask(&mut self, ask: Ask) -> impl Future<Output = Option<Notice>> + Send + use<> + 'static {
+        let asked = self.clone();
+        async move {
+            match ask {
+                Ask::Dictionary(request) => asked.call(request).await,
+                Ask::Leave => asked.leave().await,
+                Ask::HandOver => asked.hand_over().await,
             }
-            Ask::HandOver => return self.client.hand_over().await.is_ok().then_some(Notice::Done),
-        };
+        }
+    }
+}
+
+impl Dictionary {
+    async fn call(self, request: Request<String, String>) -> Option<Notice> {
         let key = looked_up(&request);
         let reply = match request {
             Request::Store(..) | Request::Delete(_) => {
@@ -282,4 +288,35 @@ impl Client for Dictionary {
         };
         answer(key, reply)
     }
+
+    /// The end of the node is the answer.
+    async fn leave(mut self) -> Option<Notice> {
+        self.client.leave().await.ok()?;
+        let ended = self.membership.wait_for(|_| false);
+        match timeout(self.call_timeout, ended).await {
+            Ok(_) => None,
+            Err(_) => Some(not_yet("is still a member", self.call_timeout)),
+        }
+    }
+
+    /// It is done when another member leads.
+    async fn hand_over(mut self) -> Option<Notice> {
+        if self.leader().map(|leader| leader.node) != Some(self.me) {
+            return Some(Notice::Error { error: "this node does not lead".into() });
+        }
+        self.client.hand_over().await.ok()?;
+        let (me, membership) = (self.me, &mut self.membership);
+        let another = |now: &Membership| now.leader.is_some_and(|it| it.address.node != me);
+        match timeout(self.call_timeout, membership.wait_for(another)).await {
+            Ok(changed) => changed.is_ok().then_some(Notice::Done),
+            Err(_) => Some(not_yet("has no successor that leads", self.call_timeout)),
+        }
+    }
+}
+
+/// The answer to a departure that the others have not agreed to in time.
+fn not_yet(what: &str, within: Duration) -> Notice {
+    let error =
+        format!("this node {what} after {within:?}: it has asked, and the others may yet agree");
+    Notice::Error { error }
 }

@@ -1,0 +1,111 @@
+//! The reason why a command gives no answer, and the form in which it is said.
+
+use super::Exit;
+use interrex_models::{io::file::FileError, verdict::report::json::Object};
+use serde_json::json;
+use std::{
+    ffi::OsString,
+    fmt,
+    io::{self, Write},
+};
+
+/// The reason why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The arguments are not understood, or ask for help.
+    Arguments(clap::Error),
+    /// The arguments are wrong.
+    Usage(String),
+    /// A file is not what it should be.
+    File(FileError),
+    /// A process or a node has ended, or could not be started.
+    Ended(String),
+    /// The answer could not be written.
+    Output(io::Error),
+}
+
+impl Failure {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            // Help is what was asked for.
+            Self::Arguments(error) if !error.use_stderr() => Exit::AsExpected,
+            Self::Ended(_) => Exit::Differs,
+            // Not a success: what was not written may differ from what is expected.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Unread,
+            Self::Arguments(_) | Self::Usage(_) | Self::File(_) | Self::Output(_) => Exit::Bad,
+        }
+    }
+
+    /// Says it on standard error; help, on standard output.
+    pub(super) fn say(&self, form: Form) {
+        match self {
+            Self::Arguments(error) if form == Form::Text || !error.use_stderr() => {
+                let _ = error.print();
+            }
+            _ if self.exit() == Exit::Unread => {}
+            _ => {
+                let _ = write!(anstream::stderr(), "{}", form.line(self));
+            }
+        }
+    }
+}
+
+/// The form of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Json,
+}
+
+impl Form {
+    /// The form that these arguments ask for, even if they are not understood otherwise.
+    pub(super) fn of(arguments: impl Iterator<Item = OsString>) -> Self {
+        let arguments: Vec<_> = arguments.collect();
+        let asks = arguments.iter().any(|it| it == "--format=json")
+            || arguments.windows(2).any(|two| two[0] == "--format" && two[1] == "json");
+        if asks { Self::Json } else { Self::Text }
+    }
+
+    /// A line about a failure.
+    pub(super) fn line(self, failure: &Failure) -> String {
+        match self {
+            Self::Text => format!("error: {failure}\n"),
+            Self::Json => {
+                let fields = json!({ "error": failure.to_string(), "exit": failure.exit() as u8 });
+                format!("{}\n", Object::new("error", fields))
+            }
+        }
+    }
+}
+
+/// What was wrong, without the usage of the command.
+fn said(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let is_said = |part: &&str| !part.starts_with("Usage:") && !part.starts_with("For more");
+    let parts: Vec<_> = text.trim_end().split("\n\n").filter(is_said).collect();
+    parts.join("\n")
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arguments(error) => f.write_str(&said(error)),
+            Self::Usage(message) | Self::Ended(message) => f.write_str(message),
+            Self::File(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "cannot write the answer: {error}"),
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
