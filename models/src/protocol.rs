@@ -23,6 +23,7 @@ use crate::{
     },
 };
 use interrex::machine::{Machine, NodeId};
+use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 
 /// A machine that can be checked. It says how its scenarios begin, which commands its users issue, and what
@@ -181,7 +182,8 @@ pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
             0 => protocol.calls(node.id, node.issued),
             _ => protocol.waiting(state),
         };
-        profile.waiting.retain(|tag| !profile.answers.contains(tag));
+        let answered: FxHashSet<u64> = profile.answers.iter().copied().collect();
+        profile.waiting.retain(|tag| !answered.contains(tag));
         profile.ids = protocol.measured(state);
         profile.replica = protocol.replica(state);
     }

@@ -34,7 +34,7 @@ use crate::{
         livelock::{Cycle, livelock},
     },
     model::{
-        action::{Action, ActionOf, Choice, ChoiceOf, spent},
+        action::{Action, ActionOf, Choice, spent},
         environment::{Budget, Environment, UNLIMITED},
         world::{EnabledOf, Rules, World},
     },
@@ -202,27 +202,12 @@ impl<P: Protocol> Shrinking<'_, P> {
         let mut stem: Vec<_> =
             trace.steps.iter().filter_map(|step| step.action::<P::Timer>().ok()).collect();
         if self.property.kind != Kind::Fair {
-            return if self.is_violated_by(&stem) { self.attempt(stem, &[], 0) } else { None };
+            return self.attempt(stem, &[], 0);
         }
         // A cycle means nothing if a part of it is missing.
         let cycle = stem.split_off(trace.loop_from?.min(stem.len()));
         let run = self.attempt(stem, &cycle, 0)?;
         (run.actions.len() == trace.steps.len()).then_some(run)
-    }
-
-    /// True if a run violates the property anywhere, in the trace's own environment.
-    fn is_violated_by(&self, actions: &[ActionOf<P>]) -> bool {
-        let mut world = self.rules.initial();
-        let mut actions = actions.iter();
-        loop {
-            if self.rules.is_violated(&world, self.property) {
-                return true;
-            }
-            let Some((_, next)) = actions.find_map(|action| self.step(&world, action)) else {
-                return false;
-            };
-            world = next;
-        }
     }
 
     /// Forbids the kinds of faults that a run does not have: a shorter run with one of them would show something else.
@@ -319,7 +304,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         let mut wanted = wanted.into_iter();
         let mut run = Run { actions: vec![], lost: vec![], stem: 0 };
         let mut world = self.rules.initial();
-        while !self.is_over(&run, &world) {
+        while !self.rules.is_violated(&world, self.property) {
             let next = wanted.by_ref().find_map(|action| self.step(&world, &action));
             let goes_on = self.property.kind == Kind::Settled && run.actions.len() < most;
             let next = next.or_else(|| if goes_on { self.settle(&world) } else { None });
@@ -327,41 +312,10 @@ impl<P: Protocol> Shrinking<'_, P> {
                 return self.close_cycle(run, world, cycle);
             };
             self.take(&mut run, &world, enabled);
-            world = next;
+            world = self.rules.forget_at(run.actions.len(), next);
         }
         run.stem = run.actions.len();
         Some(run)
-    }
-
-    /// True if a run has reached a violation, in the environment that it needs.
-    fn is_over(&mut self, run: &Run<P>, world: &World) -> bool {
-        match self.property.kind {
-            Kind::Safety => self.rules.is_violated(world, self.property),
-            Kind::Settled => self.is_calm(world) && self.ends_in_violation(&run.actions),
-            Kind::Fair => false,
-        }
-    }
-
-    /// True if nothing happens by itself. Only such a world can be settled.
-    fn is_calm(&self, world: &World) -> bool {
-        let mut enabled = vec![];
-        self.rules.enabled(world, &mut enabled);
-        let happens = |choice: &ChoiceOf<P>| {
-            matches!(choice, Choice::Deliver { .. } | Choice::Timeout { .. })
-        };
-        !enabled.iter().any(|enabled| happens(&enabled.action.choice))
-    }
-
-    /// True if the last world of a run violates the property, in the environment with exactly the budgets
-    /// that the run uses.
-    fn ends_in_violation(&mut self, actions: &[ActionOf<P>]) -> bool {
-        let property = self.property;
-        self.within(self.lowered(actions), |rules| {
-            let initial = rules.initial();
-            let mut run = rules.run(initial.clone(), actions);
-            let last = run.try_fold(initial, |_, taken| taken.map(|(_, world)| world));
-            last.is_ok_and(|world| rules.is_violated(&world, property))
-        })
     }
 
     /// Adds a cycle to a run, if it is possible there, returns to its first world, and is fair.
@@ -378,7 +332,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         let mut cycle = Cycle::begin(self.rules, &world);
         for action in actions {
             let (enabled, next) = self.step(&world, action)?;
-            cycle.take(&action.choice, &next);
+            cycle.take(self.rules, &action.choice, &next);
             self.take(&mut run, &world, enabled);
             world = next;
         }
