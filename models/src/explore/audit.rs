@@ -214,13 +214,11 @@ impl<'a, P: Protocol> Second<'a, P> {
     /// What a node becomes the second time.
     fn node(&self, node: &Node<P>) -> Result<Node<P>, Vec<Contrast>> {
         let Some(counterparts) = &self.elsewhere else { return Ok(node.clone()) };
-        match counterparts.borrow().nodes.get(&without_monitors(node)) {
-            Some(known) => Ok(Node { monitors: self.moved(&node.monitors)?, ..known.clone() }),
-            None => {
-                let life = elsewhere::moved_address(node.address()).life;
-                Ok(Node { life, ..self.moved(node)? })
-            }
+        if let Some(known) = counterparts.borrow().nodes.get(&without_monitors(node)) {
+            return Ok(Node { monitors: self.moved(&node.monitors)?, ..known.clone() });
         }
+        let life = elsewhere::moved_address(node.address()).life;
+        Ok(Node { life, ..self.moved(node)? })
     }
 
     /// What an input becomes the second time.

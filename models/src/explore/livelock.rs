@@ -31,7 +31,7 @@ use crate::{
         serial::survey,
     },
     model::{
-        action::{Action, ActionOf, Choice, ChoiceOf},
+        action::{Action, Choice, ChoiceOf},
         environment::{Budget, Timers},
         world::{EnabledOf, Rules, World},
     },
@@ -330,7 +330,7 @@ fn lasso<P: Protocol>(
     let stem = if fair.contains_key(&fingerprint(&initial)) {
         vec![]
     } else {
-        let is_fair = |_: &ActionOf<P>, next: &World| fair.contains_key(&fingerprint(next));
+        let is_fair = |_: &EnabledOf<P>, next: &World| fair.contains_key(&fingerprint(next));
         let may_enter = |_, world: &_| rules.is_within_bound(world);
         shortest(rules, &initial, |_| meter.allows_another(), may_enter, is_fair)?
     };
@@ -358,11 +358,11 @@ fn cycle<P: Protocol>(
         if !taken.is_empty() && cycle.closes_in(here) {
             return Some(taken);
         }
-        let is_goal = |action: &ActionOf<P>, next: &World| {
+        let is_goal = |enabled: &EnabledOf<P>, next: &World| {
             if cycle.is_fair() {
                 next == start
             } else {
-                cycle.is_helped_by(rules, &action.choice, next)
+                cycle.is_helped_by(rules, &enabled.action.choice, next)
             }
         };
         let may_enter = |print, _: &_| is_member(print);
