@@ -162,6 +162,20 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
 
 /// The profile of a node: its view for the properties.
 pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
+    profile_from(protocol, None, node)
+}
+
+/// The same, if the profile of the same process is known at an earlier moment: only what was observed since is read. In a
+/// long run each step would read the whole history.
+pub(crate) fn profile_from<P: Protocol>(
+    protocol: &P,
+    earlier: Option<(&Node<P>, &Profile)>,
+    node: &Node<P>,
+) -> Profile {
+    let (known, profile) = match earlier {
+        Some((before, profile)) => (before.history.len(), profile.clone()),
+        None => (0, Profile::idle(node.address())),
+    };
     let mut profile = Profile {
         presence: match &node.condition {
             Condition::Idle => Presence::Idle,
@@ -170,9 +184,12 @@ pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
             Condition::Stopped => Presence::Stopped,
         },
         issued: node.issued,
-        ..Profile::idle(node.address())
+        waiting: vec![],
+        ids: 0,
+        replica: None,
+        ..profile
     };
-    for observation in &node.history {
+    for observation in (known..node.history.len()).filter_map(|at| node.history.get(at)) {
         profile.read(protocol.notion(observation));
     }
     if let Condition::Up(state) = &node.condition {
