@@ -6,7 +6,7 @@
 //! order, every step and every choice that was needed there. Each must be the same. The rules of
 //! the world are not audited.
 //!
-//! Then it computes everything once more in a world whose lives [begin elsewhere](crate::model::elsewhere), as those of
+//! Then it computes everything once more in a world whose lives begin elsewhere, as those of
 //! real nodes do: again each must be the same, but for the numbers of lives. A machine that makes up the address of a
 //! process (as `NodeId(1).first_life()`) works in the model and never over TCP. Here it is found out.
 //!
