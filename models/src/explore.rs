@@ -11,3 +11,4 @@ pub mod serial;
 pub mod shrink;
 pub mod stateright;
 pub mod stop;
+pub mod symptom;

@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod digest;
+pub(crate) mod elsewhere;
 pub mod environment;
 pub(crate) mod memo;
 pub mod node;

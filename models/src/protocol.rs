@@ -23,6 +23,7 @@ use crate::{
     },
 };
 use interrex::machine::{Machine, NodeId};
+use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 
 /// A machine that can be checked. It says how its scenarios begin, which commands its users issue, and what
@@ -161,6 +162,20 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
 
 /// The profile of a node: its view for the properties.
 pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
+    profile_from(protocol, None, node)
+}
+
+/// The same, if the profile of the same process is known at an earlier moment: only what was observed since is read. In a
+/// long run each step would read the whole history.
+pub(crate) fn profile_from<P: Protocol>(
+    protocol: &P,
+    earlier: Option<(&Node<P>, &Profile)>,
+    node: &Node<P>,
+) -> Profile {
+    let (known, profile) = match earlier {
+        Some((before, profile)) => (before.history.len(), profile.clone()),
+        None => (0, Profile::idle(node.address())),
+    };
     let mut profile = Profile {
         presence: match &node.condition {
             Condition::Idle => Presence::Idle,
@@ -169,9 +184,12 @@ pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
             Condition::Stopped => Presence::Stopped,
         },
         issued: node.issued,
-        ..Profile::idle(node.address())
+        waiting: vec![],
+        ids: 0,
+        replica: None,
+        ..profile
     };
-    for observation in &node.history {
+    for observation in (known..node.history.len()).filter_map(|at| node.history.get(at)) {
         profile.read(protocol.notion(observation));
     }
     if let Condition::Up(state) = &node.condition {
@@ -181,7 +199,8 @@ pub fn profile<P: Protocol>(protocol: &P, node: &Node<P>) -> Profile {
             0 => protocol.calls(node.id, node.issued),
             _ => protocol.waiting(state),
         };
-        profile.waiting.retain(|tag| !profile.answers.contains(tag));
+        let answered: FxHashSet<u64> = profile.answers.iter().copied().collect();
+        profile.waiting.retain(|tag| !answered.contains(tag));
         profile.ids = protocol.measured(state);
         profile.replica = protocol.replica(state);
     }

@@ -17,11 +17,14 @@ use interrex_models::{
     },
     model::{
         action::{Action, Choice},
-        environment::{Budget, Environment, Start},
+        environment::{Budget, Environment, Start, Timers},
         view::Digests,
         world::Rules,
     },
-    protocol::{Protocol, registry::gms3},
+    protocol::{
+        Protocol,
+        registry::{Known, gms3},
+    },
     verdict::{outcome::Comparison, scenario::Scenario},
 };
 use serde_json::Value;
@@ -74,6 +77,59 @@ fn the_run_to_the_step_that_differs_is_told() {
     let difference = audit.difference.expect("it differs");
     assert_eq!(difference.run, ["command at n0"]);
     assert_eq!(difference.action, "deliver n0 → n1");
+}
+
+/// They work in the model, whose first lives are all 0, and never over TCP.
+#[test]
+fn machines_that_make_up_an_address_are_found_out_with_the_step_and_the_effect() {
+    let recipients = audited(Cheat::by(|_, (state, mut effects)| {
+        for effect in &mut effects {
+            if let Effect::Send { to, .. } = effect {
+                *to = to.node().first_life().into();
+            }
+        }
+        (state, effects)
+    }));
+    let difference = recipients.difference.expect("it differs");
+    assert_eq!((difference.run.len(), difference.action.as_str()), (0, "command at n0"));
+    let contrasts: Vec<_> = difference.contrasts.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        contrasts,
+        ["effects, where lives begin elsewhere: \
+          [send(to: n1#2000000014, message: msg(number: 2, message: n0.0)), \
+          observe(delivered(number: 2, message: n0.0))] the first time, \
+          [send(to: n1, message: msg(number: 2, message: n0.0)), \
+          observe(delivered(number: 2, message: n0.0))] the second"]
+    );
+
+    let remembered = audited(Cheat::by(|_, (mut state, effects)| {
+        if let State::Follower(follower) = &mut state {
+            follower.leader = follower.leader.node.first_life();
+        }
+        (state, effects)
+    }));
+    let difference = remembered.difference.expect("it differs");
+    let what: Vec<_> = difference.contrasts.iter().map(|contrast| &contrast.what).collect();
+    assert_eq!(what, ["state.follower.leader, where lives begin elsewhere"]);
+}
+
+/// A group without that safeguard names a process by its node, which is the mistake that it is there for.
+#[test]
+fn a_group_whose_processes_are_named_by_their_nodes_is_found_out() {
+    let environment = Environment::new(
+        2,
+        Start::Joining,
+        Timers::Late,
+        &[(Budget::Starts, 1), (Budget::Timeouts, 1)].into(),
+    );
+    let environment = environment.expect("it fits");
+    for (name, expected) in
+        [("group", Comparison::AsExpected), ("group without incarnation", Comparison::Differs)]
+    {
+        let known: Known = name.parse().expect("a protocol");
+        let audit = known.harness(&environment).audit(Limits::default(), &mut |_| {});
+        assert_eq!(audit.comparison(), expected, "{name}");
+    }
 }
 
 thread_local! {

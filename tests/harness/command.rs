@@ -575,7 +575,7 @@ fn a_bad_trace_is_refused_with_its_place() {
         &["/nowhere.json: cannot be read"],
     );
     assert_refused([Path::new("replay"), Path::new("/")], &["cannot be read"]);
-    assert_refused([Path::new("replay"), Path::new("/dev/zero")], &["longer than 64 MiB"]);
+    assert_refused([Path::new("replay"), Path::new("/dev/zero")], &["longer than 256 MiB"]);
 }
 
 #[test]

@@ -248,6 +248,34 @@ fn every_failure_is_a_trace_that_replays_and_violates_with_its_last_step() {
     }
 }
 
+/// Two calls without an answer are more frequent by far than one with two, and would hide it.
+#[test]
+fn a_run_is_kept_for_each_symptom_of_a_property_and_shrunk_to_one_with_the_same() {
+    let report = take(&scenario("gen_leader_1_0/idle-3"), some(1_000));
+    let row = report.properties.iter().find(|row| row.name == "no-lost-call").expect("a row");
+    let [other] = &row.more.others[..] else { panic!("{:?}", row.more.others) };
+    assert_eq!(other.symptom.to_string(), "n got two answers to call");
+    let first = row.more.symptom.as_ref().expect("a symptom").to_string();
+    assert_eq!(first, "n still waits for the answer to call");
+    assert!(0 < other.violations && other.violations < row.more.violations);
+    for (trace, says) in [
+        (row.counterexample.as_ref().expect("a trace"), "still waits"),
+        (&other.counterexample, "got two answers"),
+        (other.unshrunk.as_ref().expect("a longer one"), "got two answers"),
+    ] {
+        let (known, property) = Known::of(trace).expect("a property");
+        let replay = known.harness(&trace.environment).replay(trace, property, Mode::Exact, None);
+        let Outcome::Violated { after, complaints } = replay.outcome else { panic!("{says}") };
+        assert!(after == trace.steps.len() && complaints[0].contains(says), "{complaints:?}");
+    }
+    // After another kind of step, and no more than there are kinds of symptoms.
+    let stopped = report.properties.iter().find(|row| row.name == "nobody-stopped").expect("a row");
+    let all = stopped.more.symptom.iter().chain(stopped.more.others.iter().map(|it| &it.symptom));
+    let all: Vec<_> = all.map(ToString::to_string).collect();
+    let after = |step| format!("n ended itself over a message, after a {step}");
+    assert_eq!(all, ["down", "message"].map(after));
+}
+
 #[test]
 fn a_protocol_that_goes_round_for_ever_is_seen_not_to_settle() {
     let report = take(&scenario("gen_leader/controls/answer-in-wait"), some(1_000));
@@ -321,6 +349,13 @@ fn an_answer_is_an_object_a_line_and_its_traces_are_files() {
     let file =
         format!("gms3/no-lost-message-validity.joined-3.seed-7.steps-100.schedule-{number}.json");
     let trace = Trace::read(&kept.path().join(&file)).expect("a trace");
+    for other in rows.iter().filter_map(|row| row["others"].as_array()).flatten() {
+        let file = other["trace"].as_str().expect("a path");
+        assert_eq!(
+            Some(Trace::read(file.as_ref()).expect("a trace").steps.len() as u64),
+            other["steps"].as_u64()
+        );
+    }
     assert_eq!(row["steps"].as_u64(), Some(trace.steps.len() as u64));
     assert!(row["trace"].as_str().is_some_and(|path| path.ends_with(&file)), "{row}");
 }

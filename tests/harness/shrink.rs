@@ -247,6 +247,31 @@ fn what_was_shrunk_replays_and_violates_its_property_with_its_last_step() {
     }
 }
 
+/// What can be told of the defect that a run shows: the first complaint, without all that is in brackets or a number,
+/// and for a safety property the kind of its last step.
+fn symptom(trace: &Trace) -> (String, Option<String>) {
+    let replay = replayed(trace, Mode::Schedule);
+    let Outcome::Violated { after, complaints } = &replay.outcome else { panic!("no violation") };
+    let outside = complaints[0]
+        .split(['(', '[', '{'])
+        .map(|part| part.rsplit([')', ']', '}']).next().unwrap_or_default().to_owned());
+    let shape = outside.collect::<String>().replace(|it: char| !it.is_alphabetic(), "");
+    let last = &replay.steps[after - 1];
+    let met = last.met.as_ref().and_then(|met| Some(met.as_object()?.keys().next()?.clone()));
+    let kind = last.action.split_whitespace().next().unwrap_or_default();
+    let is_safety = of(trace).1.kind == Kind::Safety;
+    (shape, is_safety.then(|| format!("{kind} {}", met.unwrap_or_default())))
+}
+
+#[test]
+fn what_was_shrunk_has_the_symptom_of_the_run_that_it_was_shrunk_from() {
+    for Padded { longer, shrunk, .. } in PADDED.iter() {
+        if of(longer).1.kind != Kind::Fair {
+            assert_eq!(symptom(shrunk), symptom(longer), "{}", longer.to_json());
+        }
+    }
+}
+
 #[test]
 fn kinds_of_faults_that_a_run_does_not_have_stay_out_of_its_minimal_form() {
     let mut trace = read("gms3/nobody-stopped.crash-stop.json");

@@ -2,10 +2,13 @@
 
 use super::notion::{Notion, Standing, Term, Token, View};
 use interrex::machine::Address;
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 /// The profile of one node: everything that the properties read.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The node, in its present or last life.
     pub me: Address,
@@ -81,6 +84,38 @@ pub struct Delivery {
     pub number: u64,
     /// The view in force, as an index into [`Profile::views`]. None at a founder that is alone.
     pub view: Option<usize>,
+}
+
+/// The number of views, messages and so on that tell profiles apart in a table of hashes.
+const HASHED: usize = 16;
+
+/// Without the beginnings of long lists: in a long run each step has another profile.
+impl Hash for Profile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            me,
+            member,
+            presence,
+            issued,
+            views,
+            deliveries,
+            former,
+            repeated,
+            restored,
+            ..
+        } = self;
+        let Self { failed, elections, allegiances, answers, waiting, ids, served, .. } = self;
+        let Self { strayed, replica, .. } = self;
+        (me, member, presence, issued, repeated, restored).hash(state);
+        (failed, ids, served, strayed, replica).hash(state);
+        (ends(views), ends(deliveries), ends(former)).hash(state);
+        (ends(elections), ends(allegiances), ends(answers), ends(waiting)).hash(state);
+    }
+}
+
+/// The length of a list, and its end.
+fn ends<T>(list: &[T]) -> (usize, &[T]) {
+    (list.len(), &list[list.len().saturating_sub(HASHED)..])
 }
 
 impl Profile {

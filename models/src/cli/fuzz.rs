@@ -19,8 +19,12 @@ use interrex_models::{
     explore::{
         sample::{Again, Report, Row, Schedules, Shard, Verdict},
         stop::Stop,
+        symptom::Symptom,
     },
-    io::file::{self, FileError, shown},
+    io::{
+        file::{self, FileError, shown},
+        text::printable,
+    },
     model::environment::{Budget, Times},
     verdict::{
         outcome::Comparison,
@@ -87,7 +91,8 @@ pub(super) struct Fuzz {
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
-    /// Write the first run that violates a property below this folder: shrunk, and as it was found
+    /// Write the first run that violates a property below this folder, and the first that does so otherwise (another
+    /// complaint, or after another kind of step): each shrunk, and as it was found
     #[arg(long, value_name = "DIR", default_value = "target/interrex-fuzz")]
     save_traces: PathBuf,
     #[command(flatten)]
@@ -220,14 +225,21 @@ impl Fuzz {
 
     /// A minimal run may have lost what made the first one remarkable.
     fn save_unshrunk(&self, report: &Report) -> Result<(), FileError> {
-        let mut unshrunk = report.properties.iter().filter_map(|row| row.more.unshrunk.as_ref());
-        unshrunk.try_for_each(|trace| trace.save(&self.save_traces.join(trace.file_name())))
+        let unshrunk = report.properties.iter().filter_map(|row| row.more.unshrunk.as_ref());
+        let others = report.properties.iter().flat_map(|row| &row.more.others);
+        let others =
+            others.flat_map(|other| [Some(&other.counterexample), other.unshrunk.as_ref()]);
+        let mut traces = unshrunk.chain(others.flatten());
+        traces.try_for_each(|trace| trace.save(&self.save_traces.join(trace.file_name())))
     }
 
     fn name_traces(&self, report: &mut Report) {
+        let name = |trace: &Trace| shown(&self.save_traces.join(trace.file_name()));
         for row in &mut report.properties {
-            let name = row.counterexample.as_ref().map(Trace::file_name);
-            row.trace = name.map(|name| shown(&self.save_traces.join(name)));
+            row.trace = row.counterexample.as_ref().map(name);
+            for other in &mut row.more.others {
+                other.trace = Some(name(&other.counterexample));
+            }
         }
     }
 }
@@ -326,11 +338,11 @@ fn verdicts(report: &Report) -> Table {
     // A path that is broken into lines cannot be copied.
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([" property", "kind", "verdict", "schedules", "first", "steps", "shrunk", ""]);
+    let number = |number: Option<u64>| {
+        let text = number.map_or(String::new(), |number| HumanCount(number).to_string());
+        Cell::new(text).set_alignment(CellAlignment::Right)
+    };
     for row in &report.properties {
-        let number = |number: Option<u64>| {
-            let text = number.map_or(String::new(), |number| HumanCount(number).to_string());
-            Cell::new(text).set_alignment(CellAlignment::Right)
-        };
         table.add_row([
             Cell::new(format!(" {}", row.name)),
             Cell::new(format!("{:?}", row.kind).to_lowercase()),
@@ -341,6 +353,19 @@ fn verdicts(report: &Report) -> Table {
             number(row.steps.map(|steps| steps as u64)),
             remark(row),
         ]);
+        for other in &row.more.others {
+            let said = with_symptom(other.trace.as_deref().unwrap_or_default(), &other.symptom);
+            table.add_row([
+                Cell::new(""),
+                Cell::new(""),
+                Cell::new("otherwise").fg(colour(row)),
+                number(Some(other.violations)),
+                number(Some(other.schedule)),
+                number(Some(other.raw_steps as u64)),
+                number(Some(other.steps as u64)),
+                Cell::new(said),
+            ]);
+        }
     }
     table
 }
@@ -354,8 +379,15 @@ fn colour(row: &Row) -> Color {
     }
 }
 
+fn with_symptom(trace: &str, symptom: &Symptom) -> String {
+    format!("{trace}  {}", printable(&symptom.to_string()))
+}
+
 fn remark(row: &Row) -> Cell {
     let trace = row.trace.as_deref().unwrap_or_default();
+    // Of one symptom, the name of the property says enough.
+    let symptom = row.more.symptom.as_ref().filter(|_| !row.more.others.is_empty());
+    let trace = symptom.map_or(trace.into(), |symptom| with_symptom(trace, symptom));
     match (row.comparison(), row.expected, row.verdict) {
         (Comparison::Differs, Some(expected), _) => {
             Cell::new(format!("{trace}  expected: {expected}")).fg(Color::Red)

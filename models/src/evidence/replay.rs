@@ -174,11 +174,13 @@ fn run<P: Protocol>(
     mode: Mode,
     until: Option<usize>,
 ) -> Replay {
+    // A run may be as long as production runs. What its steps were is not needed again.
+    let mut rules = rules.anew();
     let mut world = rules.initial();
     let nodes = (0..rules.environment().size()).map(NodeId);
     let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
-    let mut origins = Origins::new(rules, &world);
-    let mut violated = violation(rules, &world, property, 0);
+    let mut origins = Origins::new(&rules, &world);
+    let mut violated = violation(&rules, &world, property, 0);
     let (mut steps, mut cycle) = (vec![], None);
     let count = until.unwrap_or(trace.steps.len());
     for (recorded, step) in trace.steps.iter().zip(1..=count) {
@@ -196,9 +198,9 @@ fn run<P: Protocol>(
         };
         let replayed = Replayed {
             sent: origins.of(&enabled.action.choice),
-            ..show(rules, step, &world, &enabled, &next)
+            ..show(&rules, step, &world, &enabled, &next)
         };
-        origins.follow(rules, step, &enabled.action.choice, &next);
+        origins.follow(&rules, step, &enabled.action.choice, &next);
         let now = replayed.effects.clone();
         steps.push(replayed);
         if mode == Mode::Exact && now != recorded.effects {
@@ -207,13 +209,14 @@ fn run<P: Protocol>(
             return Replay { up, steps, outcome };
         }
         if trace.loop_from == Some(step - 1) {
-            cycle = Some(Cycle::begin(rules, &world));
+            cycle = Some(Cycle::begin(&rules, &world));
         }
         if let Some(cycle) = &mut cycle {
-            cycle.take(&enabled.action.choice, &next);
+            cycle.take(&rules, &enabled.action.choice, &next);
         }
-        world = next;
-        violated = violated.or_else(|| violation(rules, &world, property, step));
+        violated = violated.or_else(|| violation(&rules, &next, property, step));
+        // A cycle is compared with the world in which it began.
+        world = if cycle.is_some() { next } else { rules.forget_at(step, next) };
     }
     let whole = count >= trace.steps.len();
     if property.kind == Kind::Fair && whole && steps.iter().all(|step| step.left_out.is_none()) {

@@ -9,7 +9,7 @@ use crate::{
     model::{
         action::{Action, ActionOf, Choice},
         environment::Environment,
-        world::{EnabledOf, Rules},
+        world::Rules,
     },
     protocol::Protocol,
 };
@@ -72,14 +72,19 @@ impl Trace {
         property: &str,
         run: &[ActionOf<P>],
     ) -> Self {
-        let record = |taken: Result<(EnabledOf<P>, _), _>| {
-            let (enabled, _) = taken.expect("an action that is enabled");
-            TraceStep {
+        let mut rules = rules.anew();
+        let mut world = rules.initial();
+        let record = |(action, nth): (&ActionOf<P>, usize)| {
+            let (enabled, next) = rules.take(&world, action).expect("an action that is enabled");
+            let step = TraceStep {
                 action: plain(&enabled.action.choice),
                 crash_after: enabled.action.crash_after,
                 effects: rules.effects(&enabled).iter().map(to_value).collect(),
-            }
+            };
+            world = rules.forget_at(nth, next);
+            step
         };
+        let steps = run.iter().zip(1..).map(record).collect();
         Self {
             format: FORMAT,
             protocol: rules.protocol().name().into_owned(),
@@ -88,7 +93,7 @@ impl Trace {
             property: property.into(),
             cause: String::new(),
             loop_from: None,
-            steps: rules.run(rules.initial(), run).map(record).collect(),
+            steps,
         }
     }
 

@@ -6,6 +6,10 @@
 //! order, every step and every choice that was needed there. Each must be the same. The rules of
 //! the world are not audited.
 //!
+//! Then it computes everything once more in a world whose lives begin elsewhere, as those of
+//! real nodes do: again each must be the same, but for the numbers of lives. A machine that makes up the address of a
+//! process (as `NodeId(1).first_life()`) works in the model and never over TCP. Here it is found out.
+//!
 //! After each transition of the visit a rolling [digest](crate::model::view::Digests) takes in the action, the
 //! effects that the machine asked for, and the content of the next world. It is portable: two computers can be
 //! compared by it.
@@ -73,18 +77,22 @@ use crate::{
     model::{
         action::ActionOf,
         digest::combine,
-        node::Node,
-        parts::Step,
+        elsewhere,
+        node::{Input, Node},
+        parts::{Handle, Parts, Reach, Step},
         view::{Digests, describe},
         world::{EnabledOf, Rules, World},
     },
     protocol::Protocol,
     verdict::outcome::Comparison,
 };
-use interrex::machine::NodeId;
-use serde::Serialize;
+use derive_where::derive_where;
+use im::OrdSet;
+use interrex::machine::{EffectOf, NodeId};
+use rustc_hash::FxHashMap;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::{fmt, time::Instant};
+use std::{cell::RefCell, fmt, time::Instant};
 
 /// The result of an audit.
 #[derive(Clone, Debug, Serialize)]
@@ -169,14 +177,107 @@ fn difference<P: Protocol>(
     if !contrasts.is_empty() {
         return Some(Difference::of_beginnings(contrasts));
     }
-    let step = step_that_differs(first, initial, second);
-    step.or_else(|| choice_that_differs(first, initial, second))
+    [Second::same(second), Second::elsewhere(second)].iter().find_map(|second| {
+        let step = step_that_differs(first, initial, second);
+        step.or_else(|| choice_that_differs(first, initial, second))
+    })
+}
+
+/// The rules by which everything is computed for the second time.
+struct Second<'a, P: Protocol> {
+    rules: &'a Rules<P>,
+    /// The parts that the machine has made where lives begin elsewhere; none if they begin where they did.
+    elsewhere: Option<RefCell<Counterparts<P>>>,
+}
+
+/// For what the machine has made the first time, what it has made the second time: a number in it may be that of a
+/// life, which cannot be seen from outside. The nodes are without their monitors, which are the world's.
+#[derive_where(Default)]
+struct Counterparts<P: Protocol> {
+    nodes: FxHashMap<Node<P>, Node<P>>,
+    messages: FxHashMap<Input<P>, Input<P>>,
+}
+
+fn without_monitors<P: Protocol>(node: &Node<P>) -> Node<P> {
+    Node { monitors: OrdSet::new(), ..node.clone() }
+}
+
+impl<'a, P: Protocol> Second<'a, P> {
+    fn same(rules: &'a Rules<P>) -> Self {
+        Self { rules, elsewhere: None }
+    }
+
+    fn elsewhere(rules: &'a Rules<P>) -> Self {
+        Self { rules, elsewhere: Some(RefCell::default()) }
+    }
+
+    /// What a node becomes the second time.
+    fn node(&self, node: &Node<P>) -> Result<Node<P>, Vec<Contrast>> {
+        let Some(counterparts) = &self.elsewhere else { return Ok(node.clone()) };
+        if let Some(known) = counterparts.borrow().nodes.get(&without_monitors(node)) {
+            return Ok(Node { monitors: self.moved(&node.monitors)?, ..known.clone() });
+        }
+        let life = elsewhere::moved_address(node.address()).life;
+        Ok(Node { life, ..self.moved(node)? })
+    }
+
+    /// What an input becomes the second time.
+    fn input(&self, input: &Input<P>) -> Result<Input<P>, Vec<Contrast>> {
+        let Some(counterparts) = &self.elsewhere else { return Ok(input.clone()) };
+        let known = counterparts.borrow().messages.get(input).cloned();
+        known.map_or_else(|| self.moved(input), Ok)
+    }
+
+    fn moved<T: Serialize + DeserializeOwned>(&self, part: &T) -> Result<T, Vec<Contrast>> {
+        elsewhere::moved(part).map_err(|error| {
+            let (first, error) = (to_value(part), error.to_string());
+            vec![self.contrast("a part, written as JSON and read back", first, error.into())]
+        })
+    }
+
+    /// Notes what a step has become.
+    fn note(
+        &self,
+        (parts, step): (&Parts<P>, &Step<P>),
+        (again, step_again): (&Parts<P>, &Step<P>),
+    ) {
+        let Some(counterparts) = &self.elsewhere else { return };
+        let Counterparts { nodes, messages } = &mut *counterparts.borrow_mut();
+        let of = without_monitors(parts.node(step.node));
+        nodes.entry(of).or_insert_with(|| without_monitors(again.node(step_again.node)));
+        for reaches in step.reach.iter().zip(&step_again.reach) {
+            if let (Reach::Send { signal, .. }, Reach::Send { signal: signal_again, .. }) = reaches
+            {
+                let of = parts.input_at(*signal).clone();
+                messages.entry(of).or_insert_with(|| again.input_at(*signal_again).clone());
+            }
+        }
+    }
+
+    /// A part as a plain value, as it should be the second time.
+    fn value(&self, part: &impl Serialize) -> Value {
+        match self.elsewhere {
+            None => to_value(part),
+            Some(_) => elsewhere::moved_value(part).expect("a part of a machine is JSON"),
+        }
+    }
+
+    fn contrast(&self, what: &str, first: Value, second: Value) -> Contrast {
+        let place = if self.elsewhere.is_some() { ", where lives begin elsewhere" } else { "" };
+        Contrast { what: format!("{what}{place}"), first, second }
+    }
+
+    /// The same, unless the two differ in the numbers of lives only.
+    fn unless_same(&self, what: &str, first: Value, second: Value) -> Option<Contrast> {
+        let is_same = self.elsewhere.is_some() && elsewhere::is_same(&first, &second);
+        (!is_same).then(|| self.contrast(what, first, second))
+    }
 }
 
 fn step_that_differs<P: Protocol>(
     first: &Rules<P>,
     initial: &World,
-    second: &Rules<P>,
+    second: &Second<'_, P>,
 ) -> Option<Difference> {
     let again = |(handle, step)| (handle, contrast_again(first, step, second));
     let differs = |(_, contrasts): &(_, Vec<_>)| !contrasts.is_empty();
@@ -194,30 +295,44 @@ fn step_that_differs<P: Protocol>(
 fn choice_that_differs<P: Protocol>(
     first: &Rules<P>,
     initial: &World,
-    second: &Rules<P>,
+    second: &Second<'_, P>,
 ) -> Option<Difference> {
-    let choices = |rules: &Rules<P>, node| {
-        let parts = rules.parts();
-        let stable = parts.node(node).stable.as_ref();
-        let finds = stable.map(|stable| rules.protocol().finds_its_group(stable));
-        let command = if parts.node(node).is_up() { parts.command(node) } else { None };
-        let command = command.map(|command| to_value(parts.input_at(command)));
-        [json!(command), json!(finds)]
-    };
-    let (node, one, other) = first.parts().nodes().find_map(|node| {
-        let again = second.parts().intern_node(first.parts().node(node).clone());
-        let (one, other) = (choices(first, node), choices(second, again));
-        (one != other).then_some((node, one, other))
-    })?;
+    let differing = |node| (node, contrast_choices(first, node, second));
+    let differs = |(_, contrasts): &(_, Vec<_>)| !contrasts.is_empty();
+    let (node, contrasts) = first.parts().nodes().map(differing).find(differs)?;
     let run = run_to(first, initial, |world, _| {
         let (nodes, ..) = world.content(first.environment().size());
         nodes.contains(&node).then(|| format!("a choice at {}", first.parts().node(node).id))
     });
     let (run, action) = run.unwrap_or((vec![], "a choice outside of every run".into()));
-    let of_both = ["command", "finds its group"].into_iter().zip(one.into_iter().zip(other));
-    let differing = of_both.filter(|(_, (first, second))| first != second);
-    let contrasts = differing.map(|(what, (first, second))| Contrast::new(what, first, second));
-    Some(Difference { run, action, contrasts: contrasts.collect() })
+    Some(Difference { run, action, contrasts })
+}
+
+/// The differences of the choices that depend on a node, if they are made again.
+fn contrast_choices<P: Protocol>(
+    first: &Rules<P>,
+    node: Handle,
+    second: &Second<'_, P>,
+) -> Vec<Contrast> {
+    let again = match second.node(first.parts().node(node)) {
+        Ok(node) => second.rules.parts().intern_node(node),
+        Err(contrasts) => return contrasts,
+    };
+    let command = |rules: &'_ Rules<P>, node| {
+        let parts = rules.parts();
+        let command = if parts.node(node).is_up() { parts.command(node) } else { None };
+        command.map(|command| parts.input_at(command).clone())
+    };
+    let finds = |rules: &Rules<P>, node| {
+        let stable = rules.parts().node(node).stable.as_ref();
+        json!(stable.map(|stable| rules.protocol().finds_its_group(stable)))
+    };
+    let choices = [
+        ("command", second.value(&command(first, node)), to_value(&command(second.rules, again))),
+        ("finds its group", finds(first, node), finds(second.rules, again)),
+    ];
+    let differing = choices.into_iter().filter(|(_, first, again)| first != again);
+    differing.filter_map(|(what, first, again)| second.unless_same(what, first, again)).collect()
 }
 
 /// A shortest run to the first world in which something is found.
@@ -350,7 +465,8 @@ fn contrast<P: Protocol>(
     let effects = |rules: &Rules<P>, enabled: &EnabledOf<P>| {
         enabled.step().map_or(vec![], |step| rules.parts().step_at(step).effects.clone())
     };
-    let effects = contrast_effects(&effects(first, one), &effects(second, other));
+    let again = Second::same(second);
+    let effects = contrast_effects(&effects(first, one), &effects(second, other), &again);
     let mut contrasts: Vec<_> = effects.into_iter().collect();
     let node = one.action.choice.node();
     contrasts.extend(
@@ -365,21 +481,36 @@ fn contrast<P: Protocol>(
 fn contrast_again<P: Protocol>(
     first: &Rules<P>,
     step: &Step<P>,
-    second: &Rules<P>,
+    second: &Second<'_, P>,
 ) -> Vec<Contrast> {
-    let (parts, again) = (first.parts(), second.parts());
-    let node = again.intern_node(parts.node(step.before).clone());
-    let input = again.input(parts.input_at(step.input).clone());
-    let step_again = again.step_at(again.step(node, input));
-    let effects = contrast_effects(&step.effects, &step_again.effects).into_iter();
-    effects.chain(contrast_nodes(parts.node(step.node), again.node(step_again.node))).collect()
+    let (parts, again) = (first.parts(), second.rules.parts());
+    let take_again = || {
+        let node = again.intern_node(second.node(parts.node(step.before))?);
+        let input = again.input(second.input(parts.input_at(step.input))?);
+        let step_again = again.step_at(again.step(node, input));
+        let effects = contrast_effects(&step.effects, &step_again.effects, second);
+        let node = parts.node(step.node);
+        let expected = second.elsewhere.as_ref().map(|_| second.moved(node)).transpose()?;
+        let nodes = contrast_nodes(expected.as_ref().unwrap_or(node), again.node(step_again.node));
+        let nodes = nodes.filter_map(|Contrast { what, first, second: again }| {
+            second.unless_same(&what, first, again)
+        });
+        second.note((parts, step), (again, step_again));
+        Ok(effects.into_iter().chain(nodes).collect())
+    };
+    take_again().unwrap_or_else(|contrasts| contrasts)
 }
 
-fn contrast_effects<Effect: PartialEq + Serialize>(
-    effects: &[Effect],
-    again: &[Effect],
+fn contrast_effects<P: Protocol>(
+    effects: &[EffectOf<P>],
+    again: &[EffectOf<P>],
+    second: &Second<'_, P>,
 ) -> Option<Contrast> {
-    (effects != again).then(|| Contrast::new("effects", to_value(&effects), to_value(&again)))
+    // Elsewhere they are compared as values, which say less of a duration.
+    if effects == again && second.elsewhere.is_none() {
+        return None;
+    }
+    second.unless_same("effects", second.value(&effects), to_value(&again))
 }
 
 fn contrast_nodes<P: Protocol>(

@@ -198,15 +198,33 @@ pub(crate) fn retrace<P: Protocol>(rules: &Rules<P>, from: &World, way: &[usize]
     way.iter().map(step).collect()
 }
 
+/// The part of a step in a run that is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// The run ends with it.
+    Goal,
+    /// The run may go on from there.
+    Way,
+    /// No such run goes through it.
+    DeadEnd,
+}
+
+/// True for a goal.
+impl From<bool> for Reached {
+    fn from(is_goal: bool) -> Self {
+        if is_goal { Self::Goal } else { Self::Way }
+    }
+}
+
 /// A shortest run from a world to a step that `is_goal`, through worlds that may be entered. Of equally short
 /// runs, it has the fewest faults. None if there is no such step, or if `goes_on` ends the search before it
 /// is found.
-pub(crate) fn shortest<P: Protocol>(
+pub(crate) fn shortest<P: Protocol, R: Into<Reached>>(
     rules: &Rules<P>,
     from: &World,
     mut goes_on: impl FnMut(&Breadth<'_, P>) -> bool,
     may_enter: impl Fn(Fingerprint, &World) -> bool,
-    is_goal: impl Fn(&ActionOf<P>, &World) -> bool,
+    is_goal: impl Fn(&EnabledOf<P>, &World) -> R,
 ) -> Option<Vec<Taken<P>>> {
     let mut breadth = Breadth::new(rules);
     breadth.start(from.clone(), fingerprint(from));
@@ -223,13 +241,15 @@ pub(crate) fn shortest<P: Protocol>(
             if !may_enter(print, &next) {
                 continue;
             }
-            if is_goal(&enabled.action, &next) {
-                let met = Goal::new(rules, &next, depth, (breadth.here(), nth));
-                if goal.as_ref().is_none_or(|earlier| met.replaces(earlier)) {
-                    goal = Some(met);
+            match is_goal(enabled, &next).into() {
+                Reached::Goal => {
+                    let met = Goal::new(rules, &next, depth, (breadth.here(), nth));
+                    if goal.as_ref().is_none_or(|earlier| met.replaces(earlier)) {
+                        goal = Some(met);
+                    }
                 }
-            } else if goal.is_none() && breadth.discover(print) {
-                breadth.add(nth, next);
+                Reached::Way if goal.is_none() && breadth.discover(print) => breadth.add(nth, next),
+                Reached::Way | Reached::DeadEnd => {}
             }
         }
     }

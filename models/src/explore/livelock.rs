@@ -31,7 +31,7 @@ use crate::{
         serial::survey,
     },
     model::{
-        action::{Action, ActionOf, Choice, ChoiceOf},
+        action::{Action, Choice, ChoiceOf},
         environment::{Budget, Timers},
         world::{EnabledOf, Rules, World},
     },
@@ -246,7 +246,7 @@ fn is_fair<P: Protocol>(rules: &Rules<P>, first: &World, members: &FxHashSet<Fin
             let next = rules.follow(&world, enabled);
             let print = fingerprint(&next);
             if members.contains(&print) {
-                cycle.take(&enabled.action.choice, &next);
+                cycle.take(rules, &enabled.action.choice, &next);
                 if met.insert(print) {
                     open.push(next);
                 }
@@ -261,29 +261,28 @@ fn is_fair<P: Protocol>(rules: &Rules<P>, first: &World, members: &FxHashSet<Fin
 
 /// A walk from one world, which may become a cycle, with the choices that have waited during all of its
 /// steps.
-pub(crate) struct Cycle<'a, P: Protocol> {
-    rules: &'a Rules<P>,
+pub(crate) struct Cycle<P: Protocol> {
     start: World,
     waiting: Vec<ChoiceOf<P>>,
 }
 
-impl<'a, P: Protocol> Cycle<'a, P> {
-    pub(crate) fn begin(rules: &'a Rules<P>, start: &World) -> Self {
-        Self { rules, start: start.clone(), waiting: waiting(rules, start) }
+impl<P: Protocol> Cycle<P> {
+    pub(crate) fn begin(rules: &Rules<P>, start: &World) -> Self {
+        Self { start: start.clone(), waiting: waiting(rules, start) }
     }
 
     /// Takes a step to a world.
-    pub(crate) fn take(&mut self, choice: &ChoiceOf<P>, next: &World) {
+    pub(crate) fn take(&mut self, rules: &Rules<P>, choice: &ChoiceOf<P>, next: &World) {
         self.waiting.retain(|waits| waits != choice);
         if !self.is_fair() {
-            let still = waiting(self.rules, next);
+            let still = waiting(rules, next);
             self.waiting.retain(|waits| still.contains(waits));
         }
     }
 
     /// True if less would wait after a step to this world.
-    fn is_helped_by(&self, choice: &ChoiceOf<P>, next: &World) -> bool {
-        let still = waiting(self.rules, next);
+    fn is_helped_by(&self, rules: &Rules<P>, choice: &ChoiceOf<P>, next: &World) -> bool {
+        let still = waiting(rules, next);
         self.waiting.iter().any(|waits| waits == choice || !still.contains(waits))
     }
 
@@ -331,7 +330,7 @@ fn lasso<P: Protocol>(
     let stem = if fair.contains_key(&fingerprint(&initial)) {
         vec![]
     } else {
-        let is_fair = |_: &ActionOf<P>, next: &World| fair.contains_key(&fingerprint(next));
+        let is_fair = |_: &EnabledOf<P>, next: &World| fair.contains_key(&fingerprint(next));
         let may_enter = |_, world: &_| rules.is_within_bound(world);
         shortest(rules, &initial, |_| meter.allows_another(), may_enter, is_fair)?
     };
@@ -359,13 +358,17 @@ fn cycle<P: Protocol>(
         if !taken.is_empty() && cycle.closes_in(here) {
             return Some(taken);
         }
-        let is_goal = |action: &ActionOf<P>, next: &World| {
-            if cycle.is_fair() { next == start } else { cycle.is_helped_by(&action.choice, next) }
+        let is_goal = |enabled: &EnabledOf<P>, next: &World| {
+            if cycle.is_fair() {
+                next == start
+            } else {
+                cycle.is_helped_by(rules, &enabled.action.choice, next)
+            }
         };
         let may_enter = |print, _: &_| is_member(print);
         let leg = shortest(rules, here, |_| meter.allows_another(), may_enter, is_goal)?;
         for (action, world) in &leg {
-            cycle.take(&action.choice, world);
+            cycle.take(rules, &action.choice, world);
         }
         taken.extend(leg);
     }

@@ -6,6 +6,9 @@
 //! nothing proves nothing: such a property is *not violated*, and never *holds*. Livelocks are not looked
 //! for.
 //!
+//! Of the schedules that violate a property, the first with each [symptom](Symptom) is kept and shrunk: they may show
+//! different defects.
+//!
 //! A schedule depends only on the seed, its number and the environment. It is the same on every machine, in
 //! every shard.
 
@@ -16,7 +19,7 @@ mod schedules;
 mod walk;
 
 pub use again::Again;
-pub use report::{Report, Row, Sampled, Verdict};
+pub use report::{Report, Row, Sampled, Shown, Verdict};
 pub use schedules::{Schedules, Shard};
 
 use crate::{
@@ -26,6 +29,7 @@ use crate::{
         coverage::Coverage,
         engine::{Judged, Remembered},
         shrink::shrink,
+        symptom::Symptom,
     },
     model::{
         action::ActionOf,
@@ -38,7 +42,7 @@ use crate::{
 };
 use derive_where::derive_where;
 use std::time::Instant;
-use walk::{End, Walk};
+use walk::{End, Violation, Walk};
 
 /// Takes random schedules of a scenario, and judges every property of the protocol on them. `progress` is
 /// called with the number of schedules taken so far.
@@ -158,14 +162,21 @@ struct Tally {
 struct Found<P: Protocol> {
     violations: u64,
     witnessed: bool,
-    first: Option<First<P>>,
+    /// The first schedule with each symptom, in the order of schedules.
+    firsts: Vec<First<P>>,
 }
 
-/// The first schedule that violates a property.
+/// The first schedule that violates a property with some symptom.
 struct First<P: Protocol> {
+    symptom: Symptom,
     schedule: u64,
     run: Vec<ActionOf<P>>,
+    /// The number of schedules with that symptom.
+    violations: u64,
 }
+
+/// The number of symptoms of a property that are told apart. Later ones are counted only.
+const MOST_SYMPTOMS: usize = 8;
 
 impl<'a, P: Protocol> Hunt<'a, P> {
     fn new(rules: Rules<P>, scenario: &'a Scenario, schedules: Schedules) -> Self {
@@ -200,12 +211,8 @@ impl<'a, P: Protocol> Hunt<'a, P> {
         for (row, found) in self.found.iter_mut().enumerate() {
             let is_set = |rows: u32| rows & (1 << row) != 0;
             found.witnessed |= is_set(walk.witnessed);
-            let violation = walk.violations.iter().find(|(rows, _)| is_set(*rows));
-            if let Some((_, steps)) = violation {
-                found.violations += 1;
-                found
-                    .first
-                    .get_or_insert_with(|| First { schedule, run: walk.run[..*steps].to_vec() });
+            if let Some(violation) = walk.violations.iter().find(|it| it.row == row) {
+                found.note(schedule, &walk.run, violation);
             }
         }
         if let Some(again) = &mut self.again {
@@ -234,25 +241,44 @@ impl<'a, P: Protocol> Hunt<'a, P> {
     /// The report on a property.
     fn row(&mut self, row: usize) -> Row {
         let property = self.properties[row];
-        let Found { violations, witnessed, first } = std::mem::take(&mut self.found[row]);
-        let raw_steps = first.as_ref().map(|first| first.run.len());
-        let schedule = first.as_ref().map(|first| first.schedule);
-        let unshrunk = first.map(|first| self.record(property, &first));
-        let counterexample = unshrunk.as_ref().map(|unshrunk| self.shrunk(property, unshrunk));
-        let verdict = match (property.kind, schedule) {
+        let Found { violations, witnessed, firsts } = std::mem::take(&mut self.found[row]);
+        let mut shown = firsts.into_iter().map(|first| self.show(property, first));
+        let first = shown.next();
+        let others: Vec<_> = shown.collect();
+        let verdict = match (property.kind, &first) {
             (Kind::Fair, _) => Verdict::NotJudged,
             (Kind::Safety | Kind::Settled, Some(_)) => Verdict::Violated,
             (Kind::Safety | Kind::Settled, None) => Verdict::NotViolated,
         };
-        let is_shorter = |raw: &Trace| {
-            counterexample.as_ref().is_some_and(|trace: &Trace| trace.steps.len() < raw.steps.len())
+        let counterexample = first.as_ref().map(|first| first.counterexample.clone());
+        let sampled = Sampled {
+            violations,
+            witnessed,
+            symptom: first.as_ref().map(|first| first.symptom.clone()),
+            schedule: first.as_ref().map(|first| first.schedule),
+            raw_steps: first.as_ref().map(|first| first.raw_steps),
+            unshrunk: first.and_then(|first| first.unshrunk),
+            others,
         };
-        let unshrunk = unshrunk.filter(is_shorter).map(|raw| {
-            let scenario = format!("{}.unshrunk", raw.scenario);
-            Trace { scenario, ..raw }
-        });
-        let sampled = Sampled { violations, witnessed, schedule, raw_steps, unshrunk };
         Row::new(property, self.scenario, verdict, counterexample, sampled)
+    }
+
+    /// The first run with some symptom, and the same shrunk.
+    fn show(&mut self, property: &'static Property, first: First<P>) -> Shown {
+        let raw = self.record(property, &first);
+        let counterexample = self.shrunk(property, &raw);
+        let (raw_steps, steps) = (raw.steps.len(), counterexample.steps.len());
+        let scenario = format!("{}.unshrunk", raw.scenario);
+        Shown {
+            symptom: first.symptom,
+            violations: first.violations,
+            schedule: first.schedule,
+            raw_steps,
+            steps,
+            trace: None,
+            unshrunk: (steps < raw_steps).then_some(Trace { scenario, ..raw }),
+            counterexample,
+        }
     }
 
     /// The run of a schedule as a trace. Its name has the seed and the number that reproduce it.
@@ -268,6 +294,20 @@ impl<'a, P: Protocol> Hunt<'a, P> {
     fn shrunk(&mut self, property: &'static Property, unshrunk: &Trace) -> Trace {
         let shrunk = shrink(&mut self.tables.rules, unshrunk, property);
         shrunk.unwrap_or_else(|| unshrunk.clone())
+    }
+}
+
+impl<P: Protocol> Found<P> {
+    /// Notes a violation, and its run if it is the first with its symptom.
+    fn note(&mut self, schedule: u64, run: &[ActionOf<P>], violation: &Violation) {
+        self.violations += 1;
+        let Violation { symptom, steps, .. } = violation;
+        if let Some(known) = self.firsts.iter_mut().find(|first| first.symptom == *symptom) {
+            known.violations += 1;
+        } else if self.firsts.len() < MOST_SYMPTOMS {
+            let (symptom, run) = (symptom.clone(), run[..*steps].to_vec());
+            self.firsts.push(First { symptom, schedule, run, violations: 1 });
+        }
     }
 }
 

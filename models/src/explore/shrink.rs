@@ -9,8 +9,11 @@
 //! the part of it that the run uses, and then that with one budget lowered by one. If the first two are too
 //! large to be searched, the third may still give a smaller run.
 //!
-//! Kinds of faults that the run does not have are not admitted, even if its environment allows them: a shorter run with
-//! one of them would show another defect of the protocol.
+//! # The defect that it shows
+//!
+//! A property may be violated by several defects. The minimal run has the [symptom](Symptom) of the given one: its first
+//! violation is of the same shape, and after a step of the same kind. Kinds of faults that the run does not have are not
+//! admitted, even if its environment allows them: a shorter run with one of them would show another defect, too.
 //!
 //! # The environment of the minimal run
 //!
@@ -29,12 +32,13 @@ use crate::{
     claim::property::{Kind, Property},
     evidence::trace::Trace,
     explore::{
-        breadth::shortest,
+        breadth::{Reached, shortest},
         engine::Limits,
         livelock::{Cycle, livelock},
+        symptom::Symptom,
     },
     model::{
-        action::{Action, ActionOf, Choice, ChoiceOf, spent},
+        action::{Action, ActionOf, Choice, spent},
         environment::{Budget, Environment, UNLIMITED},
         world::{EnabledOf, Rules, World},
     },
@@ -85,8 +89,9 @@ pub fn shrink<P: Protocol>(
     let before = rules.environment().clone();
     let environment = trace.environment.clone();
     rules.set_environment(environment.clone());
-    let mut shrinking = Shrinking { rules, environment, property };
+    let mut shrinking = Shrinking { rules, environment, property, symptom: None };
     let run = shrinking.first(trace).map(|run| {
+        shrinking.symptom.clone_from(&run.symptom);
         shrinking.forbid_other_faults(&run);
         shrinking.minimal(run)
     });
@@ -163,6 +168,8 @@ struct Run<P: Protocol> {
     lost: Vec<usize>,
     /// The number of actions before the cycle; all of them, if there is none.
     stem: usize,
+    /// The symptom of its last world; none if it is a lasso.
+    symptom: Option<Symptom>,
 }
 
 impl<P: Protocol> Run<P> {
@@ -179,6 +186,8 @@ struct Shrinking<'a, P: Protocol> {
     rules: &'a mut Rules<P>,
     environment: Environment,
     property: &'static Property,
+    /// The symptom that stays; none before it is known, and for a lasso.
+    symptom: Option<Symptom>,
 }
 
 /// The environments with one budget lowered by one. Time-outs stay as they are.
@@ -202,27 +211,12 @@ impl<P: Protocol> Shrinking<'_, P> {
         let mut stem: Vec<_> =
             trace.steps.iter().filter_map(|step| step.action::<P::Timer>().ok()).collect();
         if self.property.kind != Kind::Fair {
-            return if self.is_violated_by(&stem) { self.attempt(stem, &[], 0) } else { None };
+            return self.attempt(stem, &[], 0);
         }
         // A cycle means nothing if a part of it is missing.
         let cycle = stem.split_off(trace.loop_from?.min(stem.len()));
         let run = self.attempt(stem, &cycle, 0)?;
         (run.actions.len() == trace.steps.len()).then_some(run)
-    }
-
-    /// True if a run violates the property anywhere, in the trace's own environment.
-    fn is_violated_by(&self, actions: &[ActionOf<P>]) -> bool {
-        let mut world = self.rules.initial();
-        let mut actions = actions.iter();
-        loop {
-            if self.rules.is_violated(&world, self.property) {
-                return true;
-            }
-            let Some((_, next)) = actions.find_map(|action| self.step(&world, action)) else {
-                return false;
-            };
-            world = next;
-        }
     }
 
     /// Forbids the kinds of faults that a run does not have: a shorter run with one of them would show something else.
@@ -295,7 +289,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         let left = (left != own).then_some(left);
         iter::once(own).chain(left).chain(less).find_map(|environment| {
             let property = self.property;
-            let look = |rules: &Rules<P>| look(rules, property, run.actions.len());
+            let look = |rules: &Rules<P>| look(rules, property, run);
             let (stem, cycle) = self.within(environment, look)?;
             self.attempt(stem, &cycle, 0).filter(|found| found.size() < run.size())
         })
@@ -317,51 +311,22 @@ impl<P: Protocol> Shrinking<'_, P> {
         most: usize,
     ) -> Option<Run<P>> {
         let mut wanted = wanted.into_iter();
-        let mut run = Run { actions: vec![], lost: vec![], stem: 0 };
+        let mut run = Run { actions: vec![], lost: vec![], stem: 0, symptom: None };
         let mut world = self.rules.initial();
-        while !self.is_over(&run, &world) {
+        run.symptom = Symptom::of(self.rules, self.property, None, &world);
+        while run.symptom.is_none() {
             let next = wanted.by_ref().find_map(|action| self.step(&world, &action));
             let goes_on = self.property.kind == Kind::Settled && run.actions.len() < most;
             let next = next.or_else(|| if goes_on { self.settle(&world) } else { None });
             let Some((enabled, next)) = next else {
                 return self.close_cycle(run, world, cycle);
             };
+            run.symptom = Symptom::of(self.rules, self.property, Some(&enabled), &next);
             self.take(&mut run, &world, enabled);
-            world = next;
+            world = self.rules.forget_at(run.actions.len(), next);
         }
         run.stem = run.actions.len();
-        Some(run)
-    }
-
-    /// True if a run has reached a violation, in the environment that it needs.
-    fn is_over(&mut self, run: &Run<P>, world: &World) -> bool {
-        match self.property.kind {
-            Kind::Safety => self.rules.is_violated(world, self.property),
-            Kind::Settled => self.is_calm(world) && self.ends_in_violation(&run.actions),
-            Kind::Fair => false,
-        }
-    }
-
-    /// True if nothing happens by itself. Only such a world can be settled.
-    fn is_calm(&self, world: &World) -> bool {
-        let mut enabled = vec![];
-        self.rules.enabled(world, &mut enabled);
-        let happens = |choice: &ChoiceOf<P>| {
-            matches!(choice, Choice::Deliver { .. } | Choice::Timeout { .. })
-        };
-        !enabled.iter().any(|enabled| happens(&enabled.action.choice))
-    }
-
-    /// True if the last world of a run violates the property, in the environment with exactly the budgets
-    /// that the run uses.
-    fn ends_in_violation(&mut self, actions: &[ActionOf<P>]) -> bool {
-        let property = self.property;
-        self.within(self.lowered(actions), |rules| {
-            let initial = rules.initial();
-            let mut run = rules.run(initial.clone(), actions);
-            let last = run.try_fold(initial, |_, taken| taken.map(|(_, world)| world));
-            last.is_ok_and(|world| rules.is_violated(&world, property))
-        })
+        (self.symptom.is_none() || self.symptom == run.symptom).then_some(run)
     }
 
     /// Adds a cycle to a run, if it is possible there, returns to its first world, and is fair.
@@ -378,7 +343,7 @@ impl<P: Protocol> Shrinking<'_, P> {
         let mut cycle = Cycle::begin(self.rules, &world);
         for action in actions {
             let (enabled, next) = self.step(&world, action)?;
-            cycle.take(&action.choice, &next);
+            cycle.take(self.rules, &action.choice, &next);
             self.take(&mut run, &world, enabled);
             world = next;
         }
@@ -447,11 +412,11 @@ impl<P: Protocol> Shrinking<'_, P> {
     }
 }
 
-/// A shortest run with fewer than `most` actions that violates the property, or a short lasso.
+/// A shortest run with fewer actions than another one, and with its symptom, or a short lasso.
 fn look<P: Protocol>(
     rules: &Rules<P>,
     property: &Property,
-    most: usize,
+    than: &Run<P>,
 ) -> Option<StemAndCycle<P>> {
     let most_worlds = most_worlds(rules.environment());
     if property.kind == Kind::Fair {
@@ -460,12 +425,17 @@ fn look<P: Protocol>(
         let cycle = lasso.run.split_off(lasso.loop_from);
         return Some((lasso.run, cycle));
     }
+    let most = than.actions.len();
     let run = shortest(
         rules,
         &rules.initial(),
         |reached| (reached.met() as u64) <= most_worlds && reached.next_depth() + 1 < most,
         |_, world| rules.is_within_bound(world),
-        |_, world| rules.is_violated(world, property),
+        |enabled, world| match Symptom::of(rules, property, Some(enabled), world) {
+            None => Reached::Way,
+            found if found == than.symptom => Reached::Goal,
+            Some(_) => Reached::DeadEnd,
+        },
     );
     run.map(|run| (run.into_iter().map(|(action, _)| action).collect(), vec![]))
 }

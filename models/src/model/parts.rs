@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     claim::profile::Profile,
-    protocol::{Protocol, profile},
+    protocol::{Protocol, profile_from},
 };
 use derive_where::derive_where;
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, Machine, Peer};
@@ -121,6 +121,8 @@ struct NodeEntry<P: Machine> {
     steps: Tree<Handle>,
     /// Many nodes exist only within a step and are never judged.
     profile: OnceLock<Handle>,
+    /// The same process before a step that has led here.
+    before: OnceLock<Handle>,
     crashed: OnceLock<Handle>,
     command: OnceLock<Option<Handle>>,
     /// The inputs of its timers, in their order.
@@ -190,7 +192,11 @@ impl<P: Protocol> Parts<P> {
     /// The handle of a node's profile, its view for the properties. Equal profiles have equal handles.
     pub fn profile_of(&self, node: Handle) -> Handle {
         let entry = self.nodes.get(node);
-        let profile = || profile(&*self.protocol, &entry.node);
+        let earlier = entry.before.get().and_then(|before| {
+            let before = self.nodes.get(*before);
+            Some((&*before.node, self.profile(*before.profile.get()?)))
+        });
+        let profile = || profile_from(&*self.protocol, earlier, &entry.node);
         *entry.profile.get_or_init(|| self.profiles.intern(profile(), |profile| profile))
     }
 
@@ -203,6 +209,7 @@ impl<P: Protocol> Parts<P> {
     pub fn intern_node(&self, node: Node<P>) -> Handle {
         self.nodes.intern(node, |node| NodeEntry {
             profile: OnceLock::new(),
+            before: OnceLock::new(),
             up: node.is_up().then_some(node.life),
             measured: match &node.condition {
                 Condition::Up(state) => self.protocol.measured(state),
@@ -481,13 +488,19 @@ impl<P: Protocol> Parts<P> {
             node = node.end(Condition::Stopped);
         }
         let is_observation = |effect: &EffectOf<P>| matches!(effect, Effect::Observe(_));
+        let reach = effects.iter().map(|effect| self.reach(node.address(), effect)).collect();
+        let is_same_life = node.life == self.node(before).life;
+        let node = self.intern_node(node);
+        if is_same_life && node != before {
+            self.nodes.get(node).before.get_or_init(|| before);
+        }
         Step {
             before,
             input,
             recurs: stop.is_none() && !effects.iter().any(is_observation),
-            reach: effects.iter().map(|effect| self.reach(node.address(), effect)).collect(),
+            reach,
             effects,
-            node: self.intern_node(node),
+            node,
             crashed: (0..crashes).map(|_| OnceLock::new()).collect(),
             stops: stop.is_some(),
             taken: AtomicUsize::new(0),

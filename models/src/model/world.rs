@@ -79,6 +79,11 @@ impl<P: Protocol> Rules<P> {
         Self { parts: self.parts.anew(), environment: self.environment.clone() }
     }
 
+    /// Forgets everything that is remembered. Worlds of before mean nothing any more.
+    pub(crate) fn forget(&mut self) {
+        self.parts = self.parts.anew();
+    }
+
     /// Rules in another environment for the same machine, with nothing remembered.
     #[must_use]
     pub fn in_environment(&self, environment: Environment) -> Self {

@@ -3,7 +3,7 @@
 use super::{again::Again, schedules::Shard};
 use crate::{
     evidence::trace::Trace,
-    explore::coverage::Coverage,
+    explore::{coverage::Coverage, symptom::Symptom},
     io::text::grouped,
     verdict::{
         outcome::{self, Comparison},
@@ -62,11 +62,40 @@ pub struct Sampled {
     pub violations: u64,
     /// Some schedule exercises it.
     pub witnessed: bool,
+    /// The symptom of the first violation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub symptom: Option<Symptom>,
     /// The first schedule that violates it, from 0.
     pub schedule: Option<u64>,
     /// The number of actions after which that schedule violates it, before it is shrunk.
     pub raw_steps: Option<usize>,
     /// The run of that schedule, if the counterexample is another one.
+    #[serde(skip)]
+    pub unshrunk: Option<Trace>,
+    /// The first schedules that violate it with other symptoms.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Shown>,
+}
+
+/// The first schedule that violates a property with some symptom.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    /// The symptom.
+    pub symptom: Symptom,
+    /// The number of schedules with that symptom.
+    pub violations: u64,
+    /// The schedule, from 0.
+    pub schedule: u64,
+    /// The number of actions after which it violates the property.
+    pub raw_steps: usize,
+    /// The number of steps of the counterexample.
+    pub steps: usize,
+    /// The file that holds the counterexample.
+    pub trace: Option<String>,
+    /// The counterexample: the run of the schedule, shrunk.
+    #[serde(skip)]
+    pub counterexample: Trace,
+    /// The run of the schedule, if the counterexample is another one.
     #[serde(skip)]
     pub unshrunk: Option<Trace>,
 }

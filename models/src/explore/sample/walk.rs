@@ -2,7 +2,11 @@
 
 use super::mix::{KINDS, Mix, Weights, kind_of};
 use crate::{
-    explore::engine::{Judged, Remembered, Seen, seen},
+    claim::property::Property,
+    explore::{
+        engine::{Judged, Remembered, Seen, seen},
+        symptom::Symptom,
+    },
     model::{
         action::ActionOf,
         memo::Handle,
@@ -36,12 +40,22 @@ pub(super) struct Walk<'a, P: Protocol> {
     seen: Seen,
     /// The actions so far.
     pub(super) run: Vec<ActionOf<P>>,
-    /// The first violations: a bit for each property, with the number of actions after which it is violated.
-    pub(super) violations: Vec<(u32, usize)>,
+    /// The first violation of each property that is violated.
+    pub(super) violations: Vec<Violation>,
     /// A bit for each property that was exercised.
     pub(super) witnessed: u32,
     /// The largest handle of a profile so far.
     pub(super) latest_profile: Handle,
+}
+
+/// The first violation of a property.
+pub(super) struct Violation {
+    /// The place of the property among those of the protocol.
+    pub(super) row: usize,
+    /// The number of actions before it.
+    pub(super) steps: usize,
+    /// The symptom.
+    pub(super) symptom: Symptom,
 }
 
 /// A protocol that has not settled after this many actions without faults is assumed to never settle.
@@ -69,7 +83,7 @@ impl<'a, P: Protocol> Walk<'a, P> {
             witnessed: 0,
             latest_profile: 0,
         };
-        walk.judge();
+        walk.judge(None);
         walk
     }
 
@@ -92,8 +106,8 @@ impl<'a, P: Protocol> Walk<'a, P> {
                 return false;
             }
             self.world = next;
-            self.run.push(chosen.action);
-            self.judge();
+            self.run.push(chosen.action.clone());
+            self.judge(Some(&chosen));
         }
         true
     }
@@ -115,8 +129,8 @@ impl<'a, P: Protocol> Walk<'a, P> {
         Some(self.enabled.swap_remove(place))
     }
 
-    /// Judges the world, unless the properties saw the same in the world before.
-    fn judge(&mut self) {
+    /// Judges the world after a step, unless the properties saw the same in the world before.
+    fn judge(&mut self, step: Option<&EnabledOf<P>>) {
         let seen = seen(self.rules, &self.world);
         if seen == self.seen {
             return;
@@ -128,11 +142,18 @@ impl<'a, P: Protocol> Walk<'a, P> {
         let judgement = self.judged.seen(self.rules, &self.world, &seen, self.remembered);
         self.seen = seen;
         self.witnessed |= judgement.witnessed;
-        let before = self.violations.iter().fold(0, |all, (rows, _)| all | rows);
+        let before = self.violations.iter().fold(0, |all, violation| all | 1 << violation.row);
         let new = judgement.violated & !before;
-        if new != 0 {
-            self.violations.push((new, self.run.len()));
+        if new == 0 {
+            return;
         }
+        let properties = self.rules.protocol().properties().iter().enumerate();
+        let violated = properties.filter(|(row, _)| new & (1 << row) != 0);
+        let violation = |(row, property): (usize, &&'static Property)| {
+            let symptom = Symptom::of(self.rules, property, step, &self.world)?;
+            Some(Violation { row, steps: self.run.len(), symptom })
+        };
+        self.violations.extend(violated.filter_map(violation));
     }
 }
 

@@ -19,17 +19,13 @@ impl<P: Protocol> Rules<P> {
             self.offer_starts(world, actions);
         }
         if left(Budget::Commands) {
-            for node in self.nodes().filter(|node| self.is_up(world, *node)) {
-                if let Some(input) = self.parts.command(world.node(node)) {
-                    self.offer(world, node, &Choice::Command { node }, input, actions);
-                }
+            for node in self.nodes() {
+                self.offer_command(world, node, actions);
             }
         }
         for from in self.nodes() {
             for to in self.nodes() {
-                if let Some((head, _)) = self.parts.pop(world.parts[self.link(from, to)]) {
-                    self.offer(world, to, &Choice::Deliver { from, to }, head, actions);
-                }
+                self.offer_delivery(world, from, to, actions);
             }
         }
         let is_time = match self.environment.timers {
@@ -57,6 +53,46 @@ impl<P: Protocol> Rules<P> {
         } else if left(Budget::Cuts) {
             let sides = Side::all(self.environment.size());
             actions.extend(sides.map(|side| stepless(Choice::Cut { side })));
+        }
+    }
+
+    /// Adds the actions that are enabled in a world and may be this choice, with and without a crash. Most runs consist
+    /// of commands and deliveries, and no machine takes another step for them.
+    pub(super) fn enabled_like(
+        &self,
+        world: &World,
+        choice: &ChoiceOf<P>,
+        actions: &mut Vec<EnabledOf<P>>,
+    ) {
+        let exists = |node: NodeId| node.0 < self.environment.size();
+        match *choice {
+            Choice::Command { node } if exists(node) && world.budgets[Budget::Commands] > 0 => {
+                self.offer_command(world, node, actions);
+            }
+            Choice::Deliver { from, to } if exists(from) && exists(to) => {
+                self.offer_delivery(world, from, to, actions);
+            }
+            _ => self.enabled(world, actions),
+        }
+    }
+
+    fn offer_command(&self, world: &World, node: NodeId, actions: &mut Vec<EnabledOf<P>>) {
+        let command =
+            if self.is_up(world, node) { self.parts.command(world.node(node)) } else { None };
+        if let Some(input) = command {
+            self.offer(world, node, &Choice::Command { node }, input, actions);
+        }
+    }
+
+    fn offer_delivery(
+        &self,
+        world: &World,
+        from: NodeId,
+        to: NodeId,
+        actions: &mut Vec<EnabledOf<P>>,
+    ) {
+        if let Some((head, _)) = self.parts.pop(world.parts[self.link(from, to)]) {
+            self.offer(world, to, &Choice::Deliver { from, to }, head, actions);
         }
     }
 

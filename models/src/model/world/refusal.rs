@@ -19,7 +19,7 @@ impl<P: Protocol> Rules<P> {
     /// A sentence that says what is missing.
     pub fn find(&self, world: &World, action: &ActionOf<P>) -> Result<EnabledOf<P>, String> {
         let mut actions = vec![];
-        self.enabled(world, &mut actions);
+        self.enabled_like(world, &action.choice, &mut actions);
         if let Some(found) = actions.iter().find(|enabled| enabled.action == *action) {
             return Ok(found.clone());
         }

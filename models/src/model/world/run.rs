@@ -6,6 +6,9 @@ use crate::{
     protocol::Protocol,
 };
 
+/// The number of steps of a run that are remembered together. Each may know a history as long as the run.
+const REMEMBERED: usize = 64;
+
 impl<P: Protocol> Rules<P> {
     /// Takes an action in a world: the action as one that is enabled there, and the world after it.
     ///
@@ -19,6 +22,23 @@ impl<P: Protocol> Rules<P> {
         let enabled = self.find(world, action)?;
         let next = self.follow(world, &enabled);
         Ok((enabled, next))
+    }
+
+    /// Forgets everything that is remembered, and returns a world as one of the new tables. Other worlds of these rules
+    /// mean nothing any more.
+    pub(crate) fn forget_all_but(&mut self, world: &World) -> World {
+        let portable = self.export(world);
+        self.forget();
+        self.import(&portable).expect("a world of these rules")
+    }
+
+    /// The same after some of the steps of a run, each by its number: its length is no limit to what a run needs.
+    pub(crate) fn forget_at(&mut self, step: usize, world: World) -> World {
+        if step > 0 && step.is_multiple_of(REMEMBERED) {
+            self.forget_all_but(&world)
+        } else {
+            world
+        }
     }
 
     /// Takes the actions of a run, from a world on. It ends after the first that is not possible.

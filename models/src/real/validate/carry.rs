@@ -496,8 +496,9 @@ impl<R: Application> Translation<'_, R> {
         }
         let taken = self.rules.take(&self.world, &action);
         let (_, next) = taken.map_err(|reason| self.refusal(place, &action, &reason))?;
-        self.world = next;
         self.actions.push(action);
+        // A log may be as long as a process has run.
+        self.world = self.rules.forget_at(self.actions.len(), next);
         self.violated = self.property.kind == Kind::Safety
             && self.rules.is_violated(&self.world, self.property);
         Ok(())
@@ -523,11 +524,13 @@ impl<R: Application> Translation<'_, R> {
             environment.timers = Timers::Late;
         }
         let model = || self.cluster.machine.model(&environment);
-        let rules = Rules::new(model(), environment.clone());
-        for (action, taken) in self.actions.iter().zip(rules.run(rules.initial(), &self.actions)) {
-            taken.map_err(|reason| {
+        let mut rules = Rules::new(model(), environment.clone());
+        let mut world = rules.initial();
+        for (action, nth) in self.actions.iter().zip(1..) {
+            let (_, next) = rules.take(&world, action).map_err(|reason| {
                 nowhere(format!("in the harness this is not possible: {action}: {reason}"))
             })?;
+            world = rules.forget_at(nth, next);
         }
         let name = rules.protocol().name();
         let trace =
