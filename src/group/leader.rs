@@ -247,16 +247,13 @@ impl<S: Service> Turn<'_, S> {
         let is_held = self.log().holds(committed);
         let held = if is_held { committed.number } else { 0 };
         self.given(member.node, held);
-        let last = self.log().len();
+        let joins = (!newest.contains(&member)).then_some(self.log().len());
         let Some(others) = self.others() else { return };
         let before = others.get(&member.node).filter(|other| other.member == member);
         if before.is_some_and(|other| other.catches_up.is_some() && held <= other.held) {
             // What it lacks is on its way, and is sent again if it is lost.
             return;
         }
-        // A newcomer that asks again under load would never be there if it had to hold what was appended meanwhile.
-        let goal = before.and_then(|other| other.joins).unwrap_or(last);
-        let joins = (!newest.contains(&member)).then_some(goal);
         // Whoever ran there before is gone for good, and whoever comes from then is late.
         if others.get(&member.node).is_none_or(|other| other.member.life <= member.life) {
             others.insert(member.node, Other { joins, ..Other::holding(member, held) });
