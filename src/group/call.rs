@@ -64,7 +64,7 @@ impl<S: Service> Turn<'_, S> {
     pub(super) fn forget_answered(&mut self) {
         let me = self.state.me;
         let next = match self.state.counted.next.get(&me.node) {
-            Some((life, next)) if *life == me.life => *next,
+            Some((process, next)) if *process == me => *next,
             Some(_) | None => return,
         };
         let (before, at, after) = self.state.pending.split_lookup(&next);

@@ -47,14 +47,14 @@ impl<S: Service> Turn<'_, S> {
         let Multicast { origin, sequence, .. } = multicast;
         let has_filter = self.group.has(Safeguard::Filter);
         let Role::Leading { next, .. } = &mut self.state.role else { return };
-        let (life, expected) = next.get(&origin.node).copied().unwrap_or((0, 0));
-        let is_next = match origin.life.cmp(&life) {
+        let (process, expected) = next.get(&origin.node).copied().unwrap_or((origin, 0));
+        let is_next = match origin.life.cmp(&process.life) {
             Ordering::Less => false,
             Ordering::Equal => sequence == expected,
             Ordering::Greater => sequence == 0,
         };
         if is_next || !has_filter {
-            next.insert(origin.node, (origin.life, sequence + 1));
+            next.insert(origin.node, (origin, sequence + 1));
             self.append(Content::Multicast(multicast));
         }
     }

@@ -134,7 +134,7 @@ pub enum Role {
         /// The members, those who want to be, and those who may not know that they are no more; by node.
         others: OrdMap<NodeId, Other>,
         /// The next multicast of each node, as in a [`Summary`]. Those that do not count yet are included.
-        next: OrdMap<NodeId, (u64, u64)>,
+        next: OrdMap<NodeId, (Address, u64)>,
     },
 }
 

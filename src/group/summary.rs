@@ -17,8 +17,8 @@ pub struct Summary<A> {
     pub view: Option<View>,
     /// The last member of each node that has ever been one.
     pub known: OrdMap<NodeId, Address>,
-    /// The next multicast of each node: its life, and its sequence number.
-    pub next: OrdMap<NodeId, (u64, u64)>,
+    /// The next multicast of each node: the process that sends it, and its sequence number.
+    pub next: OrdMap<NodeId, (Address, u64)>,
     /// The application's state.
     pub application: A,
 }
@@ -58,7 +58,7 @@ impl<A: Value> Summary<A> {
                 None
             }
             Content::Multicast(Multicast { origin, sequence, message }) => {
-                self.next.insert(origin.node, (origin.life, sequence + 1));
+                self.next.insert(origin.node, (*origin, sequence + 1));
                 Some(service.carry_out(&mut self.application, number, message.clone()))
             }
         }
