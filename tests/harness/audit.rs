@@ -12,7 +12,7 @@ use interrex::{
 use interrex_models::{
     claim::property,
     explore::{
-        audit::{Audit, audit, audit_run, recompute},
+        audit::{Audit, Lives, audit, audit_run, recompute},
         search::{Limits, search},
     },
     model::{
@@ -179,7 +179,7 @@ fn what_a_search_needed_can_be_computed_again() {
     let searched = |cheat: Cheat| {
         let rules = Arc::new(Rules::new(cheat, environment()));
         search(&rules, &[], None, Limits::default(), &mut |_| {});
-        recompute(&rules)
+        recompute(&rules, Lives::Same)
     };
     assert!(searched(Cheat::by(|_, step| step)).is_none());
     let counting = Cheat::by(|cheat, step| garble(step, cheat.steps.fetch_add(1, Relaxed).into()));

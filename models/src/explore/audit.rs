@@ -156,30 +156,48 @@ pub fn audit<P: Protocol>(
         states: breadth.expanded() as u64,
         transitions,
         seconds: began.elapsed().as_secs_f64(),
-        difference: difference(&first, &initial, &first.anew()),
+        difference: difference(&first, &initial, Lives::BOTH),
     }
+}
+
+/// Where the lives of nodes begin the second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lives {
+    /// Where they began the first time.
+    Same,
+    /// Elsewhere, as those of real nodes.
+    Elsewhere,
+}
+
+impl Lives {
+    const BOTH: &[Self] = &[Self::Same, Self::Elsewhere];
 }
 
 /// Lets the machine compute everything again that these rules remember. Returns the first difference, if there
 /// is one. After a search that is everything that the search has needed; an [`audit`] needs no search before,
 /// and adds a digest.
-pub fn recompute<P: Protocol>(rules: &Rules<P>) -> Option<Difference> {
-    difference(rules, &rules.initial(), &rules.anew())
+pub fn recompute<P: Protocol>(rules: &Rules<P>, lives: Lives) -> Option<Difference> {
+    difference(rules, &rules.initial(), &[lives])
 }
 
 /// The first difference, if the machine computes everything again that the first rules remember.
 fn difference<P: Protocol>(
     first: &Rules<P>,
     initial: &World,
-    second: &Rules<P>,
+    lives: &[Lives],
 ) -> Option<Difference> {
-    let contrasts = contrast_beginnings((first, initial), (second, &second.initial()));
+    let second = first.anew();
+    let contrasts = contrast_beginnings((first, initial), (&second, &second.initial()));
     if !contrasts.is_empty() {
         return Some(Difference::of_beginnings(contrasts));
     }
-    [Second::same(second), Second::elsewhere(second)].iter().find_map(|second| {
-        let step = step_that_differs(first, initial, second);
-        step.or_else(|| choice_that_differs(first, initial, second))
+    lives.iter().find_map(|lives| {
+        let second = match lives {
+            Lives::Same => Second::same(&second),
+            Lives::Elsewhere => Second::elsewhere(&second),
+        };
+        let step = step_that_differs(first, initial, &second);
+        step.or_else(|| choice_that_differs(first, initial, &second))
     })
 }
 

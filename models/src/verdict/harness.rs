@@ -10,7 +10,7 @@ use crate::{
         trace::Trace,
     },
     explore::{
-        audit::{Audit, Difference, audit, recompute},
+        audit::{Audit, Difference, Lives, audit, recompute},
         coverage::Coverage,
         sample::{self, Schedules, fuzz_with},
         search::{EngineName, Limits, Progress},
@@ -55,7 +55,7 @@ pub trait Harness {
     ) -> Report;
 
     /// Computes everything again that was needed so far, and compares: see [`recompute()`].
-    fn recompute(&self) -> Option<Difference>;
+    fn recompute(&self, lives: Lives) -> Option<Difference>;
 
     /// Visits all worlds, computes every step again and compares: see [`audit()`].
     fn audit(&self, limits: Limits, progress: &mut dyn FnMut(u64)) -> Audit;
@@ -95,8 +95,8 @@ impl<P: Protocol> Harness for Arc<Rules<P>> {
         check_with(self, scenario, engine, limits, progress)
     }
 
-    fn recompute(&self) -> Option<Difference> {
-        recompute(self)
+    fn recompute(&self, lives: Lives) -> Option<Difference> {
+        recompute(self, lives)
     }
 
     fn audit(&self, limits: Limits, progress: &mut dyn FnMut(u64)) -> Audit {
