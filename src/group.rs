@@ -4,95 +4,132 @@
 //! carry the requests out in the same order, and the client gets the reply. What was replied once is not lost while a
 //! majority of the members has its storage, or keeps running. [`Server`](crate::runtime::Server) runs it.
 //!
-//! **Idea.** As in [`gms3`](crate::gms3), views and messages share one numbered sequence, one leader numbers them, and
-//! seniority decides who leads next. The sequence is a [`Log`] that every process keeps. An entry *counts* (it is committed)
-//! once a majority of the newest view in the leader's log holds it. Only then is it delivered and carried out. A new leader first asks a
-//! majority what they hold and adopts the best of it. So whatever counted once is never lost, whoever leads.
+//! **Idea.** As in [`gms3`](crate::gms3), views and messages share one numbered sequence, and one leader numbers them. The
+//! sequence is a [`Log`] that every process keeps. An entry is *committed* once a majority of the newest view in the
+//! leader's log holds it. Only then is it delivered and carried out. If the leader is down, the most senior member tries to
+//! lead first. A new leader asks a majority what they hold and adopts the best of it. So whatever was committed once is
+//! never lost, whoever leads.
+//!
+//! # What it survives, and what it does not promise
+//!
+//! * **The group shrinks** by each member that is suspected. The next majority is one of the smaller view. So of three
+//!   members two may crash one after the other, and the last one goes on alone; of members that crash at the same time,
+//!   fewer than half may. What the last one confirms is in its storage only. From then on the group needs that member:
+//!   those that left the view before it wait for it.
+//! * **Two processes can believe that they lead**: one that was paused or cut off learns late that it leads no more. It
+//!   commits nothing meanwhile. A resource outside of the group must compare the [term](Term), a fencing token.
+//! * **A [query](Command::Query) may be old**; a [call](Command::Call) that looks something up is not.
+//! * **The nodes are a fixed list.** Members come and go among them. Another list needs a restart of all nodes with it.
 //!
 //! # Processes, members, terms
 //!
 //! A *member* is a process together with what it has promised. Its name is the [`Address`] of its first life. A node that
 //! restarts with its storage is the same member in a later life. A node that has lost its storage is another member, and
-//! can never vote for the former one.
+//! can never vote for the former one. A process that is in none of the views it knows is an *outsider*.
 //!
-//! A [`Term`] is a counter and the member that owns it, who is its only possible leader. A process promises a term by taking
-//! it on: it stores it before it answers, and refuses lower ones for ever.
+//! The *newest view* of a process is the last one in its log, committed or not. Its *last committed view* is the last one
+//! that it knows to be committed.
 //!
-//! A *group* is named by the member that has founded it. Messages of another group are refused. If a node founds a second
-//! group by mistake, because it has lost its storage, it stops when it hears from the older group, if it is still its only
-//! member.
+//! A node is *suspected* by a process from the `Down` that its monitor reports until the next message from that node.
+//!
+//! A [`Term`] is a counter and the member that owns it, who is its only possible leader. A higher counter is a later term;
+//! of equal counters, the term of the greater owner is later. A process promises a term by storing it as its own before it
+//! answers, and refuses earlier ones for ever.
+//!
+//! A *group* is named by the member that has founded it. What a process of another group sends is answered with `Refuse`; a
+//! leader takes that node for down. If a node founds a second group by mistake, because it has lost its storage, it stops
+//! when it hears from the older group, if it is still its only member. Two groups of several members both go on, and say so.
 //!
 //! # Messages
 //!
 //! | message | from, to | what the receiver does |
 //! |---|---|---|
-//! | [`Prepare`](Message::Prepare) | a candidate, to the members of its newest view | promises the term, if it is higher than its own, and answers with what it holds; otherwise refuses. If it has a leader and the candidate is in none of its views, it takes the message for an `Ask`; a leader then begins a higher term, since the candidate listens to no other |
-//! | [`Promise`](Message::Promise) | the answer | adopts the log if it is better than its own. With a majority of the newest view in that log it leads |
-//! | [`Refuse`](Message::Refuse) | whoever does not lead, to whoever takes it for the leader or comes with a lower term | a candidate or former leader takes on the higher term, and asks its owner. A process that is no member (an *outsider*) stops asking until `Now` |
-//! | [`Append`](Message::Append) | the leader, to all members and newcomers | follows. Takes the entries, if it holds the one before them; otherwise asks. Delivers what counts, and forgets what all members hold |
-//! | [`Ack`](Message::Ack) | the answer | notes what the member holds. What a majority of the newest view holds, up to an entry of its own term, is delivered |
-//! | [`Ask`](Message::Ask) | whoever is behind or outside, to the leader or to others who may know it | the leader sends what is missing, and admits an outsider that has everything. A follower forwards it. A candidate answers with `Prepare`, others with `Refuse` |
-//! | [`Now`](Message::Now) | whoever has refused an outsider, once it has a leader; a leader that has forgotten what the receiver may lack | asks again |
-//! | [`More`](Message::More) | a process that is being given a summary, to the one that gives it | sends the next piece, or [`Gone`](Message::Gone) |
-//! | [`Piece`](Message::Piece) | the answer | adds it to the others. With the last one it has the summary, and asks for the entries after it |
-//! | [`Gone`](Message::Gone) | a process that no longer knows the summary | asks anew |
+//! | [`Prepare`](Message::Prepare) | a candidate, to the members of its newest view and of its last committed one | *Later term, or its own again:* promises it, and answers with what it holds, unless it follows that candidate already. *Earlier term:* a leader sends the candidate what it lacks, a candidate its own `Prepare`, others `Refuse`. *It has a leader, and the candidate is in none of its views:* it takes the message for an `Ask`; if it leads itself, it begins a still later term, since the candidate listens to no earlier one |
+//! | [`Promise`](Message::Promise) | the answer | adopts the log if it is better than its own. With the promises of a majority of the newest view in that log it leads |
+//! | [`Refuse`](Message::Refuse) | a process that does not lead, to one that takes it for the leader or comes with an earlier term | a candidate or former leader takes on the later term, and asks its owner. An outsider stops asking until `Now` |
+//! | [`Append`](Message::Append) | the leader, to all members and newcomers | follows. Takes the entries, if it holds the one before them; otherwise asks. Of its own log it drops only what contradicts them: an old message cuts nothing off. Delivers what is committed, as far as this message goes, and forgets what all members hold |
+//! | [`Ack`](Message::Ack) | the answer | notes what the member holds. If a majority of the newest view holds an entry of its own term, that and all before it are committed |
+//! | [`Ask`](Message::Ask) | a process that is behind or outside, to the leader or to others who may know it | the leader sends what is missing, and admits an outsider that has everything. A follower forwards it. A candidate answers with `Prepare`, others with `Refuse` |
+//! | [`Now`](Message::Now) | a process that has refused an outsider, once it has a leader; a founder, to all nodes; a leader that has forgotten what the receiver may lack | asks again |
+//! | [`More`](Message::More) | a process that is being given a summary, to the giver | sends the next piece, or [`Gone`](Message::Gone) |
+//! | [`Piece`](Message::Piece) | the giver, in answer | adds it to the others. With the last one it has the summary, and asks for the entries after it |
+//! | [`Gone`](Message::Gone) | a giver that no longer knows the summary | asks anew |
 //! | [`Forward`](Message::Forward) | a process, to the leader | appends the multicast, unless it did so before |
 //! | [`Leave`](Message::Leave) | a member, to the leader | removes it |
 //! | [`TakeOver`](Message::TakeOver) | the leader, to another member | becomes a candidate, although its leader is up |
 //!
-//! One timer repeats whatever may have been lost. It does nothing where nothing is outstanding.
+//! One timer repeats whatever may have been lost: a leader's entries to those who have not acknowledged them, a candidate's
+//! `Prepare` (then to all nodes of the list: its views may be old), a follower's acknowledgement of what is not committed
+//! yet, a question without an answer, multicasts that are not delivered.
 //!
 //! # Rules
 //!
-//! * *Log order.* Of two logs the better one ends with the higher term; of equal terms the longer one.
-//! * *Commitment.* A leader counts majorities only for entries of its own term; those before count with them.
-//! * *Views.* A leader changes the view by one member at a time: only after the change before counts, and an entry of its
-//!   own term. An admission that does not count yet is taken back if the newcomer is gone, since a majority might need it.
+//! * *Log order.* Of two logs the one is better whose last entry has the later term; of equal terms the longer one.
+//! * *Commitment.* A leader counts majorities only for entries of its own term; those before are committed with them. Its
+//!   first entry is its newest view again, so that there is one.
+//! * *Views.* A leader changes the view by one member at a time, and only once the previous change and an entry of its own
+//!   term are both committed. What comes first: to remove a member; to admit itself, if it is none; to admit a newcomer, as
+//!   the least senior; to let a member go. An admission that is not committed yet is taken back if the newcomer is gone:
+//!   without it there may be no majority.
+//! * *Newcomers.* One is admitted when it holds all entries that were there when it asked.
 //! * *Removal.* A leader removes a member that it suspects, and a former life of a node that asks under a new name.
-//! * *Leaving.* A member that wants to leave asks until its removal counts, and then ends. A leader first has another member
-//!   take over.
+//! * *Leaving.* A member that wants to leave asks until its removal is committed, and then ends. A leader first has another
+//!   member take over.
 //! * *Return.* A member that finds itself removed asks to be admitted again, and is brought up to date first.
+//! * *Monitors.* A leader monitors all that it sends to; a follower its leader; a process without a leader the most senior
+//!   member that it does not suspect; a candidate nobody; a process that is being given a summary the giver.
 //! * *Succession.* If the leader is down, the most senior member that is not suspected takes over at once. Any other waits
-//!   for the next tick, and takes over if nobody has.
-//! * *Minority.* A leader that suspects so many that no majority of the newest view is left no longer leads.
-//! * *Stale leaders.* An `Ask` names the last entry that the asking process knows to count. A leader with another entry at
-//!   that number is a former leader, and must not take the `Ask` for an acknowledgement. (Found by random schedules of five nodes, in 39 steps.)
+//!   for the next tick, and takes over if nobody has. A candidate goes on until it leads or hears of a later term; then it
+//!   takes that term on, and asks its owner instead. There is no vote before the vote: one member that errs ends the term of
+//!   a healthy leader, and a new one is found at once.
+//! * *Minority.* A leader that suspects a member first removes it, if no other change is under way. If then no majority of
+//!   the newest view is left, it no longer leads.
+//! * *Stale leaders.* An `Ask` names the last entry that its sender knows to be committed, and so acknowledges it. But a
+//!   leader that lacks that entry, or has another one there, is a former leader, and must not take it for an
+//!   acknowledgement. (Found by random schedules of five nodes, in 39 steps.)
 //! * *Duplicates.* The multicasts of one process are appended in the order of their sequence numbers, each once.
-//! * *Suspected processes* are sent no entries. At each tick they are told where the leader's log ends: one that is there
+//! * *Suspected processes* are sent no entries. At each tick they are told where the leader's log ends: one that is up
 //!   after all asks for what it lacks.
-//! * *Memory.* Of the entries that count and that all members hold, the leader keeps the last [`KEPT`] ones. It forgets those
+//! * *Memory.* Of the committed entries that all members hold, the leader keeps the last [`KEPT`] ones. It forgets those
 //!   before, and tells the others with its next message. A [`Summary`] remains: the last view, the next multicast of each
 //!   node, and the application's state. A process that lacks entries which the sender has forgotten is given the summary
 //!   instead.
 //! * *Transfer.* A state that is more than one [piece](Service::split) is given piece by piece, each when the receiver asks
 //!   for it; other messages pass between them. The giver keeps the state as it was when the transfer began, and a leader
-//!   does not forget the entries after it. Until it has all pieces, the receiver asks for nothing else, takes no summary from
-//!   anybody else, and changes nothing. A candidate does not count a promise that begins with such a summary: it takes the
-//!   summary, and asks for the promise again. Of many entries a message carries the first ones only; the others follow when
-//!   those are acknowledged.
+//!   does not forget the entries after it: its log grows as long as the transfer takes. Nothing of the summary is used
+//!   before the last piece. Until then the receiver asks nobody for anything else, and begins no second transfer. It gives up
+//!   if the giver is down or answers `Gone`, as a new leader does, which forgets its transfers; then it asks again, from the
+//!   beginning. A promise that begins with such a summary is void: the candidate takes the summary, and then asks for the
+//!   promise again.
+//! * *Batches.* An `Append` carries at most 256 entries; the next ones follow when these are acknowledged.
 //! * *Storage.* A step persists the entries that it has changed, and what it has forgotten: see [`Stable`].
 //!
 //! # Calls
 //!
-//! A call is a multicast with a client that waits. It is forwarded again until it counts, whoever leads, and is carried out
-//! once. Its reply comes from the copy at the client's own process. A call can fail ([`CallFailure`]): it then says
+//! A call is a multicast with a client that waits. It is forwarded again until it is committed, whoever leads, and is carried
+//! out once. Its reply comes from the copy at the client's own process. A call can fail ([`CallFailure`]): it then says
 //! whether it has taken effect, may still, or has not. A minority never replies, so its clients need time-outs. A
-//! [query](Command::Query) is answered at once by the local copy, which may be old. It fails where the process knows that its
-//! copy may lack something.
+//! [query](Command::Query) is answered at once by the local copy. It fails where the process knows that its copy may lack
+//! something.
 //!
 //! # What it does not do yet
 //!
-//! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote. A promise
-//! carries all entries that the candidate lacks in one message, and a summary that was taken is stored in one record.
-//! Without storage, two lives of a node that begin in the same millisecond have one name.
+//! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote, and no least
+//! size below which a group does not shrink. A promise carries all entries that the candidate lacks in one message, and a
+//! summary that was taken is stored in one record. Without storage, two lives of a node that begin in the same millisecond
+//! have one name.
 //!
 //! # Sources
 //!
-//! Take-over by anybody, with the log adopted: Viewstamped Replication Revisited (Liskov, Cowling 2012), §4.2, where
-//! the best log is chosen among a majority. Log order, commitment, one change at a time: In Search of an Understandable
-//! Consensus Algorithm (Ongaro, Ousterhout 2014), §5, and Ongaro's thesis, chapter 4, with the correction of 2015 that an
-//! entry of the leader's own term must count before a change. Views and messages in one order: virtual synchrony (Birman,
-//! Joseph 1987). Seniority: gms3. It differs from Raft in that a shorter log is no reason against a candidate.
+//! Terms that their candidates own, and a new leader that adopts the best log of a majority: Paxos (Lamport, The Part-Time
+//! Parliament, 1998) and Viewstamped Replication Revisited (Liskov, Cowling 2012), §4.2, where the next primary follows from
+//! the view's number. Log order, commitment, one change at a time: In Search of an Understandable Consensus Algorithm
+//! (Ongaro, Ousterhout 2014), §5, and Ongaro's thesis, chapter 4, with the correction of 2015 that an entry of the leader's
+//! own term must be committed before a change. Views and messages in one order: virtual synchrony (Birman, Joseph 1987).
+//! Seniority: gms3.
+//!
+//! It differs from Raft: a candidate with a shorter log can win, since it adopts the longer one first; terms have owners, so
+//! that no two candidates share one; there are no random time-outs; and the view follows the failure detector.
 
 mod call;
 mod departure;
@@ -137,7 +174,7 @@ pub const MOST_PENDING: usize = 10_000;
 ///
 /// # Example
 ///
-/// A founder is alone: what it is asked to do counts at once.
+/// A founder is alone: what it is asked to do is committed at once.
 ///
 /// ```
 /// use interrex::{gen_leader::{Dictionary, dictionary::{Reply, Request}}, group::*};
@@ -169,7 +206,7 @@ pub struct Group<S> {
 /// A mechanism that can be left out, to see what it prevents. A group without one must not be used for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Safeguard {
-    /// An entry counts, and a candidate leads, only with a majority. Without it, one process is enough.
+    /// An entry is committed, and a candidate leads, only with a majority. Without it, one process is enough.
     Majority,
     /// A candidate adopts the best log of a majority. Without it, it keeps its own.
     Flush,

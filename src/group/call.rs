@@ -46,7 +46,7 @@ impl<S: Service> Turn<'_, S> {
         }
     }
 
-    /// A multicast of this process counts. Its client gets the reply.
+    /// A multicast of this process is committed. Its client gets the reply.
     pub(super) fn answer(&mut self, sequence: u64, reply: Option<S::Reply>) {
         let client = self.state.pending.remove(&sequence).and_then(|pending| pending.client);
         let (Some(client), Some(reply)) = (client, reply) else { return };
@@ -78,7 +78,7 @@ impl<S: Service> Turn<'_, S> {
         }
     }
 
-    /// The time-out of a call. It may still count.
+    /// The time-out of a call. It may still be committed.
     pub(super) fn give_up(&mut self, tag: u64) {
         let its = |(_, pending): &(&u64, &Pending<S::Request>)| {
             pending.client.is_some_and(|client| client.tag == tag)

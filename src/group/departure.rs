@@ -4,7 +4,7 @@ use super::{LEFT, Message, Role, Service, Term, leader::held_by, turn::Turn};
 use crate::machine::{Address, Effect};
 
 impl<S: Service> Turn<'_, S> {
-    /// Asks to be removed, and ends once that counts. A leader has another member take over first.
+    /// Asks to be removed, and ends once that is committed. A leader has another member take over first.
     pub(super) fn leave(&mut self) {
         self.state.is_leaving = true;
         let (member, leader) = (self.member(), self.state.term.owner.node);

@@ -36,8 +36,8 @@ impl<S: Service> Turn<'_, S> {
         self.count_promises();
     }
 
-    /// Asks those who have not promised: also the members of the last view that it knows to count, since a newer one may
-    /// never count. A former member of a node that has promised as another one never will.
+    /// Asks those who have not promised: also the members of the last view that it knows to be committed, since a
+    /// newer one may never be. A former member of a node that has promised as another one never will.
     pub(super) fn prepare(&mut self) {
         let known = self.asked_for_promises();
         let Role::Candidate { promised, invited } = &self.state.role else { return };
@@ -225,7 +225,7 @@ impl<S: Service> Turn<'_, S> {
         let others = former.chain(known).filter(|(member, _)| member.node != me.node);
         let other = |(member, held): (Address, u64)| (member.node, Other::holding(member, held));
         self.enter(term, Role::Leading { others: others.map(other).collect(), next });
-        // It has all that counts. Who is being given a summary asks the leader again.
+        // It has all that is committed. Who is being given a summary asks the leader again.
         (self.state.taking, self.state.giving) = (None, OrdMap::new());
         self.observe(Observation::Elected(term));
         self.push(Content::View(members));

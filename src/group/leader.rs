@@ -1,4 +1,4 @@
-//! What a leader does: numbers, counts, and changes the view.
+//! The leader: it numbers, commits, and changes the view.
 
 use super::{
     Content, Message, Multicast, Other, Role, Safeguard, Service, Term,
@@ -85,7 +85,7 @@ impl<S: Service> Turn<'_, S> {
         }
     }
 
-    /// Sends the entries after a number, possibly none, and which entries count. If there are more than one message carries,
+    /// Sends the entries after a number, possibly none, and what is committed. If there are more than one message carries,
     /// the others follow when these are held.
     fn send_after(&mut self, node: NodeId, number: u64) {
         let mut part = self.log().part_after(number);
@@ -98,7 +98,7 @@ impl<S: Service> Turn<'_, S> {
         self.send_append(node, part);
     }
 
-    /// Sends only which entries count, to a process that holds everything up to a number.
+    /// Sends only what is committed, to a process that holds everything up to a number.
     pub(super) fn send_committed(&mut self, node: NodeId, number: u64) {
         match self.log().position(number) {
             Some(position) => {
@@ -130,7 +130,7 @@ impl<S: Service> Turn<'_, S> {
                 self.commit();
                 self.change();
             }
-            // It says so again: it does not know what counts.
+            // It says so again: it does not know what is committed.
             Some(_) | None => {
                 self.send_committed(member.node, number.max(self.log().base().number()));
             }
@@ -142,15 +142,15 @@ impl<S: Service> Turn<'_, S> {
     fn dismiss(&mut self, member: Address) {
         let (view, newest) = self.state.newest_view();
         let is_member = newest.contains(&member);
-        let counts = view <= self.state.counted.number();
+        let is_committed = view <= self.state.counted.number();
         let Some(others) = self.others() else { return };
         let is_informed = |other: &Other| other.joins.is_none() && other.held >= view;
-        if !is_member && counts && others.get(&member.node).is_some_and(is_informed) {
+        if !is_member && is_committed && others.get(&member.node).is_some_and(is_informed) {
             others.remove(&member.node);
         }
     }
 
-    /// Counts who holds what. What a majority of the newest view holds counts, if it is of this term.
+    /// Counts who holds what. What a majority of the newest view holds is committed, if it is of this term.
     pub(super) fn commit(&mut self) {
         let (me, last, term) = (self.member(), self.log().len(), self.state.term);
         let newest = self.newest();
@@ -243,7 +243,7 @@ impl<S: Service> Turn<'_, S> {
     /// Somebody asks: it gets what it is missing, and if it is not a member, it becomes one.
     pub(super) fn bring_up(&mut self, member: Address, committed: Position) {
         let newest = self.newest();
-        // What counts elsewhere and is not held here makes this leader a former one: it will be told.
+        // What is committed elsewhere and is not held here makes this leader a former one: it will be told.
         let is_held = self.log().holds(committed);
         let held = if is_held { committed.number } else { 0 };
         self.given(member.node, held);

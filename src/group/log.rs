@@ -122,7 +122,7 @@ impl<R: Value, A: Value + Default> Log<R, A> {
         self.get(number).map(|entry| Position { term: Some(entry.term), number })
     }
 
-    /// True if the entry at this position is held, or was. What has been forgotten counts, so that it is the same
+    /// True if the entry at this position is held, or was. What has been forgotten is committed, so that it is the same
     /// everywhere.
     #[must_use]
     pub fn holds(&self, position: Position) -> bool {

@@ -24,7 +24,7 @@ pub enum Message<R, A> {
     Prepare {
         /// The term that it owns.
         term: Term,
-        /// The last entry that it knows to count.
+        /// The last entry that it knows to be committed.
         committed: Position,
     },
     /// The term is promised.
@@ -35,7 +35,7 @@ pub enum Message<R, A> {
         member: Address,
         /// The end of its log.
         last: Position,
-        /// The entries after those that the candidate knows to count.
+        /// The entries after those that the candidate knows to be committed.
         part: Part<R, A>,
     },
     /// A higher term is promised already, or there is no leader that is known here.
@@ -49,7 +49,7 @@ pub enum Message<R, A> {
         term: Term,
         /// The entries.
         part: Part<R, A>,
-        /// The last entry that counts.
+        /// The last committed entry.
         committed: u64,
         /// The last entry that all members hold and the leader has forgotten.
         forgotten: u64,
@@ -67,7 +67,7 @@ pub enum Message<R, A> {
     Ask {
         /// Who asks.
         member: Address,
-        /// The last entry that it knows to count. A leader that has another one there is none any more.
+        /// The last entry that it knows to be committed. A leader that has another one there is none any more.
         committed: Position,
     },
     /// There is a leader, or the leader does not know what the receiver holds: ask again.
@@ -154,9 +154,9 @@ pub enum Timer {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command<R> {
-    /// Multicast this to all members, who carry it out. It is repeated until it counts.
+    /// Multicast this to all members, who carry it out. It is repeated until it is committed.
     Mcast(R),
-    /// The same for a client, who gets the reply when it counts.
+    /// The same for a client, who gets the reply when it is committed.
     Call {
         /// The name of the call.
         tag: u64,
@@ -173,7 +173,7 @@ pub enum Command<R> {
         /// The request.
         request: R,
     },
-    /// Leave the group, and end when that counts. A leader hands its leadership over first. The last member just ends.
+    /// Leave the group, and end when that is committed. A leader hands its leadership over first. The last member just ends.
     Leave,
     /// Hand leadership over to another member, of those that hold most to the most senior one. Without effect at a process that
     /// does not lead.
@@ -186,7 +186,7 @@ pub enum Command<R> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observation<R, A, P> {
-    /// The process has started, as this member. Everything that counts is delivered to it, or else restored: also what this
+    /// The process has started, as this member. Everything that is committed is delivered to it, or else restored: also what this
     /// member has delivered in a former life.
     Started(Address),
     /// The application's state is replaced by a copy, in which more has been carried out than was delivered here.
@@ -207,9 +207,9 @@ pub enum Observation<R, A, P> {
         /// The member that has founded its group.
         founder: Address,
     },
-    /// A view counts.
+    /// A view is committed.
     Installed(View),
-    /// A multicast counts.
+    /// A multicast is committed.
     Delivered {
         /// Its place in the order of views and messages.
         number: u64,
@@ -247,6 +247,6 @@ pub enum CallFailure {
     Busy,
     /// The call has taken effect, once. But this process has missed it, and its reply was not kept.
     ReplyLost,
-    /// The local copy may lack what counts: this process knows no leader, or is not brought up to date yet.
+    /// The local copy may lack what is committed: this process knows no leader, or is not brought up to date yet.
     NotUpToDate,
 }

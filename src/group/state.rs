@@ -33,7 +33,7 @@ pub struct State<R, A> {
     pub log: Log<R, A>,
     /// The node that it was told to join through.
     pub contact: Option<NodeId>,
-    /// The summary of the entries that count, as far as it knows. All of them are delivered.
+    /// The summary of the committed entries, as far as it knows. All of them are delivered.
     pub counted: Summary<A>,
     /// Its role in its term.
     pub role: Role,
@@ -133,7 +133,7 @@ pub enum Role {
     Leading {
         /// The members, those who want to be, and those who may not know that they are no more; by node.
         others: OrdMap<NodeId, Other>,
-        /// The next multicast of each node, as in a [`Summary`]. Those that do not count yet are included.
+        /// The next multicast of each node, as in a [`Summary`]. Those that are not committed yet are included.
         next: OrdMap<NodeId, (Address, u64)>,
     },
 }
@@ -171,7 +171,7 @@ impl<R: Value, A: Value + Default> Stable<R, A> {
 }
 
 impl<R: Value, A: Value + Default> State<R, A> {
-    /// The application's state, in which everything has been carried out that counts, as far as this process knows.
+    /// The application's state, in which everything has been carried out that is committed, as far as this process knows.
     #[must_use]
     pub fn application(&self) -> &A {
         &self.counted.application
@@ -184,13 +184,13 @@ impl<R: Value, A: Value + Default> State<R, A> {
         self.counted.founder.or(self.log.base().founder).or_else(first)
     }
 
-    /// The members of the last view that counts, as far as it knows.
+    /// The members of the last committed view, as far as it knows.
     #[must_use]
     pub fn members(&self) -> Vector<Address> {
         self.counted.members()
     }
 
-    /// The number and the members of the newest view that it holds, whether it counts or not.
+    /// The number and the members of the newest view that it holds, committed or not.
     #[must_use]
     pub fn newest_view(&self) -> (u64, Vector<Address>) {
         match self.log.newest_view_after(self.counted.number()) {
@@ -199,7 +199,7 @@ impl<R: Value, A: Value + Default> State<R, A> {
         }
     }
 
-    /// True if it is a member of the last view that counts, as far as it knows.
+    /// True if it is a member of the last committed view, as far as it knows.
     #[must_use]
     pub fn is_member(&self) -> bool {
         self.members().contains(&self.member)

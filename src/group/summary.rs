@@ -5,7 +5,7 @@ use crate::machine::{Address, NodeId, Value};
 use im::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
-/// What the entries up to one that counts amount to. Who has this needs none of them.
+/// The sum of the entries up to a committed one. Who has this needs none of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(bound = "A: Value")]
 pub struct Summary<A> {

@@ -56,7 +56,7 @@ impl<S: Service> Turn<'_, S> {
     /// Somebody begins to give a summary. True if this process now waits for the next piece.
     pub(super) fn begin_taking(&mut self, from: Address, summary: Summary<S::State>) {
         if self.log().holds(summary.last) {
-            // Everything in a summary counts.
+            // Everything in a summary is committed.
             self.deliver(summary.number());
         } else if self.state.taking.is_none() {
             self.state.taking = Some(Taking { from, summary, pieces: 1 });

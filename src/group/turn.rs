@@ -162,7 +162,7 @@ impl<'a, S: Service> Turn<'a, S> {
         &self.state.log
     }
 
-    /// The last entry that it knows to count.
+    /// The last entry that it knows to be committed.
     pub(super) fn committed(&self) -> Position {
         self.state.counted.last
     }
@@ -202,7 +202,7 @@ impl<'a, S: Service> Turn<'a, S> {
         is_held
     }
 
-    /// Begins with what others have forgotten. All of that counts, and is more than what counts here.
+    /// Begins with what others have forgotten. All of that is committed, and is more than is committed here.
     pub(super) fn restore(&mut self, base: Summary<S::State>) {
         self.changed(0);
         self.state.counted = base.clone();
@@ -219,19 +219,19 @@ impl<'a, S: Service> Turn<'a, S> {
         }
     }
 
-    /// Forgets the entries up to a number, as far as they count.
+    /// Forgets the entries up to a number, as far as they are committed.
     pub(super) fn forget(&mut self, number: u64) {
         let number = number.min(self.state.counted.number());
         // What is stored may remember more: the next change that is persisted says what is forgotten.
         self.state.log.forget(&self.group.service, number);
     }
 
-    /// The members of the newest view that it holds, whether it counts or not.
+    /// The members of the newest view that it holds, committed or not.
     pub(super) fn newest(&self) -> Vector<Address> {
         self.state.newest_view().1
     }
 
-    /// The nodes in the last view that counts. Whoever leads next knows them, too.
+    /// The nodes in the last committed view. Whoever leads next knows them, too.
     pub(super) fn known_nodes(&self) -> OrdSet<NodeId> {
         self.state.members().into_iter().map(|member| member.node).collect()
     }
@@ -241,7 +241,7 @@ impl<'a, S: Service> Turn<'a, S> {
         self.newest().contains(&self.member())
     }
 
-    /// Takes on a term and a role. Outsiders that count on the former role learn when there is a leader.
+    /// Takes on a term and a role. Outsiders that rely on the former role learn when there is a leader.
     pub(super) fn enter(&mut self, term: Term, role: Role) {
         let asked: OrdSet<NodeId> = self.asked_for_promises().map(|member| member.node).collect();
         if self.state.term != term {

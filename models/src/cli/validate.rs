@@ -123,7 +123,9 @@ impl Validated<'_> {
                 (Comparison::Differs, place.as_ref())
             }
             Verdict::Violated { place, .. } => (Comparison::AsExpected, place.as_ref()),
-            Verdict::Holds | Verdict::NotJudged(_) => (Comparison::AsExpected, None),
+            Verdict::Holds | Verdict::Unwitnessed | Verdict::NotJudged(_) => {
+                (Comparison::AsExpected, None)
+            }
         };
         let (said, why) = said(verdict);
         let message = if why.is_empty() { said.into() } else { format!("{said}: {why}") };
@@ -153,7 +155,7 @@ impl Validated<'_> {
         for (property, verdict) in &self.validation.verdicts {
             let colour = match verdict {
                 Verdict::Holds => Color::Green,
-                Verdict::NotJudged(_) => Color::DarkGrey,
+                Verdict::Unwitnessed | Verdict::NotJudged(_) => Color::DarkGrey,
                 Verdict::Violated { .. } if self.is_allowed(property) => Color::Yellow,
                 Verdict::Violated { .. } => Color::Red,
             };
@@ -286,6 +288,7 @@ impl Section for Saved<'_> {
 fn said(verdict: &Verdict) -> (&'static str, String) {
     match verdict {
         Verdict::Holds => ("holds", String::new()),
+        Verdict::Unwitnessed => ("unwitnessed", "nothing in these logs exercises it".into()),
         Verdict::NotJudged(why) => ("not judged", why.clone()),
         Verdict::Violated { complaints, count, place } => {
             let first = complaints.first().map_or("", String::as_str);

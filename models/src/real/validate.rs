@@ -33,6 +33,8 @@
 //! judged at each end of a life, and *single-leader* whenever a process begins to lead. Settled properties are judged
 //! at the end if nothing is pending there: no message to a process that is up, no `Down`, no join. If all nodes were shut
 //! down by their programs, the end is the moment before the first one was. Properties of infinite runs are not judged.
+//! Whether the run exercises a property is looked at whenever a process begins to lead, at each end of a life, and at the
+//! end.
 
 mod adapter;
 mod carry;
@@ -139,8 +141,10 @@ pub struct Where {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// No violation was found.
+    /// No violation was found, and the run exercises it.
     Holds,
+    /// No violation was found, but the run does not exercise it either: this says nothing.
+    Unwitnessed,
     /// It is violated.
     Violated {
         /// The first complaints.

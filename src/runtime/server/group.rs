@@ -77,7 +77,7 @@ impl<S: Service> Server<Group<S>> {
 
 impl<S: Service> Client<Group<S>> {
     /// Has a request carried out at all members, and waits for its reply: for ever, if there is no timeout. The reply comes
-    /// when the request counts, so that it is not lost while a majority of the members has it. It is repeated until then,
+    /// when the request is committed, so that it is not lost while a majority of the members has it. It is repeated until then,
     /// and takes effect once. If the future is dropped, it is carried out all the same.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl<S: Service> Client<Group<S>> {
     }
 
     /// Has a request carried out at all members, without a reply. Waits for room in the queue of commands. It is repeated
-    /// until it counts.
+    /// until it is committed.
     ///
     /// # Errors
     /// [`CallError::TooLarge`], or [`CallError::Ended`] if the server has ended. The request was not sent.
@@ -112,7 +112,7 @@ impl<S: Service> Client<Group<S>> {
         Ok(self.commands.send(Command::Mcast(request)).await?)
     }
 
-    /// Leaves the group. The process ends when that counts, with [`LEFT`](group::LEFT) as its reason. It has to wait for a
+    /// Leaves the group. The process ends when that is committed, with [`LEFT`](group::LEFT) as its reason. It has to wait for a
     /// majority.
     ///
     /// # Errors

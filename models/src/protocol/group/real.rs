@@ -260,7 +260,8 @@ impl Client for Dictionary {
         match &self.membership.borrow().view {
             Some(view) => notice(view),
             None => Notice::Error {
-                error: "this node is no member yet, or does not know its group's last view".into(),
+                error: "this node is no member yet, or waits for a majority of the last view that it has stored"
+                    .into(),
             },
         }
     }

@@ -47,6 +47,8 @@ struct Finding {
     /// A moment after which it was found violated, and an earlier one after which it was not.
     first: usize,
     before: usize,
+    /// The run exercises it.
+    witnessed: bool,
 }
 
 /// The verdict on each property, with the number of moments after which it is violated for the first time.
@@ -67,10 +69,12 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
     let mut histories = begin();
     for (moment, place) in cluster.order.iter().enumerate() {
         if cluster.is_end(*place) {
+            histories.witness(&mut findings);
             histories.judge(&mut findings, AT_AN_END, moment);
         }
         let leads = histories.take(*place);
         if leads {
+            histories.witness(&mut findings);
             histories.judge(&mut findings, &[&SINGLE_LEADER], moment + 1);
         }
         if cluster.is_end(*place) {
@@ -81,6 +85,7 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
         }
     }
     histories.look_at_states();
+    histories.witness(&mut findings);
     let unsettled = unsettled(cluster, &histories);
     let last = cluster.order.len();
     let doubt = overlap::doubt(cluster);
@@ -109,7 +114,8 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
                 (property, violated(cluster, complaints, first), Some(first))
             }
             (None, Kind::Safety, _) | (None, Kind::Settled, None) => {
-                (property, Verdict::Holds, None)
+                let holds = finding.witnessed;
+                (property, if holds { Verdict::Holds } else { Verdict::Unwitnessed }, None)
             }
             (None, Kind::Settled, Some(why)) => (property, Verdict::NotJudged(why.clone()), None),
             (None, Kind::Fair, _) => (property, Verdict::NotJudged(FAIR.into()), None),
@@ -154,7 +160,7 @@ fn earliest<'a, R: Application>(begin: &dyn Fn() -> Histories<'a, R>, finding: &
 
 impl Finding {
     fn new(property: &'static Property) -> Self {
-        Self { property, complaints: None, first: 0, before: 0 }
+        Self { property, complaints: None, first: 0, before: 0, witnessed: false }
     }
 
     fn hold_until(&mut self, moment: usize) {
@@ -212,6 +218,13 @@ impl<R: Application> Histories<'_, R> {
     fn ask<T>(&self, ask: impl FnOnce(Group<'_>) -> T) -> T {
         let nodes: Vec<_> = self.profiles.iter().collect();
         ask(Group { nodes: &nodes, can_lead: self.can_lead })
+    }
+
+    /// Notes which properties the run exercises now.
+    fn witness(&self, findings: &mut [Finding]) {
+        for finding in findings.iter_mut().filter(|finding| !finding.witnessed) {
+            finding.witnessed = self.ask(|all| finding.property.is_witnessed(all.nodes));
+        }
     }
 
     /// Judges some properties after this number of moments. A property found violated is not judged again.
