@@ -77,6 +77,7 @@ mod log;
 mod node;
 mod node_key;
 mod observer;
+mod private;
 mod process;
 mod repeats;
 mod server;

@@ -176,6 +176,12 @@ impl Config {
         if !without.is_empty() {
             return Some(format!("no public key is listed for {}", listed(&without)));
         }
+        let mut by_key: BTreeMap<_, NodeId> = BTreeMap::new();
+        for node in self.nodes() {
+            if let Some(other) = by_key.insert(keys.of(node), node) {
+                return Some(format!("{other} and {node} are listed with one public key"));
+            }
+        }
         let is_mine = keys.are(self.node, Some(&keys.public().0));
         (!is_mine).then(|| {
             format!(

@@ -1,6 +1,9 @@
 //! Stable storage in a folder.
 
-use super::storage::{Opened, Owner, Storage, StorageError};
+use super::{
+    private,
+    storage::{Opened, Owner, Storage, StorageError},
+};
 use crate::machine::NodeId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -72,9 +75,13 @@ impl Directory {
     }
 
     fn lock(&self) -> Result<File, StorageError> {
-        fs::create_dir_all(&self.folder).map_err(disk(&self.folder))?;
+        private::create_folder(&self.folder).map_err(disk(&self.folder))?;
         let path = self.folder.join("lock");
-        let file = File::create(&path).map_err(disk(&path))?;
+        // It may be a link, by somebody who wants another file to be emptied.
+        let options = &mut File::options();
+        let options = options.write(true).create(true).truncate(false);
+        let opened = private::refuse_special(&path).and_then(|()| private::open(&path, options));
+        let file = opened.map_err(disk(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StorageError::InUse(self.folder.clone())),
@@ -88,7 +95,7 @@ impl Directory {
         owner: &Owner,
     ) -> Result<Option<(u64, Vec<Stable>)>, StorageError> {
         let path = self.folder.join(FILE);
-        let bytes = match fs::read(&path) {
+        let bytes = match private::refuse_special(&path).and_then(|()| fs::read(&path)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StorageError::Disk { path, source }),
@@ -153,7 +160,12 @@ impl Directory {
             bytes.extend(self.record(value)?);
         }
         let [path, new] = [FILE, "stable.new"].map(|name| self.folder.join(name));
-        let mut file = File::create(&new).map_err(disk(&new))?;
+        // One of an earlier attempt.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(&new)(error)),
+            _ => {}
+        }
+        let mut file = private::create_new(&new).map_err(disk(&new))?;
         file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(disk(&new))?;
         fs::rename(&new, &path).map_err(disk(&path))?;
         let folder = File::open(&self.folder).map_err(disk(&self.folder))?;

@@ -88,7 +88,7 @@ pub(super) async fn dial<T: Transport>(
     wire.allow(CHUNK + TAG);
     wire.write(&seal(&mut noise, &(WIRE, identity.hello(to, purpose)))?).await?;
     match open(&mut noise, &wire.read().await?)? {
-        Answer::Refused(refusal) => Err(refusal.into()),
+        Answer::Refused(refusal) => Err(identity.believe(refusal.printable())),
         Answer::Accepted(party, timing) if party.address.node == to => {
             let outgoing = Outgoing::new(wire.into_stream()?, noise);
             Ok(Reached { outgoing, party, timing })
@@ -127,7 +127,10 @@ pub(super) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     }
     let hello: Hello = postcard::from_bytes(hello).map_err(HandshakeError::from)?;
     let Hello { from: party, timing, purpose, .. } = hello;
-    let by = |why: HandshakeError| Rejected { node: Some(party.address.node), why };
+    // A number that is only claimed would make every refusal look like the first one.
+    let node = identity.is_proved(party.address.node, noise.get_remote_static());
+    let node = node.then_some(party.address.node);
+    let by = |why: HandshakeError| Rejected { node, why };
     let checked = identity.check(&hello, noise.get_remote_static());
     let inbound = Authenticated { party, timing, purpose, from, wire, noise };
     if let Err(refusal) = checked {

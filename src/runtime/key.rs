@@ -1,9 +1,10 @@
 //! The secret key of a cluster.
 
+use super::private;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     fmt,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
     str::FromStr,
@@ -130,7 +131,7 @@ pub(super) fn read_secret(path: &Path) -> Result<[u8; 32], KeyError> {
 
 /// Writes a secret to a new file, which only its owner may read, and syncs it.
 pub(super) fn write_new_secret(path: &Path, text: &str) -> Result<(), KeyError> {
-    let mut new = create_private(path).map_err(|error| {
+    let mut new = private::create_new(path).map_err(|error| {
         let exists = error.kind() == io::ErrorKind::AlreadyExists;
         if exists { KeyError::Exists(path.to_path_buf()) } else { file_error(path)(error) }
     })?;
@@ -148,14 +149,6 @@ fn warn_if_public(path: &Path, file: &File) {
 /// Other systems have other permissions.
 #[cfg(not(unix))]
 fn warn_if_public(_: &Path, _: &File) {}
-
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
 
 pub(super) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> KeyError {
     let path = path.to_path_buf();

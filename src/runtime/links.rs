@@ -139,6 +139,19 @@ pub(super) enum Unmet {
     },
 }
 
+/// The result of a greeting.
+#[derive(Debug)]
+pub(super) enum Greeted {
+    /// A node that has the key differs in nothing.
+    Met,
+    /// Nobody answers, or nothing that can be understood.
+    Nobody,
+    /// This node must not start.
+    Unmet(Unmet),
+    /// The same, if the answer comes from a node: whoever gave it has not shown that it has the key.
+    Doubtful(Unmet),
+}
+
 /// The gauges of the crate `metrics`.
 struct Gauges {
     arrivals: metrics::Gauge,
@@ -270,13 +283,19 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         for i in 0..self.peers.len() {
             greetings.spawn(self.greet(i));
         }
+        let (mut is_met, mut doubt) = (false, None);
         poll_fn(|cx| {
             while let Poll::Ready(greeted) = greetings.poll_join_next(cx) {
                 match greeted {
-                    Some(Ok(Err(unmet))) => return Poll::Ready(Err(unmet)),
+                    Some(Ok(Greeted::Met)) => is_met = true,
+                    Some(Ok(Greeted::Unmet(unmet))) => return Poll::Ready(Err(unmet)),
+                    Some(Ok(Greeted::Doubtful(unmet))) => doubt = Some(unmet),
                     // A transport that panics does not connect.
-                    Some(Ok(Ok(())) | Err(_)) => {}
-                    None => return Poll::Ready(Ok(())),
+                    Some(Ok(Greeted::Nobody) | Err(_)) => {}
+                    // Anybody can answer at the address of a node that is down. One that has the key outweighs that.
+                    None => {
+                        return Poll::Ready(doubt.take().filter(|_| !is_met).map_or(Ok(()), Err));
+                    }
                 }
             }
             self.poll(cx);

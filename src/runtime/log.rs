@@ -3,6 +3,7 @@
 //! A log is lines of JSON, each an [`Entry`]. A line is written before any effect in it is carried out. So a node that was
 //! killed may have done less than its last lines say, and never more. All lives of a node are in one file, in order.
 
+use super::private;
 use crate::machine::{Boot, EffectOf, EventOf, Machine, NodeId};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -113,7 +114,8 @@ pub(super) struct Log {
 impl Log {
     /// Opens a log to append to. If the last line is incomplete, because the node was killed, it is ended first.
     pub(super) fn open(path: &Path, clock: fn() -> u64) -> io::Result<Self> {
-        let mut file = File::options().read(true).append(true).create(true).open(path)?;
+        private::refuse_pipe(path)?;
+        let mut file = private::open(path, File::options().read(true).append(true).create(true))?;
         let mut lines = vec![];
         if file.metadata()?.len() > 0 {
             file.seek(SeekFrom::End(-1))?;

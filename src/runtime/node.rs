@@ -159,7 +159,7 @@ where
         transport: impl Transport,
         detector: impl Detector,
         mut storage: impl Storage<M::Stable>,
-        observer: impl Observer<M::Observation>,
+        observer: impl Observer<M>,
     ) -> Result<Self, SpawnError> {
         if let Some(problem) = config.problem() {
             return Err(SpawnError::Configuration(problem));

@@ -6,7 +6,7 @@ use snow::{
     params::DHChoice,
     resolvers::{CryptoResolver, DefaultResolver},
 };
-use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fmt, fs::File, io::Read, path::Path, str::FromStr};
 
 /// The secret key of one node: 32 random bytes (X25519). As text, they are base64.
 ///
@@ -134,7 +134,9 @@ impl NodeKeys {
     pub fn read(own: impl AsRef<Path>, list: impl AsRef<Path>) -> Result<Self, KeyError> {
         let own = NodeKey::read(own)?;
         let list = list.as_ref();
-        let text = fs::read_to_string(list).map_err(file_error(list))?;
+        let mut text = String::new();
+        let opened = File::open(list).map_err(file_error(list))?;
+        opened.take(MOST_BYTES).read_to_string(&mut text).map_err(file_error(list))?;
         let mut listed = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
             if line.is_empty() || line.starts_with('#') {
@@ -169,13 +171,16 @@ impl NodeKeys {
     }
 }
 
+/// The error does not repeat the line: the file may be one with a secret key.
 fn parse_line(line: &str) -> Result<(NodeId, PublicKey), String> {
-    let (node, key) =
-        line.split_once('=').ok_or("expected NODE=KEY, as `interrex key` prints it")?;
-    let node = node.trim().parse().map_err(|error| format!("{error}"))?;
-    let key = key.parse().map_err(|error: KeyError| error.to_string())?;
-    Ok((node, key))
+    let parsed = line
+        .split_once('=')
+        .and_then(|(node, key)| Some((node.trim().parse().ok()?, key.parse().ok()?)));
+    parsed.ok_or_else(|| "expected NODE=KEY, as `interrex key --node` prints it".into())
 }
+
+/// The most bytes of a list that are read: more nodes than there can be.
+const MOST_BYTES: u64 = 1 << 24;
 
 #[cfg(test)]
 mod tests {
@@ -199,20 +204,23 @@ mod tests {
         key.write_new(&own)?;
         let public = key.public();
         let read = |text: String| {
-            fs::write(&list, text).map_err(file_error(&list))?;
+            std::fs::write(&list, text).map_err(file_error(&list))?;
             NodeKeys::read(&own, &list)
         };
         let keys = read(format!("# of this test\n\nn0={public}\n n1 = {public}\n"))?;
         assert!(keys.are(NodeId(1), Some(&public.0)) && !keys.are(NodeId(2), Some(&public.0)));
         for (line, problem) in [
             ("n0 hello".into(), "expected NODE=KEY"),
-            (format!("x0={public}"), "x0"),
-            ("n0=hello".into(), "not a key"),
+            (format!("x0={public}"), "expected NODE=KEY"),
+            ("n0=hello".into(), "expected NODE=KEY"),
+            // The secret key itself, by mistake.
+            (encode(&key.0), "expected NODE=KEY"),
             (format!("n1={public}"), "n1 is listed twice"),
         ] {
             let refused = read(format!("n1={public}\n{line}\n")).map_err(|error| error.to_string());
             let refused = refused.err().unwrap_or_default();
             assert!(refused.contains("list:2: ") && refused.contains(problem), "{line}: {refused}");
+            assert!(!refused.contains(&line[3..]), "{refused} repeats the line");
         }
         Ok(())
     }

@@ -78,7 +78,7 @@ where
     T: Transport,
     D: Detector,
     S: Storage<M::Stable>,
-    O: Observer<M::Observation>,
+    O: Observer<M>,
 {
     pub(super) fn new(
         machine: M,
@@ -295,6 +295,9 @@ where
                 }
                 () = self.links.keep_alive() => {}
             }
+        }
+        if let Some(state) = &self.state {
+            self.observer.look(state);
         }
         Ok(())
     }

@@ -86,6 +86,9 @@ pub trait Serving: Machine + Send + Sync + Sized + 'static {
         status: &mut Self::Status,
     ) -> Option<(u64, Result<Self::Reply, CallError>)>;
 
+    /// Looks at the state after the observations of its steps: not everything is observed.
+    fn look(_: &Self::State, _: &mut Self::Status) {}
+
     /// A peer is down.
     fn lose(peer: Peer, status: &mut Self::Status);
 }
@@ -328,7 +331,7 @@ impl<M: Serving> Reader<M> {
 }
 
 /// Takes every observation, so that none waits for a program to read it.
-impl<M: Serving> Observer<M::Observation> for Reader<M> {
+impl<M: Serving> Observer<M> for Reader<M> {
     fn observe(&mut self, me: Address, observation: M::Observation) -> Option<M::Observation> {
         let answer = self.change(|status| M::read(me, observation, status));
         if let Some((tag, answer)) = answer
@@ -338,6 +341,10 @@ impl<M: Serving> Observer<M::Observation> for Reader<M> {
             let _ = caller.send(answer);
         }
         None
+    }
+
+    fn look(&mut self, state: &M::State) {
+        self.change(|status| M::look(state, status));
     }
 
     fn down(&mut self, peer: Peer) {

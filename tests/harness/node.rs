@@ -568,7 +568,7 @@ fn each_node_proves_which_one_it_is() -> Result<(), ProcessError> {
     for (key, list, says) in [
         (n1, Some(&list), "listed for n2 does not belong to the key of this node"),
         (n1, Some(&forged), "the public key of n2 that is listed here is another one"),
-        (n2, None, "it uses node keys, and this node does not"),
+        (n2, None, "it says that it uses node keys, and this node does not"),
     ] {
         let refused = start(key, list);
         assert!(refused.as_ref().is_err_and(|error| error.contains(says)), "{refused:?}");

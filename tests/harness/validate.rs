@@ -687,7 +687,7 @@ fn what_only_clocks_tell_is_not_judged_if_they_may_differ_by_more() {
     assert!(why.starts_with("it rests on clocks that may differ by 5 ms: n0 leads from"), "{why}");
     let (_, out) = said(&nodes.save(), &["--skew", "0"]);
     assert!(
-        out.lines().any(|line| line.contains("single-leader") && line.contains("holds")),
+        out.lines().any(|line| line.contains("single-leader") && line.contains("unwitnessed")),
         "{out}"
     );
 }
@@ -700,7 +700,7 @@ fn a_clean_shutdown_is_judged_like_a_run_that_goes_on() {
     nodes.deliver_all();
     let judged = |validation: &Validation| {
         let verdicts = validation.verdicts.iter();
-        verdicts.filter(|(_, verdict)| *verdict == Verdict::Holds).count()
+        verdicts.filter(|(_, verdict)| !matches!(verdict, Verdict::NotJudged(_))).count()
     };
     let running = nodes.validated();
     assert_holds(&running);
@@ -809,7 +809,7 @@ fn what_is_under_way_is_not_judged() {
     };
     assert!(why.starts_with(&format!("a message to n0#{FIRST_LIFE} has not arrived: ")), "{why}");
     assert!(why.ends_with("n1.log:4"), "{why}");
-    assert_eq!(*verdict(&validation, "single-leader"), Verdict::Holds);
+    assert_eq!(*verdict(&validation, "single-leader"), Verdict::Unwitnessed);
 
     nodes.deliver_all();
     nodes.kill(N0);

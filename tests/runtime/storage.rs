@@ -180,6 +180,35 @@ fn lives_are_counted_from_the_stored_one_and_follow_those_that_others_know() {
     assert!(nothing.life >= known.least_life);
 }
 
+/// Whoever can write to the folder cannot have another file emptied, or the node wait for ever.
+#[cfg(unix)]
+#[test]
+fn links_and_pipes_in_the_folder_do_no_harm() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempdir().unwrap();
+    let victim = folder.path().join("victim");
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    for name in ["lock", "stable.new"] {
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, data.join(name)).unwrap();
+    }
+    persist(&data, "one");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    let stable = data.join("stable");
+    let metadata = fs::symlink_metadata(&stable).unwrap();
+    assert!(metadata.is_file() && metadata.permissions().mode() & 0o777 == 0o600);
+    for name in ["stable", "lock"] {
+        let path = data.join(name);
+        fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let refused = open(&data).unwrap_err().to_string();
+        assert!(refused.contains(&format!("{name}: it is not a regular file")), "{refused}");
+        fs::remove_file(&path).unwrap();
+    }
+}
+
 #[test]
 fn the_error_for_a_folder_that_cannot_be_created_names_it() {
     let folder = tempdir().unwrap();

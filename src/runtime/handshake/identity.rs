@@ -144,7 +144,9 @@ impl Identity {
     /// shown one.
     pub(super) fn check(&self, hello: &Hello, key: Option<&[u8]>) -> Result<(), Refusal> {
         let from = hello.from.address;
-        if hello.cluster != self.cluster {
+        if self.keys.as_ref().is_some_and(|keys| !keys.are(from.node, key)) {
+            Err(Refusal::OtherNodeKey(from.node))
+        } else if hello.cluster != self.cluster {
             Err(Refusal::OtherCluster(self.cluster.clone()))
         } else if hello.protocol != self.protocol {
             Err(Refusal::OtherProtocol(self.protocol.clone()))
@@ -152,8 +154,6 @@ impl Identity {
             Err(Refusal::WrongNode(self.me.address.node))
         } else if hello.nodes != self.nodes {
             Err(Refusal::OtherNodes(self.nodes.clone()))
-        } else if self.keys.as_ref().is_some_and(|keys| !keys.are(from.node, key)) {
-            Err(Refusal::OtherNodeKey(from.node))
         } else if hello.configuration != self.configuration {
             Err(Refusal::OtherConfiguration(self.configuration.clone()))
         } else if hello.from == self.me {
@@ -161,6 +161,22 @@ impl Identity {
             Ok(())
         } else {
             self.check_clock(from.life)
+        }
+    }
+
+    /// Whether a node is listed, and has shown the key that is listed for it, if there are such keys.
+    pub(super) fn is_proved(&self, node: NodeId, key: Option<&[u8]>) -> bool {
+        let has_key = self.keys.as_ref().is_none_or(|keys| keys.are(node, key));
+        has_key && self.nodes.contains(&node)
+    }
+
+    /// A refusal as it may be believed: a life that no clock has numbered would use up all numbers.
+    pub(super) fn believe(&self, refusal: Refusal) -> HandshakeError {
+        match refusal {
+            Refusal::LifeIsOver { life } if self.check_clock(life).is_err() => {
+                HandshakeError::FutureLife(life)
+            }
+            refusal => refusal.into(),
         }
     }
 
@@ -180,14 +196,15 @@ impl Identity {
             HandshakeError::WrongNode(other) => Some(format!("{other} answers there")),
             HandshakeError::NoKey(_) | HandshakeError::OtherKey => Some(self.other_key().into()),
             HandshakeError::NodeKeys { there: true } => {
-                Some("it uses node keys, and this node does not".into())
+                Some("it says that it uses node keys, and this node does not".into())
             }
             HandshakeError::NodeKeys { there: false } => {
-                Some("it does not use node keys, and this node does".into())
+                Some("it says that it does not use node keys, and this node does".into())
             }
             HandshakeError::Closed
             | HandshakeError::Garbled(_)
             | HandshakeError::EarlyData
+            | HandshakeError::FutureLife(_)
             | HandshakeError::LifeIsOver(_)
             | HandshakeError::Io(_)
             | HandshakeError::TimedOut

@@ -87,6 +87,9 @@ pub(in crate::runtime) enum HandshakeError {
     /// Another node answered.
     #[error("{0} answered")]
     WrongNode(NodeId),
+    /// The other side says that a life of this node is over, by one that no clock has numbered.
+    #[error("it knows life {0} of this node, which lies in the future")]
+    FutureLife(u64),
     /// The process that answered is known to be over.
     #[error("{0} answered, whose life is over")]
     LifeIsOver(Address),
@@ -104,7 +107,35 @@ pub(in crate::runtime) enum HandshakeError {
     Crowded,
 }
 
+/// The most characters of a text of another node that are repeated.
+const MOST_REPEATED: usize = 200;
+
+/// A text of another node, for a terminal or a log: it may be long, and contain control characters.
+fn printable(text: &str) -> String {
+    let escaped = text.chars().take(MOST_REPEATED).flat_map(char::escape_debug);
+    escaped.chain(text.chars().nth(MOST_REPEATED).map(|_| '…')).collect()
+}
+
 impl Refusal {
+    /// The same with texts that can be shown.
+    pub(in crate::runtime) fn printable(self) -> Self {
+        match self {
+            Self::OtherProtocol(text) => Self::OtherProtocol(printable(&text)),
+            Self::OtherConfiguration(text) => Self::OtherConfiguration(printable(&text)),
+            Self::OtherCluster(text) => Self::OtherCluster(printable(&text)),
+            Self::NotReachable { node, at, why } => {
+                Self::NotReachable { node, at: printable(&at), why: printable(&why) }
+            }
+            Self::OtherVersion(_)
+            | Self::OtherNodes(_)
+            | Self::FutureLife { .. }
+            | Self::OtherNodeKey(_)
+            | Self::NotAtItsAddress(_)
+            | Self::WrongNode(_)
+            | Self::LifeIsOver { .. } => self,
+        }
+    }
+
     /// The label of counters.
     pub(in crate::runtime) fn label(&self) -> &'static str {
         match self {
@@ -137,10 +168,16 @@ impl HandshakeError {
             | Self::Garbled(_)
             | Self::EarlyData
             | Self::WrongNode(_)
+            | Self::FutureLife(_)
             | Self::LifeIsOver(_)
             | Self::TimedOut
             | Self::Crowded => false,
         }
+    }
+
+    /// True if whoever answered has not shown that it has the key: that may be anybody.
+    pub(in crate::runtime) fn is_unproved(&self) -> bool {
+        matches!(self, Self::NoKey(_) | Self::OtherKey | Self::NodeKeys { .. })
     }
 
     /// The label of counters.
@@ -152,6 +189,7 @@ impl HandshakeError {
             Self::Garbled(_) => "garbled",
             Self::EarlyData => "early data",
             Self::WrongNode(_) => "wrong node",
+            Self::FutureLife(_) => "future life",
             Self::LifeIsOver(_) => "life is over",
             Self::Closed => "closed",
             // The codec reports a frame that is too large this way.

@@ -42,3 +42,33 @@ async fn a_node_of_another_version_is_told_which_one_is_spoken() -> Result<(), B
     assert!(matches!(refused, Err(HandshakeError::Refused(Refusal::OtherVersion(WIRE)))));
     Ok(())
 }
+
+/// Whoever may say any number could use all of them up.
+#[test]
+fn a_life_that_no_clock_has_numbered_is_not_believed() -> Result<(), Box<dyn Error>> {
+    let identity = identity(NodeId(0))?;
+    let believed = |life| identity.believe(Refusal::LifeIsOver { life });
+    let future = believed(u64::MAX - 1);
+    assert!(matches!(future, HandshakeError::FutureLife(_)), "{future}");
+    assert_eq!(identity.difference(&future), None);
+    let past = believed(17);
+    assert!(matches!(past, HandshakeError::Refused(Refusal::LifeIsOver { life: 17 })), "{past}");
+    Ok(())
+}
+
+/// A refusal ends in logs and on terminals.
+#[test]
+fn texts_of_others_are_short_and_have_no_control_characters() {
+    let refusal =
+        Refusal::OtherProtocol(format!("\u{1b}]0;title\u{7}\nERROR{}", "x".repeat(60_000)));
+    let shown = refusal.printable().to_string();
+    assert!(shown.chars().all(|letter| !letter.is_control()) && shown.len() < 300, "{shown}");
+    assert!(shown.contains("title") && shown.ends_with("…`"), "{shown}");
+}
+
+#[test]
+fn a_number_that_is_only_claimed_is_not_told_apart() -> Result<(), Box<dyn Error>> {
+    let identity = identity(NodeId(0))?;
+    assert!(identity.is_proved(NodeId(1), None) && !identity.is_proved(NodeId(9), None));
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use crate::runtime::{
     config::Limits,
     handshake::{Authenticated, HandshakeError, Identity, Rejected, authenticate},
+    repeats::Repeats,
     transport::Transport,
 };
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
@@ -24,6 +25,7 @@ pub(super) async fn accept<T: Transport>(
 ) {
     let mut handshakes = JoinSet::new();
     let mut oldest_first = VecDeque::new();
+    let mut failures = Repeats::new();
     loop {
         match T::accept(&mut listener).await {
             Ok((stream, from)) => {
@@ -36,7 +38,9 @@ pub(super) async fn accept<T: Transport>(
                 }));
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if let Some(times) = failures.count(error.kind()) {
+                    tracing::warn!(%error, times, "cannot accept a connection");
+                }
                 sleep(RETRY).await;
             }
         }

@@ -38,6 +38,8 @@ pub(super) struct Link<S> {
     pub(super) dial_again: bool,
     /// The process that was taken for dead because it was silent, and since when, until it is told.
     pub(super) suspected: Option<(Party, Instant)>,
+    /// True if the node says that this one is over, because it knows a later life.
+    pub(super) is_over_there: bool,
     /// True if the node was silent the last time, rather than closed or refused by its host. Then no message or monitor
     /// waits for it again until a dial in the background has succeeded.
     pub(super) silent: bool,
@@ -100,6 +102,7 @@ impl<S> Link<S> {
             dial: None,
             dial_again: false,
             suspected: None,
+            is_over_there: false,
             silent: false,
             redial: None,
             backoff: backoff(),

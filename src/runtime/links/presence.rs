@@ -1,7 +1,7 @@
 //! Dials, accepted connections, and their ends: which nodes are connected.
 
 use super::{
-    Links, MAX_AUTHENTICATED, Signal, Unmet,
+    Greeted, Links, MAX_AUTHENTICATED, Signal, Unmet,
     peer::{Age, Link},
 };
 use crate::{
@@ -149,8 +149,9 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             return self.dial_now(i);
         }
         if let HandshakeError::Refused(Refusal::LifeIsOver { life }) = *why {
-            self.arrivals.push_back(Signal::Superseded { by: link.node, life });
+            self.take_superseded(i, life);
         }
+        let link = &mut self.peers[i];
         link.vain += 1;
         let lost = std::mem::take(&mut link.queued).len() as u64;
         link.redial_later();
@@ -164,24 +165,37 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
         }
     }
 
+    /// Another node says that it knows a later life of this one. That ends this one, if more than half of the others say so: one
+    /// that lies must not end a healthy node.
+    fn take_superseded(&mut self, i: usize, life: u64) {
+        self.peers[i].is_over_there = true;
+        let say_so = self.peers.iter().filter(|link| link.is_over_there).count();
+        let by = self.peers[i].node;
+        if 2 * say_so > self.peers.len() {
+            self.arrivals.push_back(Signal::Superseded { by, life });
+        } else {
+            tracing::warn!(%by, life, "knows a later life of this node, and most others do not: another process of this node, or a mistake");
+        }
+    }
+
     /// Greets a node. One that is not reached is reported by the dial that follows.
-    pub(super) fn greet(
-        &self,
-        i: usize,
-    ) -> impl Future<Output = Result<(), Unmet>> + Send + use<T, D, M> {
+    pub(super) fn greet(&self, i: usize) -> impl Future<Output = Greeted> + Send + use<T, D, M> {
         let Link { node, at, .. } = &self.peers[i];
         let (node, at, identity) = (*node, at.clone(), self.identity.clone());
         let greeted = self.ask(node, at.clone(), Purpose::Greet);
         async move {
             match greeted.await {
-                Ok(_) => Ok(()),
+                Ok(_) => Greeted::Met,
                 Err(HandshakeError::Refused(Refusal::LifeIsOver { life })) => {
-                    Err(Unmet::LifeIsKnown { by: node, life })
+                    Greeted::Unmet(Unmet::LifeIsKnown { by: node, life })
                 }
-                Err(why) => {
-                    let how = identity.difference(&why);
-                    how.map_or(Ok(()), |how| Err(Unmet::Differs { node, at, how }))
-                }
+                Err(why) => match identity.difference(&why) {
+                    Some(how) if why.is_unproved() => {
+                        Greeted::Doubtful(Unmet::Differs { node, at, how })
+                    }
+                    Some(how) => Greeted::Unmet(Unmet::Differs { node, at, how }),
+                    None => Greeted::Nobody,
+                },
             }
         }
     }
@@ -190,16 +204,17 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     pub(super) fn find_myself(
         &self,
         at: String,
-    ) -> impl Future<Output = Result<(), Unmet>> + Send + use<T, D, M> {
+    ) -> impl Future<Output = Greeted> + Send + use<T, D, M> {
         let me = self.identity.me;
         let found = self.ask(me.address.node, at.clone(), Purpose::Probe);
         async move {
             let why = match found.await {
-                Ok(party) if party == me => return Ok(()),
+                // That says nothing of the others.
+                Ok(party) if party == me => return Greeted::Nobody,
                 Ok(party) => format!("another process answers there, {}", party.address),
                 Err(why) => why.to_string(),
             };
-            Err(Unmet::NotReached { at, why })
+            Greeted::Unmet(Unmet::NotReached { at, why })
         }
     }
 
@@ -401,6 +416,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             tracing::warn!(%node, %there, %here, "has other heartbeats than this node: the two take a silent node for dead at different times");
         }
         link.timing = Some(there);
+        link.is_over_there = false;
         link.silent = false;
         tracing::debug!(process = %party.address, "connected");
         // Whoever monitors an earlier life of this node learns now that it is over.

@@ -261,6 +261,64 @@ async fn a_node_starts_although_the_forwarder_of_another_one_closes_its_connecti
     closes.abort();
 }
 
+/// Anybody can listen at the address of a node that is down.
+#[tokio::test]
+async fn whoever_has_not_shown_the_key_keeps_nobody_from_starting() {
+    let [a, b, c] = cluster().await;
+    let stranger = TcpListener::bind(&c.listen).await.expect("a port");
+    let answers = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = stranger.accept().await {
+            let _ = stream.read(&mut [0; 64]).await;
+            let _ = stream.write_all(b"\x00\x09other key").await;
+        }
+    });
+    let mut first = Ends::open(Tcp, b.heartbeats, &b, life(B, 0)).await.expect("it listens");
+    // Alone, it cannot tell that from a key that is wrong.
+    let met = within(first.meet(), &mut []).await;
+    assert!(matches!(met, Err(Unmet::Differs { node: C, .. })), "{met:?}");
+    let mut second = first.reopen(&b, life(B, 0)).await.expect("it listens again");
+    let mut a = open(&a, 0).await;
+    let met = within(second.meet(), &mut [&mut a]).await;
+    assert!(met.is_ok(), "{met:?}");
+    answers.abort();
+}
+
+/// It may lie. Most others would have to.
+#[tokio::test]
+async fn one_of_two_others_cannot_end_a_node_by_a_later_life_of_it() {
+    let [a, b, c] = cluster().await;
+    let (mut a, mut b) = (open(&a, 1).await, open(&b, 0).await);
+    link(&mut a, &mut b).await;
+    let known = b.find(A).expect("it is listed");
+    b.peers[known].known.as_mut().expect("it is connected").address.life = 2;
+    a.dials.abort_all();
+    b.peers[known].incoming = None;
+    b.peers[known].outgoing = None;
+    a.monitor(Peer::Name(B));
+    a.send(Peer::Name(B), 1, text(0));
+    let ended = timeout(LONG / 4, async {
+        loop {
+            if let Signal::Superseded { .. } = within(a.next(), &mut [&mut b]).await {
+                break;
+            }
+        }
+    });
+    assert!(ended.await.is_err(), "n1 alone has ended n0");
+    let mut c = open(&c, 0).await;
+    let link = c.find(A).expect("it is listed");
+    c.peers[link].known = b.peers[known].known;
+    a.send(Peer::Name(C), 2, text(0));
+    let signal = timeout(LONG, async {
+        loop {
+            let signal = within(a.next(), &mut [&mut b, &mut c]).await;
+            if matches!(signal, Signal::Superseded { .. }) {
+                break;
+            }
+        }
+    });
+    signal.await.expect("both say so");
+}
+
 #[tokio::test]
 async fn a_node_that_differs_is_told_before_it_starts() {
     let how = unmet(|config| config.key = ClusterKey([8; 32])).await;
@@ -353,7 +411,7 @@ async fn a_member_cannot_pass_for_another_one() {
 async fn a_node_with_keys_and_one_without_say_so() {
     let keys = with_keys::<2>(cluster().await).map(|config| config.keys);
     let how = unmet(|config| config.keys.clone_from(&keys[1])).await;
-    assert_eq!(how, "it does not use node keys, and this node does");
+    assert_eq!(how, "it says that it does not use node keys, and this node does");
 }
 
 #[tokio::test]

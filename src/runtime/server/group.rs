@@ -62,6 +62,13 @@ impl<S: Service> Serving for Group<S> {
         None
     }
 
+    /// A view may arrive from a leader that is down by then.
+    fn look(state: &Self::State, status: &mut Membership) {
+        if state.leader().is_none() {
+            status.leader = None;
+        }
+    }
+
     fn lose(peer: Peer, status: &mut Membership) {
         status.leader.take_if(|leader| leader.falls_with(peer));
     }

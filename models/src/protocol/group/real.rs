@@ -290,8 +290,17 @@ impl Dictionary {
         answer(key, reply)
     }
 
+    /// True if this node is the only member, as far as it knows.
+    fn is_alone(&self) -> bool {
+        self.membership.borrow().view.as_ref().is_some_and(|view| view.members.len() == 1)
+    }
+
     /// The end of the node is the answer.
     async fn leave(mut self) -> Option<Notice> {
+        if self.is_alone() {
+            let error = "this node is the only member: without it, and what it has stored, there is no group; `quit` ends it";
+            return Some(Notice::Error { error: error.into() });
+        }
         self.client.leave().await.ok()?;
         let ended = self.membership.wait_for(|_| false);
         match timeout(self.call_timeout, ended).await {
@@ -304,6 +313,10 @@ impl Dictionary {
     async fn hand_over(mut self) -> Option<Notice> {
         if self.leader().map(|leader| leader.node) != Some(self.me) {
             return Some(Notice::Error { error: "this node does not lead".into() });
+        }
+        if self.is_alone() {
+            let error = "this node is the only member: nobody can take over";
+            return Some(Notice::Error { error: error.into() });
         }
         self.client.hand_over().await.ok()?;
         let (me, membership) = (self.me, &mut self.membership);
