@@ -463,7 +463,9 @@ fn a_pipe_is_refused_rather_than_waited_for() {
     let pipe = folder.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs");
     assert!(made.success());
-    assert_refused(["replay", pipe.to_str().expect("text")], &["a pipe, not a file"]);
+    assert_refused(["replay", pipe.to_str().expect("text")], &["a pipe or device, not a file"]);
+    assert_refused(["validate", pipe.to_str().expect("text")], &["a pipe or device, not a file"]);
+    assert_refused(["validate", "/dev/zero"], &["a pipe or device, not a file"]);
 }
 
 #[test]

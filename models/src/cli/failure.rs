@@ -1,7 +1,10 @@
 //! The reason why a command gives no answer, and the form in which it is said.
 
 use super::Exit;
-use interrex_models::{io::file::FileError, verdict::report::json::Object};
+use interrex_models::{
+    io::{file::FileError, text::printable},
+    verdict::report::json::Object,
+};
 use serde_json::json;
 use std::{
     ffi::OsString,
@@ -69,7 +72,12 @@ impl Form {
     /// A line about a failure.
     pub(super) fn line(self, failure: &Failure) -> String {
         match self {
-            Self::Text => format!("error: {failure}\n"),
+            // Names of files and texts in them may contain anything.
+            Self::Text => {
+                let text = failure.to_string();
+                let lines: Vec<_> = text.lines().map(printable).collect();
+                format!("error: {}\n", lines.join("\n"))
+            }
             Self::Json => {
                 let fields = json!({ "error": failure.to_string(), "exit": failure.exit() as u8 });
                 format!("{}\n", Object::new("error", fields))

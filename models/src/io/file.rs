@@ -91,9 +91,7 @@ const MOST_BYTES: u64 = 256 << 20;
 /// # Errors
 /// If it cannot be read, is longer than 256 MiB, or is not UTF-8.
 pub fn read(path: &Path) -> Result<String, FileError> {
-    if is_pipe(path) {
-        return Err(FileError::new(path, "a pipe, not a file: save it first"));
-    }
+    refuse_special(path)?;
     let mut bytes = vec![];
     let file = fs::File::open(path);
     let length = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
@@ -377,15 +375,15 @@ fn similar(path: &Path) -> String {
     did_you_mean(&name, names.iter().map(String::as_str))
 }
 
-/// A pipe, which may never say anything.
-#[cfg(unix)]
-fn is_pipe(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo())
-}
-
-/// Pipes have no paths here.
-#[cfg(not(unix))]
-fn is_pipe(_: &Path) -> bool {
-    false
+/// An error for a path that is no regular file: a pipe may never be written to, and a device may never end.
+///
+/// # Errors
+/// If it is something else. A path that does not exist is none.
+pub(crate) fn refuse_special(path: &Path) -> Result<(), FileError> {
+    match fs::metadata(path) {
+        Ok(file) if !file.is_file() && !file.is_dir() => {
+            Err(FileError::new(path, "a pipe or device, not a file: save it first"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     evidence::trace::to_value,
-    io::file::{FileError, without_place},
+    io::file::{FileError, refuse_special, without_place},
     real::application::Application,
 };
 use interrex::{
@@ -61,6 +61,7 @@ pub(super) struct Replayed<R: Application> {
 impl Lines {
     pub(super) fn open(path: &Path) -> Result<Self, FileError> {
         let cannot = |error| FileError::new(path, format!("cannot be read: {error}"));
+        refuse_special(path)?;
         let reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(cannot)?);
         Ok(Self { path: path.into(), reader, line: vec![], number: 0 })
     }
