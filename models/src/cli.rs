@@ -20,7 +20,10 @@ mod time;
 mod validate;
 
 use anstyle::{AnsiColor, Style};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{
+    Parser, Subcommand, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use comfy_table::{ContentArrangement, Table, presets};
 use failure::Failure;
 use interrex_models::{
@@ -52,7 +55,8 @@ Exit codes:
   3    cut short by a limit, or by Ctrl-C: what was found until then is reported
   141  standard output was closed before the end
 
-With --format json, a command answers with JSON objects, one a line. An error is one, too, on standard error:
+With --format json, a command answers with JSON objects, one a line. An error
+is one, too, on standard error:
 {\"kind\":\"error\",\"error\":…,\"exit\":2}";
 
 /// The exit codes of one command: those of its own, and those that are the same for all.
@@ -104,14 +108,32 @@ impl Cli {
     }
 }
 
+/// The default folders are in the source tree, which a program that was installed elsewhere does not have.
+const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+const TRACES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../traces");
+
+/// A folder that exists, or a default one: that may be missing where it is not needed.
+fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        let is_default = [SCENARIOS, TRACES].iter().any(|default| path == Path::new(default));
+        if is_default || path.is_dir() {
+            Ok(path)
+        } else if path.exists() {
+            Err("it is not a folder")
+        } else {
+            Err("there is no such folder")
+        }
+    })
+}
+
 /// The folders of scenarios and known traces.
 #[derive(Debug, clap::Args)]
 struct Folders {
     /// The folder of scenarios [default: in the source tree that this program was built from]
-    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"), hide_default_value = true)]
+    #[arg(long, value_name = "DIR", value_parser = folder(), default_value = SCENARIOS, hide_default_value = true)]
     scenarios: PathBuf,
     /// The folder of known traces [default: in the same source tree]
-    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../traces"), hide_default_value = true)]
+    #[arg(long, value_name = "DIR", value_parser = folder(), default_value = TRACES, hide_default_value = true)]
     traces: PathBuf,
 }
 
@@ -127,15 +149,15 @@ impl Folders {
     }
 }
 
-/// The default folders are in the source tree, which a program that was installed elsewhere does not have.
+/// Refuses a default folder that is needed and not there.
 fn exists(folder: &Path, option: &str) -> Result<(), Failure> {
     if folder.exists() {
         return Ok(());
     }
     let folder = folder.display();
     Err(Failure::Usage(format!(
-        "{folder}: cannot be read: there is no such folder; name another one with `{option} DIR` \
-         (without it, the folder in the source tree is used that this program was built from)"
+        "{folder}: there is no such folder, which is in the source tree that this program was built from; \
+         name another one with `{option} DIR`"
     )))
 }
 

@@ -136,12 +136,14 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
             return Err(Misfit::new(Key::Start, message));
         }
         if *workers > 0 && !self.has_workers() {
-            let message = format!("{name} has no workers: leave out `workers`");
+            let message = format!("{name} has no workers: leave them out");
             return Err(Misfit::new(Key::Workers, message));
         }
         match (bound, self.measure()) {
             (Some(bound), None) => {
-                let message = format!("{name} names no measure: leave out the bound `{bound}`");
+                let message = format!(
+                    "{name} has nothing that can be bounded: leave out the bound `{bound}`"
+                );
                 Err(Misfit::new(Key::Bound, message))
             }
             (Some(bound), Some(measure)) if bound.measure != measure => {

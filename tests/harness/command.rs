@@ -278,13 +278,14 @@ fn a_verdict_or_a_count_that_differs_ends_with_1() {
 
 /// As where a program runs that was built elsewhere: the default folders are not there.
 #[test]
-fn a_folder_that_does_not_exist_is_refused_with_the_option_that_names_another() {
+fn a_folder_that_does_not_exist_is_refused_with_its_option_also_where_it_is_not_read() {
     for command in ["check", "fuzz", "matrix", "list"] {
-        let says = ["/nowhere: cannot be read", "no such folder", "`--scenarios DIR`"];
-        assert_refused([command, "--scenarios", "/nowhere"], &says);
+        for option in ["--scenarios", "--traces"] {
+            let says = ["'/nowhere'", option, "there is no such folder"];
+            assert_refused([command, option, "/nowhere"], &says);
+            assert_refused([command, option, "/dev/null"], &[option, "it is not a folder"]);
+        }
     }
-    let says = ["/nowhere: cannot be read", "no such folder", "`--traces DIR`"];
-    assert_refused(["fuzz", "gms3/joined-3", "--traces", "/nowhere"], &says);
 }
 
 #[test]
@@ -311,7 +312,11 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         ("check --nodes 3".into(), &["--protocol"]),
         ("check --protocol gms3".into(), &["--nodes", "--start"]),
         ("check --protocol gsm3 --nodes 3 --start joined".into(), &["did you mean `gms3`"]),
-        ("check --protocol gms3 --nodes 40 --start joined".into(), &["expected 1 to 32"]),
+        (
+            "check --protocol gms3 --nodes 40 --start joined".into(),
+            &["--nodes: 40 nodes: expected 1 to 32"],
+        ),
+        ("check --protocol gms3 --nodes 0 --start joined".into(), &["--nodes: 0 nodes"]),
         (
             "check --protocol gms3 --nodes 3 --start idle".into(),
             &["gms3 cannot start idle", "first contact", "joined or joining"],
@@ -330,21 +335,31 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
             "check --protocol gms3 --nodes 13 --start joined --budget cuts=1".into(),
             &["cuts of 13 nodes: expected 12 at most"],
         ),
-        (format!("{made} --timers any --budget timeouts=unlimited"), &["`timers = late`"]),
+        (
+            format!("{made} --timers any --budget timeouts=unlimited"),
+            &["--budget: unlimited timeouts", "make timers late"],
+        ),
         (format!("{made} --storage tape"), &["possible values: kept, lost"]),
         (format!("{made} --bound elections"), &["NAME=N", "`elections=2`"]),
-        (format!("{made} --workers 30"), &["30 workers and 3 nodes: expected 32 at most"]),
-        (format!("{made} --workers 1"), &["gms3 has no workers"]),
-        (format!("{made} --bound elections=2"), &["gms3 names no measure", "`elections=2`"]),
+        (
+            format!("{made} --workers 30"),
+            &["--workers: 30 workers and 3 nodes: expected 32 at most"],
+        ),
+        (format!("{made} --workers 1"), &["--workers: gms3 has no workers"]),
+        (
+            format!("{made} --bound elections=2"),
+            &["--bound: gms3 has nothing that can be bounded", "`elections=2`"],
+        ),
         (format!("{made} gms3"), &["cannot be used with"]),
         ("check --threads 5000".into(), &["--threads", "1..=256"]),
         (
             "failover --nodes 2".into(),
-            &["group cannot replace the leader of 2 nodes", "no majority; say --nodes 3"],
+            &["group cannot replace the leader of 2 nodes", "not a majority; give --nodes 3"],
         ),
         ("failover --nodes 1".into(), &["--nodes", "2..=100"]),
         ("replay".into(), &["<TRACE>"]),
-        ("check --scenarios /nowhere".into(), &["/nowhere: cannot be read"]),
+        ("list nosuch".into(), &["nothing is named like `nosuch` (`interrex list` shows all)"]),
+        ("validate --allow foo n0.log".into(), &["no property `foo` (there are: single-leader, "]),
     ] {
         assert_refused(words(&line), says);
     }
@@ -392,6 +407,9 @@ fn list_answers_programs_and_takes_patterns() {
     assert!(named("scenario") > 2, "{out}");
     // Those that are judged in the scenarios come with them.
     assert!(named("claim") > 5, "{out}");
+    let property = objects.iter().find(|object| object["property"] == "single-leader");
+    let exercised = &property.expect("a property")["exercised_when"];
+    assert_eq!(exercised, "a node has become leader that was none at the beginning");
     let known = objects.iter().find(|object| object["scenario"] == "gms3/joined-3");
     assert_eq!(known.expect("a scenario")["states"], 4335);
 }
@@ -480,6 +498,10 @@ fn list_names_every_protocol_scenario_and_property() {
             "{name:?} is not in {out}"
         );
     }
+    // A verdict depends on it.
+    let mut lines = out.lines().skip_while(|line| !line.trim_start().starts_with("single-leader "));
+    let said = lines.nth(1).expect("a second line").trim();
+    assert_eq!(said, "exercised when: a node has become leader that was none at the beginning");
 }
 
 #[test]
@@ -492,6 +514,25 @@ fn help_teaches_and_names_the_exit_codes() {
     );
 }
 
+/// What is laid out by hand must not be wrapped a second time.
+#[test]
+fn help_fits_a_terminal_of_80_columns() {
+    let help = |command: &str, columns: &str| {
+        let mut help = Command::new(env!("CARGO_BIN_EXE_interrex"));
+        help.args(words(command)).arg("--help").env("COLUMNS", columns);
+        let out = String::from_utf8(help.output().expect("it runs").stdout).expect("text");
+        let (head, rest) = out.split_once("Usage:").expect("the usage");
+        (head.to_string(), rest.split_once("Exit codes:").expect("exit codes").1.to_string())
+    };
+    let by_hand = ["check", "matrix", "key", "node"];
+    let reflowed = ["", "fuzz", "list", "replay", "shrink", "validate", "failover"];
+    for command in by_hand.into_iter().chain(reflowed) {
+        let [(head, codes), (wide_head, wide_codes)] = ["80", "100"].map(|it| help(command, it));
+        assert_eq!(codes, wide_codes, "{command}");
+        assert!(!by_hand.contains(&command) || head == wide_head, "{head}");
+    }
+}
+
 #[test]
 fn replay_shows_every_step_and_why_the_property_is_violated() {
     let (code, out, _) = replay(&traces().join(TRACE), &[]);
@@ -500,8 +541,8 @@ fn replay_shows_every_step_and_why_the_property_is_violated() {
         "  1  command at n0, crash after 1 effect",
         "→ send(to: n1, message: msg(number: 2, message: n0.0))",
         "state.follower.next: 2 ⇒ 3",
-        "violated after step 6",
-        "where n1 delivered n0.0, n2 delivered n2.0",
+        "violated after step 6\n  It claims: ",
+        "\n  Here: where n1 delivered n0.0, n2 delivered n2.0",
     ] {
         assert!(out.contains(says), "{says:?} is not in {out}");
     }
@@ -526,6 +567,15 @@ fn replay_stops_where_it_is_told_to() {
     let (code, out, _) = replay(&traces().join(TRACE), &["--until", "2"]);
     assert_eq!(code, 0);
     assert!(out.contains("  2  deliver n0 → n1") && !out.contains("  3  "), "{out}");
+    assert!(out.ends_with("\nstopped after step 2 of 6 (--until)\n"), "{out}");
+    let (_, out, _) = replay(&traces().join(TRACE), &["--until", "6"]);
+    assert!(out.contains("violated after step 6"), "{out}");
+    let path = traces().join(TRACE);
+    let refused = |until: &str, says: &str| {
+        assert_refused(["replay", path.to_str().expect("text"), "--until", until], &[says]);
+    };
+    refused("0", "--until");
+    refused("7", "--until 7: the trace has 6 steps");
 }
 
 #[test]
@@ -562,7 +612,10 @@ fn a_trace_that_is_not_possible_ends_with_1_and_says_why() {
 fn a_bad_trace_is_refused_with_its_place() {
     let text = fs::read_to_string(traces().join(TRACE)).expect("a trace");
     let (_folder, truncated) = file(&text[..text.len() / 2]);
-    assert_refused([Path::new("replay"), &truncated], &["trace.json:", "EOF while parsing"]);
+    assert_refused([Path::new("replay"), &truncated], &["trace.json:", "the file ends too early"]);
+    let path = traces().join(TRACE);
+    let advice = &["a trace, not the log of a node: `interrex replay"];
+    assert_refused([Path::new("validate"), &path], advice);
     let (_folder, empty) = file("");
     assert_refused([Path::new("replay"), &empty], &["trace.json:1:1: not a trace"]);
     let (_folder, garbage) = file(vec![b'x'; 10 << 20]);

@@ -8,6 +8,7 @@ use interrex_models::{
         replay::{End, Mode, Replay, replay},
         trace::Trace,
     },
+    io::text::plain,
     model::{
         action::{ActionOf, Choice},
         environment::{Budget, Environment, Start, Timers},
@@ -16,9 +17,20 @@ use interrex_models::{
     protocol::{Notion, Protocol, Standing},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::borrow::Cow;
 
 const N0: NodeId = NodeId(0);
+
+#[test]
+fn a_record_inside_a_record_has_brackets() {
+    let installed =
+        json!({ "number": 2, "term": { "counter": 1, "owner": "n0" }, "members": ["n0"] });
+    let said = plain(&json!({ "observe": { "installed": installed } }));
+    let expected = "observe(installed(number: 2, term: (counter: 1, owner: n0), members: [n0]))";
+    assert_eq!(said, expected);
+    assert_eq!(plain(&json!([{ "n": 1, "m": 2 }])), "[(n: 1, m: 2)]");
+}
 
 /// A machine whose states are written as texts.
 #[derive(Clone, Copy)]

@@ -276,6 +276,18 @@ fn a_run_is_kept_for_each_symptom_of_a_property_and_shrunk_to_one_with_the_same(
     assert_eq!(all, ["down", "message"].map(after));
 }
 
+/// The symptom has neither names nor numbers: it is for telling kinds apart.
+#[test]
+fn the_first_of_each_other_kind_is_shown_with_its_whole_complaint() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let (_, out, _) = interrex("gen_leader_1_0/idle-3 --schedules 1000", kept.path());
+    let calls = out.lines().skip_while(|line| !line.contains("no-lost-call"));
+    let ends: Vec<_> =
+        calls.take(2).map(|line| line.rsplit("  ").next().expect("an end")).collect();
+    assert_eq!(ends, ["n0 still waits for the answer to call 0", "n2 got two answers to call 0"]);
+    assert_eq!(out.matches(" another kind ").count(), 3, "{out}");
+}
+
 #[test]
 fn a_protocol_that_goes_round_for_ever_is_seen_not_to_settle() {
     let report = take(&scenario("gen_leader/controls/answer-in-wait"), some(1_000));
@@ -527,10 +539,12 @@ fn bad_usage_ends_with_2_and_says_why() {
     let kept = tempfile::tempdir().expect("a folder");
     for (line, says) in [
         ("gms3/joinde-3", "did you mean `gms3/joined-3`?"),
-        ("gms3/joined-3 --nodes 99", "99 nodes: expected 1 to 32"),
+        ("gms3/joined-3 --nodes 99", "--nodes: 99 nodes: expected 1 to 32"),
         ("gms3/joined-3 --shard 3/2", "there is no shard 3 of 2"),
         ("gms3/joined-3 --shard 0/2", "there is no shard 0 of 2"),
-        ("gms3/joined-3 --shard 1", "expected I/N"),
+        ("gms3/joined-3 --shard 1", "`1` is not a shard: expected I/N"),
+        ("gms3/joined-3 --schedules 0", "--schedules"),
+        ("gms3/joined-3 --schedules 4 --shard 5/8", "--shard 5/8 takes none of 4 schedules"),
         ("gms3/joined-3 --budget crashes=1,crashes=2", "given twice"),
         ("gms3/joined-3 --budget starts=1", "leave out `starts`"),
         ("gms3/joined-3 --traces /nowhere", "/nowhere"),

@@ -113,8 +113,8 @@ fn a_lasso_is_saved_and_replayed() {
     assert_eq!(trace, scene.lasso());
     for mode in [Mode::Exact, Mode::Schedule] {
         let replay = scene.replay(&trace, mode);
-        let complaint = "the run comes back to where it was after step 1, and would go round for ever: \
-            nobody is kept waiting all around";
+        let complaint = "the run comes back to where it was after step 1, and would go round for ever, \
+            and no message or timer waits through the whole loop";
         let complaints = vec![complaint.into()];
         assert_eq!(replay.outcome, Outcome::Violated { after: 3, complaints });
         let begins: Vec<_> = replay.steps.iter().map(|step| step.begins_loop).collect();

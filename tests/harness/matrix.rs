@@ -127,6 +127,21 @@ fn gms3_has_one_leader_unless_detectors_err_and_loses_messages_where_links_do() 
     assert_eq!(verdict(lost, Class::Duplicating), Verdict::Holds);
 }
 
+#[test]
+fn a_protocol_without_scenarios_for_the_matrix_is_refused_by_name() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_interrex"));
+    let output = command.args(["matrix", "gms2"]).output().expect("it runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let scenarios = scenarios();
+    let names: Vec<_> = shown(&scenarios).iter().map(|known| known.name()).collect();
+    let says = format!(
+        "gms2 has no scenarios for the matrix; these protocols have: {} (",
+        names.join(", ")
+    );
+    assert!(said.contains(&says), "{said}");
+}
+
 /// Wide tables are split into bands, each with the names of its rows.
 #[test]
 fn the_table_fits_the_width_of_the_terminal() {

@@ -238,7 +238,8 @@ fn bad_usage_is_refused_before_anything_happens() {
         (&["--contact", "n0"] as &[&str], "a node does not join through itself"),
         (&["--contact", "n7"], "--contact n7 is not in --peers"),
         (&["--worker", "n0", "--found"], "gms3 has no workers"),
-        (&[], "say --found to found a group, or --contact NODE"),
+        (&["--contact", "n0", "--found"], "and --found is given, too"),
+        (&[], "give --found to found a group, or --contact NODE"),
         (&["--found", "--peers", "n1=127.0.0.1:9", "--contact", "n1"], "needs --data-dir"),
     ] {
         assert_refused(&alone.told(&[&["--protocol", "gms3"], more].concat(), ""), 2, &[says]);
@@ -296,16 +297,16 @@ fn a_node_that_cannot_come_up_ends_with_1_and_says_why() {
     std::io::BufRead::read_line(&mut told, &mut String::new()).expect("it listens");
 
     let second = alone.told(&[&stored as &[&str], &["--listen", "127.0.0.1:0"]].concat(), "");
-    assert_refused(&second, 1, &["n0 does not come up", "stored", "another process uses it"]);
+    assert_refused(&second, 1, &["n0 did not start", "stored", "another process uses it"]);
     let third = alone.told(&["--protocol", "gen_leader"], "");
-    assert_refused(&third, 1, &["n0 does not come up", "cannot listen at", &alone.place]);
+    assert_refused(&third, 1, &["n0 did not start", "cannot listen at", &alone.place]);
     let log = ["--log", "/nowhere/n0.log", "--listen", "127.0.0.1:0"];
     let fourth = alone.told(&[&["--protocol", "gen_leader"] as &[&str], &log].concat(), "");
     assert_refused(&fourth, 1, &["the log /nowhere/n0.log cannot be written"]);
 
     let file = alone.key();
     let file = ["--protocol", "gen_leader", "--data-dir", file.to_str().expect("text")];
-    assert_refused(&alone.told(&file, ""), 2, &["cluster.key: is no folder", "--data-dir"]);
+    assert_refused(&alone.told(&file, ""), 2, &["cluster.key: is not a folder", "--data-dir"]);
 
     first.kill().expect("it runs");
     first.wait().expect("it ends");

@@ -172,9 +172,12 @@ fn what_does_not_suit_the_protocol_is_refused_with_the_reason() {
         format!(":4:9: gms3 cannot start idle: {reason} (it can start joined or joining)")
     );
     let error = error_with("nodes = 3", "nodes = 3\nworkers = 2");
-    assert_eq!(error, ":4:11: gms3 has no workers: leave out `workers`");
+    assert_eq!(error, ":4:11: gms3 has no workers: leave them out");
     let error = error_with("nodes = 3", "nodes = 3\nbound = { elections = 2 }");
-    assert_eq!(error, ":4:9: gms3 names no measure: leave out the bound `elections=2`");
+    assert_eq!(
+        error,
+        ":4:9: gms3 has nothing that can be bounded: leave out the bound `elections=2`"
+    );
 }
 
 #[test]

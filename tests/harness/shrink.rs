@@ -514,6 +514,11 @@ fn the_command_ends_with_2_if_a_file_is_bad_and_the_input_is_still_there() {
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert!(err.starts_with("error: ") && err.contains("no file can be written there"), "{err}");
     assert_eq!(fs::read_to_string(&path).expect("a text"), trace.to_json());
+    // A folder that is misspelt is not made.
+    let misspelt = folder.path().join("nothing/made.json");
+    let (code, _, err) = command(&[&path, "-o".as_ref(), &misspelt]);
+    assert!(code == 2 && err.contains("there is no folder"), "{err}");
+    assert!(!folder.path().join("nothing").exists());
 
     fs::write(&path, trace.to_json().replace("gms3", "gms4")).expect("a file");
     let (code, _, err) = command(&[&path]);

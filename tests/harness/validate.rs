@@ -525,7 +525,7 @@ fn logs_that_are_not_those_of_one_cluster_are_refused() {
     let nodes = gms3_nodes(2);
     let group = nodes.save();
     let twice = [group[0].clone(), group[0].clone()];
-    assert!(refused(&twice).ends_with(": a life is in one log"), "{}", refused(&twice));
+    assert!(refused(&twice).ends_with(": name each log once"), "{}", refused(&twice));
 
     let [two, three] = [2, 3].map(|size| {
         let mut nodes = gen_leader_nodes(size);

@@ -63,7 +63,7 @@ pub const NO_LOST_CALL: Property = Property {
 pub const SURRENDERED_BEFORE_SERVED: Property = Property {
     name: "surrendered-before-served",
     kind: Kind::Safety,
-    claim: "a node carries out broadcasts of the leader only that it has surrendered to last",
+    claim: "a node carries out only broadcasts of the leader it accepted last",
     exercised_when: "a node has carried out a broadcast",
     complain: |Group { nodes, .. }, complain| {
         for node in nodes {

@@ -94,7 +94,7 @@ pub const VALIDITY: Property = Property {
 pub const UNIFORM_AGREEMENT: Property = Property {
     name: "no-lost-message-uniform-agreement",
     kind: Kind::Settled,
-    claim: "if the protocol can have a leader, what any node delivered, also one that crashed, has been delivered by all who owe it",
+    claim: "if the protocol can have a leader, what any node delivered, also one that crashed, has been delivered by every member of the view it was delivered in that is still up",
     exercised_when: "a node that is down had delivered a message that a member has delivered too",
     complain: |group, complain| {
         agreement_on_messages(&all_processes(group.nodes), group, complain);
@@ -113,7 +113,7 @@ pub const UNIFORM_AGREEMENT: Property = Property {
 pub const SURVIVORS_AGREEMENT: Property = Property {
     name: "no-lost-message-survivors-agreement",
     kind: Kind::Settled,
-    claim: "if the protocol can have a leader, what any node that is up delivered has been delivered by all who owe it",
+    claim: "if the protocol can have a leader, what any node that is up delivered has been delivered by every member of the view it was delivered in that is still up",
     exercised_when: "two members have delivered a message in a view later than their first",
     complain: |group, complain| {
         agreement_on_messages(&present_processes(group.nodes), group, complain);

@@ -4,7 +4,7 @@ use super::{
     BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
     answer::{Answer, Remark},
     choice::choice,
-    chosen::{Chosen, budgets, parse_budget},
+    chosen::{Chosen, budgets, of_option, parse_budget},
     coverage::Covered,
     show_difference,
     stop::{NotBegun, stop},
@@ -46,14 +46,16 @@ use std::{
 
 /// Explore scenarios exhaustively and judge their properties
 ///
-/// Without patterns: every scenario that is not marked nightly. Or describe one in arguments:
+/// Without patterns: every scenario that is not marked nightly. Or describe one
+/// in arguments:
 ///
-///   interrex check --protocol gms3 --nodes 4 --start joined --budget commands=3,crashes=2 --expect none
+///   interrex check --protocol gms3 --nodes 4 --start joined \
+///       --budget commands=3,crashes=2 --expect none
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::exit_codes! {
     "0    every verdict and every number of worlds is as expected"
-    "1    one is not; with --coverage, something is not reached and not listed as unreachable;"
-    "     or with --twice, a step that is computed again differs"
+    "1    one is not; with --coverage, something is not reached and not listed as"
+    "     unreachable; or with --twice, a step that is computed again differs"
     "2    bad usage, or a bad scenario"
     "3    cut short by a limit"
 })]
@@ -74,8 +76,8 @@ pub(super) struct Check {
     /// must not be listed there. That is judged for a protocol if all its scenarios but the nightly ones are run
     #[arg(long)]
     coverage: bool,
-    /// Visit everything once more, on one thread, and let the machine compute everything again: one that depends on anything but its input
-    /// is reported with the first step that differs. The digest is the same on every computer
+    /// Visit everything once more, on one thread, and let the machine compute everything again: one that depends on
+    /// anything but its input is reported with the first step that differs. The digest is the same on every computer
     #[arg(long)]
     twice: bool,
     /// Write the shortest counterexamples below this folder
@@ -361,7 +363,8 @@ impl Made {
                 None => builder.property(property),
             };
         }
-        let mut scenario = builder.build().map_err(Failure::Usage)?;
+        let mut scenario =
+            builder.try_build().map_err(|misfit| Failure::Usage(of_option(&misfit)))?;
         scenario.name = format!("{protocol}/{}", scenario.name);
         Ok(scenario)
     }

@@ -3,7 +3,7 @@
 use super::Failure;
 use interrex_models::{
     io::file,
-    model::environment::{Budget, Times},
+    model::environment::{Budget, Key, Misfit, Times},
     verdict::scenario::Scenario,
 };
 use std::collections::BTreeMap;
@@ -47,6 +47,20 @@ impl Chosen {
         }
         Ok(chosen)
     }
+}
+
+/// What does not fit, behind the option that gave it.
+pub(super) fn of_option(misfit: &Misfit) -> String {
+    let option = match misfit.key {
+        Key::Protocol => "--protocol",
+        Key::Nodes => "--nodes",
+        Key::Workers => "--workers",
+        Key::Start => "--start",
+        Key::Budgets => "--budget",
+        Key::Bound => "--bound",
+        Key::Properties => "--property",
+    };
+    format!("{option}: {misfit}")
 }
 
 /// True if a pattern chooses this one of the names. A whole name chooses just that one, anything else every name that

@@ -123,10 +123,10 @@ impl Failover {
         }
         let (name, nodes) = (self.protocol.name(), self.nodes);
         let enough = (nodes..=MOST_NODES).find(suffices);
-        let advice = enough.map_or(String::new(), |enough| format!("; say --nodes {enough}"));
+        let advice = enough.map_or(String::new(), |enough| format!("; give --nodes {enough}"));
         Err(Failure::Usage(format!(
-            "--nodes {nodes}: {name} cannot replace the leader of {nodes} nodes, because those that are left are no \
-             majority{advice}"
+            "--nodes {nodes}: {name} cannot replace the leader of {nodes} nodes, because those that are left are not \
+             a majority{advice}"
         )))
     }
 
@@ -227,6 +227,13 @@ impl Failover {
         }
         if let Some(folder) = &self.keep {
             writeln!(out, "  what the nodes logged is in {}", super::shown(folder))?;
+        }
+        if self.how == Fault::Kill {
+            let timeout = self.timeout.as_millis();
+            writeln!(
+                out,
+                "  a closed connection is noticed at once; silence, as with --how stop, after --timeout: {timeout} ms"
+            )?;
         }
         let bad = rounds.iter().filter(|round| round.complaint.is_some()).count();
         let astray =

@@ -5,7 +5,7 @@ use super::{
     answer::{Answer, Remark},
     check::save_traces,
     choice::choice,
-    chosen::{Chosen, budgets, parse_budget},
+    chosen::{Chosen, budgets, of_option, parse_budget},
     coverage::Covered,
     show_difference,
     stop::{NotBegun, stop},
@@ -15,7 +15,12 @@ use super::{
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use interrex_models::{
-    evidence::{known::Status, trace::Trace},
+    claim::property::Property,
+    evidence::{
+        known::Status,
+        replay::{Mode, Outcome},
+        trace::Trace,
+    },
     explore::{
         sample::{Again, Report, Row, Schedules, Shard, Verdict},
         stop::Stop,
@@ -26,6 +31,7 @@ use interrex_models::{
         text::printable,
     },
     model::environment::{Budget, Times},
+    protocol::registry::Known,
     verdict::{
         outcome::Comparison,
         report::{Case, Format, Section, json::Object, text::show_places},
@@ -43,15 +49,17 @@ use std::{
 /// Run random schedules of scenarios, also of groups that are too large to be explored
 ///
 /// The known traces of the protocols are replayed first. One that no longer violates its property is reported as
-/// fixed, and that is not as expected until it is removed from the folder of traces. Each schedule then draws its own faults, out of those that the scenario allows, and takes
-/// actions at random; after the faults have stopped, it goes on until the protocol has nothing left to do. The
-/// same seed gives the same schedules on every machine.
+/// fixed, and that is not as expected until it is removed from the folder of traces. Each schedule then draws its own
+/// faults, out of those that the scenario allows, and takes actions at random; after the faults have stopped, it goes on
+/// until the protocol has nothing left to do. The same seed gives the same schedules on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    no property is violated but those that are expected to be, and known traces still violate theirs"
-    "1    another property is violated, or a known trace no longer violates its own or is not reproduced;"
-    "     or with --coverage, something is not reached and not listed as unreachable;"
-    "     or with --twice, the second run differs from the first"
+    "0    no property is violated but those that are expected to be, and known"
+    "     traces still violate theirs"
+    "1    another property is violated, or a known trace no longer violates its own"
+    "     or is not reproduced; or with --coverage, something is not reached and"
+    "     not listed as unreachable; or with --twice, the second run differs from"
+    "     the first"
     "2    bad usage, or a bad scenario or trace"
     "3    cut short by a limit"
 })]
@@ -61,11 +69,11 @@ pub(super) struct Fuzz {
     /// The number of nodes that may lead, in place of the scenario's
     #[arg(long, value_name = "N")]
     nodes: Option<u16>,
-    /// Budgets in place of the scenario's; a schedule uses these at most
+    /// Budgets in place of the scenario's; each schedule draws its own, up to these
     #[arg(long, value_name = "NAME=N,…", value_delimiter = ',', value_parser = parse_budget)]
     budget: Vec<(Budget, Times)>,
     /// The number of schedules of each scenario
-    #[arg(long, value_name = "K", default_value_t = Schedules::default().count)]
+    #[arg(long, value_name = "K", default_value_t = Schedules::default().count, value_parser = clap::value_parser!(u64).range(1..))]
     schedules: u64,
     /// Faults stop after this many actions
     #[arg(long, value_name = "L", default_value_t = Schedules::default().steps)]
@@ -91,8 +99,8 @@ pub(super) struct Fuzz {
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
-    /// Write the first run that violates a property below this folder, and the first that does so otherwise (another
-    /// complaint, or after another kind of step): each shrunk, and as it was found
+    /// Write the first run that violates a property below this folder, and the first of each other kind (with
+    /// another complaint, or after another kind of step): each shrunk, and as it was found
     #[arg(long, value_name = "DIR", default_value = "target/interrex-fuzz")]
     save_traces: PathBuf,
     #[command(flatten)]
@@ -132,6 +140,7 @@ struct Fuzzed<'a> {
 impl Fuzz {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let chosen = self.chosen.among(self.folders.scenarios()?)?;
+        self.takes_some()?;
         let altered = chosen.into_iter().map(|scenario| self.altered(scenario));
         let scenarios = altered.collect::<Result<Vec<_>, _>>()?;
         let known = self.replay_known(&scenarios)?;
@@ -173,16 +182,27 @@ impl Fuzz {
         answer.end()
     }
 
+    /// Refuses a shard without schedules, of which nothing could be said.
+    fn takes_some(&self) -> Result<(), Failure> {
+        let (shard, count) = (self.shard, self.schedules);
+        if (Schedules { shard, count, ..Schedules::default() }).taken() > 0 {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "--shard {shard} takes none of {count} schedules: give more --schedules, or fewer shards"
+        )))
+    }
+
     /// A scenario of the size and with the budgets that are asked for.
     fn altered(&self, scenario: Scenario) -> Result<Scenario, Failure> {
         let name = scenario.name.clone();
-        let wrong = |message: String| Failure::Usage(format!("{name}: {message}"));
+        let wrong = |misfit| Failure::Usage(format!("{name}: {}", of_option(&misfit)));
         let protocol = scenario.protocol;
         let nodes = self.nodes.unwrap_or(scenario.environment.nodes);
         let altered = scenario.resized(nodes, &budgets(&self.budget)?);
-        let altered = altered.map_err(|misfit| wrong(misfit.to_string()))?;
+        let altered = altered.map_err(wrong)?;
         if let Some(known) = protocol {
-            known.suits(&altered.environment).map_err(|misfit| wrong(misfit.to_string()))?;
+            known.suits(&altered.environment).map_err(wrong)?;
         }
         Ok(altered)
     }
@@ -294,7 +314,7 @@ impl Section for Fuzzed<'_> {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { scenario, report, .. } = self;
         writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
-        writeln!(out, "  {} (budgets: at most)", scenario.environment)?;
+        writeln!(out, "  {}; each schedule draws budgets up to these", scenario.environment)?;
         show_schedules(out, report)?;
         writeln!(out, "{}", verdicts(report).trim_fmt())?;
         show_places(out, &self.cases())?;
@@ -354,11 +374,12 @@ fn verdicts(report: &Report) -> Table {
             remark(row),
         ]);
         for other in &row.more.others {
-            let said = with_symptom(other.trace.as_deref().unwrap_or_default(), &other.symptom);
+            let path = other.trace.as_deref().unwrap_or_default();
+            let said = with_complaint(path, &other.counterexample, &other.symptom);
             table.add_row([
                 Cell::new(""),
                 Cell::new(""),
-                Cell::new("otherwise").fg(colour(row)),
+                Cell::new("another kind").fg(colour(row)),
                 number(Some(other.violations)),
                 number(Some(other.schedule)),
                 number(Some(other.raw_steps as u64)),
@@ -379,15 +400,29 @@ fn colour(row: &Row) -> Color {
     }
 }
 
-fn with_symptom(trace: &str, symptom: &Symptom) -> String {
-    format!("{trace}  {}", printable(&symptom.to_string()))
+/// The name of the file of a counterexample, its complaint, and the kind of step after which it complains.
+fn with_complaint(path: &str, trace: &Trace, symptom: &Symptom) -> String {
+    let replay = |(known, property): (Known, &'static Property)| {
+        known.harness(&trace.environment).replay(trace, property, Mode::Exact, None).outcome
+    };
+    let complaint = match Known::of(trace).map(replay) {
+        Ok(Outcome::Violated { complaints, .. }) => complaints.into_iter().next(),
+        Ok(_) | Err(_) => None,
+    };
+    // The symptom has no names and numbers.
+    let complaint = complaint.unwrap_or_else(|| symptom.complaint.clone());
+    let after = symptom.after.map_or(String::new(), |ending| format!(", after {ending}"));
+    format!("{path}  {}{after}", printable(&complaint))
 }
 
 fn remark(row: &Row) -> Cell {
     let trace = row.trace.as_deref().unwrap_or_default();
-    // Of one symptom, the name of the property says enough.
+    // Of one kind, the name of the property says enough.
     let symptom = row.more.symptom.as_ref().filter(|_| !row.more.others.is_empty());
-    let trace = symptom.map_or(trace.into(), |symptom| with_symptom(trace, symptom));
+    let trace = match (symptom, &row.counterexample) {
+        (Some(symptom), Some(run)) => with_complaint(trace, run, symptom),
+        (None, _) | (_, None) => trace.into(),
+    };
     match (row.comparison(), row.expected, row.verdict) {
         (Comparison::Differs, Some(expected), _) => {
             Cell::new(format!("{trace}  expected: {expected}")).fg(Color::Red)

@@ -9,13 +9,16 @@ use std::{io::Write, path::PathBuf};
 
 /// Make the key of a cluster, or the key of a node
 ///
-/// Whoever has the key of the cluster may join, and nobody else can read what the nodes say to each other. The file is readable
-/// for its owner only. An existing one is not overwritten.
+/// Whoever has the key of the cluster may join, and nobody else can read what
+/// the nodes say to each other. The file is readable for its owner only. An
+/// existing one is not overwritten.
 ///
-/// But whoever has it can pass for any node. With keys of nodes on top, each proves which one it is: so one host that is
-/// broken into cannot speak for the others. Each node has a secret key, and all have the list of the public ones:
+/// But whoever has it can pass for any node. With keys of nodes on top, each
+/// proves which one it is: so one host that is broken into cannot speak for the
+/// others. Each node has a secret key, and all have the list of the public ones.
+/// On each host make the key of its node, and then put the lines together:
 ///
-///   interrex key --node n0 n0.key >> nodes.keys      (on each host; then put the lines together)
+///   interrex key --node n0 n0.key >> nodes.keys
 ///   interrex node --id n0 --node-key n0.key --public-keys nodes.keys …
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::exit_codes! {
@@ -67,10 +70,7 @@ impl Key {
         let mut out = anstream::stdout().lock();
         let file = shown(&self.file);
         writeln!(out, "{} is the key of a cluster", styled(STRONG, &file))?;
-        writeln!(
-            out,
-            "  copy it to the host of each node, over a channel that nobody reads along"
-        )?;
+        writeln!(out, "  copy it to the host of each node, over a secure channel")?;
         writeln!(
             out,
             "  then: interrex node --key-file {file} --peers n0=…,n1=… --id n0 --data-dir n0.data --found\n  \

@@ -21,7 +21,8 @@ use std::{
 
 /// Show all protocols, scenarios and properties
 ///
-/// A pattern that names protocols or scenarios also shows the properties that are judged there, with their claims.
+/// A pattern that names protocols or scenarios also shows the properties that are judged there, with their claims. A
+/// property `holds` only if it was exercised somewhere: the list says when that is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
     "0    the list was shown"
@@ -58,7 +59,9 @@ impl List {
         for pattern in &self.patterns {
             if !names.clone().any(|name| name.contains(pattern.as_str())) {
                 let hint = file::did_you_mean(pattern, names.clone());
-                return Err(Failure::Usage(format!("nothing is named like `{pattern}`{hint}")));
+                return Err(Failure::Usage(format!(
+                    "nothing is named like `{pattern}`{hint} (`interrex list` shows all)"
+                )));
             }
         }
         Ok(())
@@ -98,13 +101,19 @@ fn sections(scenarios: &[Scenario]) -> Vec<Items> {
 }
 
 fn claimed(property: &Property) -> Item {
-    let Property { name, kind, claim, .. } = property;
+    let Property { name, kind, claim, exercised_when, .. } = property;
     Item {
         name: (*name).into(),
-        summary: (*claim).into(),
+        summary: if kind.needs_witness() {
+            format!("{claim}\n  exercised when: {exercised_when}")
+        } else {
+            (*claim).into()
+        },
         object: Object::new(
             "property",
-            json!({ "property": name, "property_kind": kind, "claim": claim }),
+            json!({
+                "property": name, "property_kind": kind, "claim": claim, "exercised_when": exercised_when,
+            }),
         ),
         properties: vec![],
     }

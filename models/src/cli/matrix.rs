@@ -38,13 +38,16 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// Show which property of which protocol holds under which faults
 ///
-/// Explores the scenarios that are named after a class of environments, `<protocol>/<class>`, and sets
-/// their verdicts side by side. Each class has one kind of fault, the last one all of them. Nightly scenarios
-/// are explored, too: all of it takes minutes and several gigabytes of memory. Fewer --jobs take less memory.
+/// Explores the scenarios that are named after a class of environments,
+/// `<protocol>/<class>`, and sets their verdicts side by side. Each class has
+/// one kind of fault, the last one all of them. Nightly scenarios are explored,
+/// too: all of it takes minutes and several gigabytes of memory. Fewer --jobs
+/// take less memory.
 ///
-///   ✓ 4,335    holds in all of that many worlds (≤: of those within the scenario's bound)
-///   ✗ 6        violated; the shortest run has that many steps and is kept in the folder of traces,
-///              as PROTOCOL/PROPERTY.CLASS.json
+///   ✓ 4,335    holds in all of that many worlds (≤: of those within the
+///              scenario's bound)
+///   ✗ 6        violated; the shortest run has that many steps and is kept in
+///              the folder of traces, as PROTOCOL/PROPERTY.CLASS.json
 ///   –          the property has no meaning there, or nothing exercised it
 ///   ?          a limit cut the search
 #[derive(Debug, clap::Args)]
@@ -168,11 +171,15 @@ impl Show {
         let scenarios = self.folders.scenarios()?;
         let named: Result<Vec<Known>, _> = self.protocols.iter().map(|name| name.parse()).collect();
         let mut wanted = named.map_err(Failure::Usage)?;
+        let has_a_class = |known: &Known| {
+            scenarios.iter().any(|it| it.protocol == Some(*known) && class_of(it).is_some())
+        };
+        let shown: Vec<_> = Known::ALL.into_iter().filter(has_a_class).collect();
+        if let Some(absent) = wanted.iter().find(|known| !shown.contains(known)) {
+            return Err(not_shown(*absent, &shown));
+        }
         if wanted.is_empty() {
-            let has_a_class = |known: &Known| {
-                scenarios.iter().any(|it| it.protocol == Some(*known) && class_of(it).is_some())
-            };
-            wanted = Known::ALL.into_iter().filter(has_a_class).collect();
+            wanted = shown;
         }
         let mut chosen: Vec<Scenario> = vec![];
         for known in wanted {
@@ -223,12 +230,22 @@ impl Show {
     }
 }
 
+/// The protocol has none of the scenarios of the matrix, as these have.
+fn not_shown(known: Known, shown: &[Known]) -> Failure {
+    let name = known.name();
+    let shown: Vec<_> = shown.iter().map(|known| known.name()).collect();
+    Failure::Usage(format!(
+        "{name} has no scenarios for the matrix; these protocols have: {} (`interrex check {name}` explores its own)",
+        shown.join(", ")
+    ))
+}
+
+/// The protocol has scenarios of other classes, and this one is missing.
 fn missing(known: Known, class: Class) -> Failure {
     let (protocol, class_name) = (known.name(), class.name());
     let faults: Vec<_> = class.faults().iter().map(Budget::to_string).collect();
     Failure::Usage(format!(
-        "{protocol} is not in the matrix: there is no scenario `{protocol}/{class_name}` with {} and no other faults \
-         above 0 (its own scenarios: `interrex check {protocol}`)",
+        "the matrix lacks a scenario `{protocol}/{class_name}` of {protocol}, with {} and no other faults above 0",
         faults.join(", ")
     ))
 }

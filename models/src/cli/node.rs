@@ -23,23 +23,25 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 /// Those of the other commands, except 141: a node goes on if standard output is closed.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    shut down: by `quit` or `leave`, by a signal, or by the end of its input with --until-eof
+  0    shut down: by `quit` or `leave`, by a signal, or by the end of its input
+       with --until-eof
   1    the node did not start, has failed, or was ended by its protocol
   2    bad usage, or a bad key";
 
 /// Run one node of a cluster, over TCP
 ///
-/// The node reads commands from standard input, one per line; `help` lists them. It prints answers
-/// and events on standard output, one per line. Commands are carried out in order. One that has no
-/// answer after a second, as a put without a majority, no longer holds up the next ones: its answer
-/// comes later, and names the command. With --format json every answer has the number of the line
-/// that it `answers`. The node keeps running when standard input ends: end it with `quit` or a
-/// signal. Output that nobody reads, or that cannot be written, is dropped and counted: it never
-/// ends or delays the node.
+/// The node reads commands from standard input, one per line; `help` lists them.
+/// It prints answers and events on standard output, one per line. Commands are
+/// carried out in order. One that has no answer after a second, as a put without
+/// a majority, no longer holds up the next ones: its answer comes later, and
+/// names the command. With --format json every answer has the number of the line
+/// that it `answers`. The node keeps running when standard input ends: end it
+/// with `quit` or a signal. Output that nobody reads, or that cannot be written,
+/// is dropped and counted: it never ends or delays the node.
 ///
 ///   interrex key cluster.key
-///   interrex node --id n0 --peers n0=127.0.0.1:7000,n1=127.0.0.1:7001 --key-file cluster.key \
-///       --data-dir n0.data --found
+///   interrex node --id n0 --peers n0=127.0.0.1:7000,n1=127.0.0.1:7001 \
+///       --key-file cluster.key --data-dir n0.data --found
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "it is the text of --help")]
 #[command(verbatim_doc_comment, after_help = EXIT_CODES)]
@@ -175,7 +177,7 @@ impl Node {
         let keys = keys.map_err(|error| no_key(&error))?;
         if let Some(file) = self.data_dir.as_ref().filter(|it| it.exists() && !it.is_dir()) {
             let file = file.display();
-            return Err(Failure::Usage(format!("{file}: is no folder, as --data-dir needs it")));
+            return Err(Failure::Usage(format!("{file}: is not a folder, as --data-dir needs it")));
         }
         let listen = self.listen.as_ref().unwrap_or(&peers[&self.id]);
         let protocol = self.protocol.name();
@@ -218,7 +220,8 @@ impl Node {
             let given = self.found || !self.contact.is_empty();
             given.then(|| format!("{name} has no groups: leave out --found and --contact"))
         } else if let Some(contact) = contact(&|contact| *contact == self.id) {
-            Some(format!("--contact {contact}: a node does not join through itself"))
+            let both = if self.found { " (and --found is given, too: leave out one)" } else { "" };
+            Some(format!("--contact {contact}: a node does not join through itself{both}"))
         } else if let Some(contact) = contact(&|contact| !peers.contains_key(contact)) {
             Some(format!("--contact {contact} is not in --peers"))
         } else {
@@ -247,7 +250,7 @@ impl Node {
         match (self.found, self.contact.is_empty(), self.founded()) {
             _ if self.has_stored_group() => None,
             (false, true, _) => Some(
-                "say --found to found a group, or --contact NODE to join the group of that node"
+                "give --found to found a group, or --contact NODE to join the group of that node"
                     .into(),
             ),
             (true, false, None) => Some(
@@ -255,7 +258,7 @@ impl Node {
                     .into(),
             ),
             (true, true, Some(mark)) if mark.exists() => Some(format!(
-                "{}: this node has founded its group already; say --contact NODE to join it again, or remove that file \
+                "{}: this node has founded its group already; give --contact NODE to join it again, or remove that file \
                  if no node of the group runs",
                 mark.display()
             )),

@@ -26,6 +26,7 @@ use interrex_models::{
 use serde_json::{Value, json};
 use std::{
     io::{self, Write},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
@@ -39,17 +40,19 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
     "0    it replays; with --schedule-only, the property is no longer violated"
     "1    it does not replay; with --schedule-only, the property is still violated"
     "2    bad usage, or a bad trace"
-    "3    with --schedule-only, not reproduced: steps were left out, and the others do not violate the property"
+    "3    with --schedule-only, undecided: some steps are no longer possible, and"
+    "     the rest violates nothing"
 })]
 pub(super) struct Replay {
     /// The trace file
     trace: PathBuf,
-    /// Run today's protocol with the actions of the trace, without those that are no longer possible: 0 means repaired
+    /// Run today's protocol with the actions of the trace, without those that are no longer possible; exit
+    /// code 0: the property holds now
     #[arg(long)]
     schedule_only: bool,
-    /// Stop after this step
+    /// Stop after this step; the first is 1
     #[arg(long, value_name = "K")]
-    until: Option<usize>,
+    until: Option<NonZeroUsize>,
     /// The format: every step with its effects and changes of state, a sequence diagram, or for programs
     #[arg(long, value_parser = format_or::<Drawing>(), default_value = <&str>::from(Format::Text))]
     format: FormatOr<Drawing>,
@@ -70,13 +73,24 @@ impl Replay {
         let trace = Trace::read(&self.trace)?;
         let (known, property) =
             Known::of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
-        let until = self.until.filter(|until| *until < trace.steps.len());
+        let until = self.until_step(trace.steps.len())?;
         let mode = if self.schedule_only { Mode::Schedule } else { Mode::Exact };
         let replay = known.harness(&trace.environment).replay(&trace, property, mode, until);
         let drawn = self.format.is_own();
         let mut answer = Answer::new(self.format.format());
         answer.add(&Shown { path: &self.trace, trace, property, mode, replay, drawn })?;
         answer.end()
+    }
+
+    /// The step to stop after, of this many. None, if that is the last one.
+    fn until_step(&self, steps: usize) -> Result<Option<usize>, Failure> {
+        let until = self.until.map(NonZeroUsize::get);
+        match until {
+            Some(until) if until > steps => {
+                Err(Failure::Usage(format!("--until {until}: the trace has {steps} steps")))
+            }
+            _ => Ok(until.filter(|until| *until < steps)),
+        }
     }
 }
 
@@ -102,6 +116,11 @@ impl Shown<'_> {
         }
     }
 
+    fn stopped(&self) -> String {
+        let (after, all) = (self.replay.steps.len(), self.trace.steps.len());
+        format!("stopped after step {after} of {all} (--until)")
+    }
+
     fn message(&self) -> String {
         match &self.replay.outcome {
             Outcome::Violated { after, complaints } => {
@@ -113,7 +132,7 @@ impl Shown<'_> {
             Outcome::Impossible { step, reason } => {
                 format!("step {step} is not possible: {reason}")
             }
-            Outcome::Partial => "stopped early, as asked".into(),
+            Outcome::Partial => self.stopped(),
         }
     }
 }
@@ -142,7 +161,7 @@ impl Section for Shown<'_> {
                 show(out, step)?;
             }
         }
-        conclude(out, &self.replay, self.property, self.mode)
+        self.conclude(out)
     }
 }
 
@@ -195,50 +214,50 @@ fn left_out(replay: &replay::Replay) -> String {
     format!("{left_out} of {all} steps {are} left out")
 }
 
-fn conclude(
-    out: &mut dyn Write,
-    replay: &replay::Replay,
-    property: &Property,
-    mode: Mode,
-) -> io::Result<()> {
-    writeln!(out)?;
-    let Property { name, claim, .. } = property;
-    match &replay.outcome {
-        Outcome::Violated { after, complaints } => {
-            let still = if mode == Mode::Schedule { "still " } else { "" };
-            let title = format!("{name} is {still}violated after step {after}:");
-            writeln!(out, "{} {claim}, but", styled(BAD, title))?;
-            for complaint in complaints {
-                writeln!(out, "  {complaint}")?;
+impl Shown<'_> {
+    /// The outcome, for people.
+    fn conclude(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out)?;
+        let Self { replay, mode, .. } = self;
+        let Property { name, claim, .. } = self.property;
+        match &replay.outcome {
+            Outcome::Violated { after, complaints } => {
+                let still = if *mode == Mode::Schedule { "still " } else { "" };
+                let title = format!("{name} is {still}violated after step {after}");
+                writeln!(out, "{}", styled(BAD, title))?;
+                writeln!(out, "  It claims: {claim}")?;
+                for complaint in complaints {
+                    writeln!(out, "  Here: {complaint}")?;
+                }
+                if replay.left_out() > 0 {
+                    writeln!(out, "{}", left_out(replay))?;
+                }
             }
-            if replay.left_out() > 0 {
-                writeln!(out, "{}", left_out(replay))?;
+            Outcome::NotViolated => {
+                let style = if *mode == Mode::Schedule { GOOD } else { BAD };
+                writeln!(out, "{}", styled(style, format!("{name} is not violated in this run")))?;
             }
+            Outcome::NotReproduced => {
+                let said = format!("not reproduced: {}", left_out(replay));
+                writeln!(out, "{}", styled(DOUBTFUL, said))?;
+                writeln!(
+                    out,
+                    "without them {name} is not violated, which says nothing about the whole run"
+                )?;
+            }
+            Outcome::Diverged { step, recorded, now } => {
+                writeln!(out, "{}", styled(BAD, format!("step {step} differs from the trace")))?;
+                writeln!(out, "  recorded:")?;
+                effects(out, recorded)?;
+                writeln!(out, "  now:")?;
+                effects(out, now)?;
+            }
+            Outcome::Impossible { step, reason } => {
+                let title = format!("step {step} is not possible:");
+                writeln!(out, "{} {}", styled(BAD, title), printable(reason))?;
+            }
+            Outcome::Partial => writeln!(out, "{}", self.stopped())?,
         }
-        Outcome::NotViolated => {
-            let style = if mode == Mode::Schedule { GOOD } else { BAD };
-            writeln!(out, "{}", styled(style, format!("{name} is not violated in this run")))?;
-        }
-        Outcome::NotReproduced => {
-            let said = format!("not reproduced: {}", left_out(replay));
-            writeln!(out, "{}", styled(DOUBTFUL, said))?;
-            writeln!(
-                out,
-                "without them {name} is not violated, which says nothing about the whole run"
-            )?;
-        }
-        Outcome::Diverged { step, recorded, now } => {
-            writeln!(out, "{}", styled(BAD, format!("step {step} differs from the trace")))?;
-            writeln!(out, "  recorded:")?;
-            effects(out, recorded)?;
-            writeln!(out, "  now:")?;
-            effects(out, now)?;
-        }
-        Outcome::Impossible { step, reason } => {
-            let title = format!("step {step} is not possible:");
-            writeln!(out, "{} {}", styled(BAD, title), printable(reason))?;
-        }
-        Outcome::Partial => writeln!(out, "stopped after this step, as asked")?,
+        Ok(())
     }
-    Ok(())
 }

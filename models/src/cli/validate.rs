@@ -10,6 +10,7 @@ use super::{
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use interrex_models::{
     claim::property::{self, Property},
+    evidence::trace::Trace,
     io::{
         file::{self, did_you_mean, shown},
         text::printable,
@@ -29,13 +30,15 @@ use std::{
 
 /// Validate the logs of real nodes: run the machine on each log, and judge the properties on the whole run
 ///
-/// Every effect must be as it was logged. The logs are joined to one run, each message sent before it arrives, and
-/// the properties of the protocol are judged on it. Name the logs of all nodes of a cluster. A run that
+/// Every effect must be as it was logged. The logs are merged into one run in which every message is sent before it
+/// arrives, and the properties of the protocol are judged on it. Name the logs of all nodes of a cluster. A run that
 /// violates a property can be saved as a trace, for `interrex replay` and `interrex shrink`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    the machine does what the logs say, and no property is violated but those of --allow"
-    "1    it does something else, the logs contradict each other, or another property is violated"
+    "0    the machine does what the logs say, and no property is violated but"
+    "     those of --allow"
+    "1    it does something else, the logs contradict each other, or another"
+    "     property is violated"
     "2    bad usage, or a bad log"
 })]
 pub(super) struct Validate {
@@ -69,7 +72,8 @@ impl Validate {
         }
         let carry =
             if self.save_trace.is_some() { Carry::FirstBut(&self.allow) } else { Carry::Nothing };
-        let validation = validate_with(&self.logs, carry, self.skew)?;
+        let validation = validate_with(&self.logs, carry, self.skew)
+            .map_err(|error| self.trace().unwrap_or_else(|| error.into()))?;
         for name in &self.allow {
             validation.protocol.property(name).map_err(Failure::Usage)?;
         }
@@ -92,13 +96,23 @@ impl Validate {
         answer.end()
     }
 
+    /// The failure, if one of the files is a trace.
+    fn trace(&self) -> Option<Failure> {
+        let path = self.logs.iter().find(|path| Trace::read(path).is_ok())?.display();
+        let advice = format!("`interrex replay {path}` runs it again");
+        Some(Failure::Usage(format!("{path}: a trace, not the log of a node: {advice}")))
+    }
+
     /// Which protocol ran is only known from the logs; a name that no protocol has is wrong already.
     fn check_allowed(&self) -> Result<(), Failure> {
         let names = || property::ALL.iter().map(|property| property.name);
         for name in &self.allow {
             if !names().any(|known| known == name) {
                 let hint = did_you_mean(name, names());
-                return Err(Failure::Usage(format!("there is no property `{name}`{hint}")));
+                let all = names().collect::<Vec<_>>().join(", ");
+                return Err(Failure::Usage(format!(
+                    "there is no property `{name}`{hint} (there are: {all})"
+                )));
             }
         }
         Ok(())

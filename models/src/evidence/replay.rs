@@ -245,7 +245,8 @@ fn livelock(first: usize, last: usize) -> Outcome {
         first => format!("where it was after step {first}"),
     };
     let complaint = format!(
-        "the run comes back to {place}, and would go round for ever: nobody is kept waiting all around"
+        "the run comes back to {place}, and would go round for ever, and no message or timer waits \
+         through the whole loop"
     );
     Outcome::Violated { after: last, complaints: vec![complaint] }
 }

@@ -54,7 +54,11 @@ impl FileError {
     pub fn json(path: &Path, error: &serde_json::Error) -> Self {
         Self {
             place: (error.line() > 0).then(|| (error.line(), error.column())),
-            ..Self::new(path, without_place(error))
+            ..if error.is_eof() {
+                Self::new(path, "the file ends too early: it is cut short")
+            } else {
+                Self::new(path, without_place(error))
+            }
         }
     }
 }
@@ -263,7 +267,13 @@ pub fn can_be_written(path: &Path) -> Result<(), FileError> {
         return Err(FileError::new(path, "a folder, not a file"));
     }
     let is_special = path.exists() && !path.is_file();
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
+    if !folder.exists() {
+        let message =
+            format!("no file can be written there: there is no folder {}", folder.display());
+        return Err(FileError::new(path, message));
+    }
     if is_special { Ok(()) } else { can_hold_files(folder) }
 }
 

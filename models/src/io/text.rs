@@ -11,7 +11,7 @@ pub fn grouped(count: u64) -> String {
     text.as_str().into()
 }
 
-/// `send(to: n1, message: msg(number: 2, message: n0.0))`: JSON without its quotes and braces.
+/// `send(to: n1, message: msg(number: 2, term: (counter: 1, owner: n0)))`: JSON without its quotes, and with round brackets.
 #[must_use]
 pub fn plain(value: &Value) -> String {
     match value {
@@ -28,7 +28,7 @@ pub fn plain(value: &Value) -> String {
                 (None, _) => "{}".into(),
                 // An enum's variant.
                 (Some((variant, inner)), None) => format!("{variant}({})", inside(inner)),
-                _ => inside(value),
+                _ => format!("({})", inside(value)),
             }
         }
     }

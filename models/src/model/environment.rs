@@ -336,7 +336,7 @@ impl Environment {
             return Err(Misfit::new(Key::Budgets, message));
         }
         if unlimited(&Budget::Timeouts) && self.timers == Timers::Any {
-            let message = "unlimited timeouts need late timers: give a number, or `timers = late`";
+            let message = "unlimited timeouts need late timers: give a number, or make timers late";
             return Err(Misfit::new(Key::Budgets, message));
         }
         Ok(())

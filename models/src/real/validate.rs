@@ -302,8 +302,10 @@ fn of_machine<R: Application>(
         return Ok(validation);
     }
     let cluster = Cluster::join(machine, paths, lives, skew).map_err(|(one, other, process)| {
-        let message =
-            format!("{process} lives here and in {}: a life is in one log", paths[one].display());
+        let message = format!(
+            "the life {process} is here and in {}: name each log once",
+            paths[one].display()
+        );
         FileError::new(&paths[other], message)
     })?;
     judge(&cluster, carry, &mut validation);

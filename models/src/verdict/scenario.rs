@@ -403,7 +403,11 @@ impl Builder {
         self.try_build().map_err(|misfit| misfit.message)
     }
 
-    fn try_build(self) -> Result<Scenario, Misfit> {
+    /// The same, with the part that does not fit.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn try_build(self) -> Result<Scenario, Misfit> {
         let Self { mut scenario, start, budgets } = self;
         let Some(start) = start else {
             return Err(Misfit::new(Key::Start, "`start` is missing: how the group begins"));

@@ -217,7 +217,7 @@ impl Signals {
 }
 
 fn not_up(node: NodeId, error: &SpawnError) -> Failure {
-    Failure::Ended(format!("{node} does not come up: {error}"))
+    Failure::Ended(format!("{node} did not start: {error}"))
 }
 
 fn failed(node: NodeId, error: &RunError) -> Failure {

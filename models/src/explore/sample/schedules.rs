@@ -108,7 +108,8 @@ impl FromStr for Shard {
             let index = index.parse().ok()?;
             Some((index, of.parse().ok()?))
         });
-        let (index, of) = numbers.ok_or_else(|| format!("`{text}` is no shard: expected I/N"))?;
+        let (index, of) =
+            numbers.ok_or_else(|| format!("`{text}` is not a shard: expected I/N"))?;
         Self::new(index, of)
     }
 }
