@@ -533,6 +533,16 @@ fn help_fits_a_terminal_of_80_columns() {
     }
 }
 
+/// A killed process closes its connections; a host that fails does not.
+#[test]
+fn failover_says_how_the_end_of_the_leader_was_noticed() {
+    let (code, out, err) =
+        interrex(words("failover --protocol gen_leader --nodes 2 --timeout 700"));
+    assert_eq!(code, 0, "{out}{err}");
+    let says = "a closed connection is noticed at once; silence, as with --how stop, after --timeout: 700 ms";
+    assert!(out.contains(says), "{out}");
+}
+
 #[test]
 fn replay_shows_every_step_and_why_the_property_is_violated() {
     let (code, out, _) = replay(&traces().join(TRACE), &[]);

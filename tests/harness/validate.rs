@@ -1167,6 +1167,11 @@ fn the_command_says_what_it_found() {
     Command::cargo_bin("interrex").expect("the command").arg("replay").arg(&trace).assert().code(0);
     Command::cargo_bin("interrex").expect("the command").arg("shrink").arg(&trace).assert().code(0);
 
+    let log =
+        Command::cargo_bin("interrex").expect("the command").arg("replay").arg(&paths[0]).assert();
+    let error = String::from_utf8(log.code(2).get_output().stderr.clone()).expect("a text");
+    assert!(error.contains("the log of a node, not a trace"), "{error}");
+
     interrex().args(&paths).args(["--allow", "single-leader"]).assert().code(0);
     // Before any log is read.
     let misspelt = interrex().args(["nowhere.log", "--allow", "single-leadr"]).assert().code(2);

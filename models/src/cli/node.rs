@@ -126,7 +126,7 @@ impl Node {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Ended(format!("no runtime: {error}")))?;
         runtime.block_on(async {
-            let served = self.serve(config, &roster).await;
+            let served = Box::pin(self.serve(config, &roster)).await;
             // Written here, and for a limited time: standard error may be a pipe that nobody reads.
             errors.conclude(served.as_ref().err().map(|failure| self.form().line(failure))).await;
             Ok(served.map_or_else(|failure| failure.exit(), |()| Exit::AsExpected))

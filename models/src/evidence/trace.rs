@@ -114,6 +114,10 @@ impl Trace {
             let form = "a JSON object, as `check --save-traces` writes it";
             return Err(FileError::in_line(path, 1, 1, format!("not a trace, which is {form}")));
         }
+        if text.starts_with(r#"{"start":"#) {
+            let message = "the log of a node, not a trace: `interrex validate` reads it";
+            return Err(FileError::in_line(path, 1, 1, message));
+        }
         let trace: Self = file::json(path, text)?;
         if trace.format != FORMAT {
             let message = format!("format {}: this version reads format {FORMAT}", trace.format);
