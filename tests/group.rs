@@ -114,10 +114,12 @@ struct Members {
     /// The largest number of entries that one message has carried.
     most_entries: usize,
     /// Messages that are lost, with their destination.
-    loses: fn(usize, &Message<Request<String, u32>, OrdMap<String, u32>>) -> bool,
+    loses: fn(usize, &Sent) -> bool,
 }
 
 type Copies = Dictionary<String, u32>;
+/// A message between members.
+type Sent = Message<Request<String, u32>, OrdMap<String, u32>>;
 
 impl Members {
     fn new(group: Group<Copies>, size: u16) -> Self {
@@ -198,7 +200,7 @@ impl Members {
 }
 
 /// The number of keys that a message carries.
-fn keys(message: &Message<Request<String, u32>, OrdMap<String, u32>>) -> usize {
+fn keys(message: &Sent) -> usize {
     match message {
         Message::Append { part, .. } | Message::Promise { part, .. } => match &part.after {
             After::Summary(summary) | After::Beginning(summary) => summary.application.len(),
@@ -219,7 +221,7 @@ fn with_many_keys(size: u16) -> Members {
     members
 }
 
-fn is_piece(message: &Message<Request<String, u32>, OrdMap<String, u32>>) -> bool {
+fn is_piece(message: &Sent) -> bool {
     matches!(message, Message::Piece { .. })
 }
 

@@ -44,12 +44,12 @@ impl<S: Service> Turn<'_, S> {
         let has_promised = |member: &Address| {
             promised.iter().any(|it| it.node == member.node && it.life >= member.life)
         };
-        let giver = self.state.taking.as_ref().map(|taking| taking.from.node);
+        let source = self.state.taking.as_ref().map(|taking| taking.from.node);
         let given: OrdSet<NodeId> =
-            promised.iter().map(|member| member.node).chain(giver).collect();
+            promised.iter().map(|member| member.node).chain(source).collect();
         let known: OrdSet<NodeId> =
             known.filter(|member| !has_promised(member)).map(|member| member.node).collect();
-        let known = known.relative_complement(giver.into_iter().collect());
+        let known = known.relative_complement(source.into_iter().collect());
         for node in known.union(invited.clone().relative_complement(given)) {
             self.prepare_one(node);
         }

@@ -91,11 +91,11 @@ pub struct Limits {
     /// The largest message, in bytes. Default: 1 GiB. A larger one is dropped by its sender, counted, and logged as a
     /// warning: to the protocol, the link loses it. If one arrives all the same, since the limits of the nodes differ, the
     /// connection is closed. A large message is written in pieces of 64 KB, each of which is a sign of life; but it takes its
-    /// size in memory at both ends, and later messages wait for it. In gen_leader, the state that a newcomer gets is one
-    /// message; in group, a state may have any size.
+    /// size in memory at both ends, and later messages wait for it. In `gen_leader`, the state that a newcomer gets is one
+    /// message; in `group`, a state may have any size.
     pub max_message_bytes: usize,
     /// The largest request of a [`Client`](super::Client), in bytes. Default: 1 MiB. A larger one is refused with
-    /// [`CallError::TooLarge`](super::CallError::TooLarge). In group, up to 256 requests travel in one message, and the
+    /// [`CallError::TooLarge`](super::CallError::TooLarge). In `group`, up to 256 requests travel in one message, and the
     /// entries that a process remembers for others ([`KEPT`](crate::group::KEPT)) in the messages of an election.
     pub max_request_bytes: usize,
     /// The most inbound connections that have not proved yet that they have the key. Default: 128. At the limit, the oldest

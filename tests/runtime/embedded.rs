@@ -1,5 +1,8 @@
 //! What a program can tell of the node that it embeds.
 
+#![expect(clippy::disallowed_types, reason = "a test may say how long something takes")]
+#![expect(clippy::print_stdout, reason = "a test may say how long something takes")]
+
 use interrex::{
     gen_leader::{
         Bully, Dictionary, GenLeader, Roster,

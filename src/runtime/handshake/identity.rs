@@ -172,12 +172,12 @@ impl Identity {
 
     /// A refusal as it may be believed: a life that no clock has numbered would use up all numbers.
     pub(super) fn believe(&self, refusal: Refusal) -> HandshakeError {
-        match refusal {
-            Refusal::LifeIsOver { life } if self.check_clock(life).is_err() => {
-                HandshakeError::FutureLife(life)
-            }
-            refusal => refusal.into(),
+        if let Refusal::LifeIsOver { life } = refusal
+            && self.check_clock(life).is_err()
+        {
+            return HandshakeError::FutureLife(life);
         }
+        refusal.into()
     }
 
     /// A life that was numbered by a clock far ahead would lock out all that are numbered rightly.
