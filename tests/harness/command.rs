@@ -640,7 +640,11 @@ fn a_bad_trace_is_refused_with_its_place() {
         &["/nowhere.json: cannot be read"],
     );
     assert_refused([Path::new("replay"), Path::new("/")], &["cannot be read"]);
-    assert_refused([Path::new("replay"), Path::new("/dev/zero")], &["longer than 256 MiB"]);
+    assert_refused([Path::new("replay"), Path::new("/dev/zero")], &["a pipe or device"]);
+    // Without content: it takes no room.
+    let (_folder, long) = file("");
+    std::fs::File::create(&long).and_then(|file| file.set_len(257 << 20)).expect("a file");
+    assert_refused([Path::new("replay"), &long], &["longer than 256 MiB"]);
 }
 
 #[test]

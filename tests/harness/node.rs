@@ -545,9 +545,10 @@ fn each_node_proves_which_one_it_is() -> Result<(), ProcessError> {
     let lines = nodes.map(|node| node_key(folder.path(), node));
     let [list, forged] = ["list", "forged"].map(|name| folder.path().join(name));
     fs::write(&list, lines.concat()).expect("a file");
+    // n1 and n2 have changed places.
+    let as_n1 = lines[2].replace("n2=", "n1=");
     let as_n2 = lines[1].replace("n1=", "n2=");
-    fs::write(&forged, [&lines[0], &lines[1], &as_n2].map(String::as_str).concat())
-        .expect("a file");
+    fs::write(&forged, [&lines[0], &as_n1, &as_n2].map(String::as_str).concat()).expect("a file");
     let command = |cluster: &Cluster, node, key: NodeId, list: &Path| {
         let mut command = cluster.command(node, None);
         command.arg("--node-key").arg(folder.path().join(key.to_string()));
