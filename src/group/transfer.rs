@@ -53,7 +53,7 @@ impl<S: Service> Turn<'_, S> {
         }
     }
 
-    /// Somebody begins to give a summary. True if this process now waits for the next piece.
+    /// Another process begins to give a summary. This one asks for the next piece, unless it is being given one already.
     pub(super) fn begin_taking(&mut self, from: Address, summary: Summary<S::State>) {
         if self.log().holds(summary.last) {
             // Everything in a summary is committed.

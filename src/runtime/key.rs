@@ -81,7 +81,7 @@ impl ClusterKey {
     /// [`KeyError::File`] if the file cannot be read, [`KeyError::NoKey`] if it does not contain a key: if it is longer than
     /// a key can be, it is not read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        read_secret(path.as_ref()).map(Self)
+        read_secret(path.as_ref(), "").map(Self)
     }
 
     /// Writes the key to a new file, which only its owner may read, and syncs it.
@@ -112,17 +112,20 @@ pub(super) fn decode(text: &str) -> Result<[u8; 32], KeyError> {
     if bytes == [0; 32] { Err(KeyError::Zero) } else { Ok(bytes) }
 }
 
-/// The bytes of the secret key in a file.
-pub(super) fn read_secret(path: &Path) -> Result<[u8; 32], KeyError> {
+/// The bytes of the secret key in a file, where it comes after a prefix that tells its kind.
+pub(super) fn read_secret(path: &Path, prefix: &str) -> Result<[u8; 32], KeyError> {
     let no_key = || KeyError::NoKey(path.to_path_buf());
     let opened = File::open(path).map_err(file_error(path))?;
     warn_if_public(path, &opened);
     let mut text = String::new();
     match opened.take(MOST_BYTES + 1).read_to_string(&mut text) {
-        Ok(length) if length as u64 <= MOST_BYTES => decode(&text).map_err(|why| {
-            let is_zero = matches!(why, KeyError::Zero);
-            if is_zero { why } else { no_key() }
-        }),
+        Ok(length) if length as u64 <= MOST_BYTES => {
+            let text = text.trim().strip_prefix(prefix).ok_or_else(no_key)?;
+            decode(text).map_err(|why| {
+                let is_zero = matches!(why, KeyError::Zero);
+                if is_zero { why } else { no_key() }
+            })
+        }
         Ok(_) => Err(no_key()),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(no_key()),
         Err(error) => Err(file_error(path)(error)),

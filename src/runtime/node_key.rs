@@ -14,6 +14,9 @@ use std::{collections::BTreeMap, fmt, fs::File, io::Read, path::Path, str::FromS
 #[derive(Clone, PartialEq, Eq)]
 pub struct NodeKey([u8; 32]);
 
+/// Stands before the key in its file, so that it is not taken for the key of the cluster.
+const PREFIX: &str = "node-key:";
+
 /// The public key of one node. It is no secret. As text, it is base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(pub(super) [u8; 32]);
@@ -84,7 +87,7 @@ impl NodeKey {
     /// # Errors
     /// [`KeyError::File`] if the file cannot be read, [`KeyError::NoKey`] if it does not contain a key.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        read_secret(path.as_ref()).map(Self)
+        read_secret(path.as_ref(), PREFIX).map(Self)
     }
 
     /// Writes the key to a new file, which only its owner may read, and syncs it.
@@ -92,7 +95,7 @@ impl NodeKey {
     /// # Errors
     /// [`KeyError::Exists`] if the file exists, [`KeyError::File`] if it cannot be written.
     pub fn write_new(&self, path: impl AsRef<Path>) -> Result<(), KeyError> {
-        write_new_secret(path.as_ref(), &encode(&self.0))
+        write_new_secret(path.as_ref(), &format!("{PREFIX}{}", encode(&self.0)))
     }
 }
 
@@ -185,6 +188,7 @@ const MOST_BYTES: u64 = 1 << 24;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::ClusterKey;
 
     /// The first test vector of RFC 7748, section 6.1.
     #[test]
@@ -192,6 +196,20 @@ mod tests {
         let secret: PublicKey = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=".parse()?;
         let public = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
         assert_eq!(NodeKey(secret.0).public().to_string(), public);
+        Ok(())
+    }
+
+    #[test]
+    fn the_key_of_a_node_is_not_taken_for_that_of_the_cluster()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let [own, shared] = ["own", "shared"].map(|name| folder.path().join(name));
+        let key = NodeKey::generate()?;
+        key.write_new(&own)?;
+        ClusterKey::generate()?.write_new(&shared)?;
+        assert!(NodeKey::read(&own)? == key);
+        assert!(matches!(ClusterKey::read(&own), Err(KeyError::NoKey(_))));
+        assert!(matches!(NodeKey::read(&shared), Err(KeyError::NoKey(_))));
         Ok(())
     }
 

@@ -740,6 +740,24 @@ fn said(logs: &[PathBuf], more: &[&str]) -> (i32, String) {
     (output.status.code().expect("it ends"), out)
 }
 
+/// What a node has sent whose log is missing looks like something that nobody sent.
+#[test]
+fn without_the_log_of_a_sender_nothing_is_judged() {
+    let mut nodes = gms3_nodes(3);
+    nodes.mcast(N1, 0);
+    nodes.deliver_all();
+    let mut logs = nodes.save();
+    assert!(violated(&validate(&logs, Carry::FirstBut(&[])).expect("logs")).is_empty());
+    // That of the leader, who has sent everything on.
+    logs.remove(0);
+    let validation = validate(&logs, Carry::FirstBut(&[])).expect("logs");
+    assert!(!validation.contradictions.is_empty());
+    for (property, verdict) in &validation.verdicts {
+        let Verdict::NotJudged(why) = verdict else { panic!("{}: {verdict:?}", property.name) };
+        assert!(why.contains("no log tells of n0"), "{why}");
+    }
+}
+
 #[test]
 fn a_lost_message_is_a_drop() {
     let mut nodes = gms3_nodes(3);

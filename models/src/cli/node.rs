@@ -66,7 +66,7 @@ pub(super) struct Node {
     #[arg(long, value_name = "FILE", requires = "own_key")]
     public_keys: Option<PathBuf>,
     /// The name of the cluster, the same at every node: data and nodes of another one are refused
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     cluster: String,
     /// Start even if this node does not reach itself at its address in --peers: for a router that does not forward from its
     /// own side. If the others cannot reach it either, it may lead alone

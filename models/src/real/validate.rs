@@ -309,6 +309,14 @@ fn of_machine<R: Application>(
         FileError::new(&paths[other], message)
     })?;
     judge(&cluster, carry, &mut validation);
+    if let Some(unknown) = cluster.unknown_life() {
+        // What that one has sent looks like something that nobody sent, or sent twice.
+        let why =
+            || Verdict::NotJudged(format!("no log tells of {unknown}: give those of all nodes"));
+        validation.verdicts = machine.properties().iter().map(|it| (*it, why())).collect();
+        validation.carried = None;
+        return Ok(validation);
+    }
     if let Some(lines) = cluster.lines_before_shutdown() {
         drop(cluster);
         let settled = before_shutdown(machine, common, paths, &lines, skew)?;

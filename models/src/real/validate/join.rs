@@ -273,6 +273,16 @@ impl<'a, R: Application> Cluster<'a, R> {
         }
     }
 
+    /// A life that has sent a message, and of which no log tells.
+    pub(super) fn unknown_life(&self) -> Option<Address> {
+        let steps = self.lives.iter().flat_map(|life| &life.steps);
+        let mut senders = steps.filter_map(|step| match step.input {
+            Input::Message { from, .. } => Some(from),
+            Input::Start | Input::Down(_) | Input::Timeout(_) | Input::Command(_) => None,
+        });
+        senders.find(|from| self.life(*from).is_none())
+    }
+
     /// The index of the effect that sent a message, at its sender.
     fn sent(&self, to: Address, from: Address, sent: u64, digest: u64) -> Result<usize, String> {
         let Some(life) = self.life(from) else {

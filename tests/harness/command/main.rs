@@ -1,5 +1,7 @@
 //! The command, as its users run it: what it prints, what it ends with, and what it says of bad input.
 
+mod answers;
+
 use assert_cmd::Command;
 use serde_json::Value;
 use std::{

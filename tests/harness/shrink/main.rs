@@ -1,5 +1,7 @@
 //! Shrinking: what is padded becomes as short as it was known to be, and nothing more can be left out.
 
+mod long;
+
 use assert_cmd::Command;
 use interrex::{gms3::Gms3, machine::NodeId};
 use interrex_models::{

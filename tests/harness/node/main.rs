@@ -1,6 +1,8 @@
 //! `interrex key` and `interrex node`, as their users run them: what they print, what they end with, and what they
 //! say of bad input.
 
+mod console;
+
 use interrex::machine::NodeId;
 use interrex_models::{
     protocol::registry::Known,
