@@ -44,13 +44,15 @@ impl<S: Service> Turn<'_, S> {
         let has_promised = |member: &Address| {
             promised.iter().any(|it| it.node == member.node && it.life >= member.life)
         };
-        let source = self.state.taking.as_ref().map(|taking| taking.from.node);
-        let given: OrdSet<NodeId> =
-            promised.iter().map(|member| member.node).chain(source).collect();
+        let given: OrdSet<NodeId> = promised.iter().map(|member| member.node).collect();
         let known: OrdSet<NodeId> =
             known.filter(|member| !has_promised(member)).map(|member| member.node).collect();
-        let known = known.relative_complement(source.into_iter().collect());
-        for node in known.union(invited.clone().relative_complement(given)) {
+        let mut asked = known.union(invited.clone().relative_complement(given));
+        if let Some(taking) = &self.state.taking {
+            // It is asked again when its summary is here.
+            asked.remove(&taking.from.node);
+        }
+        for node in asked {
             self.prepare_one(node);
         }
     }
@@ -148,21 +150,20 @@ impl<S: Service> Turn<'_, S> {
         }
         self.inform(member);
         let Role::Candidate { promised, .. } = &mut self.state.role else { return };
-        if last > self.state.log.last() && self.group.has(Safeguard::Flush) {
-            if let After::Beginning(summary) = part.after {
-                // The promise counts when its log is adopted. So it is asked for again then.
-                self.begin_taking(from, summary);
-                if self.state.taking.is_none() {
-                    self.prepare_one(from.node);
-                }
-                return;
-            }
-            promised.insert(member);
-            self.take(from, part);
-        } else {
+        let is_better = last > self.state.log.last() && self.group.has(Safeguard::Flush);
+        // Its log cannot be adopted yet. So it is asked for again then.
+        let is_void = is_better && matches!(part.after, After::Beginning(_));
+        if !is_void {
             promised.insert(member);
         }
-        self.count_promises();
+        if is_better {
+            self.take(from, part);
+        }
+        if !is_void {
+            self.count_promises();
+        } else if self.state.taking.is_none() {
+            self.prepare_one(from.node);
+        }
     }
 
     /// A promise that was given to a former candidate. Nobody may wait for that one.

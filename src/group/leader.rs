@@ -1,12 +1,12 @@
 //! The leader: it numbers, commits, and changes the view.
 
 use super::{
-    Content, Message, Multicast, Other, Role, Safeguard, Service, Term,
+    Content, Message, Multicast, Other, Role, Safeguard, Service, State, Term,
     log::{After, Part, Position},
     turn::{Turn, seeking},
 };
 use crate::machine::{Address, NodeId};
-use im::{OrdMap, OrdSet, Vector};
+use im::{OrdMap, Vector};
 use std::cmp::Ordering;
 
 /// The most entries in a message of a leader.
@@ -24,22 +24,17 @@ impl<S: Service> Turn<'_, S> {
         }
     }
 
-    /// The others that are not suspected. Those that are get a sign of life at each tick.
-    fn present_nodes(&mut self) -> Vec<NodeId> {
-        let suspected = self.state.suspected.clone();
-        let Some(others) = self.others() else { return vec![] };
-        others.keys().copied().filter(|node| !suspected.contains(node)).collect()
-    }
-
-    /// Those of them that are not being brought up to date: what comes next is of no use to the others yet.
-    fn current_nodes(&mut self) -> Vec<NodeId> {
-        let giving: OrdSet<NodeId> = self.state.giving.keys().copied().collect();
-        let mut nodes = self.present_nodes();
-        let Some(others) = self.others() else { return nodes };
-        let catches_up =
-            |node: &NodeId| others.get(node).is_some_and(|other| other.catches_up.is_some());
-        nodes.retain(|node| !giving.contains(node) && !catches_up(node));
-        nodes
+    /// The others that can use the next entry: they are not suspected, and not being brought up to date. Those that are
+    /// suspected get a sign of life at each tick.
+    fn current_nodes(&self) -> Vec<NodeId> {
+        let State { role: Role::Leading { others, .. }, suspected, giving, .. } = &self.state
+        else {
+            return vec![];
+        };
+        let is_current = |&(node, other): &(&NodeId, &Other)| {
+            !suspected.contains(node) && !giving.contains_key(node) && other.catches_up.is_none()
+        };
+        others.iter().filter(is_current).map(|(node, _)| *node).collect()
     }
 
     /// Appends a multicast, if it is the next one of its origin. Only a leader does.
@@ -88,10 +83,9 @@ impl<S: Service> Turn<'_, S> {
     /// Sends the entries after a number, possibly none, and what is committed. If there are more than one message carries,
     /// the others follow when these are held.
     fn send_after(&mut self, node: NodeId, number: u64) {
-        let mut part = self.log().part_after(number);
-        let is_more = part.entries.len() > BATCH;
-        part.entries.truncate(BATCH);
-        let until = is_more.then_some(part.last_number());
+        let part = self.log().batch_after(number, BATCH);
+        let end = part.last_number();
+        let until = (end < self.log().len()).then_some(end);
         if let Some(other) = self.others().and_then(|others| others.get_mut(&node)) {
             other.catches_up = until;
         }

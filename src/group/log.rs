@@ -142,17 +142,26 @@ impl<R: Value, A: Value + Default> Log<R, A> {
     /// The entries after a number, or all if some of them have been forgotten.
     #[must_use]
     pub fn part_after(&self, number: u64) -> Part<R, A> {
+        self.batch_after(number, usize::MAX)
+    }
+
+    /// The same, but no more entries than this: the first ones.
+    pub(super) fn batch_after(&self, number: u64, most: usize) -> Part<R, A> {
         match self.position(number) {
             Some(position) => {
                 // Splitting the vector would copy its neighbours.
-                let numbers = number + 1..=self.len();
+                let numbers = (number + 1..=self.len()).take(most);
                 let entries = numbers.filter_map(|number| self.get(number).cloned()).collect();
                 Part { after: After::Entry(position), entries }
             }
             None if number > self.len() => {
                 Part { after: After::Entry(self.last()), entries: Vector::new() }
             }
-            None => self.whole(),
+            None => {
+                let mut whole = self.whole();
+                whole.entries.truncate(most);
+                whole
+            }
         }
     }
 

@@ -153,6 +153,13 @@ pub struct Other {
     pub catches_up: Option<u64>,
 }
 
+impl<A: Value> Taking<A> {
+    /// True if it is the summary up to this number, from this process.
+    pub(super) fn is_of(&self, from: Address, number: u64) -> bool {
+        self.from == from && self.summary.number() == number
+    }
+}
+
 impl Other {
     /// A process that is taken to hold everything up to a number.
     #[must_use]

@@ -82,7 +82,7 @@ impl<S: Service> Turn<'_, S> {
         is_last: bool,
     ) {
         let is_next = |taking: &mut Taking<S::State>| {
-            taking.from == from && taking.summary.number() == number && taking.pieces + 1 == pieces
+            taking.is_of(from, number) && taking.pieces + 1 == pieces
         };
         let Some(mut taking) = self.state.taking.take_if(is_next) else { return };
         self.group.service.join(&mut taking.summary.application, piece);
@@ -99,12 +99,9 @@ impl<S: Service> Turn<'_, S> {
         self.catch_up();
     }
 
-    /// Who gives a summary does not know of it any more.
+    /// The giver of a summary does not know of it any more.
     pub(super) fn gone(&mut self, from: Address, number: u64) {
-        let is_it = |taking: &mut Taking<S::State>| {
-            taking.from == from && taking.summary.number() == number
-        };
-        if self.state.taking.take_if(is_it).is_some() {
+        if self.state.taking.take_if(|taking| taking.is_of(from, number)).is_some() {
             self.catch_up();
         }
     }

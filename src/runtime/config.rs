@@ -163,7 +163,7 @@ impl Config {
         self.peers.keys().copied().filter(|peer| *peer != self.node).chain([self.node])
     }
 
-    /// What makes this configuration useless, if anything does.
+    /// The reason why this configuration cannot be used, if there is one.
     pub(super) fn problem(&self) -> Option<String> {
         let text = self.cluster.len() + self.protocol.len() + self.configuration.len();
         // A number takes at most three bytes; the rest of a greeting is small.

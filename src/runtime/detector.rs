@@ -73,9 +73,9 @@ pub trait Detector: Send + 'static {
 /// The heartbeats of a node, as it tells the others when they connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Timing {
-    /// How often it sends one.
+    /// The time between two of them.
     pub(super) period: Duration,
-    /// How long others may be silent.
+    /// The time that others may be silent.
     timeout: Duration,
 }
 

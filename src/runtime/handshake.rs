@@ -62,7 +62,7 @@ pub(super) struct Reached<S> {
     pub(super) outgoing: Outgoing<S>,
     /// The process that has accepted it.
     pub(super) party: Party,
-    /// Of its heartbeats.
+    /// The timing of its heartbeats.
     pub(super) timing: Timing,
 }
 
@@ -163,7 +163,7 @@ impl From<HandshakeError> for Rejected {
 pub(super) struct Authenticated<S> {
     /// The process that has dialed.
     pub(super) party: Party,
-    /// Of its heartbeats.
+    /// The timing of its heartbeats.
     pub(super) timing: Timing,
     pub(super) purpose: Purpose,
     /// Its network address.

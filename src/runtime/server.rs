@@ -86,8 +86,12 @@ pub trait Serving: Machine + Send + Sync + Sized + 'static {
         status: &mut Self::Status,
     ) -> Option<(u64, Result<Self::Reply, CallError>)>;
 
-    /// Looks at the state after the observations of its steps: not everything is observed.
-    fn look(_: &Self::State, _: &mut Self::Status) {}
+    /// Looks at the state after the observations of its steps: not everything is observed. Returns true if that changes the
+    /// status.
+    #[must_use]
+    fn look(_: &Self::State, _: &mut Self::Status) -> bool {
+        false
+    }
 
     /// A peer is down.
     fn lose(peer: Peer, status: &mut Self::Status);
@@ -344,7 +348,7 @@ impl<M: Serving> Observer<M> for Reader<M> {
     }
 
     fn look(&mut self, state: &M::State) {
-        self.change(|status| M::look(state, status));
+        self.status.send_if_modified(|status| M::look(state, status));
     }
 
     fn down(&mut self, peer: Peer) {

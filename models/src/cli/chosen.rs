@@ -49,7 +49,7 @@ impl Chosen {
     }
 }
 
-/// What does not fit, behind the option that gave it.
+/// A misfit, after the option that gave it.
 pub(super) fn of_option(misfit: &Misfit) -> String {
     let option = match misfit.key {
         Key::Protocol => "--protocol",

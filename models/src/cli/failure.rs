@@ -86,7 +86,7 @@ impl Form {
     }
 }
 
-/// What was wrong, without the usage of the command.
+/// The message of an error in the arguments, without the usage of the command.
 fn said(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);

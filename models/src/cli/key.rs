@@ -9,11 +9,11 @@ use std::{io::Write, path::PathBuf};
 
 /// Make the key of a cluster, or the key of a node
 ///
-/// Whoever has the key of the cluster may join, and nobody else can read what
-/// the nodes say to each other. The file is readable for its owner only. An
-/// existing one is not overwritten.
+/// With the key of the cluster a node may join, and without it nobody can read
+/// what the nodes say to each other. The file is readable for its owner only.
+/// An existing one is not overwritten.
 ///
-/// But whoever has it can pass for any node. With keys of nodes on top, each
+/// But a process with it can pass for any node. With keys of nodes on top, each
 /// proves which one it is: so one host that is broken into cannot speak for the
 /// others. Each node has a secret key, and all have the list of the public ones.
 /// On each host make the key of its node, and then put the lines together:

@@ -311,7 +311,7 @@ fn no_key(error: &KeyError) -> Failure {
     Failure::Usage(format!("{error}{advice}"))
 }
 
-/// What to do about a key that cannot be read.
+/// The advice about a key that cannot be read.
 fn advice(error: &KeyError) -> Option<&'static str> {
     let make = Some("`interrex key` makes one");
     match error {

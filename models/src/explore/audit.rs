@@ -160,12 +160,12 @@ pub fn audit<P: Protocol>(
     }
 }
 
-/// Where the lives of nodes begin the second time.
+/// The first lives of nodes the second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lives {
-    /// Where they began the first time.
+    /// The same as the first time.
     Same,
-    /// Elsewhere, as those of real nodes.
+    /// Others, as those of real nodes.
     Elsewhere,
 }
 
@@ -229,7 +229,7 @@ impl<'a, P: Protocol> Second<'a, P> {
         Self { rules, elsewhere: Some(RefCell::default()) }
     }
 
-    /// What a node becomes the second time.
+    /// The node in its place the second time.
     fn node(&self, node: &Node<P>) -> Result<Node<P>, Vec<Contrast>> {
         let Some(counterparts) = &self.elsewhere else { return Ok(node.clone()) };
         if let Some(known) = counterparts.borrow().nodes.get(&without_monitors(node)) {
@@ -239,7 +239,7 @@ impl<'a, P: Protocol> Second<'a, P> {
         Ok(Node { life, ..self.moved(node)? })
     }
 
-    /// What an input becomes the second time.
+    /// The input in its place the second time.
     fn input(&self, input: &Input<P>) -> Result<Input<P>, Vec<Contrast>> {
         let Some(counterparts) = &self.elsewhere else { return Ok(input.clone()) };
         let known = counterparts.borrow().messages.get(input).cloned();

@@ -6,8 +6,8 @@
 //! nothing proves nothing: such a property is *not violated*, and never *holds*. Livelocks are not looked
 //! for.
 //!
-//! Of the schedules that violate a property, the first with each [symptom](Symptom) is kept and shrunk: they may show
-//! different defects.
+//! The first schedule that violates a property with a [symptom](Symptom) is kept and shrunk: two symptoms may be two
+//! defects.
 //!
 //! A schedule depends only on the seed, its number and the environment. It is the same on every machine, in
 //! every shard.

@@ -119,7 +119,7 @@ fn of_variant(variant: Option<&'static str>, content: Value) -> Value {
     }
 }
 
-/// What contains no process is written as `serde_json` writes it.
+/// Values without a process are written as `serde_json` writes them.
 macro_rules! unmoved {
     ($($method:ident($($name:ident: $type:ty),*))*) => {$(
         fn $method(self, $($name: $type),*) -> Result<Value, Error> {

@@ -296,9 +296,12 @@ fn of_machine<R: Application>(
         validation.contradictions.extend(replayed.broken);
         lives.extend(replayed.lives);
     }
+    let not_judged = |why: &str| {
+        let verdict = || Verdict::NotJudged(why.into());
+        machine.properties().iter().map(|property| (*property, verdict())).collect()
+    };
     if !validation.differences.is_empty() {
-        let why = || Verdict::NotJudged("the machine does not agree with a log".into());
-        validation.verdicts = machine.properties().iter().map(|it| (*it, why())).collect();
+        validation.verdicts = not_judged("the machine does not agree with a log");
         return Ok(validation);
     }
     let cluster = Cluster::join(machine, paths, lives, skew).map_err(|(one, other, process)| {
@@ -311,9 +314,8 @@ fn of_machine<R: Application>(
     judge(&cluster, carry, &mut validation);
     if let Some(unknown) = cluster.unknown_life() {
         // What that one has sent looks like something that nobody sent, or sent twice.
-        let why =
-            || Verdict::NotJudged(format!("no log tells of {unknown}: give those of all nodes"));
-        validation.verdicts = machine.properties().iter().map(|it| (*it, why())).collect();
+        validation.verdicts =
+            not_judged(&format!("no log tells of {unknown}: give those of all nodes"));
         validation.carried = None;
         return Ok(validation);
     }

@@ -45,7 +45,7 @@ pub(in crate::runtime) struct Identity {
     configuration: String,
     /// All nodes, this one too.
     nodes: BTreeSet<NodeId>,
-    /// Of this node's heartbeats.
+    /// The timing of this node's heartbeats.
     pub(in crate::runtime) timing: Timing,
     clock: fn() -> u64,
     /// The inbound connections that were refused: how many, by origin and reason.

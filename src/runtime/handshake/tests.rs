@@ -43,7 +43,7 @@ async fn a_node_of_another_version_is_told_which_one_is_spoken() -> Result<(), B
     Ok(())
 }
 
-/// Whoever may say any number could use all of them up.
+/// A node that may claim any number could use all of them up.
 #[test]
 fn a_life_that_no_clock_has_numbered_is_not_believed() -> Result<(), Box<dyn Error>> {
     let identity = identity(NodeId(0))?;

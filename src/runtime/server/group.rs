@@ -63,10 +63,8 @@ impl<S: Service> Serving for Group<S> {
     }
 
     /// A view may arrive from a leader that is down by then.
-    fn look(state: &Self::State, status: &mut Membership) {
-        if state.leader().is_none() {
-            status.leader = None;
-        }
+    fn look(state: &Self::State, status: &mut Membership) -> bool {
+        state.leader().is_none() && status.leader.take().is_some()
     }
 
     fn lose(peer: Peer, status: &mut Membership) {

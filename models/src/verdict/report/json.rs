@@ -15,7 +15,7 @@
 //! | `node` | those of [`Notice`](crate::real::line::Notice), with the time |
 //! | all | `error`: why there is no answer, on standard error, with the exit code |
 //!
-//! What was judged is in `cases`, a list of [`Case`](super::Case)s, of the last object of each section: the worst of
+//! The judgements are in `cases`, a list of [`Case`](super::Case)s, of the last object of each section: the worst of
 //! their `status` (`as_expected`, `cut`, `differs`) over the whole answer decides the exit code. Further fields may be
 //! added.
 
