@@ -45,7 +45,7 @@
 //! | message | from, to | what the receiver does |
 //! |---|---|---|
 //! | [`Prepare`](Message::Prepare) | a candidate, to the members of its newest view and of its last committed one | *Later term, or its own again:* promises it, and answers with what it holds, unless it follows that candidate already. *Earlier term:* a leader sends the candidate what it lacks, a candidate its own `Prepare`, others `Refuse`. *It has a leader, and the candidate is in none of its views:* it takes the message for an `Ask`; if it leads itself, it begins a still later term, since the candidate listens to no earlier one |
-//! | [`Promise`](Message::Promise) | the answer | adopts the log if it is better than its own. With the promises of a majority of the newest view in that log it leads |
+//! | [`Promise`](Message::Promise) | the answer | adopts the log if it is better than its own, batch by batch. With the promises of a majority of the newest view in that log it leads |
 //! | [`Refuse`](Message::Refuse) | a process that does not lead, to one that takes it for the leader or comes with an earlier term | a candidate or former leader takes on the later term, and asks its owner. An outsider stops asking until `Now` |
 //! | [`Append`](Message::Append) | the leader, to all members and newcomers | follows. Takes the entries, if it holds the one before them; otherwise asks. Of its own log it drops only what contradicts them: an old message cuts nothing off. Delivers what is committed, as far as this message goes, and forgets what all members hold |
 //! | [`Ack`](Message::Ack) | the answer | notes what the member holds. If a majority of the newest view holds an entry of its own term, that and all before it are committed |
@@ -101,7 +101,13 @@
 //!   if the giver is down or answers `Gone`, as a new leader does, which forgets its transfers; then it asks again, from the
 //!   beginning. A promise that begins with such a summary is void: the candidate takes the summary, and then asks for the
 //!   promise again.
-//! * *Batches.* An `Append` carries at most 256 entries; the next ones follow when these are acknowledged.
+//! * *Batches.* An `Append` or a `Promise` carries no more entries than a [batch](Group::in_batches_of). The next ones follow when
+//!   these are acknowledged or, from a promise, asked for: a `Prepare` names the entry after which they begin. A candidate puts
+//!   each batch of a better log into its own log at once. So what it drops for it contradicts a log with a later term, and can
+//!   never be committed. It takes one log over at a time, monitors its process, and turns to another one only if that is
+//!   better still. A promise counts once the candidate's log is at least as good as that member's.
+//! * *Repeating.* At each tick a follower forwards again no more than a batch of its multicasts, and a leader sends each member no
+//!   more than a batch: what is repeated never delays what is new for long.
 //! * *Storage.* A step persists the entries that it has changed, and what it has forgotten: see [`Stable`].
 //!
 //! # Calls
@@ -115,8 +121,7 @@
 //! # What it does not do yet
 //!
 //! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote, and no least
-//! size below which a group does not shrink. A promise carries all entries that the candidate lacks in one message, and a
-//! summary that was taken is stored in one record. Without storage, two lives of a node that begin in the same millisecond
+//! size below which a group does not shrink. A summary that was taken is stored in one record. Without storage, two lives of a node that begin in the same millisecond
 //! have one name.
 //!
 //! # Sources
@@ -139,6 +144,7 @@ mod leader;
 mod log;
 mod message;
 mod service;
+mod size;
 mod state;
 mod summary;
 mod transfer;
@@ -147,7 +153,7 @@ mod turn;
 pub use log::{After, Content, Entry, Log, Part, Position};
 pub use message::{CallFailure, Command, Envelope, Message, Multicast, Observation, Timer, View};
 pub use service::{Messages, Service};
-pub use state::{Client, Giving, Other, Pending, Role, Stable, State, Taking};
+pub use state::{Client, Giving, Other, Pending, Reading, Role, Stable, State, Taking};
 pub use summary::Summary;
 
 use self::turn::Turn;
@@ -166,6 +172,9 @@ pub const TICK: Duration = Duration::from_millis(250);
 
 /// The number of entries that a log keeps, unless [`Group::keeping`] says otherwise, although all members hold them.
 pub const KEPT: u64 = 4096;
+
+/// The size of a batch in bytes, unless [`Group::in_batches_of`] says otherwise.
+pub const BATCH: u64 = 1 << 20;
 
 /// The number of multicasts of one process that may be under way. Beyond it a [`Command::Call`] fails at once.
 pub const MOST_PENDING: usize = 10_000;
@@ -199,6 +208,8 @@ pub struct Group<S> {
     nodes: OrdSet<NodeId>,
     /// The number of entries that are kept although all members hold them.
     keep: u64,
+    /// The size of a batch in bytes.
+    batch: u64,
     /// The safeguard that is left out, to show what it is for.
     without: Option<Safeguard>,
 }
@@ -253,7 +264,7 @@ impl<S: Service> Group<S> {
     /// The protocol with this application.
     #[must_use]
     pub fn new(service: S) -> Self {
-        Self { service, nodes: OrdSet::new(), keep: KEPT, without: None }
+        Self { service, nodes: OrdSet::new(), keep: KEPT, batch: BATCH, without: None }
     }
 
     /// The same for these nodes. A newcomer asks any of them if it does not reach its contact.
@@ -267,6 +278,14 @@ impl<S: Service> Group<S> {
     #[must_use]
     pub fn keeping(self, entries: u64) -> Self {
         Self { keep: entries, ..self }
+    }
+
+    /// The same with batches of another size. Entries are sent in batches of that many bytes; the last one of a batch may go
+    /// beyond it. The next batch is sent when the one before is acknowledged. A larger one is better for long distances. A
+    /// smaller one delays other messages less.
+    #[must_use]
+    pub fn in_batches_of(self, bytes: u64) -> Self {
+        Self { batch: bytes, ..self }
     }
 
     /// The same without one of its safeguards.
@@ -290,6 +309,12 @@ impl<S: Service> Group<S> {
     #[must_use]
     pub fn kept(&self) -> u64 {
         self.keep
+    }
+
+    /// The size of a batch in bytes.
+    #[must_use]
+    pub fn batch(&self) -> u64 {
+        self.batch
     }
 
     /// The safeguard that is left out.

@@ -167,7 +167,9 @@ impl Members {
                     machine::Effect::Send { to, message } => {
                         let to = usize::from(to.node().0);
                         self.most_sent = self.most_sent.max(keys(&message.message));
-                        if let Message::Append { part, .. } = &message.message {
+                        if let Message::Append { part, .. } | Message::Promise { part, .. } =
+                            &message.message
+                        {
                             self.most_entries = self.most_entries.max(part.entries.len());
                         }
                         if (self.loses)(to, &message.message) {
@@ -211,12 +213,16 @@ fn keys(message: &Sent) -> usize {
     }
 }
 
+/// A key of 1000 bytes.
+fn long_key(number: u32) -> String {
+    format!("{number:01000}")
+}
+
 /// Members with more keys than a message carries, and no memory of how they came about.
 fn with_many_keys(size: u16) -> Members {
     let mut members = Members::new(Group::new(Copies::default()).keeping(0), size);
     for number in 0..1000 {
-        let key = format!("key {number}");
-        members.put_at(&key, usize::from(number % 2 == 0), number.into(), number);
+        members.put_at(&long_key(number), usize::from(number % 2 == 0), number.into(), number);
     }
     members
 }
@@ -244,7 +250,7 @@ fn a_newcomer_is_given_a_large_state_in_pieces_while_calls_go_on() {
     assert_eq!((pieces(&members), members.states[0].members().len()), (None, 3));
     assert!(members.states.iter().all(|state| state.application().len() == 1001));
     assert_eq!(members.states[2].application(), members.states[0].application());
-    assert_eq!(members.most_sent, 256);
+    assert!((250..=300).contains(&members.most_sent), "{}", members.most_sent);
     members.put(0, 1010, 8);
     members.take(0, Event::Timeout(Timer::Tick));
     assert!(members.states[0].giving.is_empty());
@@ -274,7 +280,7 @@ fn a_candidate_is_given_what_it_lacks_in_pieces_before_it_leads() {
     let mut members = Members::new(Group::new(Copies::default()).keeping(0), 3);
     let behind = members.states[1].clone();
     for number in 0..1000 {
-        members.put_at(&format!("key {number}"), 0, number.into(), number);
+        members.put_at(&long_key(number), 0, number.into(), number);
     }
     // n1 has been cut off since, and n0 crashes.
     members.states[1] = behind;
@@ -285,23 +291,68 @@ fn a_candidate_is_given_what_it_lacks_in_pieces_before_it_leads() {
     members.take(1, Event::Timeout(Timer::Tick));
     assert!(members.states[1].leads() && members.states[1].taking.is_none());
     assert_eq!(members.states[1].application().len(), 1000);
-    assert_eq!(members.most_sent, 256);
+    assert!((250..=300).contains(&members.most_sent), "{}", members.most_sent);
 }
 
 /// A member that has missed much gets it in several messages, and what comes meanwhile only after that.
 #[test]
 fn a_member_that_has_missed_many_entries_gets_them_in_batches() {
-    let mut members = Members::new(Group::new(Copies::default()), 3);
+    let group = Group::new(Copies::default()).in_batches_of(100_000);
+    let mut members = Members::new(group, 3);
     members.loses = |to, _| to == 2;
     for number in 0..1000 {
-        members.put_at(&format!("key {number}"), 0, number.into(), number);
+        members.put_at(&long_key(number), 0, number.into(), number);
     }
     members.loses = |to, message| {
         to == 2 && matches!(message, Message::Append { part, .. } if part.entries.len() == 1)
     };
     members.take(0, Event::Timeout(Timer::Tick));
     assert_eq!(members.states[2].application().len(), 1000);
-    assert_eq!(members.most_entries, 256);
+    assert!((90..=100).contains(&members.most_entries), "{}", members.most_entries);
+}
+
+/// A former leader's own entries end in a dead end, longer than a batch. The log that it takes over instead comes in batches,
+/// and some of them it holds already.
+#[test]
+fn a_candidate_takes_a_better_log_over_in_batches() {
+    let group = Group::new(Copies::default()).in_batches_of(20_000);
+    let mut members = Members::new(group, 4);
+    members.take(0, Event::Command(Command::HandOver));
+    assert!(members.states[1].leads());
+    // n2 and n3 hold these, and do not know that they are committed.
+    members.loses =
+        |_, message| matches!(message, Message::Append { part, .. } if part.entries.is_empty());
+    for number in 0..100 {
+        members.put_at(&long_key(number), 1, number.into(), number);
+    }
+    members.loses = |_, _| true;
+    for number in 100..200 {
+        members.put_at(&long_key(number), 1, number.into(), number);
+    }
+    let former = members.states[1].clone();
+    members.loses = |to, _| to == 1;
+    members.take(1, Event::Command(Command::HandOver));
+    assert!(members.states[0].leads());
+    for number in 200..400 {
+        members.put_at(&long_key(number), 0, number.into(), number);
+    }
+    assert_eq!(members.states[2].application().len(), 300);
+
+    members.states[1] = former;
+    members.loses = |to, _| to == 0;
+    members.most_entries = 0;
+    members.take(1, Event::Timeout(Timer::Tick));
+    members.take(1, Event::Down(machine::Peer::Name(NodeId(0))));
+    members.take(1, Event::Timeout(Timer::Tick));
+    assert!(members.states[1].leads(), "{:?}", members.states[1].role);
+    // The dead end is gone. Its calls still wait, and so they are appended anew.
+    let delivered = members.observed[2].iter().filter_map(|observation| match observation {
+        Observation::Delivered { message: Request::Store(_, value), .. } => Some(*value),
+        _ => None,
+    });
+    let expected = (0..100).chain(200..400).chain(100..200);
+    assert_eq!(delivered.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    assert!((15..=20).contains(&members.most_entries), "{}", members.most_entries);
 }
 
 /// What all members hold is forgotten, and a newcomer gets the application's state instead. A step stores what it has

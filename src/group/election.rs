@@ -1,8 +1,9 @@
 //! How a leader is found: succession, candidates and promises.
 
 use super::{
-    Content, Message, Messages, Observation, Other, Role, Safeguard, Service, Summary, Term,
-    log::{After, Part, Position},
+    Content, Message, Messages, Observation, Other, Reading, Role, Safeguard, Service, Summary,
+    Term,
+    log::{Part, Position},
     majority,
     turn::{Turn, seeking},
 };
@@ -31,7 +32,8 @@ impl<S: Service> Turn<'_, S> {
         let counter = self.state.term.counter.saturating_add(1);
         let promised = OrdSet::unit(self.member());
         let term = Term { counter, owner: self.member() };
-        self.enter(term, Role::Candidate { promised, invited: OrdSet::new() });
+        let candidate = Role::Candidate { promised, invited: OrdSet::new(), reading: None };
+        self.enter(term, candidate);
         self.prepare();
         self.count_promises();
     }
@@ -40,7 +42,7 @@ impl<S: Service> Turn<'_, S> {
     /// newer one may never be. A former member of a node that has promised as another one never will.
     pub(super) fn prepare(&mut self) {
         let known = self.asked_for_promises();
-        let Role::Candidate { promised, invited } = &self.state.role else { return };
+        let Role::Candidate { promised, invited, .. } = &self.state.role else { return };
         let has_promised = |member: &Address| {
             promised.iter().any(|it| it.node == member.node && it.life >= member.life)
         };
@@ -72,8 +74,18 @@ impl<S: Service> Turn<'_, S> {
     }
 
     fn prepare_one(&mut self, node: NodeId) {
-        let (term, committed) = (self.state.term, self.committed());
-        self.send(node, Message::Prepare { term, committed });
+        let (term, committed, last) = (self.state.term, self.committed(), self.log().last());
+        let held = match self.state.role {
+            Role::Candidate { reading: Some(reading), .. } if reading.from.node == node => {
+                reading.held
+            }
+            Role::Candidate { .. }
+            | Role::Leading { .. }
+            | Role::Seeking { .. }
+            | Role::Promised { .. }
+            | Role::Following { .. } => last,
+        };
+        self.send(node, Message::Prepare { term, committed, held });
     }
 
     /// Somebody takes this process for a leader of another term, or for one at all.
@@ -100,7 +112,13 @@ impl<S: Service> Turn<'_, S> {
     }
 
     /// A candidate asks for a promise.
-    pub(super) fn prepared(&mut self, from: Address, term: Term, committed: Position) {
+    pub(super) fn prepared(
+        &mut self,
+        from: Address,
+        term: Term,
+        committed: Position,
+        held: Position,
+    ) {
         let own = self.state.term;
         let owner = term.owner;
         let is_known = self.newest().contains(&owner) || self.state.members().contains(&owner);
@@ -121,7 +139,9 @@ impl<S: Service> Turn<'_, S> {
         } else if term != own || !matches!(self.state.role, Role::Following { .. }) {
             self.enter(term, Role::Promised { to: Some(from) });
             self.given(from.node, committed.number);
-            let part = self.cut(from.node, self.log().part_after(committed.number));
+            let is_held = self.log().position(held.number) == Some(held);
+            let after = if is_held { held } else { committed };
+            let part = self.cut(from.node, self.log().batch_after(after.number, self.group.batch));
             let (member, last) = (self.member(), self.log().last());
             let promise = Message::Promise { term, member, last, part };
             self.send(from.node, promise);
@@ -149,21 +169,43 @@ impl<S: Service> Turn<'_, S> {
             return self.decline(from.node, term);
         }
         self.inform(member);
-        let Role::Candidate { promised, .. } = &mut self.state.role else { return };
-        let is_better = last > self.state.log.last() && self.group.has(Safeguard::Flush);
-        // Its log cannot be adopted yet. So it is asked for again then.
-        let is_void = is_better && matches!(part.after, After::Beginning(_));
-        if !is_void {
-            promised.insert(member);
+        let reading = self.state.reading();
+        if last <= self.log().last() || !self.group.has(Safeguard::Flush) {
+            self.count_promise(from, member);
+        } else if reading.is_none_or(|reading| reading.is_continued_by(from, last, &part)) {
+            self.read(from, member, last, part);
         }
-        if is_better {
-            self.take(from, part);
-        }
-        if !is_void {
-            self.count_promises();
+    }
+
+    /// Takes over a part of a log that is better than its own. The promise counts once all of that log is here.
+    fn read(
+        &mut self,
+        from: Address,
+        member: Address,
+        last: Position,
+        part: Part<S::Request, S::State>,
+    ) {
+        let held = part.last();
+        let is_taken = self.take(from, part);
+        if self.log().last() >= last {
+            self.count_promise(from, member);
+            // Promises that came meanwhile did not count.
+            self.prepare();
         } else if self.state.taking.is_none() {
+            let next = is_taken.then_some(Reading { from, last, held });
+            if let Role::Candidate { reading, .. } = &mut self.state.role {
+                *reading = next;
+            }
             self.prepare_one(from.node);
         }
+    }
+
+    /// A member has promised, and this candidate holds the better log of the two.
+    fn count_promise(&mut self, from: Address, member: Address) {
+        let Role::Candidate { promised, reading, .. } = &mut self.state.role else { return };
+        promised.insert(member);
+        reading.take_if(|reading| reading.from == from);
+        self.count_promises();
     }
 
     /// A promise that was given to a former candidate. Nobody may wait for that one.

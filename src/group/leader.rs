@@ -9,9 +9,6 @@ use crate::machine::{Address, NodeId};
 use im::{OrdMap, Vector};
 use std::cmp::Ordering;
 
-/// The most entries in a message of a leader.
-const BATCH: usize = 256;
-
 impl<S: Service> Turn<'_, S> {
     /// What this leader knows of the others; none if it does not lead.
     pub(super) fn others(&mut self) -> Option<&mut OrdMap<NodeId, Other>> {
@@ -83,8 +80,8 @@ impl<S: Service> Turn<'_, S> {
     /// Sends the entries after a number, possibly none, and what is committed. If there are more than one message carries,
     /// the others follow when these are held.
     fn send_after(&mut self, node: NodeId, number: u64) {
-        let part = self.log().batch_after(number, BATCH);
-        let end = part.last_number();
+        let part = self.log().batch_after(number, self.group.batch);
+        let end = part.last().number;
         let until = (end < self.log().len()).then_some(end);
         if let Some(other) = self.others().and_then(|others| others.get_mut(&node)) {
             other.catches_up = until;
@@ -242,10 +239,12 @@ impl<S: Service> Turn<'_, S> {
         let held = if is_held { committed.number } else { 0 };
         self.given(member.node, held);
         let joins = (!newest.contains(&member)).then_some(self.log().len());
+        let base = self.log().base().number();
         let Some(others) = self.others() else { return };
         let before = others.get(&member.node).filter(|other| other.member == member);
-        if before.is_some_and(|other| other.catches_up.is_some() && held <= other.held) {
-            // What it lacks is on its way, and is sent again if it is lost.
+        let is_coming = |other: &Other| other.catches_up.is_some() && held <= other.held;
+        if before.is_some_and(|other| is_coming(other) && base <= other.held) {
+            // What it lacks is on its way, and is sent again if it is lost. A summary is not.
             return;
         }
         // Whoever ran there before is gone for good, and whoever comes from then is late.

@@ -1,6 +1,6 @@
 //! The log: views and multicasts, in the order of their numbers.
 
-use super::{Multicast, Service, Summary, Term};
+use super::{Multicast, Service, Summary, Term, size::size};
 use crate::machine::{Address, Value};
 use im::Vector;
 use serde::{Deserialize, Serialize};
@@ -68,15 +68,29 @@ pub enum After<A> {
     Beginning(Summary<A>),
 }
 
-impl<R: Value, A: Value> Part<R, A> {
-    /// The number of its last entry.
+impl<A> After<A> {
+    /// The last entry before the part.
     #[must_use]
-    pub fn last_number(&self) -> u64 {
-        let before = match &self.after {
-            After::Entry(position) => position.number,
-            After::Summary(base) | After::Beginning(base) => base.number(),
-        };
-        before + self.entries.len() as u64
+    pub fn last(&self) -> Position {
+        match self {
+            Self::Entry(position) => *position,
+            Self::Summary(base) | Self::Beginning(base) => base.last,
+        }
+    }
+}
+
+impl<R: Value, A: Value> Part<R, A> {
+    /// Its end.
+    #[must_use]
+    pub fn last(&self) -> Position {
+        let before = self.after.last();
+        match self.entries.last() {
+            Some(entry) => {
+                let number = before.number + self.entries.len() as u64;
+                Position { term: Some(entry.term), number }
+            }
+            None => before,
+        }
     }
 
     /// True if it says more than where it begins.
@@ -142,25 +156,24 @@ impl<R: Value, A: Value + Default> Log<R, A> {
     /// The entries after a number, or all if some of them have been forgotten.
     #[must_use]
     pub fn part_after(&self, number: u64) -> Part<R, A> {
-        self.batch_after(number, usize::MAX)
+        self.batch_after(number, u64::MAX)
     }
 
-    /// The same, but no more entries than this: the first ones.
-    pub(super) fn batch_after(&self, number: u64, most: usize) -> Part<R, A> {
+    /// The same, but only the first ones: as many as are this large in bytes, and one at least.
+    pub(super) fn batch_after(&self, number: u64, most: u64) -> Part<R, A> {
         match self.position(number) {
             Some(position) => {
                 // Splitting the vector would copy its neighbours.
-                let numbers = (number + 1..=self.len()).take(most);
-                let entries = numbers.filter_map(|number| self.get(number).cloned()).collect();
+                let numbers = number + 1..=self.len();
+                let entries = first(numbers.filter_map(|number| self.get(number)), most);
                 Part { after: After::Entry(position), entries }
             }
             None if number > self.len() => {
                 Part { after: After::Entry(self.last()), entries: Vector::new() }
             }
             None => {
-                let mut whole = self.whole();
-                whole.entries.truncate(most);
-                whole
+                let entries = first(&self.entries, most);
+                Part { after: After::Summary(self.base.clone()), entries }
             }
         }
     }
@@ -257,6 +270,19 @@ impl<R: Value, A: Value + Default> FromIterator<Entry<R>> for Log<R, A> {
     fn from_iter<I: IntoIterator<Item = Entry<R>>>(entries: I) -> Self {
         Self { base: Summary::default(), entries: entries.into_iter().collect() }
     }
+}
+
+/// The first entries, as many as are this large in bytes, and one at least.
+fn first<'a, R: Value>(
+    entries: impl IntoIterator<Item = &'a Entry<R>>,
+    most: u64,
+) -> Vector<Entry<R>> {
+    let sizes = entries.into_iter().scan(0, |before, entry| {
+        let begin = *before;
+        *before += size(entry);
+        Some((begin, entry))
+    });
+    sizes.take_while(|(begin, _)| *begin < most).map(|(_, entry)| entry.clone()).collect()
 }
 
 /// No log is longer than memory.

@@ -26,6 +26,8 @@ pub enum Message<R, A> {
         term: Term,
         /// The last entry that it knows to be committed.
         committed: Position,
+        /// The entry after which it asks for the receiver's log: the last one that it has of that log, as far as it knows.
+        held: Position,
     },
     /// The term is promised.
     Promise {
@@ -35,7 +37,8 @@ pub enum Message<R, A> {
         member: Address,
         /// The end of its log.
         last: Position,
-        /// The entries after those that the candidate knows to be committed.
+        /// The next batch of its entries: after the one that the candidate asks for, if it holds that; otherwise after
+        /// those that the candidate knows to be committed.
         part: Part<R, A>,
     },
     /// A higher term is promised already, or there is no leader that is known here.

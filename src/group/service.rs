@@ -1,5 +1,6 @@
 //! The application of a group.
 
+use super::size::size;
 use crate::{
     gen_leader::dictionary::{Dictionary, Reply, Request, apply},
     machine::Value,
@@ -90,7 +91,13 @@ impl<K: Value, V: Value> Service for Dictionary<K, V> {
     }
 
     fn split(&self, mut dict: OrdMap<K, V>) -> (OrdMap<K, V>, Option<OrdMap<K, V>>) {
-        let keys: Vec<K> = dict.keys().take(PIECE).cloned().collect();
+        let mut bytes = 0;
+        let fits = |entry: &(&K, &V)| {
+            let begin = bytes;
+            bytes += size(entry);
+            begin < PIECE
+        };
+        let keys: Vec<K> = dict.iter().take_while(fits).map(|(key, _)| key.clone()).collect();
         // Removed one by one, so that what is shared with other copies is copied once.
         let piece = keys.iter().filter_map(|key| dict.remove_with_key(key)).collect();
         (piece, Some(dict).filter(|rest| !rest.is_empty()))
@@ -101,5 +108,5 @@ impl<K: Value, V: Value> Service for Dictionary<K, V> {
     }
 }
 
-/// The most entries of a piece of a dictionary.
-const PIECE: usize = 256;
+/// The size of a piece of a dictionary in bytes. The last entry of a piece may go beyond it.
+const PIECE: u64 = 1 << 18;

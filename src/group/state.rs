@@ -1,6 +1,6 @@
 //! The state of a process, and the part of it that is stored.
 
-use super::{Log, Part, Summary, Term};
+use super::{Log, Part, Position, Summary, Term};
 use crate::machine::{Address, NodeId, Peer, Value};
 use im::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
@@ -128,6 +128,8 @@ pub enum Role {
         promised: OrdSet<Address>,
         /// Nodes that are in none of its views and may hold more. They are asked, too.
         invited: OrdSet<NodeId>,
+        /// The better log that it is taking over, if there is more of it than one batch.
+        reading: Option<Reading>,
     },
     /// It leads.
     Leading {
@@ -136,6 +138,17 @@ pub enum Role {
         /// The next multicast of each node, as in a [`Summary`]. Those that are not committed yet are included.
         next: OrdMap<NodeId, (Address, u64)>,
     },
+}
+
+/// A log on its way to a candidate, batch by batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Reading {
+    /// The process that holds it.
+    pub from: Address,
+    /// Its end.
+    pub last: Position,
+    /// The end of what has arrived.
+    pub held: Position,
 }
 
 /// The knowledge that a leader has of another process.
@@ -157,6 +170,18 @@ impl<A: Value> Taking<A> {
     /// True if it is the summary up to this number, from this process.
     pub(super) fn is_of(&self, from: Address, number: u64) -> bool {
         self.from == from && self.summary.number() == number
+    }
+}
+
+impl Reading {
+    /// True if this is the next part of that log, or the first one of a still better log.
+    pub(super) fn is_continued_by<R: Value, A: Value>(
+        &self,
+        from: Address,
+        last: Position,
+        part: &Part<R, A>,
+    ) -> bool {
+        if from == self.from { part.after.last() == self.held } else { last > self.last }
     }
 }
 
@@ -203,6 +228,17 @@ impl<R: Value, A: Value + Default> State<R, A> {
         match self.log.newest_view_after(self.counted.number()) {
             Some((number, members)) => (number, members.clone()),
             None => (self.counted.view_number(), self.counted.members()),
+        }
+    }
+
+    /// The log that it is taking over as a candidate.
+    pub(super) fn reading(&self) -> Option<Reading> {
+        match self.role {
+            Role::Candidate { reading, .. } => reading,
+            Role::Seeking { .. }
+            | Role::Promised { .. }
+            | Role::Following { .. }
+            | Role::Leading { .. } => None,
         }
     }
 

@@ -5,6 +5,7 @@ use super::{
     ObservationOf, Pending, Role, STOPPED_ON_COMMAND, Safeguard, Service, Stable, StableOf, State,
     StateOf, TICK, Term, Timer, View,
     log::{After, Entry, Part, Position},
+    size::size,
     summary::Summary,
 };
 use crate::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, NodeId, Peer};
@@ -101,7 +102,9 @@ impl<'a, S: Service> Turn<'a, S> {
         self.state.suspected.remove(&from.node);
         self.state.foreign.remove(&from.node);
         match message {
-            Message::Prepare { term, committed } => self.prepared(from, term, committed),
+            Message::Prepare { term, committed, held } => {
+                self.prepared(from, term, committed, held);
+            }
             Message::Promise { term, member, last, part } => {
                 self.promised(from, term, member, last, part);
             }
@@ -253,7 +256,7 @@ impl<'a, S: Service> Turn<'a, S> {
         }
         let left = match std::mem::replace(&mut self.state.role, role) {
             Role::Leading { others, .. } => others.keys().copied().collect(),
-            Role::Candidate { promised, invited } => {
+            Role::Candidate { promised, invited, .. } => {
                 promised.iter().map(|member| member.node).chain(invited).chain(asked).collect()
             }
             Role::Seeking { .. } | Role::Promised { .. } | Role::Following { .. } => OrdSet::new(),
@@ -279,7 +282,9 @@ impl<'a, S: Service> Turn<'a, S> {
                 let told = told.iter().copied().map(Peer::Process);
                 told.chain(contact.map(Peer::Name)).collect()
             }
-            Role::Candidate { .. } => OrdSet::new(),
+            Role::Candidate { reading, .. } => {
+                reading.iter().map(|reading| Peer::Process(reading.from)).collect()
+            }
         };
         let me = self.member().node;
         let is_possible = |peer: &Peer| peer.node() != me && !suspected.contains(&peer.node());
@@ -308,7 +313,9 @@ impl<'a, S: Service> Turn<'a, S> {
             Role::Seeking { told } => {
                 *told = told.iter().copied().filter(|process| process.node != node).collect();
             }
-            Role::Candidate { .. } => {}
+            Role::Candidate { reading, .. } => {
+                reading.take_if(|reading| reading.from.node == node);
+            }
         }
     }
 
@@ -323,7 +330,7 @@ impl<'a, S: Service> Turn<'a, S> {
                 if matched > self.state.counted.number() {
                     self.acknowledge(matched);
                 }
-                self.forward_pending();
+                self.forward_first(self.group.batch);
                 if !self.state.is_member() && !self.state.is_leaving {
                     self.ask();
                 }
@@ -353,10 +360,21 @@ impl<'a, S: Service> Turn<'a, S> {
 
     /// Forwards what it has sent and not delivered, in order.
     pub(super) fn forward_pending(&mut self) {
+        self.forward_first(u64::MAX);
+    }
+
+    /// The same, but only the first ones: as many as are this large in bytes, and one at least. The others are of no use before
+    /// those.
+    fn forward_first(&mut self, most: u64) {
         if !self.group.has(Safeguard::Resend) {
             return;
         }
+        let mut bytes = 0;
         for (sequence, Pending { message, .. }) in self.state.pending.clone() {
+            if bytes >= most {
+                return;
+            }
+            bytes += size(&message);
             self.forward(Multicast { origin: self.state.me, sequence, message });
         }
     }
@@ -458,7 +476,7 @@ impl<'a, S: Service> Turn<'a, S> {
             self.follow(term, from);
         }
         let was_member = self.state.is_member();
-        let (number, is_new) = (part.last_number(), part.has_news());
+        let (number, is_new) = (part.last().number, part.has_news());
         if !self.take(from, part) {
             return self.ask_node(from.node);
         }

@@ -90,10 +90,11 @@ impl Checked for Journal {
     }
 }
 
-/// The number of entries that a log keeps although all members hold them. Real nodes keep more than any scenario makes.
+/// What a log keeps although all members hold it, and what goes in one message. Real nodes keep more than any scenario
+/// makes, and send more in one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// None: the log forgets whatever all hold.
+    /// None: the log forgets whatever all hold. Entries are sent one by one.
     Short,
 }
 
@@ -109,18 +110,25 @@ impl Memory {
         }
     }
 
-    /// The number of entries that are kept.
+    /// A group with this memory.
     #[must_use]
-    pub fn kept(self) -> u64 {
+    pub fn of<S: Service>(self, group: Group<S>) -> Group<S> {
         match self {
-            Self::Short => 0,
+            Self::Short => group.keeping(0).in_batches_of(1),
+        }
+    }
+
+    /// True if it is the memory of this group.
+    fn is_of<S: Service>(self, group: &Group<S>) -> bool {
+        match self {
+            Self::Short => group.kept() == 0,
         }
     }
 }
 
 impl<S: Checked> Protocol for Group<S> {
     fn name(&self) -> Cow<'static, str> {
-        let memory = Memory::ALL.into_iter().find(|memory| memory.kept() == self.kept());
+        let memory = Memory::ALL.into_iter().find(|memory| memory.is_of(self));
         match (self.left_out(), memory) {
             (None, None) => "group".into(),
             (None, Some(memory)) => format!("group with {}", memory.name()).into(),

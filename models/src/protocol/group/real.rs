@@ -38,7 +38,7 @@ pub fn without(safeguard: Safeguard, roster: &Roster) -> Group<Texts> {
 /// The same with another memory.
 #[must_use]
 pub fn with(memory: Memory, roster: &Roster) -> Group<Texts> {
-    machine(roster).keeping(memory.kept())
+    memory.of(machine(roster))
 }
 
 /// The time limit for the answer to a write.
@@ -60,7 +60,8 @@ impl Application for Group<Texts> {
 
     fn model(&self, environment: &Environment) -> Group<Journal> {
         let nodes = (0..environment.size()).map(NodeId);
-        let group = Group::new(Journal).among(nodes).keeping(self.kept());
+        let group =
+            Group::new(Journal).among(nodes).keeping(self.kept()).in_batches_of(self.batch());
         match self.left_out() {
             Some(safeguard) => group.without(safeguard),
             None => group,
