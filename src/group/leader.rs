@@ -242,9 +242,10 @@ impl<S: Service> Turn<'_, S> {
         let base = self.log().base().number();
         let Some(others) = self.others() else { return };
         let before = others.get(&member.node).filter(|other| other.member == member);
-        let is_coming = |other: &Other| other.catches_up.is_some() && held <= other.held;
-        if before.is_some_and(|other| is_coming(other) && base <= other.held) {
-            // What it lacks is on its way, and is sent again if it is lost. A summary is not.
+        let is_coming = |other: &Other| other.catches_up.is_some() && held == other.held;
+        if base <= held && before.is_some_and(is_coming) {
+            // What it lacks is on its way, and is sent again if it is lost. A summary would not be. Nor is anything on its way
+            // to a member that holds less than a new leader takes it to.
             return;
         }
         // Whoever ran there before is gone for good, and whoever comes from then is late.
