@@ -15,7 +15,7 @@
 //! * **The group shrinks** by each member that is suspected. The next majority is one of the smaller view. So of three
 //!   members two may crash one after the other, and the last one goes on alone; of members that crash at the same time,
 //!   fewer than half may. What the last one confirms is in its storage only. From then on the group needs that member:
-//!   those that left the view before it wait for it.
+//!   those that left the view before it wait for it, or [found the group anew](Command::FoundAnew) without it.
 //! * **Two processes can believe that they lead**: one that was paused or cut off learns late that it leads no more. It
 //!   commits nothing meanwhile. A resource outside of the group must compare the [term](Term), a fencing token.
 //! * **A [query](Command::Query) may be old**; a [call](Command::Call) that looks something up is not.
@@ -36,9 +36,10 @@
 //! of equal counters, the term of the greater owner is later. A process promises a term by storing it as its own before it
 //! answers, and refuses earlier ones for ever.
 //!
-//! A *group* is named by the member that has founded it. What a process of another group sends is answered with `Refuse`; a
-//! leader takes that node for down. If a node founds a second group by mistake, because it has lost its storage, it stops
-//! when it hears from the older group, if it is still its only member. Two groups of several members both go on, and say so.
+//! A *group* is named by the member that has founded it, and by the term in which it was founded anew, if it was. What a
+//! process of another group sends is answered with `Refuse`; a leader takes that node for down. If a node founds a second
+//! group by mistake, because it has lost its storage, it stops when it hears from the older group, if it is still its only
+//! member. Two groups of several members both go on, and say so.
 //!
 //! # Messages
 //!
@@ -87,6 +88,9 @@
 //! * *Stale leaders.* An `Ask` names the last entry that its sender knows to be committed, and so acknowledges it. But a
 //!   leader that lacks that entry, or has another one there, is a former leader, and must not take it for an
 //!   acknowledgement. (Found by random schedules of five nodes, in 39 steps.)
+//! * *Founding anew.* On [command](Command::FoundAnew), a process that knows no leader takes all that it holds for committed, names
+//!   its group anew after a term of its own, and leads it alone. A process of the former group ends when it hears of the new
+//!   name. So there may be two groups until then, if the former one has its majority after all: this is for one that has not.
 //! * *Duplicates.* The multicasts of one process are appended in the order of their sequence numbers, each once.
 //! * *Suspected processes* are sent no entries. At each tick they are told where the leader's log ends: one that is up
 //!   after all asks for what it lacks.
@@ -120,7 +124,7 @@
 //!
 //! # What it does not do yet
 //!
-//! A group that has lost its majority for good cannot be founded anew. There are no members that do not vote, and no least
+//! There are no members that do not vote, and no least
 //! size below which a group does not shrink. A summary that was taken is stored in one record. Without storage, two lives of a node that begin in the same millisecond
 //! have one name.
 //!
@@ -151,7 +155,9 @@ mod transfer;
 mod turn;
 
 pub use log::{After, Content, Entry, Log, Part, Position};
-pub use message::{CallFailure, Command, Envelope, Message, Multicast, Observation, Timer, View};
+pub use message::{
+    CallFailure, Command, Envelope, Founding, Message, Multicast, Observation, Timer, View,
+};
 pub use service::{Messages, Service};
 pub use state::{Client, Giving, Other, Pending, Reading, Role, Stable, State, Taking};
 pub use summary::Summary;

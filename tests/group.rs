@@ -7,9 +7,9 @@ use interrex::{
         dictionary::{Reply, Request},
     },
     group::{
-        After, CallFailure, Command, Content, Effect, Entry, Envelope, Group, Log, Message,
-        MessageOf, Messages, Multicast, Observation, ObservationOf, Position, Role, Service,
-        Stable, StableOf, StateOf, Term, Timer,
+        After, CallFailure, Command, Content, Effect, Entry, Envelope, Founding, Group, Log,
+        Message, MessageOf, Messages, Multicast, Observation, ObservationOf, Position, Role,
+        Service, Stable, StableOf, StateOf, Term, Timer,
     },
     machine::{self, Address, Boot, Event, Machine, NodeId},
 };
@@ -30,8 +30,12 @@ fn step(
     from: Address,
     message: Message<String, ()>,
 ) -> (StateOf<Texts>, Vec<Effect<Texts>>) {
-    let message = Envelope { group: state.founder(), message };
+    let message = Envelope { group: state.group(), message };
     group().step(state, Event::Message { from, message })
+}
+
+fn founded_by(by: Address) -> Founding {
+    Founding { by, anew: None }
 }
 
 fn founder(me: Address) -> StateOf<Texts> {
@@ -402,7 +406,7 @@ fn a_call_that_times_out_takes_effect_once_all_the_same() {
     let failed = Observation::Failed { tag: 3, error: CallFailure::TimedOut };
     assert_eq!(members.observed[1].last(), Some(&failed));
     members.take(1, Event::Timeout(Timer::Tick));
-    let message = Envelope { group: Some(N0), message: Message::Now };
+    let message = Envelope { group: Some(founded_by(N0)), message: Message::Now };
     members.take(1, Event::Message { from: N0, message });
     members.take(0, Event::Timeout(Timer::Tick));
     members.put(0, 4, 8);
@@ -428,7 +432,7 @@ fn a_call_whose_reply_was_not_kept_says_that_it_has_taken_effect() {
     assert!(matches!(&whole.after, After::Summary(base) if base.number() > 2));
     let message =
         Message::Append { term: members.states[0].term, part: whole, committed: 3, forgotten: 3 };
-    let message = Envelope { group: Some(N0), message };
+    let message = Envelope { group: Some(founded_by(N0)), message };
     let (state, effects) = members.group.step(state, Event::Message { from: N0, message });
     let lost = Observation::Failed { tag: 9, error: CallFailure::ReplyLost };
     assert!(effects.contains(&machine::Effect::Observe(lost)), "{effects:?}");
@@ -442,7 +446,7 @@ fn the_founder_of_a_second_group_gives_way_and_the_older_one_goes_on() {
     let (second, _) = group().start(Boot { me: later, stable: None, contact: None });
     let ask = |group, member| {
         let committed = Position::default();
-        Envelope { group: Some(group), message: Message::Ask { member, committed } }
+        Envelope { group: Some(founded_by(group)), message: Message::Ask { member, committed } }
     };
     let (_, effects) = group().step(second, Event::Message { from: N0, message: ask(N0, N0) });
     let stops = |effect: &Effect<Texts>| matches!(effect, machine::Effect::Stop(_));
@@ -451,16 +455,79 @@ fn the_founder_of_a_second_group_gives_way_and_the_older_one_goes_on() {
     let older = founder(N0);
     let (older, effects) =
         group().step(older, Event::Message { from: later, message: ask(later, later) });
-    let seen = Observation::OtherGroup { from: later, founder: later };
+    let seen = Observation::OtherGroup { from: later, group: founded_by(later) };
     assert_eq!(effects[0], machine::Effect::Observe(seen));
     assert!(!effects.iter().any(stops) && older.leads());
-    let objects = |effect: &Effect<Texts>| matches!(effect, machine::Effect::Send { message, .. } if message.group == Some(N0));
+    let objects = |effect: &Effect<Texts>| matches!(effect, machine::Effect::Send { message, .. } if message.group == Some(founded_by(N0)));
     assert!(effects.iter().any(objects), "{effects:?}");
     assert!(!older.members().contains(&later));
     // It is said once.
     let (_, effects) =
         group().step(older, Event::Message { from: later, message: ask(later, later) });
     assert!(!effects.iter().any(|it| matches!(it, machine::Effect::Observe(_))), "{effects:?}");
+}
+
+/// Two of three members are gone for good. The third one goes on with all that it holds, and a node with an empty storage can
+/// join. A member of the former group that comes back after all ends.
+#[test]
+fn a_survivor_founds_the_group_anew_and_a_former_member_ends() {
+    let mut members = Members::new(Group::new(Copies::default()), 3);
+    members.put_at("confirmed", 0, 0, 1);
+    let former = members.states[1].clone();
+    let too_early = members.states[2].clone();
+    members.take(2, Event::Command(Command::FoundAnew));
+    assert_eq!(members.states[2], too_early, "it knows a leader");
+
+    members.loses = |to, _| to > 0;
+    members.put_at("not confirmed", 0, 1, 2);
+    for gone in [1, 2] {
+        members.take(0, Event::Down(machine::Peer::Name(NodeId(gone))));
+    }
+    assert!(!members.states[0].leads());
+    members.take(0, Event::Command(Command::FoundAnew));
+    let survivor = &members.states[0];
+    assert!(survivor.leads() && survivor.members().len() == 1);
+    assert_eq!(survivor.application().len(), 2);
+    let said = Observation::FoundedAnew { last: 6, committed: 4 };
+    assert!(members.observed[0].contains(&said), "{:?}", members.observed[0]);
+    let group = survivor.group().expect("it is in one");
+    assert_eq!((group.by, group.anew), (N0, Some(survivor.term)));
+
+    // It does not obey a former member, and that one ends.
+    let asked = Envelope {
+        group: former.group(),
+        message: Message::Prepare {
+            term: Term { counter: 9, owner: N1 },
+            committed: Position::default(),
+            held: Position::default(),
+        },
+    };
+    let term = survivor.term;
+    let (survivor, effects) =
+        members.group.step(survivor.clone(), Event::Message { from: N1, message: asked });
+    assert!(survivor.leads() && survivor.term == term);
+    let refusal = effects.into_iter().find_map(|effect| match effect {
+        machine::Effect::Send { message, .. } => Some(message),
+        _ => None,
+    });
+    let message = refusal.expect("it is refused");
+    let (_, effects) = members.group.step(former, Event::Message { from: N0, message });
+    let stops = |effect| matches!(effect, machine::Effect::Stop(_));
+    assert!(effects.into_iter().any(stops));
+
+    // The new group is found in its storage.
+    let me = Address { life: 1, ..N0 };
+    let boot = Boot { me, stable: members.stored[0].clone(), contact: None };
+    let (restarted, _) = members.group.start(boot);
+    assert_eq!((restarted.group(), restarted.application().len()), (Some(group), 2));
+
+    members.loses = |_, _| false;
+    let boot = Boot { me: Address { life: 1, ..N1 }, stable: None, contact: Some(N0) };
+    let (newcomer, effects) = members.group.start(boot);
+    members.states[1] = newcomer;
+    members.carry_out(1, effects);
+    assert_eq!(members.states[0].members().len(), 2);
+    assert_eq!(members.states[1].application(), members.states[0].application());
 }
 
 /// A restarted process does not say that something is not there before it knows.

@@ -230,8 +230,8 @@ impl<S: Service> Turn<'_, S> {
 
     /// The summary of all entries that it holds, without the application's state.
     fn all_held(&self) -> Summary<()> {
-        let Summary { last, founder, view, known, next, .. } = self.state.counted.clone();
-        let mut held = Summary { last, founder, view, known, next, application: () };
+        let Summary { last, group, view, known, next, .. } = self.state.counted.clone();
+        let mut held = Summary { last, group, view, known, next, application: () };
         for number in last.number + 1..=self.log().len() {
             if let Some(entry) = self.log().get(number) {
                 held.add(&Messages::default(), entry);
@@ -245,10 +245,9 @@ impl<S: Service> Turn<'_, S> {
         if self.group.has(Safeguard::Majority) { majority(members) } else { 1 }
     }
 
-    /// Founds a group of its own.
-    pub(super) fn found(&mut self) {
+    /// Leads a group of its own.
+    pub(super) fn found(&mut self, term: Term) {
         let me = self.member();
-        let term = Term { counter: 1, owner: me };
         self.enter(term, seeking());
         self.lead(Vector::unit(me));
         // Whoever waits for a leader asks. Whoever is in another group objects.

@@ -10,8 +10,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(bound = "R: Value, A: Value")]
 pub struct Envelope<R, A> {
-    /// The member that has founded the group. None from a process that has been in none.
-    pub group: Option<Address>,
+    /// The group. None from a process that has been in none.
+    pub group: Option<Founding>,
     /// The message.
     pub message: Message<R, A>,
 }
@@ -112,6 +112,15 @@ pub enum Message<R, A> {
     },
 }
 
+/// The name of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Founding {
+    /// The member that has founded it.
+    pub by: Address,
+    /// The term in which it was founded anew for the last time. None if it never was.
+    pub anew: Option<Term>,
+}
+
 /// A multicast, and what tells it from others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Multicast<R> {
@@ -181,6 +190,12 @@ pub enum Command<R> {
     /// Hand leadership over to another member, of those that hold most to the most senior one. Without effect at a process that
     /// does not lead.
     HandOver,
+    /// Found the group anew, from what this process holds, with itself as the only member. Only for a group that has lost its
+    /// majority for good: what only the others hold is lost, though it was confirmed. A process of the former group ends when
+    /// it hears of the new one. It keeps its storage, and can join only with an empty one.
+    ///
+    /// Without effect at a process that knows a leader, has been in no group, or is being given a state.
+    FoundAnew,
     /// End the process. It stays a member until the others remove it.
     Stop,
 }
@@ -207,8 +222,16 @@ pub enum Observation<R, A, P> {
     OtherGroup {
         /// That process.
         from: Address,
-        /// The member that has founded its group.
-        founder: Address,
+        /// Its group.
+        group: Founding,
+    },
+    /// The group was [founded anew](Command::FoundAnew) by this process. What others held beyond this is lost.
+    FoundedAnew {
+        /// The last entry that it holds.
+        last: u64,
+        /// The last one that was committed, as far as it knew. Those after it were not confirmed to any client here. Now they
+        /// are committed.
+        committed: u64,
     },
     /// A view is committed.
     Installed(View),

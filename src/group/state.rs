@@ -1,6 +1,6 @@
 //! The state of a process, and the part of it that is stored.
 
-use super::{Log, Part, Position, Summary, Term};
+use super::{Founding, Log, Part, Position, Summary, Term};
 use crate::machine::{Address, NodeId, Peer, Value};
 use im::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
@@ -49,8 +49,8 @@ pub struct State<R, A> {
     pub waiting: OrdSet<NodeId>,
     /// It wants to be no member any more.
     pub is_leaving: bool,
-    /// The nodes whose processes are in another group, with its founder.
-    pub foreign: OrdMap<NodeId, Address>,
+    /// The nodes whose processes are in another group, which this is.
+    pub foreign: OrdMap<NodeId, Founding>,
     /// The summary that it is being given, piece by piece.
     pub taking: Option<Taking<A>>,
     /// The summaries that it gives to other nodes, piece by piece.
@@ -209,11 +209,11 @@ impl<R: Value, A: Value + Default> State<R, A> {
         &self.counted.application
     }
 
-    /// The member that has founded its group. None if it has been in none.
+    /// Its group. None if it has been in none.
     #[must_use]
-    pub fn founder(&self) -> Option<Address> {
-        let first = || self.log.get(1).map(|entry| entry.term.owner);
-        self.counted.founder.or(self.log.base().founder).or_else(first)
+    pub fn group(&self) -> Option<Founding> {
+        let first = || Some(Founding { by: self.log.get(1)?.term.owner, anew: None });
+        self.counted.group.or(self.log.base().group).or_else(first)
     }
 
     /// The members of the last committed view, as far as it knows.

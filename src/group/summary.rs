@@ -1,6 +1,6 @@
 //! What the first entries of a log amount to.
 
-use super::{Content, Entry, Multicast, Position, Service, View};
+use super::{Content, Entry, Founding, Multicast, Position, Service, View};
 use crate::machine::{Address, NodeId, Value};
 use im::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Summary<A> {
     /// The last of these entries.
     pub last: Position,
-    /// The member that has founded the group. None before the first entry.
-    pub founder: Option<Address>,
+    /// The group. None before the first entry.
+    pub group: Option<Founding>,
     /// The last view.
     pub view: Option<View>,
     /// The last member of each node that has ever been one.
@@ -49,7 +49,7 @@ impl<A: Value> Summary<A> {
     {
         let number = self.last.number + 1;
         self.last = Position { term: Some(entry.term), number };
-        self.founder.get_or_insert(entry.term.owner);
+        self.group.get_or_insert(Founding { by: entry.term.owner, anew: None });
         match &entry.content {
             Content::View(members) => {
                 let members = members.clone();

@@ -62,7 +62,7 @@ impl<'a, S: Service> Turn<'a, S> {
             turn.report_restored();
         }
         if founds {
-            turn.found();
+            turn.found(Term { counter: 1, owner: member });
         } else if turn.may_lead() {
             let owner = turn.state.term.owner;
             if owner != turn.member() {
@@ -89,12 +89,13 @@ impl<'a, S: Service> Turn<'a, S> {
             Event::Command(Command::Query { tag, request }) => self.query(tag, request),
             Event::Command(Command::Leave) => self.leave(),
             Event::Command(Command::HandOver) => self.hand_over(),
+            Event::Command(Command::FoundAnew) => self.found_anew(),
             Event::Command(Command::Stop) => self.effect(Effect::Stop(STOPPED_ON_COMMAND.into())),
         }
     }
 
     fn receive(&mut self, from: Address, Envelope { group, message }: MessageOf<S>) {
-        if let (Some(own), Some(other)) = (self.state.founder(), group)
+        if let (Some(own), Some(other)) = (self.state.group(), group)
             && own != other
         {
             return self.meet_another_group(from, own, other, &message);
@@ -153,7 +154,7 @@ impl<'a, S: Service> Turn<'a, S> {
 
     /// Sends to whoever runs at a node now.
     pub(super) fn send(&mut self, to: NodeId, message: Message<S::Request, S::State>) {
-        let message = Envelope { group: self.state.founder(), message };
+        let message = Envelope { group: self.state.group(), message };
         self.effect(Effect::Send { to: Peer::Name(to), message });
     }
 

@@ -13,10 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Stable storage in a folder: a lock, and a file to which changes are appended and synced.
+/// Stable storage in a folder: a lock, and a file to which changes are appended, and synced together.
 ///
-/// The file is a list of records, each with its length and checksums. A crash can only tear the record that was written
-/// last: it is cut off when the file is opened again, with a warning. Any other damage is refused. When the appended
+/// The file is a list of records, each with its length and checksums. A crash can only tear the records that were written
+/// since the last sync: they are cut off when the file is opened again, with a warning. Any other damage is refused. When the appended
 /// records have outgrown the rest, the file is replaced by one with the whole content, atomically.
 #[derive(Debug)]
 pub struct Directory {
@@ -35,6 +35,8 @@ struct Appended {
     first: usize,
     /// The bytes that were appended since.
     since: usize,
+    /// Some of them are not synced yet.
+    is_unsynced: bool,
 }
 
 /// The first record, after the version of the form. The others are what the machine has persisted.
@@ -49,7 +51,7 @@ struct Header {
 }
 
 /// The only form that is read.
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 const FILE: &str = "stable";
 
 /// The file is not replaced before this many bytes were appended.
@@ -104,8 +106,8 @@ impl Directory {
             path: path.clone(),
             reason: reason.to_string(),
         };
-        let mut rest = &bytes[..];
-        let header = match take_record(&mut rest) {
+        let mut records = Records { file: &bytes, at: 0 };
+        let header = match records.take() {
             Ok(Some(header)) => header,
             Ok(None) => return Err(corrupt(&"it is empty")),
             Err(damage) => return Err(corrupt(&damage)),
@@ -129,7 +131,7 @@ impl Directory {
         let mut stable = vec![];
         loop {
             let is_complete = stable.len() as u64 >= header.complete;
-            match take_record(&mut rest) {
+            match records.take() {
                 Ok(Some(record)) => {
                     let value = postcard::from_bytes(record).map_err(|_| {
                         corrupt(&format_args!(
@@ -141,8 +143,8 @@ impl Directory {
                 }
                 Ok(None) if is_complete => break,
                 Err(Damage::Torn) if is_complete => {
-                    let (path, bytes) = (path.display(), rest.len());
-                    tracing::warn!(%path, bytes, "a crash has torn the last record: it is cut off");
+                    let (path, bytes) = (path.display(), records.rest().len());
+                    tracing::warn!(%path, bytes, "a crash has torn the last records: they are cut off");
                     break;
                 }
                 Ok(None) => return Err(corrupt(&Damage::Torn)),
@@ -155,9 +157,9 @@ impl Directory {
     /// Write, sync, rename, sync of the folder: at any moment the file is the old one or the new one.
     fn replace<Stable: Serialize>(&mut self, stable: &[&Stable]) -> Result<(), StorageError> {
         self.header.complete = stable.len() as u64;
-        let mut bytes = self.record(&(FORMAT, &self.header))?;
+        let mut bytes = self.record(&(FORMAT, &self.header), true)?;
         for value in stable {
-            bytes.extend(self.record(value)?);
+            bytes.extend(self.record(value, true)?);
         }
         let [path, new] = [FILE, "stable.new"].map(|name| self.folder.join(name));
         // One of an earlier attempt.
@@ -170,20 +172,22 @@ impl Directory {
         fs::rename(&new, &path).map_err(disk(&path))?;
         let folder = File::open(&self.folder).map_err(disk(&self.folder))?;
         folder.sync_all().map_err(disk(&self.folder))?;
-        self.file = Some(Appended { file, first: bytes.len(), since: 0 });
+        self.file = Some(Appended { file, first: bytes.len(), since: 0, is_unsynced: false });
         Ok(())
     }
 
     /// A record with this content.
-    fn record(&self, content: &impl Serialize) -> Result<Vec<u8>, StorageError> {
+    fn record(
+        &self,
+        content: &impl Serialize,
+        begins_batch: bool,
+    ) -> Result<Vec<u8>, StorageError> {
         let corrupt =
             |reason: String| StorageError::Corrupt { path: self.folder.join(FILE), reason };
         let content = postcard::to_allocvec(content).map_err(|error| corrupt(error.to_string()))?;
-        let length = u32::try_from(content.len())
-            .map_err(|_| corrupt(format!("a value of {} bytes is too large", content.len())))?;
-        let length = length.to_le_bytes();
-        let checksums = [CRC.checksum(&length), CRC.checksum(&content)].map(u32::to_le_bytes);
-        Ok([&length[..], &checksums[0], &checksums[1], &content].concat())
+        let head = Head::of(&content, begins_batch)
+            .ok_or_else(|| corrupt(format!("a value of {} bytes is too large", content.len())))?;
+        Ok([&head[..], &content].concat())
     }
 }
 
@@ -206,16 +210,27 @@ impl<Stable: Serialize + DeserializeOwned> Storage<Stable> for Directory {
     }
 
     fn persist(&mut self, change: &Stable, whole: &Stable) -> Result<(), StorageError> {
-        let record = self.record(change)?;
+        let begins_batch = self.file.as_ref().is_none_or(|file| !file.is_unsynced);
+        let record = self.record(change, begins_batch)?;
         match &mut self.file {
-            Some(Appended { file, first, since }) if *since + record.len() < LEAST.max(*first) => {
+            Some(appended) if appended.since + record.len() < LEAST.max(appended.first) => {
                 let path = self.folder.join(FILE);
-                file.write_all(&record).and_then(|()| file.sync_data()).map_err(disk(&path))?;
-                *since += record.len();
+                appended.file.write_all(&record).map_err(disk(&path))?;
+                appended.since += record.len();
+                appended.is_unsynced = true;
                 Ok(())
             }
             Some(_) | None => self.replace(&[whole]),
         }
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        let Some(appended) = self.file.as_mut().filter(|file| file.is_unsynced) else {
+            return Ok(());
+        };
+        appended.file.sync_data().map_err(disk(&self.folder.join(FILE)))?;
+        appended.is_unsynced = false;
+        Ok(())
     }
 }
 
@@ -237,27 +252,91 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Takes the content of the first record off; none at the end. A disk writes sectors, in any order: what was not written is
-/// missing or zero.
-fn take_record<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Damage> {
-    if bytes.is_empty() {
-        return Ok(None);
+/// The head of a record: the length of its content, its place in a batch, a checksum of these, and one of the content.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    length: usize,
+    /// Everything before it was synced when it was written.
+    begins_batch: bool,
+    checksum: u32,
+}
+
+impl Head {
+    const LENGTH: usize = 13;
+
+    fn of(content: &[u8], begins_batch: bool) -> Option<[u8; Self::LENGTH]> {
+        let mut head = [0; Self::LENGTH];
+        head[..4].copy_from_slice(&u32::try_from(content.len()).ok()?.to_le_bytes());
+        head[4] = begins_batch.into();
+        let checksum = CRC.checksum(&head[..5]);
+        head[5..9].copy_from_slice(&checksum.to_le_bytes());
+        head[9..].copy_from_slice(&CRC.checksum(content).to_le_bytes());
+        Some(head)
     }
-    let Some((head, rest)) = bytes.split_first_chunk::<12>() else { return Err(Damage::Torn) };
-    let number = |at: usize| head[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    if CRC.checksum(&head[..4]) != number(4) {
-        let is_unwritten = bytes[7..].iter().all(|byte| *byte == 0);
-        return Err(if is_unwritten { Damage::Torn } else { Damage::Altered });
+
+    /// None if its checksum is wrong.
+    fn read(head: &[u8; Self::LENGTH]) -> Option<Self> {
+        let number = |at: usize| head[at..].first_chunk().map_or(0, |it| u32::from_le_bytes(*it));
+        let is_right = CRC.checksum(&head[..5]) == number(5);
+        let length = usize::try_from(number(0)).ok()?;
+        is_right.then_some(Self { length, begins_batch: head[4] != 0, checksum: number(9) })
     }
-    let Some((content, rest)) = rest.split_at_checked(number(0) as usize) else {
-        return Err(Damage::Torn);
-    };
-    if CRC.checksum(content) != number(8) {
-        let has_gap = content.chunks(SECTOR).any(|sector| sector.iter().all(|byte| *byte == 0));
-        return Err(if rest.is_empty() && has_gap { Damage::Torn } else { Damage::Altered });
+}
+
+/// The records of a file.
+struct Records<'a> {
+    file: &'a [u8],
+    /// The place of the next one.
+    at: usize,
+}
+
+impl<'a> Records<'a> {
+    fn rest(&self) -> &'a [u8] {
+        &self.file[self.at..]
     }
-    *bytes = rest;
-    Ok(Some(content))
+
+    /// Takes the content of the next one; none at the end.
+    fn take(&mut self) -> Result<Option<&'a [u8]>, Damage> {
+        if self.rest().is_empty() {
+            return Ok(None);
+        }
+        let Some((head, rest)) = self.rest().split_first_chunk::<{ Head::LENGTH }>() else {
+            return Err(Damage::Torn);
+        };
+        let Some(head) = Head::read(head) else { return Err(self.damage(Head::LENGTH)) };
+        let Some(content) = rest.get(..head.length) else { return Err(Damage::Torn) };
+        let length = Head::LENGTH + head.length;
+        if CRC.checksum(content) != head.checksum {
+            return Err(self.damage(length));
+        }
+        self.at += length;
+        Ok(Some(content))
+    }
+
+    /// The damage of the next record, of which this many bytes are known. A disk writes sectors, in any order, until it has
+    /// synced them: those that were not written are missing or zero, from the end of what was there before. But nothing was
+    /// torn that was followed by a sync.
+    fn damage(&self, length: usize) -> Damage {
+        let sectors = self.at / SECTOR..=(self.at + length - 1) / SECTOR;
+        let mut pieces = sectors.map(|sector| {
+            let (begin, end) = (sector * SECTOR, (sector + 1) * SECTOR);
+            &self.file[begin.max(self.at)..end.min(self.file.len())]
+        });
+        let is_unwritten = |piece: &[u8]| piece.iter().all(|byte| *byte == 0);
+        // A length and its checksum cannot both be right in the first bytes of a head.
+        let has_gap = pieces.any(is_unwritten) || self.rest().get(8..).is_some_and(is_unwritten);
+        if has_gap && !self.is_followed_by_a_sync() { Damage::Torn } else { Damage::Altered }
+    }
+
+    /// True if a record that begins a batch stands anywhere after the next one.
+    fn is_followed_by_a_sync(&self) -> bool {
+        let begins = |at: usize| {
+            let (head, rest) = self.file[at..].split_first_chunk()?;
+            let head = Head::read(head).filter(|head| head.begins_batch)?;
+            Some(CRC.checksum(rest.get(..head.length)?) == head.checksum)
+        };
+        (self.at + 1..self.file.len()).any(|at| begins(at) == Some(true))
+    }
 }
 
 /// The bytes that every disk writes at once.

@@ -73,6 +73,9 @@ pub struct Step<Event, Effect> {
     /// If the event is a message: the step of the sender's life in which it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
+    /// Something that an earlier step has persisted was not synced yet: a crash of the host loses it, with all after it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsynced: bool,
     /// The effects, in order.
     pub effects: Vec<Effect>,
 }

@@ -65,6 +65,8 @@ pub(super) struct Process<M: Machine, T: Transport, D, S, O> {
     storage: S,
     /// The content of the storage.
     stored: Option<M::Stable>,
+    /// Some of it is not synced yet. Nothing may leave the node meanwhile.
+    is_unsynced: bool,
     log: Option<Log>,
     /// Observations that are not handed out yet.
     pending: Vec<M::Observation>,
@@ -101,6 +103,7 @@ where
             timers: Timers::new(),
             storage,
             stored: None,
+            is_unsynced: false,
             log,
             pending: vec![],
             observer,
@@ -222,7 +225,8 @@ where
         if let (Some(log), Some(event)) = (&mut self.log, written) {
             let effects = effects.iter().collect();
             let at = log.now();
-            log.add(&Entry::<(), _, _>::Step(Step { at, event, sent, effects }))?;
+            let unsynced = self.is_unsynced;
+            log.add(&Entry::<(), _, _>::Step(Step { at, event, sent, unsynced, effects }))?;
         }
         self.carry_out(effects).await
     }
@@ -247,7 +251,12 @@ where
                 Effect::SetTimer { timer, after } => self.timers.set(timer, after),
                 Effect::CancelTimer(timer) => self.timers.cancel(&timer),
                 Effect::Persist(change) => {
-                    self.commit().await?;
+                    // What was sent before goes out first, unless that waits for the storage itself.
+                    if self.is_unsynced {
+                        self.write_log()?;
+                    } else {
+                        self.commit().await?;
+                    }
                     self.persist(&change)?;
                 }
                 Effect::Observe(observation) => {
@@ -271,16 +280,25 @@ where
         let before = self.stored.take();
         let whole = Component::Machine.run(|| self.machine.stored(before, change.clone()));
         let whole = self.stored.insert(whole);
+        self.is_unsynced = true;
         Component::Storage.run(|| self.storage.persist(change, whole))
     }
 
-    /// Writes the log, then hands out the messages, then the observations.
+    fn write_log(&mut self) -> Result<(), RunError> {
+        self.log_breaks()?;
+        match &mut self.log {
+            Some(log) => Ok(log.write()?),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the log, syncs the storage, then hands out the messages, then the observations.
     async fn commit(&mut self) -> Result<(), RunError> {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         self.queue_length.set(self.queues.commands.len() as f64);
-        self.log_breaks()?;
-        if let Some(log) = &mut self.log {
-            log.write()?;
+        self.write_log()?;
+        if std::mem::take(&mut self.is_unsynced) {
+            Component::Storage.run(|| self.storage.sync())?;
         }
         self.links.flush().await;
         for observation in self.pending.drain(..) {

@@ -6,8 +6,8 @@ use std::{fmt, io, path::PathBuf};
 
 /// Stable storage: keeps the number of the node's life, and what its machine [persists](crate::machine::Effect).
 ///
-/// Both calls block the node, which sends no heartbeats meanwhile. If one takes longer than the other nodes' detectors
-/// allow, they suspect this node. If `persist` panics, the node ends with
+/// All calls block the node, which sends no heartbeats meanwhile. If one takes longer than the other nodes' detectors
+/// allow, they suspect this node. If `persist` or `sync` panics, the node ends with
 /// [`RunError::Panicked`](super::RunError::Panicked).
 ///
 /// [`Directory`](super::Directory) keeps it on a disk. `None` keeps nothing.
@@ -63,13 +63,25 @@ pub trait Storage<Stable>: Send + 'static {
     fn open(&mut self, owner: &Owner) -> Result<Opened<Stable>, StorageError>;
 
     /// Stores what a machine persists: either adds the change to what is stored, or puts the whole content in its place,
-    /// which already has the change in it. When this returns, it survives a crash of the host. For most machines the two are
-    /// equal; see [`Machine::stored`](crate::machine::Machine::stored).
+    /// which already has the change in it. For most machines the two are equal; see
+    /// [`Machine::stored`](crate::machine::Machine::stored).
+    ///
+    /// Until the next [`sync`](Self::sync), a crash of the host may lose it, with all that was persisted after it.
     ///
     /// # Errors
     /// If it cannot be stored. Either the content before or the one after must be stored then. The node ends with
     /// [`RunError::Storage`](super::RunError::Storage).
     fn persist(&mut self, change: &Stable, whole: &Stable) -> Result<(), StorageError>;
+
+    /// When this returns, all that was persisted survives a crash of the host. It serves many steps: nothing that a step sends
+    /// or observes after it has persisted something leaves the node before this. Default: does nothing, for storage whose
+    /// `persist` does it all.
+    ///
+    /// # Errors
+    /// If that is not certain. The node ends with [`RunError::Storage`](super::RunError::Storage).
+    fn sync(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// False if it keeps nothing. Then [`persist`](Self::persist) is not called, and the node does not hold a second copy of
     /// what its machine persists. Default: true.
@@ -201,6 +213,10 @@ impl<Stable, S: Storage<Stable>> Storage<Stable> for Option<S> {
 
     fn persist(&mut self, change: &Stable, whole: &Stable) -> Result<(), StorageError> {
         self.as_mut().map_or(Ok(()), |storage| storage.persist(change, whole))
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        self.as_mut().map_or(Ok(()), S::sync)
     }
 
     fn keeps(&self) -> bool {

@@ -166,7 +166,10 @@ impl<M: Machine> Nodes<M> {
         let (state, effects) = self.machine.step(it.state.clone(), event.clone());
         it.state = state;
         it.step += 1;
-        self.write(node, &Entry::Step(Step { at, event, sent, effects: effects.clone() }));
+        self.write(
+            node,
+            &Entry::Step(Step { at, event, sent, unsynced: false, effects: effects.clone() }),
+        );
         self.carry_out(node, effects, killed_after);
     }
 

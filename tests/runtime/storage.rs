@@ -11,6 +11,8 @@ use std::{fs, path::Path, thread, time::Duration};
 use tempfile::tempdir;
 
 const N1: NodeId = NodeId(1);
+/// The bytes that a disk writes at once.
+const SECTOR: usize = 512;
 
 fn owner(node: NodeId, protocol: &str) -> Owner {
     Owner::new(node, protocol)
@@ -102,7 +104,8 @@ fn a_record_that_a_crash_has_torn_is_cut_off_and_an_altered_one_is_refused() {
         record
     });
     // The sectors of a disk are not written in their order.
-    let later = [&record[..12], &[0; 1024], &record[12 + 1024..]].concat();
+    let mut later = record.to_vec();
+    later[SECTOR - first.len()..2 * SECTOR - first.len()].fill(0);
     let unwritten = unwritten.filter(|record| record.ends_with(&[0; 512]));
     for record in missing.chain(unwritten).chain([later]) {
         fs::write(&path, [first, &record].concat()).unwrap();
@@ -113,6 +116,42 @@ fn a_record_that_a_crash_has_torn_is_cut_off_and_an_altered_one_is_refused() {
         record[bit / 8] ^= 1 << (bit % 8);
         fs::write(&path, [first, &record].concat()).unwrap();
         assert!(matches!(open(folder.path()), Err(StorageError::Corrupt { .. })), "bit {bit}");
+    }
+}
+
+/// Until a sync, a disk may write a later record before an earlier one. After it, a damage is none of a crash.
+#[test]
+fn records_before_a_sync_may_be_torn_in_any_order_and_those_that_a_sync_follows_are_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("stable");
+    let value = |letter: &str| letter.repeat(2000);
+    let (mut directory, _) = open(folder.path()).unwrap();
+    directory.persist(&value("a"), &value("a")).unwrap();
+    Storage::<String>::sync(&mut directory).unwrap();
+    let synced = fs::read(&path).unwrap().len();
+    for letter in ["b", "c", "d"] {
+        directory.persist(&value(letter), &value(letter)).unwrap();
+    }
+    let unsynced = fs::read(&path).unwrap();
+    Storage::<String>::sync(&mut directory).unwrap();
+    directory.persist(&value("e"), &value("e")).unwrap();
+    drop(directory);
+    let followed = fs::read(&path).unwrap();
+
+    let gaps = (synced / SECTOR + 1)..(unsynced.len() / SECTOR);
+    for gap in gaps.map(|sector| sector * SECTOR..(sector + 1) * SECTOR) {
+        let mut torn = unsynced.clone();
+        torn[gap.clone()].fill(0);
+        fs::write(&path, torn).unwrap();
+        let (_, Opened { stable, .. }) = open(folder.path()).unwrap();
+        let whole = (gap.start - synced) / (2000 + 15);
+        let letters = ["a", "b", "c", "d"].map(value);
+        assert_eq!(stable, letters[..=whole], "{gap:?}");
+
+        let mut altered = followed.clone();
+        altered[gap].fill(0);
+        fs::write(&path, altered).unwrap();
+        assert!(matches!(open(folder.path()), Err(StorageError::Corrupt { .. })));
     }
 }
 

@@ -17,8 +17,9 @@ use crate::{
 use im::{OrdMap, OrdSet, Vector, vector};
 use interrex::{
     group::{
-        self, Command, Content, Entry, Envelope, Group, Log, Message, Observation, ObservationOf,
-        Other, Position, Role, Service, Stable, State, StateOf, Summary, Timer, majority,
+        self, Command, Content, Entry, Envelope, Founding, Group, Log, Message, Observation,
+        ObservationOf, Other, Position, Role, Service, Stable, State, StateOf, Summary, Timer,
+        majority,
     },
     machine::{Address, NodeId, Peer},
 };
@@ -197,7 +198,7 @@ impl<S: Checked> Protocol for Group<S> {
         let view = group::View { number: 1, term, members: members.clone() };
         let counted = Summary {
             last: Position { term: Some(term), number: 1 },
-            founder: Some(leader),
+            group: Some(Founding { by: leader, anew: None }),
             view: Some(view.clone()),
             known: members.iter().map(|member| (member.node, *member)).collect(),
             next: OrdMap::new(),
@@ -266,7 +267,9 @@ impl<S: Checked> Protocol for Group<S> {
             Observation::Elected(group::Term { counter, owner }) => {
                 Notion::Elected(Term::from([*counter, owner.node.0.into(), owner.life]))
             }
-            Observation::Deposed | Observation::OtherGroup { .. } => Notion::Unremarked,
+            Observation::Deposed
+            | Observation::OtherGroup { .. }
+            | Observation::FoundedAnew { .. } => Notion::Unremarked,
             Observation::Restored { number, state } => {
                 Notion::Restored { number: *number, messages: S::contained(state) }
             }
@@ -315,6 +318,7 @@ impl<S: Checked> Protocol for Group<S> {
                 Command::Query { .. } => "query",
                 Command::Leave => "leave",
                 Command::HandOver => "hand_over",
+                Command::FoundAnew => "found_anew",
                 Command::Stop => "stop",
             ),
             timers: names!(Timer::Tick => "tick", Timer::Call(_) => "call"),
@@ -324,6 +328,7 @@ impl<S: Checked> Protocol for Group<S> {
                 Observation::Deposed => "deposed",
                 Observation::Restored { .. } => "restored",
                 Observation::OtherGroup { .. } => "other_group",
+                Observation::FoundedAnew { .. } => "founded_anew",
                 Observation::Installed(_) => "installed",
                 Observation::Delivered { .. } => "delivered",
                 Observation::Replied { .. } => "replied",

@@ -103,6 +103,8 @@ pub struct Cluster {
     plan: Plan,
     folder: PathBuf,
     places: BTreeMap<NodeId, SocketAddr>,
+    /// The addresses at which a node reaches another one, where they are others than those.
+    routes: BTreeMap<(NodeId, NodeId), SocketAddr>,
     running: BTreeMap<NodeId, Arc<Process>>,
     /// The latest life of each node.
     lives: BTreeMap<NodeId, Address>,
@@ -129,13 +131,25 @@ impl Cluster {
         let places = plan.nodes().map(|node| free_place().map(|place| (node, place))).collect();
         let places = Option::ok_or(places, ProcessError("no port is free on 127.0.0.1".into()))?;
         let (running, lives) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { plan, folder, places, running, lives, _vanishes: vanishes })
+        let routes = BTreeMap::new();
+        Ok(Self { plan, folder, places, routes, running, lives, _vanishes: vanishes })
     }
 
     /// Its configuration.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The address at which a node listens. None if it is no node of the cluster.
+    #[must_use]
+    pub fn place(&self, node: NodeId) -> Option<SocketAddr> {
+        self.places.get(&node).copied()
+    }
+
+    /// Has a node reach another one at another address than where that one listens: a proxy. It is used from the next start on.
+    pub fn route(&mut self, (from, to): (NodeId, NodeId), through: SocketAddr) {
+        self.routes.insert((from, to), through);
     }
 
     /// Starts a node that does not run, and waits until it is up. In a protocol whose nodes join groups, it joins a
@@ -243,8 +257,10 @@ impl Cluster {
     /// The command that starts a node: in a protocol whose nodes join groups, with a contact or to found a group.
     #[must_use]
     pub fn command(&self, node: NodeId, contact: Option<NodeId>) -> Command {
-        let peers: Vec<_> =
-            self.places.iter().map(|(node, place)| format!("{node}={place}")).collect();
+        let reached = |(peer, place): (&NodeId, &SocketAddr)| {
+            format!("{peer}={}", self.routes.get(&(node, *peer)).unwrap_or(place))
+        };
+        let peers: Vec<_> = self.places.iter().map(reached).collect();
         let mut command = Command::new(&self.plan.program);
         command.args(["node", "--format", "json", "--until-eof", "--id", &node.to_string()]);
         command.args(["--peers", &peers.join(","), "--protocol", &self.plan.protocol.name()]);

@@ -52,8 +52,18 @@ impl<S: Service> Serving for Group<S> {
                 status.leader = leader(view.term);
                 status.view = Some(view);
             }
-            Observation::OtherGroup { from, founder } => {
-                tracing::warn!(%from, %founder, "is in another group: one of the two was founded by mistake");
+            Observation::OtherGroup { from, group } if group.anew.is_some() => {
+                tracing::warn!(%from, founder = %group.by, "is in another group, which was founded anew");
+            }
+            Observation::OtherGroup { from, group } => {
+                tracing::warn!(%from, founder = %group.by, "is in another group: one of the two was founded by mistake");
+            }
+            Observation::FoundedAnew { last, committed } => {
+                tracing::warn!(
+                    last,
+                    committed,
+                    "the group is founded anew: what only others held after the last entry is lost"
+                );
             }
             Observation::Started(_)
             | Observation::Restored { .. }
@@ -132,6 +142,16 @@ impl<S: Service> Client<Group<S>> {
     /// If the server has ended.
     pub async fn hand_over(&self) -> Result<(), Ended> {
         self.commands.send(Command::HandOver).await
+    }
+
+    /// Founds the group anew, from what this process holds, with itself as the only member. Only for a group that has lost its
+    /// majority for good: see [`Command::FoundAnew`] for what it does to the others, and what is lost. It is done when this
+    /// process leads.
+    ///
+    /// # Errors
+    /// If the server has ended.
+    pub async fn found_anew(&self) -> Result<(), Ended> {
+        self.commands.send(Command::FoundAnew).await
     }
 }
 

@@ -16,7 +16,9 @@ use crate::{
 use im::OrdMap;
 use interrex::{
     gen_leader::{Roster, dictionary::Request},
-    group::{self, Command, Group, LEFT, Observation, STOPPED_ON_COMMAND, Safeguard, Timer},
+    group::{
+        self, Command, Group, LEFT, Observation, STOPPED_ON_COMMAND, Safeguard, Timer, majority,
+    },
     machine::{Address, NodeId},
     runtime::{self, Config, Ending, Membership, RunError, Server, SpawnError},
 };
@@ -77,7 +79,7 @@ impl Application for Group<Texts> {
             Command::Mcast(_) => CommandKind::Scripted(None),
             Command::Call { tag, .. } => CommandKind::Scripted(Some(*tag)),
             Command::Query { .. } => CommandKind::Local,
-            Command::Leave | Command::HandOver => CommandKind::Unknown,
+            Command::Leave | Command::HandOver | Command::FoundAnew => CommandKind::Unknown,
             Command::Stop => CommandKind::End,
         }
     }
@@ -90,6 +92,7 @@ impl Application for Group<Texts> {
             | Observation::Elected(_)
             | Observation::Deposed
             | Observation::OtherGroup { .. }
+            | Observation::FoundedAnew { .. }
             | Observation::Installed(_)
             | Observation::Replied { .. }
             | Observation::Failed { .. } => None,
@@ -229,6 +232,8 @@ pub enum Ask {
     Leave,
     /// Hand leadership over.
     HandOver,
+    /// Found the group anew.
+    FoundAnew,
 }
 
 impl application::Request for Ask {
@@ -239,11 +244,16 @@ impl application::Request for Ask {
         ("dump", "list all entries in the copy of this node"),
         ("hand over", "have another member lead, if this one does; `ok` once it leads"),
         ("leave", "leave the group; the end of the node is the answer"),
+        (
+            "found anew",
+            "go on alone, when most members are gone for good: what only they held is lost",
+        ),
     ];
 
     fn parse(name: &str, rest: &str) -> Option<Self> {
         match (name, rest.trim()) {
             ("hand", "over") => Some(Self::HandOver),
+            ("found", "anew") => Some(Self::FoundAnew),
             ("leave", "") => Some(Self::Leave),
             _ => <Request<String, String>>::parse(name, rest).map(Self::Dictionary),
         }
@@ -258,9 +268,11 @@ impl Client for Dictionary {
     }
 
     fn members(&self) -> Notice {
-        match &self.membership.borrow().view {
-            Some(view) => notice(view),
-            None => Notice::Error {
+        let now = self.membership.borrow();
+        match (&now.view, now.leader) {
+            (Some(view), Some(_)) => notice(view),
+            (Some(view), None) => Notice::Error { error: leaderless(view) },
+            (None, _) => Notice::Error {
                 error: "this node is no member yet, or waits for a majority of the last view that it has stored"
                     .into(),
             },
@@ -274,6 +286,7 @@ impl Client for Dictionary {
                 Ask::Dictionary(request) => asked.call(request).await,
                 Ask::Leave => asked.leave().await,
                 Ask::HandOver => asked.hand_over().await,
+                Ask::FoundAnew => asked.found_anew().await,
             }
         }
     }
@@ -310,6 +323,23 @@ impl Dictionary {
         }
     }
 
+    /// It is done when this node leads.
+    async fn found_anew(mut self) -> Option<Notice> {
+        if let Some(leader) = self.leader() {
+            let error = format!("{leader} leads: the group needs no second founding");
+            return Some(Notice::Error { error });
+        }
+        self.client.found_anew().await.ok()?;
+        let (me, membership) = (self.me, &mut self.membership);
+        let leads = |now: &Membership| now.leader.is_some_and(|it| it.address.node == me);
+        match timeout(self.call_timeout, membership.wait_for(leads)).await {
+            Ok(changed) => changed.is_ok().then_some(Notice::Done),
+            Err(_) => Some(Notice::Error {
+                error: "this node has been in no group yet, or is being given its state".into(),
+            }),
+        }
+    }
+
     /// It is done when another member leads.
     async fn hand_over(mut self) -> Option<Notice> {
         if self.leader().map(|leader| leader.node) != Some(self.me) {
@@ -327,6 +357,16 @@ impl Dictionary {
             Err(_) => Some(not_yet("has no successor that leads", self.call_timeout)),
         }
     }
+}
+
+/// The answer of a node that knows no leader.
+fn leaderless(view: &group::View) -> String {
+    let members: Vec<_> = view.members.iter().map(ToString::to_string).collect();
+    let (needed, number) = (majority(members.len()), view.number);
+    let members = members.join(", ");
+    format!(
+        "this node knows no leader; {needed} of its last view must find each other ({number}: {members})"
+    )
 }
 
 /// The answer to a departure that the others have not agreed to in time.

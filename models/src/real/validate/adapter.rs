@@ -13,8 +13,8 @@ pub(super) struct Adapter<R: Application> {
     at: u64,
     /// How often each process was monitored and is not down.
     monitors: BTreeMap<Peer, u32>,
-    /// The possible contents of stable storage: the last one that certainly is there, and those of the last step, which may
-    /// have been carried out in part. Empty if nothing is known.
+    /// The possible contents of stable storage: the last one that certainly is there, and those that were persisted since
+    /// the last sync, which a crash may have lost. Empty if nothing is known.
     stored: Vec<R::Stable>,
 }
 
@@ -47,18 +47,19 @@ impl<R: Application> Adapter<R> {
         broken
     }
 
-    /// A step of a life in which these timers are armed. Returns the broken promises.
+    /// A step of a life in which these timers are armed: its time, and whether something is unsynced. Returns the broken promises.
     pub(super) fn step(
         &mut self,
         machine: &R,
-        at: u64,
+        (at, unsynced): (u64, bool),
         event: &EventOf<R>,
         effects: &[EffectOf<R>],
         armed: &BTreeSet<R::Timer>,
     ) -> Vec<String> {
         let mut broken = self.pass(at);
-        // The effects of the step before were carried out.
-        self.stored.drain(..self.stored.len().saturating_sub(1));
+        if !unsynced {
+            self.stored.drain(..self.stored.len().saturating_sub(1));
+        }
         match event {
             Event::Timeout(timer) if !armed.contains(timer) => {
                 broken.push(format!("the timer {timer:?} fires, and is not armed"));

@@ -253,7 +253,7 @@ impl<R: Application> Run<'_, R> {
     }
 
     fn step(&mut self, step: Step<EventOf<R>, EffectOf<R>>) -> Result<(), FileError> {
-        let Step { at, event, sent, effects } = step;
+        let Step { at, event, sent, unsynced, effects } = step;
         let mut life = self.continued()?;
         if life.stopped.is_some() {
             self.differ(None, Some(to_value(&event)), None);
@@ -264,7 +264,7 @@ impl<R: Application> Run<'_, R> {
         if let (Input::Message { .. }, None) = (&input, sent) {
             return Err(self.lines.error("a message without `sent`, the step of its sender"));
         }
-        let broken = self.adapter.step(self.machine, at, &event, &effects, &life.armed);
+        let broken = self.adapter.step(self.machine, (at, unsynced), &event, &effects, &life.armed);
         self.accuse(broken);
         let (state, expected) = self.machine.step(life.state, event);
         life.state = state;

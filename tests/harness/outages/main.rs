@@ -3,15 +3,18 @@
 
 #![expect(clippy::print_stdout, reason = "it says what it has measured")]
 
+mod network;
+
 use interrex::machine::NodeId;
 use interrex_models::{
     protocol::registry::Known,
     real::{
         failover::Group,
         line::Notice,
-        processes::{Plan, Process},
+        processes::{Cluster, Plan, Process},
     },
 };
+use network::Network;
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,
@@ -46,9 +49,12 @@ struct Outage {
 
 impl Outage {
     fn new(nodes: u16) -> Self {
-        let plan = Plan { timeout: TIMEOUT, ..Plan::new(PROGRAM, Known::Group, nodes) };
+        Self::of(cluster(nodes))
+    }
+
+    fn of(cluster: Cluster) -> Self {
         Self {
-            group: Group::form(plan).expect("a group"),
+            group: Group::of(cluster).expect("a group"),
             confirmed: Confirmed::default(),
             stop: Arc::default(),
             writers: vec![],
@@ -140,6 +146,13 @@ impl Outage {
     }
 }
 
+fn cluster(nodes: u16) -> Cluster {
+    // A node that is cut off answers its clients within this time.
+    let call_timeout = Duration::from_secs(1);
+    let plan = Plan { timeout: TIMEOUT, call_timeout, ..Plan::new(PROGRAM, Known::Group, nodes) };
+    Cluster::new(plan).expect("a cluster")
+}
+
 fn copy(process: &Arc<Process>) -> BTreeMap<String, String> {
     match process.ask("dump", LONG).expect("an answer") {
         Notice::Dumped { entries } => entries,
@@ -175,6 +188,30 @@ fn pause_leaders(rounds: u32, pause: Duration) {
         });
     }
     outage.end("leaders paused");
+}
+
+/// Cuts the leader off, in one direction or both, from one other node or all, and heals the network again.
+fn partition(nodes: u16, rounds: u32) {
+    let mut cluster = cluster(nodes);
+    let network = Network::between(&mut cluster);
+    let mut outage = Outage::of(cluster);
+    for round in 0..rounds {
+        outage.round(|it| {
+            let leader = it.group.agree(LONG).expect("a leader");
+            let others: Vec<_> = it.nodes().into_iter().filter(|node| *node != leader).collect();
+            let some = if round % 2 == 0 { &others[..] } else { &others[..1] };
+            let out = some.iter().map(|other| (leader, *other));
+            let back = some.iter().map(|other| (*other, leader));
+            match round % 3 {
+                0 => network.swallow(out.chain(back)),
+                1 => network.swallow(out),
+                _ => network.swallow(back),
+            }
+            thread::sleep(TIMEOUT * (1 + round % 4));
+            network.swallow([]);
+        });
+    }
+    outage.end("leaders cut off");
 }
 
 /// Kills all nodes at once, and starts them again with what they have stored.
@@ -223,6 +260,11 @@ fn no_confirmed_write_is_lost_when_leaders_are_killed() {
 #[test]
 fn no_confirmed_write_is_lost_when_leaders_pause() {
     pause_leaders(2, 3 * TIMEOUT);
+}
+
+#[test]
+fn no_confirmed_write_is_lost_when_leaders_are_cut_off() {
+    partition(3, 6);
 }
 
 #[test]
@@ -276,6 +318,18 @@ fn a_hundred_leaders_are_killed() {
 #[ignore = "nightly: a hundred rounds"]
 fn a_hundred_leaders_pause_for_three_seconds() {
     pause_leaders(100, Duration::from_secs(3));
+}
+
+#[test]
+#[ignore = "nightly: a hundred rounds"]
+fn a_hundred_leaders_are_cut_off() {
+    partition(3, 100);
+}
+
+#[test]
+#[ignore = "nightly: a hundred rounds"]
+fn a_hundred_leaders_of_five_are_cut_off() {
+    partition(5, 100);
 }
 
 #[test]
