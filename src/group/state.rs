@@ -231,6 +231,19 @@ impl<R: Value, A: Value + Default> State<R, A> {
         }
     }
 
+    /// True if it waits for a process of this node to lead, or takes it for the leader.
+    pub(super) fn relies_on(&self, node: NodeId) -> bool {
+        match self.role {
+            Role::Following { leader: process, .. } | Role::Promised { to: Some(process) } => {
+                process.node == node
+            }
+            Role::Promised { to: None }
+            | Role::Seeking { .. }
+            | Role::Candidate { .. }
+            | Role::Leading { .. } => false,
+        }
+    }
+
     /// The log that it is taking over as a candidate.
     pub(super) fn reading(&self) -> Option<Reading> {
         match self.role {

@@ -414,13 +414,15 @@ impl<'a, S: Service> Turn<'a, S> {
     pub(super) fn asked(&mut self, from: NodeId, member: Address, committed: Position) {
         let node = member.node;
         self.state.waiting.remove(&node);
+        if self.state.relies_on(node) {
+            // A leader or candidate asks nobody: it is none any more.
+            self.state.role = seeking();
+        }
         match self.state.role {
             Role::Leading { .. } => self.bring_up(member, committed),
             Role::Following { .. } => {
                 let leader = self.state.term.owner.node;
-                if leader != node {
-                    self.send(leader, Message::Ask { member, committed });
-                }
+                self.send(leader, Message::Ask { member, committed });
             }
             Role::Candidate { .. } => self.correct(node),
             Role::Seeking { .. } | Role::Promised { .. } => {
