@@ -96,6 +96,7 @@
 //!   history.
 
 pub mod claim;
+pub mod cli;
 pub mod evidence;
 pub mod explore;
 pub mod io;

@@ -5,7 +5,7 @@
 
 use interrex::machine::NodeId;
 use interrex_models::{
-    protocol::registry::Known,
+    protocol::registry::built_in,
     real::{
         failover::Group,
         line::Notice,
@@ -46,7 +46,7 @@ struct Outage {
 
 impl Outage {
     fn new(nodes: u16) -> Self {
-        let plan = Plan { timeout: TIMEOUT, ..Plan::new(PROGRAM, Known::Group, nodes) };
+        let plan = Plan { timeout: TIMEOUT, ..Plan::new(PROGRAM, built_in()["group"], nodes) };
         Self {
             group: Group::form(plan).expect("a group"),
             confirmed: Confirmed::default(),

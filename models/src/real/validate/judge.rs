@@ -189,12 +189,7 @@ fn multicast<R: Application>(cluster: &Cluster<'_, R>) -> Vec<(u32, u32)> {
 
 /// The nodes with logs and those of the roster, each with its index.
 fn index<R: Application>(cluster: &Cluster<'_, R>) -> BTreeMap<NodeId, usize> {
-    let size = cluster
-        .machine
-        .roster()
-        .as_ref()
-        .and_then(size)
-        .map_or(0, |(nodes, workers)| nodes + workers);
+    let size = cluster.roster.and_then(size).map_or(0, |(nodes, workers)| nodes + workers);
     let logged = cluster.nodes().keys().copied();
     let nodes: BTreeSet<NodeId> = logged.chain((0..size).map(NodeId)).collect();
     nodes.into_iter().zip(0..).collect()
