@@ -1,7 +1,6 @@
 //! The command line, and what the answers look like.
 //!
-//! It is for the protocols of any [`Registry`]: `interrex` is the one for the [built-in](crate::protocol::registry::built_in)
-//! ones, and another program gets the same commands for its own, with [`command!`](crate::command!).
+//! It is for the protocols of any [`Registry`]: `interrex` is the one for the built-in ones, and another program gets the same commands for its own, with [`command!`](crate::command!).
 
 mod answer;
 mod bands;
@@ -57,7 +56,7 @@ pub struct Command {
 }
 
 /// The [`Command`](crate::cli::Command) of a program, for the protocols of a registry. Name, version and folder are those of
-/// the crate in which it is written.
+/// the program in which it is written.
 ///
 /// ```no_run
 /// use interrex_models::{protocol::{gms2, registry::Registry}};
@@ -71,7 +70,7 @@ pub struct Command {
 macro_rules! command {
     ($registry:expr) => {
         $crate::cli::Command::new(
-            env!("CARGO_PKG_NAME"),
+            option_env!("CARGO_BIN_NAME").unwrap_or(env!("CARGO_PKG_NAME")),
             env!("CARGO_PKG_VERSION"),
             env!("CARGO_MANIFEST_DIR"),
             $registry,
@@ -91,12 +90,6 @@ impl Command {
     ) -> Self {
         let home = home.into();
         Self { name, version, registry, home, scenarios: "scenarios", traces: "traces" }
-    }
-
-    /// Another name than that of the crate.
-    #[must_use]
-    pub fn named(self, name: &'static str) -> Self {
-        Self { name, ..self }
     }
 
     /// Other folders of scenarios and traces, below the current folder, or else below `home`, which is seen from the folder
@@ -134,7 +127,9 @@ impl Command {
         let protocols = |command: clap::Command| {
             let registry = self.registry.clone();
             let named = move |name: &str| registry.named(name);
-            command.mut_arg("protocol", |it| it.default_value(first).value_parser(named))
+            command.mut_arg("protocol", |it| {
+                it.required(false).default_value(first).value_parser(named)
+            })
         };
         let parser = Cli::command().name(self.name).version(self.version);
         let parser = parser.mut_subcommand("node", protocols);

@@ -4,5 +4,5 @@ use interrex_models::{command, protocol::registry::built_in};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    command!(built_in().clone()).named("interrex").folders("..", "models/scenarios", "traces").run()
+    command!(built_in().clone()).folders("..", "models/scenarios", "traces").run()
 }

@@ -113,6 +113,10 @@ impl Section for Found<'_> {
         }
         writeln!(out, "{}\n", drawn(&self.matrix))?;
         writeln!(out, "{}\n", environments(self.scenarios).trim_fmt())?;
+        for (protocol, class) in self.matrix.missing() {
+            let said = lacking(protocol.name(), class);
+            writeln!(out, "{} {said}", styled(DOUBTFUL, "an empty column, without a scenario:"))?;
+        }
         self.conclude(out)
     }
 }
@@ -191,8 +195,7 @@ impl Show {
                 let here = |scenario: &&Scenario| {
                     scenario.protocol == Some(known) && class_of(scenario) == Some(class)
                 };
-                let found = scenarios.iter().find(here).cloned();
-                chosen.push(found.ok_or_else(|| missing(known, class))?);
+                chosen.extend(scenarios.iter().find(here).cloned());
             }
         }
         Ok(chosen)
@@ -254,14 +257,10 @@ fn nothing_to_show(known: Known) -> Failure {
     ))
 }
 
-/// The protocol has scenarios of other classes, and this one is missing.
-fn missing(known: Known, class: Class) -> Failure {
-    let (protocol, class_name) = (known.name(), class.name());
+/// The scenario that an empty column of a protocol lacks: `group/lossy, with drops and no other fault`.
+fn lacking(protocol: &str, class: Class) -> String {
     let faults: Vec<_> = class.faults().iter().map(Budget::to_string).collect();
-    Failure::Usage(format!(
-        "the matrix lacks a scenario `{protocol}/{class_name}` of {protocol}, with {} and no other faults above 0",
-        faults.join(", ")
-    ))
+    format!("{protocol}/{}, with {} and no other fault", class.name(), faults.join(", "))
 }
 
 fn explore(scenario: &Scenario, limits: Limits, bar: &ProgressBar) -> Report {

@@ -1,6 +1,6 @@
 //! Registries: the protocols that a command, the files of scenarios, traces and logs can name.
 //!
-//! A registry is a value, filled when the program starts. [`built_in`] is that of this crate. A program with protocols of
+//! A registry is a value, filled when the program starts. `built_in` is that of this crate, in its feature `built-in`. A program with protocols of
 //! its own makes another one, and gives it to [`command!`](crate::command!) and to its tests.
 //!
 //! # Adding a protocol
@@ -14,7 +14,7 @@
 //!    beside the scenarios, for what they do not reach.
 //!
 //! Of the built-in ones, the machine is `src/NAME.rs`, the second step `models/src/protocol/NAME.rs`, the third
-//! `models/src/protocol/NAME/real.rs`, the fourth a line in [`built_in`], and each has a block for its table in
+//! `models/src/protocol/NAME/real.rs`, the fourth a line in `models/src/protocol/built_in.rs`, and each has a block for its table in
 //! `traces/README.md`.
 //!
 //! # Example
@@ -37,7 +37,7 @@ use crate::{
         node::Condition,
         world::Rules,
     },
-    protocol::{self, Protocol},
+    protocol::Protocol,
     real::{
         application::{self, AnyClient, AnyRunning, Application, Later, Replicates},
         validate::{self, Logs, Validation},
@@ -45,49 +45,17 @@ use crate::{
     verdict::harness::Harness,
 };
 use interrex::{
-    gen_leader::{Repair, Roster},
-    group::Safeguard,
+    gen_leader::Roster,
     runtime::{Config, SpawnError},
 };
-use std::{
-    fmt,
-    ops::Index,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{fmt, ops::Index, sync::Arc, time::Duration};
 
+#[cfg(feature = "built-in")]
+pub use super::built_in::built_in;
 pub use super::{
     gen_leader::{gen_leader, gen_leader_1_0},
     gms3::gms3,
-    group::Memory,
 };
-
-/// The protocols of this crate.
-///
-/// Those without a repair or a safeguard, and group with another memory than real nodes have, are
-/// [variants](Registry::variant).
-pub fn built_in() -> &'static Registry {
-    static BUILT_IN: LazyLock<Registry> = LazyLock::new(|| {
-        let mut all = Registry::new()
-            .protocol(protocol::group::real::machine)
-            .protocol(protocol::gms3::real::machine)
-            .protocol(protocol::gms2::real::machine)
-            .protocol(protocol::gen_leader::real::of_2003)
-            .protocol(protocol::gen_leader::real::of_2007)
-            .protocol(protocol::gen_leader::real::repaired);
-        for safeguard in Safeguard::ALL {
-            all = all.variant(move |it: &Roster| protocol::group::real::without(safeguard, it));
-        }
-        for memory in Memory::ALL {
-            all = all.variant(move |it: &Roster| protocol::group::real::with(memory, it));
-        }
-        for repair in Repair::ALL {
-            all = all.variant(move |it: &Roster| protocol::gen_leader::real::without(repair, it));
-        }
-        all
-    });
-    &BUILT_IN
-}
 
 /// The protocols that have a name.
 #[derive(Clone, Debug, Default)]

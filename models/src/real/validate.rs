@@ -30,7 +30,9 @@
 //! # The time of judgement
 //!
 //! Safety properties are judged on the whole histories at the end. Those that only survivors can violate are also
-//! judged at each end of a life, and *single-leader* whenever a process begins to lead. Settled properties are judged
+//! judged at each end of a life, and *single-leader* whenever a process begins to lead. A safety property of a protocol's
+//! own is judged after each step: of the orders in which causally independent steps can have happened, the run is one.
+//! Settled properties are judged
 //! at the end if nothing is pending there: no message to a process that is up, no `Down`, no join. If all nodes were shut
 //! down by their programs, the end is the moment before the first one was. Properties of infinite runs are not judged.
 //! Whether the run exercises a property is looked at whenever a process begins to lead, at each end of a life, and at the

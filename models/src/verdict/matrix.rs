@@ -113,6 +113,14 @@ impl Matrix {
         protocols
     }
 
+    /// The columns for which a protocol has no scenario, although it has one for others.
+    #[must_use]
+    pub fn missing(&self) -> Vec<(Known, Class)> {
+        let all = self.protocols().into_iter();
+        let all = all.flat_map(|known| Class::ALL.into_iter().map(move |class| (known, class)));
+        all.filter(|(known, class)| self.column(*known, *class).is_none()).collect()
+    }
+
     fn column(&self, protocol: Known, class: Class) -> Option<&Column> {
         self.columns.iter().find(|column| column.protocol == protocol && column.class == class)
     }

@@ -12,11 +12,11 @@ use crate::{
         profile::{Presence, Profile},
         property::{
             BOUNDED_IDS, Group, Kind, NOBODY_STOPPED, Property, SINGLE_LEADER,
-            TOTAL_ORDER_SURVIVORS,
+            TOTAL_ORDER_SURVIVORS, is_own,
         },
     },
     model::environment::Environment,
-    protocol::{Notion, Standing, View},
+    protocol::{Fact, Notion, Standing, View},
     real::application::{Application, CommandKind},
 };
 use interrex::{
@@ -66,6 +66,9 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
     };
     let mut findings: Vec<_> =
         cluster.machine.properties().iter().map(|it| Finding::new(it)).collect();
+    let own: Vec<_> =
+        cluster.machine.properties().iter().copied().filter(|it| is_own(it)).collect();
+    let own_safety: Vec<_> = own.iter().copied().filter(|it| it.kind == Kind::Safety).collect();
     let mut histories = begin();
     for (moment, place) in cluster.order.iter().enumerate() {
         if cluster.is_end(*place) {
@@ -73,6 +76,11 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
             histories.judge(&mut findings, AT_AN_END, moment);
         }
         let leads = histories.take(*place);
+        if !own.is_empty() {
+            let is_own = |it: &&mut Finding| own.iter().any(|own| own.name == it.property.name);
+            findings.iter_mut().filter(is_own).for_each(|it| histories.witness_of(it));
+            histories.judge(&mut findings, &own_safety, moment + 1);
+        }
         if leads {
             histories.witness(&mut findings);
             histories.judge(&mut findings, &[&SINGLE_LEADER], moment + 1);
@@ -140,7 +148,8 @@ fn violated<R: Application>(
 /// The first moment after which a property is violated. It stays violated until the next end of a life.
 fn earliest<'a, R: Application>(begin: &dyn Fn() -> Histories<'a, R>, finding: &Finding) -> usize {
     let (mut holds, mut violated) = (finding.before, finding.first);
-    if finding.property.name == SINGLE_LEADER.name {
+    // These were judged after each step that can violate them.
+    if finding.property.name == SINGLE_LEADER.name || is_own(finding.property) {
         return violated;
     }
     while holds + 1 < violated {
@@ -217,7 +226,11 @@ impl<R: Application> Histories<'_, R> {
 
     /// Notes which properties the run exercises now.
     fn witness(&self, findings: &mut [Finding]) {
-        for finding in findings.iter_mut().filter(|finding| !finding.witnessed) {
+        findings.iter_mut().for_each(|finding| self.witness_of(finding));
+    }
+
+    fn witness_of(&self, finding: &mut Finding) {
+        if !finding.witnessed {
             finding.witnessed = self.ask(|all| finding.property.is_witnessed(all.nodes));
         }
     }
@@ -249,6 +262,7 @@ impl<R: Application> Histories<'_, R> {
                 .is_none_or(|reason| cluster.machine.is_requested_stop(reason));
             let presence = if was_requested { Presence::Crashed } else { Presence::Stopped };
             self.profiles[node].presence = presence;
+            self.profiles[node].facts = vec![];
             return false;
         }
         let step = &life.steps[place.step];
@@ -270,12 +284,17 @@ impl<R: Application> Histories<'_, R> {
                 && let Some(notion) = self.notion(&life.effects[at].kind)
             {
                 self.profiles[node].read(notion);
+                let told = life.effects[at].told.iter().map(|fact| self.fact(fact));
+                let told: Vec<_> = told.collect();
+                self.profiles[node].told.extend(told);
             }
         }
         if cut.is_some_and(|cut| cut.step == place.step) {
             self.profiles[node].presence = Presence::Crashed;
+            self.profiles[node].facts = vec![];
             return false;
         }
+        let facts: Vec<_> = step.facts.iter().map(|fact| self.fact(fact)).collect();
         let profile = &mut self.profiles[node];
         let presence = match life.stopped {
             Some(_) if place.step + 1 == life.steps.len() => profile.presence,
@@ -287,6 +306,7 @@ impl<R: Application> Histories<'_, R> {
         let led = profile.presence == Presence::Up(Standing::Leading);
         profile.presence = presence;
         profile.ids = step.measured;
+        profile.facts = if profile.is_up() { facts } else { vec![] };
         !led && presence == Presence::Up(Standing::Leading)
     }
 
@@ -311,6 +331,12 @@ impl<R: Application> Histories<'_, R> {
                 other => other.clone(),
             }),
         }
+    }
+
+    /// A fact, with lives numbered as in the harness.
+    fn fact(&self, fact: &Fact) -> Fact {
+        let known = |process: Address| self.cluster.life(process).is_some();
+        fact.renumbered(&|process| known(process).then(|| self.cluster.numbered(process)))
     }
 
     /// The number of a message among those of its node; the maximum for a message that was never multicast.
