@@ -95,24 +95,26 @@ impl Machine for Ring {
                 None => vec![self.send(me, Message::Claim(claim.max(me)))],
             },
             Event::Message { message: Message::Leads { leader, from }, .. } => {
-                let is_news = state.leader != Some(leader);
-                state.leader = Some(leader);
+                // The others may know a former life of this process: it leads again.
+                let leader = if leader.node == me.node { me } else { leader };
                 let mut effects = vec![];
-                if is_news {
-                    effects.push(Effect::Observe(Observation::Follows(leader)));
-                    effects.push(Effect::Monitor(leader.into()));
+                if state.leader < Some(leader) {
+                    state.leader = Some(leader);
+                    if leader != me {
+                        effects.push(Effect::Observe(Observation::Follows(leader)));
+                        effects.push(Effect::Monitor(leader.into()));
+                    }
                 }
                 if from != me.node {
                     effects.push(self.send(me, Message::Leads { leader, from }));
                 }
                 effects
             }
-            Event::Down(gone) => {
-                if state.leader.map(Peer::from) == Some(gone) {
-                    state.leader = None;
-                }
+            Event::Down(gone) if state.leader.map(Peer::from) == Some(gone) => {
+                state.leader = None;
                 vec![self.send(me, Message::Claim(me))]
             }
+            Event::Down(_) => vec![],
             Event::Command(Command::Claim) => vec![self.send(me, Message::Claim(me))],
             Event::Timeout(()) => vec![],
         };
