@@ -2,10 +2,15 @@
 
 #[cfg(feature = "built-in")]
 mod built_in;
+#[cfg(feature = "built-in")]
 pub mod gen_leader;
+#[cfg(feature = "built-in")]
 pub mod gms2;
+#[cfg(feature = "built-in")]
 pub mod gms3;
+#[cfg(feature = "built-in")]
 pub mod group;
+#[cfg(feature = "built-in")]
 pub mod multicast;
 pub mod registry;
 mod vocabulary;

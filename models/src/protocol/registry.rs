@@ -51,8 +51,8 @@ use interrex::{
 use std::{fmt, ops::Index, sync::Arc, time::Duration};
 
 #[cfg(feature = "built-in")]
-pub use super::built_in::built_in;
 pub use super::{
+    built_in::built_in,
     gen_leader::{gen_leader, gen_leader_1_0},
     gms3::gms3,
 };
