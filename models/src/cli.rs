@@ -287,26 +287,23 @@ impl Folders {
 
 impl Places<'_> {
     fn scenarios(&self) -> Result<Vec<Scenario>, Failure> {
-        exists(&self.scenarios, "--scenarios")?;
+        if !self.scenarios.exists() {
+            let folder = self.scenarios.display();
+            return Err(Failure::Usage(format!(
+                "{folder}: there is no such folder, neither here nor in the source tree that this program was built \
+                 from; name another one with `--scenarios DIR`"
+            )));
+        }
         Ok(Scenario::read_all(self.registry, &self.scenarios)?)
     }
 
+    /// None where no trace has been kept yet.
     fn known_traces(&self) -> Result<Vec<KnownTrace>, Failure> {
-        exists(&self.traces, "--traces")?;
+        if !self.traces.exists() {
+            return Ok(vec![]);
+        }
         Ok(KnownTrace::read_all(&self.traces)?)
     }
-}
-
-/// Refuses a default folder that is needed and not there.
-fn exists(folder: &Path, option: &str) -> Result<(), Failure> {
-    if folder.exists() {
-        return Ok(());
-    }
-    let folder = folder.display();
-    Err(Failure::Usage(format!(
-        "{folder}: there is no such folder, neither here nor in the source tree that this program was built from; \
-         name another one with `{option} DIR`"
-    )))
 }
 
 /// In place of the parser that knows the [`Command`]'s protocols.

@@ -22,7 +22,7 @@ fn the_tables_of_results_say_what_the_scenarios_expect() {
     let stored = fs::read_to_string(&path).expect("a text");
     let mut text = with_block(&stored, "matrix", &Matrix::pinned(&scenarios).to_markdown("."));
     for known in built_in().all().iter().copied() {
-        text = with_block(&text, &known.name(), &table(known, &known.name(), &scenarios));
+        text = with_block(&text, known.name(), &table(known, known.name(), &scenarios));
     }
     let short = table(built_in()["group"], "group/short-memory", &scenarios);
     text = with_block(&text, "group with short memory", &short);

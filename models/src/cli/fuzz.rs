@@ -186,8 +186,8 @@ impl Fuzz {
 
     /// Refuses a shard without schedules, of which nothing could be said.
     fn takes_some(&self) -> Result<(), Failure> {
-        let (shard, count) = (self.shard, self.schedules);
-        if (Schedules { shard, count, ..Schedules::default() }).taken() > 0 {
+        let (count, shard) = (self.schedules, self.shard);
+        if (Schedules { count, shard, ..Schedules::default() }).taken() > 0 {
             return Ok(());
         }
         Err(Failure::Usage(format!(

@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 ///
 /// Those without a repair or a safeguard, and group with another memory than real nodes have, are
 /// [variants](Registry::variant).
+#[must_use]
 pub fn built_in() -> &'static Registry {
     static BUILT_IN: LazyLock<Registry> = LazyLock::new(|| {
         let mut all = Registry::new()

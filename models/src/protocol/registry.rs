@@ -184,6 +184,7 @@ impl Index<&str> for Registry {
 pub struct Known(&'static Entry);
 
 /// A protocol, whatever the types of its machine: the answers that are the same for every roster, and its machines.
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of the protocol")]
 struct Entry {
     place: usize,
     name: String,

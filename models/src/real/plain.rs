@@ -103,7 +103,7 @@ impl<P: Protocol> Running<P> {
             Notion::Surrendered(leader) => leads(leader),
             Notion::Installed(view) => {
                 let (number, leader) = (Some(view.number), view.leader);
-                let view = View { number, leader, followers: view.followers.to_vec() };
+                let view = View { number, leader, followers: view.followers };
                 let (leader, shown) = (Some(leader), Some(view.clone()));
                 self.known.send_replace(Seen { leader, view: shown });
                 Notice::View(view)

@@ -43,6 +43,7 @@ struct Histories<'a, R: Application> {
 /// The findings on one property.
 struct Finding {
     property: &'static Property,
+    is_own: bool,
     complaints: Option<(Vec<String>, usize)>,
     /// A moment after which it was found violated, and an earlier one after which it was not.
     first: usize,
@@ -66,9 +67,6 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
     };
     let mut findings: Vec<_> =
         cluster.machine.properties().iter().map(|it| Finding::new(it)).collect();
-    let own: Vec<_> =
-        cluster.machine.properties().iter().copied().filter(|it| is_own(it)).collect();
-    let own_safety: Vec<_> = own.iter().copied().filter(|it| it.kind == Kind::Safety).collect();
     let mut histories = begin();
     for (moment, place) in cluster.order.iter().enumerate() {
         if cluster.is_end(*place) {
@@ -76,11 +74,7 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
             histories.judge(&mut findings, AT_AN_END, moment);
         }
         let leads = histories.take(*place);
-        if !own.is_empty() {
-            let is_own = |it: &&mut Finding| own.iter().any(|own| own.name == it.property.name);
-            findings.iter_mut().filter(is_own).for_each(|it| histories.witness_of(it));
-            histories.judge(&mut findings, &own_safety, moment + 1);
-        }
+        histories.judge_own(&mut findings, moment + 1);
         if leads {
             histories.witness(&mut findings);
             histories.judge(&mut findings, &[&SINGLE_LEADER], moment + 1);
@@ -149,7 +143,7 @@ fn violated<R: Application>(
 fn earliest<'a, R: Application>(begin: &dyn Fn() -> Histories<'a, R>, finding: &Finding) -> usize {
     let (mut holds, mut violated) = (finding.before, finding.first);
     // These were judged after each step that can violate them.
-    if finding.property.name == SINGLE_LEADER.name || is_own(finding.property) {
+    if finding.property.name == SINGLE_LEADER.name || finding.is_own {
         return violated;
     }
     while holds + 1 < violated {
@@ -169,7 +163,8 @@ fn earliest<'a, R: Application>(begin: &dyn Fn() -> Histories<'a, R>, finding: &
 
 impl Finding {
     fn new(property: &'static Property) -> Self {
-        Self { property, complaints: None, first: 0, before: 0, witnessed: false }
+        let is_own = is_own(property);
+        Self { property, is_own, complaints: None, first: 0, before: 0, witnessed: false }
     }
 
     fn hold_until(&mut self, moment: usize) {
@@ -226,12 +221,25 @@ impl<R: Application> Histories<'_, R> {
 
     /// Notes which properties the run exercises now.
     fn witness(&self, findings: &mut [Finding]) {
-        findings.iter_mut().for_each(|finding| self.witness_of(finding));
+        for finding in findings {
+            self.witness_of(finding);
+        }
     }
 
     fn witness_of(&self, finding: &mut Finding) {
         if !finding.witnessed {
             finding.witnessed = self.ask(|all| finding.property.is_witnessed(all.nodes));
+        }
+    }
+
+    /// Judges the properties of the protocol's own after this number of moments: they may be violated for a moment only.
+    fn judge_own(&self, findings: &mut [Finding], moments: usize) {
+        for finding in findings.iter_mut().filter(|finding| finding.is_own) {
+            self.witness_of(finding);
+            let property = finding.property;
+            if property.kind == Kind::Safety {
+                self.judge(std::slice::from_mut(finding), &[property], moments);
+            }
         }
     }
 
