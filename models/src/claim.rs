@@ -3,6 +3,7 @@
 mod calls;
 mod definition;
 mod delivery;
+pub mod fact;
 mod leadership;
 pub mod notion;
 mod order;

@@ -1,4 +1,6 @@
 //! The command line, and what the answers look like.
+//!
+//! It is for the protocols of any [`Registry`]: `interrex` is the one for the built-in ones, and another program gets the same commands for its own, with [`command!`](crate::command!).
 
 mod answer;
 mod bands;
@@ -19,19 +21,20 @@ mod stop;
 mod time;
 mod validate;
 
+use crate::{
+    evidence::known::KnownTrace,
+    explore::audit::Difference,
+    io::{file::shown, text::printable},
+    protocol::registry::{Known, Registry},
+    verdict::{outcome::Comparison, scenario::Scenario},
+};
 use anstyle::{AnsiColor, Style};
 use clap::{
-    Parser, Subcommand, ValueEnum,
+    CommandFactory, FromArgMatches, Parser, ValueEnum,
     builder::{PathBufValueParser, TypedValueParser},
 };
 use comfy_table::{ContentArrangement, Table, presets};
 use failure::Failure;
-use interrex_models::{
-    evidence::known::KnownTrace,
-    explore::audit::Difference,
-    io::{file::shown, text::printable},
-    verdict::{outcome::Comparison, scenario::Scenario},
-};
 use std::{
     env, fmt,
     io::{self, Write},
@@ -39,12 +42,150 @@ use std::{
     process::ExitCode,
 };
 
+/// The command of a program, with all its subcommands: `check`, `matrix`, `fuzz`, `list`, `replay`, `shrink`, `validate`,
+/// `node`, `failover`, `key`. [`command!`](crate::command!) makes it for the crate in which it is written.
+#[derive(Clone, Debug)]
+pub struct Command {
+    name: &'static str,
+    version: &'static str,
+    registry: Registry,
+    /// The folder of the crate, where the program was built.
+    home: PathBuf,
+    scenarios: &'static str,
+    traces: &'static str,
+}
+
+/// The [`Command`](crate::cli::Command) of a program, for the protocols of a registry. Name, version and folder are those of
+/// the program in which it is written.
+///
+/// ```no_run
+/// use interrex_models::{protocol::{gms2, registry::Registry}};
+/// use std::process::ExitCode;
+///
+/// fn main() -> ExitCode {
+///     interrex_models::command!(Registry::new().protocol(gms2::real::machine)).run()
+/// }
+/// ```
+#[macro_export]
+macro_rules! command {
+    ($registry:expr) => {
+        $crate::cli::Command::new(
+            option_env!("CARGO_BIN_NAME").unwrap_or(env!("CARGO_PKG_NAME")),
+            env!("CARGO_PKG_VERSION"),
+            env!("CARGO_MANIFEST_DIR"),
+            $registry,
+        )
+    };
+}
+
+impl Command {
+    /// A command of this name and version, whose scenarios and traces are in the folders `scenarios` and `traces` of the
+    /// current folder, or else of `home`.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        version: &'static str,
+        home: impl Into<PathBuf>,
+        registry: Registry,
+    ) -> Self {
+        let home = home.into();
+        Self { name, version, registry, home, scenarios: "scenarios", traces: "traces" }
+    }
+
+    /// Other folders of scenarios and traces, below the current folder, or else below `home`, which is seen from the folder
+    /// of the crate.
+    #[must_use]
+    pub fn folders(mut self, home: &str, scenarios: &'static str, traces: &'static str) -> Self {
+        self.home.push(home);
+        Self { scenarios, traces, ..self }
+    }
+
+    /// Does what the arguments of the process ask for, and says how it ended. If there is no answer, it says why on
+    /// standard error.
+    ///
+    /// # Panics
+    /// If the registry is empty.
+    #[must_use]
+    pub fn run(&self) -> ExitCode {
+        self.answer()
+            .unwrap_or_else(|failure| {
+                failure.say(failure::Form::of(env::args_os()));
+                failure.exit()
+            })
+            .into()
+    }
+
+    fn answer(&self) -> Result<Exit, Failure> {
+        let matches = self.parser().try_get_matches().map_err(Failure::Arguments)?;
+        let cli = Cli::from_arg_matches(&matches).map_err(Failure::Arguments)?;
+        cli.run(self)
+    }
+
+    /// The parser of arguments: the program has another name, and the first protocol is the default one.
+    fn parser(&self) -> clap::Command {
+        let first = self.first().name();
+        let protocols = |command: clap::Command| {
+            let registry = self.registry.clone();
+            let named = move |name: &str| registry.named(name);
+            command.mut_arg("protocol", |it| {
+                it.required(false).default_value(first).value_parser(named)
+            })
+        };
+        let parser = Cli::command().name(self.name).version(self.version);
+        let parser = parser.mut_subcommand("node", protocols);
+        renamed(parser.mut_subcommand("failover", protocols), self.name)
+    }
+
+    /// The first of its protocols.
+    fn first(&self) -> Known {
+        *self.registry.all().first().expect("a command for at least one protocol")
+    }
+
+    /// A protocol that is named in arguments.
+    fn known(&self, name: &str) -> Result<Known, Failure> {
+        self.registry.named(name).map_err(Failure::Usage)
+    }
+}
+
+/// A parser whose help calls the program by this name.
+fn renamed(mut parser: clap::Command, name: &str) -> clap::Command {
+    let another = |text: &clap::builder::StyledStr| {
+        let text = text.ansi().to_string();
+        let mut said = text.replace("`interrex ", &format!("`{name} "));
+        for indented in ["  interrex ", "\ninterrex "] {
+            said = said.replace(indented, &indented.replace("interrex", name));
+        }
+        said
+    };
+    if name == OURS {
+        return parser;
+    }
+    if let Some(about) = parser.get_long_about().map(another) {
+        parser = parser.long_about(about);
+    }
+    parser = parser.mut_args(|argument| {
+        let help = argument.get_help().map(another);
+        let argument = match argument.get_long_help().map(another) {
+            Some(help) => argument.long_help(help),
+            None => argument,
+        };
+        match help {
+            Some(help) => argument.help(help),
+            None => argument,
+        }
+    });
+    parser.mut_subcommands(|command| renamed(command, name))
+}
+
+/// The name by which the help calls the program.
+const OURS: &str = "interrex";
+
 /// Checks leader election and group membership protocols, reproduces their faults, and runs them
 #[derive(Debug, Parser)]
-#[command(name = "interrex", version, max_term_width = 100, after_help = EXIT_CODES)]
-pub(crate) struct Cli {
+#[command(name = OURS, version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Subcommand,
 }
 
 const EXIT_CODES: &str = "\
@@ -67,8 +208,8 @@ macro_rules! exit_codes {
 }
 use exit_codes;
 
-#[derive(Debug, Subcommand)]
-enum Command {
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
     Check(check::Check),
     Matrix(matrix::Show),
     Fuzz(fuzz::Fuzz),
@@ -81,42 +222,27 @@ enum Command {
     Failover(failover::Failover),
 }
 
-/// Runs the command that the arguments ask for. If there is no answer, it says why on standard error.
-pub(crate) fn main() -> Exit {
-    let failure = match Cli::try_parse().map_err(Failure::Arguments).and_then(Cli::run) {
-        Ok(exit) => return exit,
-        Err(failure) => failure,
-    };
-    failure.say(failure::Form::of(env::args_os()));
-    failure.exit()
-}
-
 impl Cli {
-    fn run(self) -> Result<Exit, Failure> {
+    fn run(self, of: &Command) -> Result<Exit, Failure> {
         match self.command {
-            Command::Check(check) => check.run(),
-            Command::Matrix(matrix) => matrix.run(),
-            Command::Fuzz(fuzz) => fuzz.run(),
-            Command::List(list) => list.run(),
-            Command::Replay(replay) => replay.run(),
-            Command::Shrink(shrink) => shrink.run(),
-            Command::Validate(validate) => validate.run(),
-            Command::Key(key) => key.run(),
-            Command::Node(node) => node.run(),
-            Command::Failover(failover) => failover.run(),
+            Subcommand::Check(check) => check.run(of),
+            Subcommand::Matrix(matrix) => matrix.run(of),
+            Subcommand::Fuzz(fuzz) => fuzz.run(of),
+            Subcommand::List(list) => list.run(of),
+            Subcommand::Replay(replay) => replay.run(of),
+            Subcommand::Shrink(shrink) => shrink.run(of),
+            Subcommand::Validate(validate) => validate.run(of),
+            Subcommand::Key(key) => key.run(of),
+            Subcommand::Node(node) => node.run(of),
+            Subcommand::Failover(failover) => failover.run(of),
         }
     }
 }
 
-/// The default folders are in the source tree, which a program that was installed elsewhere does not have.
-const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
-const TRACES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../traces");
-
-/// A folder that exists, or a default one: that may be missing where it is not needed.
+/// A folder that exists.
 fn folder() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
-        let is_default = [SCENARIOS, TRACES].iter().any(|default| path == Path::new(default));
-        if is_default || path.is_dir() {
+        if path.is_dir() {
             Ok(path)
         } else if path.exists() {
             Err("it is not a folder")
@@ -126,39 +252,63 @@ fn folder() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// The folders of scenarios and known traces.
+/// The folders of scenarios and known traces that are asked for.
 #[derive(Debug, clap::Args)]
 struct Folders {
-    /// The folder of scenarios [default: in the source tree that this program was built from]
-    #[arg(long, value_name = "DIR", value_parser = folder(), default_value = SCENARIOS, hide_default_value = true)]
+    /// The folder of scenarios [default: that in the current folder, or else that in the source tree that this program was
+    /// built from]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
+    scenarios: Option<PathBuf>,
+    /// The folder of known traces [default: that beside the default scenarios]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
+    traces: Option<PathBuf>,
+}
+
+/// The folders of scenarios and known traces. Default ones may be missing where they are not needed.
+struct Places<'a> {
+    registry: &'a Registry,
     scenarios: PathBuf,
-    /// The folder of known traces [default: in the same source tree]
-    #[arg(long, value_name = "DIR", value_parser = folder(), default_value = TRACES, hide_default_value = true)]
     traces: PathBuf,
 }
 
 impl Folders {
+    /// A source tree in the current folder comes first: what was built elsewhere may have been moved.
+    fn of<'a>(&self, of: &'a Command) -> Places<'a> {
+        let here = Path::new(of.scenarios).is_dir();
+        let home = if here { Path::new("") } else { &of.home };
+        let place = |given: &Option<PathBuf>, default| given.clone().unwrap_or(home.join(default));
+        Places {
+            registry: &of.registry,
+            scenarios: place(&self.scenarios, of.scenarios),
+            traces: place(&self.traces, of.traces),
+        }
+    }
+}
+
+impl Places<'_> {
     fn scenarios(&self) -> Result<Vec<Scenario>, Failure> {
-        exists(&self.scenarios, "--scenarios")?;
-        Ok(Scenario::read_all(&self.scenarios)?)
+        if !self.scenarios.exists() {
+            let folder = self.scenarios.display();
+            return Err(Failure::Usage(format!(
+                "{folder}: there is no such folder, neither here nor in the source tree that this program was built \
+                 from; name another one with `--scenarios DIR`"
+            )));
+        }
+        Ok(Scenario::read_all(self.registry, &self.scenarios)?)
     }
 
+    /// None where no trace has been kept yet.
     fn known_traces(&self) -> Result<Vec<KnownTrace>, Failure> {
-        exists(&self.traces, "--traces")?;
+        if !self.traces.exists() {
+            return Ok(vec![]);
+        }
         Ok(KnownTrace::read_all(&self.traces)?)
     }
 }
 
-/// Refuses a default folder that is needed and not there.
-fn exists(folder: &Path, option: &str) -> Result<(), Failure> {
-    if folder.exists() {
-        return Ok(());
-    }
-    let folder = folder.display();
-    Err(Failure::Usage(format!(
-        "{folder}: there is no such folder, which is in the source tree that this program was built from; \
-         name another one with `{option} DIR`"
-    )))
+/// In place of the parser that knows the [`Command`]'s protocols.
+fn of_command(_: &str) -> Result<Known, &'static str> {
+    Err("the protocols are not known here")
 }
 
 /// The format of lines that are written one by one, as things happen. They are no report.
@@ -172,7 +322,7 @@ enum LineFormat {
 
 /// Exit codes of the command. They are part of its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+enum Exit {
     AsExpected = 0,
     Differs = 1,
     Bad = 2,

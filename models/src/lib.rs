@@ -9,12 +9,13 @@
 //! | module | content |
 //! |---|---|
 //! | [`model`] | environments, actions, and what each action (deliver, crash, cut …) does to a world (`models/SEMANTICS.md`) |
-//! | [`protocol`] | the interface of protocols, and the list of known ones |
+//! | [`protocol`] | the interface of protocols, and registries of them |
 //! | [`claim`] | the properties, and their view of a node |
 //! | [`explore`] | exhaustive search, random schedules, livelocks, shrinking, coverage, audit |
 //! | [`evidence`] | traces: runs that are kept, replayed and drawn |
 //! | [`verdict`] | scenarios, the comparison of results with expectations, reports |
 //! | [`real`] | real nodes: a cluster on this machine, its output, and the validation of its logs |
+//! | [`cli`] | the command, for the protocols of any registry |
 //! | [`io`] | files and text |
 //!
 //! Two halves stand side by side over one verdict: [`explore`] visits the worlds of a model, [`real`] runs the
@@ -25,8 +26,9 @@
 //!
 //! | addition | places |
 //! |---|---|
-//! | a protocol | The five steps at the top of `protocol/registry.rs`. `protocol/<name>.rs` implements [`Protocol`](protocol::Protocol), `protocol/<name>/real.rs` implements [`Application`](real::application::Application). Its scenarios are in `models/scenarios/<name>/`. |
-//! | a property | A constant in `claim/leadership.rs`, `order.rs`, `delivery.rs` or `calls.rs`; in `claim/property.rs` its `pub use` and its place in the lists. |
+//! | a protocol | The five steps of [`protocol::registry`], in a crate of its own as in this one. `models/examples/ring` is such a crate, with scenarios, a trace, a test and the command. |
+//! | a property of one protocol | A constant, made by [`Property::new`](claim::property::Property::new), in its [`properties`](protocol::Protocol::properties). What it reads beyond the notions are the protocol's own [`facts`](protocol::Protocol::facts). |
+//! | a property of many | A constant in `claim/leadership.rs`, `order.rs`, `delivery.rs` or `calls.rs`; in `claim/property.rs` its `pub use` and its place in the lists. |
 //! | an engine | `explore/<name>.rs` implements [`Engine`](explore::engine::Engine), the trait of `explore/engine.rs`; a variant of [`EngineName`](explore::search::EngineName), with its arm in [`search`](explore::search::search), makes it an `--engine`; [`search_by`](explore::search::search_by) takes any. |
 //! | a report format | `verdict/report/<name>.rs` implements [`Renderer`](verdict::report::Renderer), and [`Format`](verdict::report::Format) gets one variant, with its arm in `Format::renderer`. `check`, `matrix`, `fuzz`, `replay`, `validate` and `list` then accept it. A format of one command only (`replay --format diagram`, `matrix --format markdown`) is a variant of the enum that this command gives to `format_or`, in `cli/<command>.rs`. |
 //! | a fault, an action, a rule of the world | `models/SEMANTICS.md` says first what it does. A variant of [`Choice`](model::action::Choice) in `model/action.rs`, and the kind that bounds it in `model/environment/budget.rs`; when it is possible, in `model/world/offer.rs`; what it does, in `model/world/consequence.rs`. The compiler then names each `match` that lacks it. |
@@ -96,6 +98,7 @@
 //!   history.
 
 pub mod claim;
+pub mod cli;
 pub mod evidence;
 pub mod explore;
 pub mod io;

@@ -1,9 +1,8 @@
 //! The command `interrex`.
 
-mod cli;
-
+use interrex_models::{command, protocol::registry::built_in};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main().into()
+    command!(built_in().clone()).folders("..", "models/scenarios", "traces").run()
 }

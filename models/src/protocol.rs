@@ -1,13 +1,22 @@
 //! Protocols: what the harness needs to know beyond a [`Machine`].
 
+#[cfg(feature = "built-in")]
+mod built_in;
+#[cfg(feature = "built-in")]
 pub mod gen_leader;
+#[cfg(feature = "built-in")]
 pub mod gms2;
+#[cfg(feature = "built-in")]
 pub mod gms3;
+#[cfg(feature = "built-in")]
 pub mod group;
+#[cfg(feature = "built-in")]
 pub mod multicast;
 pub mod registry;
 mod vocabulary;
 
+#[doc(no_inline)]
+pub use crate::claim::fact::Fact;
 #[doc(no_inline)]
 pub use crate::claim::notion::{Notion, Standing, Term, Token, View};
 pub use vocabulary::{Names, Vocabulary};
@@ -114,6 +123,18 @@ pub trait Protocol: Machine + Send + Sync + Sized + 'static {
     /// The meaning of an observation.
     fn notion(&self, observation: &Self::Observation) -> Notion;
 
+    /// Facts about a state that have no notion, for [properties of its own](Property::new). They are part of the node's
+    /// profile while it runs.
+    fn facts(&self, _state: &Self::State) -> Vec<Fact> {
+        vec![]
+    }
+
+    /// Facts that an observation tells and that have no notion, for properties of its own. The profile of a node keeps them
+    /// in order, and through all its lives.
+    fn told(&self, _observation: &Self::Observation) -> Vec<Fact> {
+        vec![]
+    }
+
     /// Checks that an environment suits it: one of its starts, workers only if it has them, and a bound only
     /// on its measure.
     ///
@@ -189,10 +210,12 @@ pub(crate) fn profile_from<P: Protocol>(
         waiting: vec![],
         ids: 0,
         replica: None,
+        facts: vec![],
         ..profile
     };
     for observation in (known..node.history.len()).filter_map(|at| node.history.get(at)) {
         profile.read(protocol.notion(observation));
+        profile.told.extend(protocol.told(observation));
     }
     if let Condition::Up(state) = &node.condition {
         // In its first life a node must get an answer to every call that it has issued. In a later life only
@@ -205,6 +228,7 @@ pub(crate) fn profile_from<P: Protocol>(
         profile.waiting.retain(|tag| !answered.contains(tag));
         profile.ids = protocol.measured(state);
         profile.replica = protocol.replica(state);
+        profile.facts = protocol.facts(state);
     }
     profile
 }

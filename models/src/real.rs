@@ -3,5 +3,6 @@
 pub mod application;
 pub mod failover;
 pub mod line;
+pub mod plain;
 pub mod processes;
 pub mod validate;

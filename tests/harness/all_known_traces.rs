@@ -9,7 +9,7 @@ use interrex_models::{
         replay::{Mode, Outcome, Replay},
         trace::Trace,
     },
-    protocol::registry::Known,
+    protocol::registry::built_in,
     verdict::{outcome::Expected, scenario::Scenario},
 };
 use serde_json::json;
@@ -29,7 +29,7 @@ fn traces() -> Vec<(PathBuf, Trace)> {
 }
 
 fn run(trace: &Trace, mode: Mode) -> Replay {
-    let (known, property) = Known::of(trace).expect("a known protocol and property");
+    let (known, property) = built_in().of(trace).expect("a known protocol and property");
     known.harness(&trace.environment).replay(trace, property, mode, None)
 }
 
@@ -41,8 +41,9 @@ fn one() -> Trace {
 /// Something was mended: its traces go, and the scenarios that expect them change.
 #[test]
 fn no_known_trace_is_fixed() {
-    let is_fixed =
-        |known: &KnownTrace| known.status().expect("a known protocol") != Status::Violated;
+    let is_fixed = |known: &KnownTrace| {
+        known.status(built_in()).expect("a known protocol") != Status::Violated
+    };
     let fixed = known().into_iter().filter(is_fixed);
     let lines: Vec<_> = fixed.map(|known| format!("fixed: {}", known.name)).collect();
     assert!(lines.is_empty(), "{}", lines.join("\n"));
@@ -83,7 +84,9 @@ fn every_trace_is_drawn() {
 #[test]
 fn every_violated_property_of_every_scenario_has_its_trace_and_there_is_no_other() {
     let mut expected = vec![];
-    for scenario in Scenario::read_all(&folder("scenarios")).expect("scenarios that can be read") {
+    for scenario in
+        Scenario::read_all(built_in(), &folder("scenarios")).expect("scenarios that can be read")
+    {
         for (property, expectation) in &scenario.properties {
             if let Some(Expected::Violated(steps)) = expectation {
                 expected.push((
@@ -112,12 +115,12 @@ fn every_violated_property_of_every_scenario_has_its_trace_and_there_is_no_other
 fn every_repair_has_a_control() {
     let traces = traces();
     for repair in Repair::ALL {
-        let lacks = Known::GenLeaderWithout(repair).name();
+        let lacks = format!("gen_leader without {}", repair.name());
         let control = |(path, trace): &(PathBuf, Trace)| {
             path.starts_with("gen_leader/controls") && trace.protocol == *lacks
         };
         let (_, trace) = traces.iter().find(|each| control(each)).expect(&lacks);
-        let repaired = Trace { protocol: Known::GenLeader.name().into(), ..trace.clone() };
+        let repaired = Trace { protocol: built_in()["gen_leader"].name().into(), ..trace.clone() };
         let outcome = run(&repaired, Mode::Schedule).outcome;
         // What the others do, the repaired one may not even be able to do.
         let is_mended = matches!(outcome, Outcome::NotViolated | Outcome::NotReproduced);
@@ -134,14 +137,14 @@ fn every_safeguard_has_a_control() {
     let trace = Trace::read(&folder("tests/without-incarnation.json")).expect("a trace");
     traces.push((apart.into(), trace));
     for safeguard in Safeguard::ALL {
-        let lacks = Known::GroupWithout(safeguard).name();
+        let lacks = format!("group without {}", safeguard.name());
         let control = |(path, trace): &(PathBuf, Trace)| {
             (path.starts_with("group/controls") || path == apart) && trace.protocol == *lacks
         };
         let (path, trace) = traces.iter().find(|each| control(each)).expect(&lacks);
         let outcome = run(trace, Mode::Exact).outcome;
         assert!(matches!(outcome, Outcome::Violated { .. }), "{}: {outcome:?}", path.display());
-        let whole = Trace { protocol: Known::Group.name().into(), ..trace.clone() };
+        let whole = Trace { protocol: built_in()["group"].name().into(), ..trace.clone() };
         let outcome = run(&whole, Mode::Schedule).outcome;
         let is_mended = matches!(outcome, Outcome::NotViolated | Outcome::NotReproduced);
         assert!(is_mended, "{lacks}: {outcome:?}");

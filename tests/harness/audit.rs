@@ -23,7 +23,7 @@ use interrex_models::{
     },
     protocol::{
         Protocol,
-        registry::{Known, gms3},
+        registry::{built_in, gms3},
     },
     verdict::{outcome::Comparison, scenario::Scenario},
 };
@@ -126,7 +126,7 @@ fn a_group_whose_processes_are_named_by_their_nodes_is_found_out() {
     for (name, expected) in
         [("group", Comparison::AsExpected), ("group without incarnation", Comparison::Differs)]
     {
-        let known: Known = name.parse().expect("a protocol");
+        let known = built_in()[name];
         let audit = known.harness(&environment).audit(Limits::default(), &mut |_| {});
         assert_eq!(audit.comparison(), expected, "{name}");
     }
@@ -223,7 +223,7 @@ fn honest_machines_pass_and_the_digest_is_the_same_everywhere() {
 #[test]
 fn an_audit_visits_the_worlds_that_the_search_counts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let scenarios = Scenario::read_all(&folder).expect("scenarios that can be read");
+    let scenarios = Scenario::read_all(built_in(), &folder).expect("scenarios that can be read");
     for scenario in scenarios {
         let Some(states) = scenario.states.filter(|states| *states < 30_000) else { continue };
         let audit = scenario.harness().audit(Limits::default(), &mut |_| {});

@@ -25,7 +25,7 @@ use interrex_models::{
     },
     io::file,
     model::environment::{Budget, Environment, Start, Timers, UNLIMITED},
-    protocol::registry::Known,
+    protocol::registry::built_in,
     verdict::{outcome::Expected, scenario::Scenario},
 };
 use proptest::{
@@ -479,7 +479,7 @@ fn try_trace(path: &Path, content: Vec<u8>, tally: &Tally, most_shrunk: u32) {
     let said = serde_json::from_str(&text).expect("it was read");
     assert_eq!(without_defaults(said), serde_json::to_value(&trace).expect("JSON"));
 
-    let Some((known, property)) = trace.protocol.parse::<Known>().ok().and_then(|known| {
+    let Some((known, property)) = built_in().named(&trace.protocol).ok().and_then(|known| {
         known.suits(&trace.environment).ok()?;
         Some((known, known.property(&trace.property).ok()?))
     }) else {
@@ -539,7 +539,7 @@ fn written(scenario: &Scenario) -> Table {
     ]);
     let mut table = Table::from_iter([
         ("summary".into(), scenario.summary.clone().into()),
-        ("protocol".into(), scenario.protocol.expect("a protocol").name().into_owned().into()),
+        ("protocol".into(), scenario.protocol.expect("a protocol").name().into()),
         ("nodes".into(), i64::from(nodes).into()),
         ("workers".into(), i64::from(workers).into()),
         ("start".into(), start.name().into()),
@@ -591,7 +591,7 @@ fn try_scenario(path: &Path, content: Vec<u8>, tally: &Tally, one_in: u32) {
     if path.ends_with(file::UNREACHABLE) {
         try_unreachable(path, &text);
     }
-    let scenario = match Scenario::parse(path, "a", &text) {
+    let scenario = match Scenario::parse(built_in(), path, "a", &text) {
         Ok(scenario) => scenario,
         Err(error) => return assert_clear(path, &error, true),
     };
@@ -600,7 +600,8 @@ fn try_scenario(path: &Path, content: Vec<u8>, tally: &Tally, one_in: u32) {
         Ok(said) => {
             assert_eq!(with_defaults(said), written(&scenario));
             let again = toml::to_string(&written(&scenario)).expect("TOML");
-            let again = Scenario::parse(path, "a", &again).expect("what is written can be read");
+            let again = Scenario::parse(built_in(), path, "a", &again)
+                .expect("what is written can be read");
             // On other lines.
             let again = Scenario { source: scenario.source.clone(), ..again };
             assert_eq!(format!("{again:?}"), format!("{scenario:?}"));
@@ -619,7 +620,7 @@ fn try_scenario(path: &Path, content: Vec<u8>, tally: &Tally, one_in: u32) {
 
 fn try_unreachable(path: &Path, text: &str) {
     let folder = path.parent().and_then(Path::file_name).expect("it is in a folder");
-    let known: Known = folder.to_string_lossy().parse().expect("the folder of a protocol");
+    let known = built_in()[&*folder.to_string_lossy()];
     let environment = Environment::new(1, Start::Joined, Timers::Late, &BTreeMap::new());
     let environment = environment.expect("it fits");
     let coverage = known.harness(&environment).coverage();
@@ -724,7 +725,8 @@ fn the_command_refuses_what_is_mangled_with_2_and_the_reason() {
     let path = folder.path().join("a.toml");
     mangled(&Corpus::scenarios(), 60, 3, |_, content| {
         let read = file::text(&path, content.clone());
-        let is_scenario = read.and_then(|text| Scenario::parse(&path, "a", &text)).is_ok();
+        let is_scenario =
+            read.and_then(|text| Scenario::parse(built_in(), &path, "a", &text)).is_ok();
         fs::write(&path, content).expect("a file");
         let code = interrex(&["check", "--scenarios", ".", "--max-worlds", "50"], folder.path());
         if !is_scenario {

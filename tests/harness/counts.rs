@@ -14,10 +14,7 @@ use interrex_models::{
     },
     protocol::{
         Protocol,
-        registry::{
-            self,
-            Known::{self, GenLeader1_0, GenLeader2007},
-        },
+        registry::{self, built_in},
     },
     verdict::{
         check::check,
@@ -169,8 +166,8 @@ fn small(times: u32) -> u8 {
 
 /// Compares counts, and the steps to a violation of the properties that the reference judges.
 fn assert_group_found_alike(nodes: u16, start: Start, budgets: &[(Budget, u32)]) {
-    let builder = Scenario::builder().protocol(Known::Gms3).nodes(nodes).start(start);
-    let property = |name: &&str| Known::Gms3.property(name).expect("a property of groups");
+    let builder = Scenario::builder().protocol(built_in()["gms3"]).nodes(nodes).start(start);
+    let property = |name: &&str| built_in()["gms3"].property(name).expect("a property of groups");
     let builder = gms3::PROPERTIES.iter().map(property).fold(builder, Builder::property);
     let budget = |builder: Builder, budget: &(Budget, u32)| builder.budget(budget.0, budget.1);
     let scenario = budgets.iter().fold(builder, budget).build().expect("it fits");
@@ -232,20 +229,20 @@ fn every_disturbance_and_every_two_of_them_go_as_in_the_reference_in_elections()
         let disturbed = |version, group, faults| {
             let calm = election(version, group, faults).bound("elections", 2);
             let calm =
-                if version == GenLeader1_0 { election(version, group, faults) } else { calm };
+                if version == GEN_LEADER_1_0 { election(version, group, faults) } else { calm };
             mix.iter().fold(calm, |election, (budget, times)| election.budget(*budget, *times))
         };
-        assert_found_alike(disturbed(GenLeader1_0, [2, 0], [1, 1]));
+        assert_found_alike(disturbed(GEN_LEADER_1_0, [2, 0], [1, 1]));
         let tau = |election: Builder| election.unlimited_timeouts();
-        assert_found_alike(tau(disturbed(GenLeader2007, [2, 0], [1, 0])));
+        assert_found_alike(tau(disturbed(GEN_LEADER_2007, [2, 0], [1, 0])));
         if !mix.iter().any(|(budget, _)| *budget == Budget::Cuts) {
-            assert_found_alike(disturbed(GenLeader1_0, [2, 1], [0, 0]));
-            assert_found_alike(tau(disturbed(GenLeader2007, [2, 1], [0, 0])));
+            assert_found_alike(disturbed(GEN_LEADER_1_0, [2, 1], [0, 0]));
+            assert_found_alike(tau(disturbed(GEN_LEADER_2007, [2, 1], [0, 0])));
         }
     }
     for budget in DISTURBANCES {
-        assert_found_alike(election(GenLeader1_0, [3, 0], [0, 0]).budget(budget, 1));
-        let of_2007 = election(GenLeader2007, [3, 0], [0, 0]).bound("elections", 2);
+        assert_found_alike(election(GEN_LEADER_1_0, [3, 0], [0, 0]).budget(budget, 1));
+        let of_2007 = election(GEN_LEADER_2007, [3, 0], [0, 0]).bound("elections", 2);
         assert_found_alike(of_2007.unlimited_timeouts().budget(budget, 1));
     }
 }
@@ -253,20 +250,24 @@ fn every_disturbance_and_every_two_of_them_go_as_in_the_reference_in_elections()
 /// The budgets of tau.
 const TIMEOUTS: [u32; 4] = [0, 1, 2, UNLIMITED];
 
-fn election(version: Known, [nodes, workers]: [u16; 2], [crashes, restarts]: [u32; 2]) -> Builder {
+const GEN_LEADER_1_0: &str = "gen_leader_1_0";
+const GEN_LEADER_2007: &str = "gen_leader_2007";
+
+fn election(version: &str, [nodes, workers]: [u16; 2], [crashes, restarts]: [u32; 2]) -> Builder {
     let builder = Scenario::builder()
-        .protocol(version)
+        .protocol(built_in()[version])
         .nodes(nodes)
         .workers(workers)
         .start(Start::Idle)
         .budget(Budget::Crashes, crashes)
         .budget(Budget::Restarts, restarts);
-    let property = |name: &&str| version.property(name).expect("a property of elections");
+    let property =
+        |name: &&str| built_in()[version].property(name).expect("a property of elections");
     PROPERTIES.iter().map(property).fold(builder, Builder::property)
 }
 
-fn version(scenario: &Scenario) -> Known {
-    scenario.protocol.expect("a known protocol")
+fn version(scenario: &Scenario) -> &'static str {
+    scenario.protocol.expect("a known protocol").name()
 }
 
 /// Our findings on an election.
@@ -313,8 +314,8 @@ fn their_findings(scenario: &Scenario) -> Findings {
         lost: *storage == Storage::Lost,
     };
     match version(scenario) {
-        GenLeader1_0 => group.explore::<V1_0>(),
-        GenLeader2007 => group.explore::<V2007>(),
+        GEN_LEADER_1_0 => group.explore::<V1_0>(),
+        GEN_LEADER_2007 => group.explore::<V2007>(),
         other => panic!("the reference knows no such elections: {other:?}"),
     }
 }
@@ -329,7 +330,7 @@ fn assert_found_alike(builder: Builder) {
 fn elections_of_1_0_go_as_in_the_reference() {
     for group in [[2, 0], [2, 1], [3, 0]] {
         for crashes in 0..=2 {
-            assert_found_alike(election(GenLeader1_0, group, [crashes, 0]));
+            assert_found_alike(election(GEN_LEADER_1_0, group, [crashes, 0]));
         }
     }
 }
@@ -338,7 +339,7 @@ fn elections_of_1_0_go_as_in_the_reference() {
 fn elections_of_2007_go_as_in_the_reference() {
     for timeouts in TIMEOUTS {
         let election = |group, crashes| {
-            election(GenLeader2007, group, [crashes, 0]).budget(Budget::Timeouts, timeouts)
+            election(GEN_LEADER_2007, group, [crashes, 0]).budget(Budget::Timeouts, timeouts)
         };
         for crashes in 0..=2 {
             assert_found_alike(election([2, 0], crashes));
@@ -355,7 +356,7 @@ fn elections_go_as_in_the_reference_up_to_a_bound() {
     for timeouts in TIMEOUTS {
         for crashes in 1..=2 {
             let election = |group, elections| {
-                let election = election(GenLeader2007, group, [crashes, 0]);
+                let election = election(GEN_LEADER_2007, group, [crashes, 0]);
                 election.budget(Budget::Timeouts, timeouts).bound("elections", elections)
             };
             assert_found_alike(election([2, 1], 1));
@@ -372,14 +373,16 @@ fn elections_with_a_restart_go_as_in_the_reference() {
         for crashes in 1..=2 {
             for group in [[2, 0], [2, 1]] {
                 let election = |version| election(version, group, [crashes, 1]).storage(storage);
-                assert_found_alike(election(GenLeader1_0));
+                assert_found_alike(election(GEN_LEADER_1_0));
                 for timeouts in TIMEOUTS {
-                    assert_found_alike(election(GenLeader2007).budget(Budget::Timeouts, timeouts));
+                    assert_found_alike(
+                        election(GEN_LEADER_2007).budget(Budget::Timeouts, timeouts),
+                    );
                 }
             }
         }
         // With three candidates it makes a difference what is stored.
-        let three = election(GenLeader2007, [3, 0], [1, 1]).storage(storage);
+        let three = election(GEN_LEADER_2007, [3, 0], [1, 1]).storage(storage);
         assert_found_alike(three.bound("elections", 2));
     }
 }
@@ -387,13 +390,13 @@ fn elections_with_a_restart_go_as_in_the_reference() {
 #[test]
 #[ignore = "nightly: `cargo test --release -- --ignored`"]
 fn larger_elections_go_as_in_the_reference() {
-    assert_found_alike(election(GenLeader1_0, [3, 0], [1, 1]));
+    assert_found_alike(election(GEN_LEADER_1_0, [3, 0], [1, 1]));
     for crashes in 0..=1 {
-        assert_found_alike(election(GenLeader1_0, [3, 1], [crashes, 0]));
+        assert_found_alike(election(GEN_LEADER_1_0, [3, 1], [crashes, 0]));
     }
     for timeouts in TIMEOUTS {
         let election = |group, faults| {
-            let election = election(GenLeader2007, group, faults);
+            let election = election(GEN_LEADER_2007, group, faults);
             election.budget(Budget::Timeouts, timeouts).bound("elections", 2)
         };
         assert_found_alike(election([3, 1], [1, 0]));
@@ -404,7 +407,7 @@ fn larger_elections_go_as_in_the_reference() {
 
 fn scenarios(nightly: bool) -> Vec<Scenario> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let scenarios = Scenario::read_all(&folder).expect("scenarios that can be read");
+    let scenarios = Scenario::read_all(built_in(), &folder).expect("scenarios that can be read");
     scenarios.into_iter().filter(|scenario| scenario.nightly == nightly).collect()
 }
 
@@ -412,8 +415,8 @@ fn scenarios(nightly: bool) -> Vec<Scenario> {
 fn assert_pinned_as_in_the_reference(scenario: &Scenario) {
     let Environment { timers, budgets, .. } = scenario.environment;
     match version(scenario) {
-        Known::Gms3 => assert_group_pinned_as_the_reference_counts(scenario),
-        GenLeader1_0 | GenLeader2007 => {
+        "gms3" => assert_group_pinned_as_the_reference_counts(scenario),
+        GEN_LEADER_1_0 | GEN_LEADER_2007 => {
             // The reference knows no others.
             let idle = scenario.environment.start == Start::Idle;
             if idle && timers == Timers::Late && budgets[Budget::Commands] == 0 {

@@ -1,5 +1,7 @@
 //! The two engines find the same, and whatever a protocol has a notion for can be checked at once.
 
+mod ours;
+
 use interrex_models::{
     claim::property::{self, Kind, Property},
     explore::{
@@ -14,16 +16,16 @@ use interrex_models::{
     },
     protocol::{
         Protocol,
-        registry::{Known, gms3},
+        registry::{built_in, gms3},
     },
     verdict::{check::check, outcome::Verdict, scenario::Scenario},
-    with_protocol,
 };
+use ours::with_protocol;
 use std::{collections::HashSet, num::NonZeroU64, path::Path, sync::Arc};
 
 fn scenarios() -> impl Iterator<Item = Scenario> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let scenarios = Scenario::read_all(&folder).expect("scenarios that can be read");
+    let scenarios = Scenario::read_all(built_in(), &folder).expect("scenarios that can be read");
     scenarios.into_iter().filter(|scenario| scenario.states.is_some_and(|states| states < 20_000))
 }
 
@@ -138,7 +140,7 @@ fn of_the_shortest_runs_one_with_the_fewest_faults_is_found() {
 /// A world beyond the bound is no world, not even the first.
 #[test]
 fn both_engines_leave_out_what_is_beyond_a_bound() {
-    let known = Known::GenLeader2007;
+    let known = built_in()["gen_leader_2007"];
     let scenario = Scenario::builder()
         .protocol(known)
         .nodes(2)

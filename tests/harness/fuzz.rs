@@ -18,7 +18,7 @@ use interrex_models::{
         sample::{Report, Row, Schedules, Shard, Verdict, fuzz},
     },
     model::environment::{Budget, Start, UNLIMITED},
-    protocol::registry::Known,
+    protocol::registry::built_in,
     verdict::{
         outcome::{Comparison, Expected},
         scenario::Scenario,
@@ -40,7 +40,7 @@ fn folder(name: &str) -> PathBuf {
 
 fn scenario(name: &str) -> Scenario {
     let path = folder("scenarios").join(name).with_extension("toml");
-    Scenario::read(&path, name).expect("a scenario")
+    Scenario::read(built_in(), &path, name).expect("a scenario")
 }
 
 fn resized(name: &str, nodes: u16) -> Scenario {
@@ -169,9 +169,10 @@ fn counterexamples_of_gms3_at_three_nodes_are_found_and_shrunk_to_the_shortest_o
 #[test]
 #[ignore = "nightly: `cargo test --release -- --ignored`"]
 fn every_counterexample_of_gms3_at_three_nodes_is_found() {
-    let scenarios = Scenario::read_all(&folder("scenarios")).expect("scenarios that can be read");
+    let scenarios =
+        Scenario::read_all(built_in(), &folder("scenarios")).expect("scenarios that can be read");
     let of_three = |scenario: &&Scenario| {
-        scenario.protocol == Some(Known::Gms3) && scenario.environment.nodes == 3
+        scenario.protocol == Some(built_in()["gms3"]) && scenario.environment.nodes == 3
     };
     for scenario in scenarios.iter().filter(of_three) {
         let name = &scenario.name;
@@ -182,7 +183,7 @@ fn every_counterexample_of_gms3_at_three_nodes_is_found() {
 #[test]
 fn what_holds_at_three_nodes_holds_on_schedules_of_five_but_for_the_order_of_views() {
     let five = Scenario::builder()
-        .protocol(Known::Gms3)
+        .protocol(built_in()["gms3"])
         .nodes(5)
         .start(Start::Joined)
         .budget(Budget::Commands, 4)
@@ -234,7 +235,7 @@ fn every_failure_is_a_trace_that_replays_and_violates_with_its_last_step() {
         assert!(violated(&report).next().is_some(), "{name}");
         for row in violated(&report) {
             let trace = row.counterexample.as_ref().expect("a trace");
-            let (known, property) = Known::of(trace).expect("a property");
+            let (known, property) = built_in().of(trace).expect("a property");
             let harness = known.harness(&trace.environment);
             let outcome = harness.replay(trace, property, Mode::Exact, None).outcome;
             let steps = trace.steps.len();
@@ -263,7 +264,7 @@ fn a_run_is_kept_for_each_symptom_of_a_property_and_shrunk_to_one_with_the_same(
         (&other.counterexample, "got two answers"),
         (other.unshrunk.as_ref().expect("a longer one"), "got two answers"),
     ] {
-        let (known, property) = Known::of(trace).expect("a property");
+        let (known, property) = built_in().of(trace).expect("a property");
         let replay = known.harness(&trace.environment).replay(trace, property, Mode::Exact, None);
         let Outcome::Violated { after, complaints } = replay.outcome else { panic!("{says}") };
         assert!(after == trace.steps.len() && complaints[0].contains(says), "{complaints:?}");
@@ -565,7 +566,7 @@ fn a_known_trace_that_violates_no_more_is_reported_as_fixed_by_name() {
     fs::create_dir(traces.path().join("old")).expect("a folder");
     fs::write(traces.path().join("old/lost.json"), mended.to_json()).expect("a file");
     let known = KnownTrace::read_all(traces.path()).expect("traces");
-    assert_eq!((known.len(), known[0].status()), (1, Ok(Status::Fixed)));
+    assert_eq!((known.len(), known[0].status(built_in())), (1, Ok(Status::Fixed)));
 
     let line = format!("gen_leader/idle-2 --schedules 10 --traces {}", traces.path().display());
     let (code, out, _) = interrex(&line, kept.path());

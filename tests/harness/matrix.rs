@@ -5,7 +5,7 @@ use interrex_models::{
     claim::property::{self, Kind},
     explore::search::Limits,
     model::environment::Class,
-    protocol::registry::Known,
+    protocol::registry::{Known, built_in},
     verdict::{
         check::Report,
         matrix::{Cell, Matrix, class_of},
@@ -17,7 +17,7 @@ use std::{num::NonZeroU64, path::Path};
 
 fn scenarios() -> Vec<Scenario> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    Scenario::read_all(&folder).expect("scenarios that can be read")
+    Scenario::read_all(built_in(), &folder).expect("scenarios that can be read")
 }
 
 fn explore(scenario: &Scenario, limits: Limits) -> Report {
@@ -43,7 +43,7 @@ fn shown(scenarios: &[Scenario]) -> Vec<Known> {
         let mut own = scenarios.iter().filter(|scenario| scenario.protocol == Some(*known));
         own.any(|scenario| class_of(scenario).is_some())
     };
-    Known::ALL.into_iter().filter(is_shown).collect()
+    built_in().all().iter().copied().filter(is_shown).collect()
 }
 
 #[test]

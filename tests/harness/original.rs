@@ -7,7 +7,7 @@ use interrex_models::{
         replay::{Mode, Outcome, Replay},
         trace::Trace,
     },
-    protocol::registry::Known,
+    protocol::registry::built_in,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -16,7 +16,7 @@ use std::path::Path;
 fn replayed(name: &str) -> Replay {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/original");
     let trace = Trace::read(&folder.join(name).with_extension("json")).expect("a schedule");
-    let (known, property) = Known::of(&trace).expect("a known protocol");
+    let (known, property) = built_in().of(&trace).expect("a known protocol");
     let replay = known.harness(&trace.environment).replay(&trace, property, Mode::Schedule, None);
     for step in &replay.steps {
         assert_eq!(step.left_out, None, "{name}: {}", step.action);

@@ -5,7 +5,7 @@
 
 use interrex::machine::{Address, NodeId};
 use interrex_models::{
-    protocol::registry::Known,
+    protocol::registry::{Known, built_in},
     real::{
         failover::{Fault, Group},
         line::{Line, Notice},
@@ -144,7 +144,7 @@ fn a_hundred_leaders_of_gen_leader_are_killed_under_load() {
 }
 
 fn kill_leaders_of_gen_leader(rounds: u32) {
-    let mut group = group(Known::GenLeader, 3, 1);
+    let mut group = group(built_in()["gen_leader"], 3, 1);
     let (mut candidates, mut worker): (Vec<u64>, Vec<u64>) = (vec![], vec![]);
     for round in 0..rounds {
         let victim = group.agree(LONG).expect("a leader");
@@ -237,7 +237,7 @@ fn a_hundred_leaders_of_gms3_are_killed_under_load() {
 }
 
 fn kill_leaders_of_gms3(rounds: u32) {
-    let mut group = group(Known::Gms3, 3, 0);
+    let mut group = group(built_in()["gms3"], 3, 0);
     let mut took: Vec<u64> = vec![];
     let (mut sent, mut ended) = (BTreeMap::new(), 0);
     for round in 0..rounds {
@@ -349,7 +349,8 @@ fn of(lines: &[Line], me: Address) -> Sent {
 /// that their logs tell is one of the model's.
 #[test]
 fn a_leader_of_gms3_that_was_stopped_comes_back_and_there_are_two() {
-    let plan = Plan { timeout: Duration::from_millis(300), ..Plan::new(PROGRAM, Known::Gms3, 3) };
+    let plan =
+        Plan { timeout: Duration::from_millis(300), ..Plan::new(PROGRAM, built_in()["gms3"], 3) };
     let mut group = Group::form(plan).expect("a group");
     let old = group.agree(LONG).expect("a leader");
     group.write(old, "before", "all").expect("all have it");
@@ -385,7 +386,7 @@ fn replays(trace: &Path) -> bool {
 #[test]
 fn nobody_survives_the_end_of_a_cluster() {
     let survivors = thread::spawn(|| {
-        let group = group(Known::GenLeader, 2, 0);
+        let group = group(built_in()["gen_leader"], 2, 0);
         let processes: Vec<_> =
             group.cluster().running().map(|(_, process)| Arc::clone(process)).collect();
         processes[0].stop();

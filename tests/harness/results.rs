@@ -1,7 +1,7 @@
 //! The tables of `traces/README.md` say what the scenarios expect. With `UPDATE_TABLES=1` this test writes them.
 
 use interrex_models::{
-    protocol::registry::Known,
+    protocol::registry::{Known, built_in},
     verdict::{
         matrix::{Matrix, class_of},
         outcome::Expected,
@@ -16,15 +16,15 @@ fn folder() -> &'static Path {
 
 #[test]
 fn the_tables_of_results_say_what_the_scenarios_expect() {
-    let scenarios =
-        Scenario::read_all(&folder().join("scenarios")).expect("scenarios that can be read");
+    let scenarios = Scenario::read_all(built_in(), &folder().join("scenarios"))
+        .expect("scenarios that can be read");
     let path = folder().join("../traces/README.md");
     let stored = fs::read_to_string(&path).expect("a text");
     let mut text = with_block(&stored, "matrix", &Matrix::pinned(&scenarios).to_markdown("."));
-    for known in Known::ALL {
-        text = with_block(&text, &known.name(), &table(known, &known.name(), &scenarios));
+    for known in built_in().all().iter().copied() {
+        text = with_block(&text, known.name(), &table(known, known.name(), &scenarios));
     }
-    let short = table(Known::Group, "group/short-memory", &scenarios);
+    let short = table(built_in()["group"], "group/short-memory", &scenarios);
     text = with_block(&text, "group with short memory", &short);
     text = with_block(&text, "controls", &controls(&scenarios, "gen_leader"));
     text = with_block(&text, "group controls", &controls(&scenarios, "group"));

@@ -3,7 +3,7 @@
 use interrex_models::{
     claim::property,
     model::environment::{Bound, Budget, Budgets, Environment, Start, Storage, Timers, UNLIMITED},
-    protocol::registry::Known,
+    protocol::registry::built_in,
     verdict::{
         outcome::Expected,
         scenario::{Builder, Scenario},
@@ -31,7 +31,7 @@ fn read(text: impl AsRef<[u8]>) -> Result<Scenario, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.toml");
     fs::write(&path, text).expect("a file");
-    Scenario::read(&path, "a").map_err(|error| {
+    Scenario::read(built_in(), &path, "a").map_err(|error| {
         let text = error.to_string();
         let path = path.display().to_string();
         text.strip_prefix(&path).expect("the path comes first").to_string()
@@ -188,7 +188,7 @@ fn a_test_builds_what_a_file_says() {
         begun.budget(Budget::Commands, 2).budget(Budget::Crashes, 1)
     };
     let whole = builder()
-        .protocol(Known::Gms3)
+        .protocol(built_in()["gms3"])
         .start(Start::Joined)
         .holds(&property::SINGLE_LEADER)
         .violated(&property::NOBODY_STOPPED, 6);
@@ -205,7 +205,7 @@ fn a_test_builds_what_a_file_says() {
     let begun = builder().start(Start::Joined);
     assert!(error(begun.clone()).contains("no properties"));
     let begun = begun.property(&property::AGREEMENT);
-    assert!(error(begun.clone().protocol(Known::Gms3).workers(1)).contains("no workers"));
+    assert!(error(begun.clone().protocol(built_in()["gms3"]).workers(1)).contains("no workers"));
     assert!(error(begun.timers(Timers::Any).unlimited_timeouts()).contains("late timers"));
 }
 
@@ -235,7 +235,8 @@ fn a_misspelt_value_is_named_with_its_place_and_the_right_ones() {
     let error = error_with("nodes = 3", "nodes = 3\nbound = {}");
     assert_eq!(error, ":4:9: a bound is on one measure, as in `{ elections = 2 }`");
     let error = error_with("\"gms3\"", "\"gsm3\"");
-    let names = Known::ALL.map(Known::name).join(", ");
+    let names: Vec<_> = built_in().all().iter().map(|known| known.name()).collect();
+    let names = names.join(", ");
     let hint = "there is no protocol `gsm3`, did you mean `gms3`?";
     assert_eq!(error, format!(":2:12: {hint} (there are: {names})"));
 }

@@ -12,7 +12,7 @@
 use fastrand::Rng;
 use interrex::machine::NodeId;
 use interrex_models::{
-    protocol::registry::Known,
+    protocol::registry::built_in,
     real::{
         failover::Group,
         line::Notice,
@@ -90,7 +90,8 @@ fn nothing_grows_while_nodes_are_killed_at_random() {
     let end = Duration::from_secs(60 * minutes());
     let mut chance = Rng::with_seed(5);
     let mut group =
-        Group::form(Plan { workers: 1, ..Plan::new(PROGRAM, Known::GenLeader, 3) }).unwrap();
+        Group::form(Plan { workers: 1, ..Plan::new(PROGRAM, built_in()["gen_leader"], 3) })
+            .unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients: Vec<_> = (group.cluster().running())
         .map(|(_, process)| client(Arc::clone(process), Arc::clone(&stop)))
@@ -169,7 +170,7 @@ fn assert_equal_copies(group: &Group) {
 }
 
 fn assert_valid(group: &Group) {
-    let validation = validate(&group.cluster().logs(), Carry::Nothing).unwrap();
+    let validation = validate(built_in(), &group.cluster().logs(), Carry::Nothing).unwrap();
     assert!(validation.differences.is_empty(), "{:#?}", validation.differences);
     assert!(validation.contradictions.is_empty(), "{:#?}", validation.contradictions);
     for (property, verdict) in &validation.verdicts {

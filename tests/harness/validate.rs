@@ -16,7 +16,7 @@ use interrex_models::{
         trace::Trace,
     },
     model::environment::Budget,
-    protocol::{gen_leader as dictionary, gms3 as group, multicast::Multicast, registry::Known},
+    protocol::{gen_leader as dictionary, gms3 as group, multicast::Multicast, registry::built_in},
     real::{
         application,
         validate::{Carried, Carry, Validation, Verdict, validate},
@@ -330,7 +330,7 @@ impl<M: Machine> Nodes<M> {
     }
 
     fn validated(&self) -> Validation {
-        validate(&self.save(), Carry::FirstBut(&[])).expect("logs")
+        validate(built_in(), &self.save(), Carry::FirstBut(&[])).expect("logs")
     }
 }
 
@@ -409,7 +409,7 @@ fn carried(validation: &Validation) -> (Trace, Trace) {
         Ok(carried) => carried,
         Err(why) => panic!("{}: {why}", property.name),
     };
-    let (known, property) = Known::of(trace).expect("a trace of a known protocol");
+    let (known, property) = built_in().of(trace).expect("a trace of a known protocol");
     let harness = known.harness(&trace.environment);
     let outcome = harness.replay(trace, property, Mode::Exact, None).outcome;
     assert!(matches!(outcome, Outcome::Violated { .. }), "{outcome:?}");
@@ -452,7 +452,7 @@ fn an_altered_effect_is_found_at_its_line() {
     let lines: Vec<_> = text.lines().map(altered).collect();
     let at = lines.iter().zip(text.lines()).position(|(new, old)| new != old).expect("altered");
     fs::write(&paths[0], lines.join("\n")).expect("written");
-    let validation = validate(&paths, Carry::Nothing).expect("logs");
+    let validation = validate(built_in(), &paths, Carry::Nothing).expect("logs");
     let [difference] = &validation.differences[..] else { panic!("{:?}", validation.differences) };
     assert_eq!((&difference.place.path, difference.place.line), (&paths[0], at + 1));
     assert_eq!(difference.effect, Some(1), "{difference}");
@@ -491,7 +491,7 @@ fn a_corrupt_line_is_refused_with_its_place() {
         let mut lines: Vec<_> = text.lines().map(String::from).collect();
         alter(&mut lines);
         fs::write(&paths[1], lines.join("\n") + "\n").expect("written");
-        let error = validate(&paths, Carry::Nothing).expect_err("refused").to_string();
+        let error = validate(built_in(), &paths, Carry::Nothing).expect_err("refused").to_string();
         assert!(error.starts_with(&paths[1].display().to_string()), "{error}");
         error.rsplit("n1.log").next().expect("a place").to_string()
     };
@@ -523,7 +523,7 @@ fn a_corrupt_line_is_refused_with_its_place() {
 #[test]
 fn logs_that_are_not_those_of_one_cluster_are_refused() {
     let refused = |paths: &[PathBuf]| {
-        validate(paths, Carry::Nothing).expect_err("logs of two clusters").to_string()
+        validate(built_in(), paths, Carry::Nothing).expect_err("logs of two clusters").to_string()
     };
     let nodes = gms3_nodes(2);
     let group = nodes.save();
@@ -750,10 +750,10 @@ fn without_the_log_of_a_sender_nothing_is_judged() {
     nodes.mcast(N1, 0);
     nodes.deliver_all();
     let mut logs = nodes.save();
-    assert!(violated(&validate(&logs, Carry::FirstBut(&[])).expect("logs")).is_empty());
+    assert!(violated(&validate(built_in(), &logs, Carry::FirstBut(&[])).expect("logs")).is_empty());
     // That of the leader, who has sent everything on.
     logs.remove(0);
-    let validation = validate(&logs, Carry::FirstBut(&[])).expect("logs");
+    let validation = validate(built_in(), &logs, Carry::FirstBut(&[])).expect("logs");
     assert!(!validation.contradictions.is_empty());
     for (property, verdict) in &validation.verdicts {
         let Verdict::NotJudged(why) = verdict else { panic!("{}: {verdict:?}", property.name) };
@@ -858,7 +858,7 @@ fn what_was_not_sent_cannot_arrive() {
     let again =
         last.split(r#""effects""#).next().expect("a beginning").to_string() + r#""effects":[]}}"#;
     fs::write(&paths[1], text.clone() + &again + "\n").expect("written");
-    let validation = validate(&paths, Carry::Nothing).expect("logs");
+    let validation = validate(built_in(), &paths, Carry::Nothing).expect("logs");
     assert!(validation.differences.is_empty());
     let [contradiction] = &validation.contradictions[..] else {
         panic!("{:?}", validation.contradictions)
@@ -1240,7 +1240,7 @@ fn half_a_million_steps_are_validated_in_seconds() {
     let paths = nodes.save();
     let bytes: usize = nodes.logs.values().map(String::len).sum();
     let begun = Instant::now();
-    let validation = validate(&paths, Carry::FirstBut(&[])).expect("logs");
+    let validation = validate(built_in(), &paths, Carry::FirstBut(&[])).expect("logs");
     let steps: usize = validation.logs.iter().map(|log| log.steps).sum();
     println!("{steps} steps, {bytes} bytes: {:?}", begun.elapsed());
     assert_holds(&validation);

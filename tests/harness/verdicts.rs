@@ -10,7 +10,7 @@ use interrex_models::{
         stop::Stop,
     },
     model::environment::{Budget, Start},
-    protocol::registry::{Known, gms3},
+    protocol::registry::{built_in, gms3},
     verdict::{
         check::{Report, check},
         outcome::{Comparison, Expected, Verdict},
@@ -31,7 +31,8 @@ fn folder() -> PathBuf {
 
 /// The largest first: so several threads end at about the same time.
 fn scenarios() -> Vec<Scenario> {
-    let mut scenarios = Scenario::read_all(&folder()).expect("scenarios that can be read");
+    let mut scenarios =
+        Scenario::read_all(built_in(), &folder()).expect("scenarios that can be read");
     scenarios.sort_by_key(|scenario| Reverse(scenario.states));
     scenarios
 }
@@ -46,7 +47,7 @@ fn scenario(
     properties: &[(&'static property::Property, Expected)],
 ) -> Scenario {
     let builder = Scenario::builder()
-        .protocol(Known::Gms3)
+        .protocol(built_in()["gms3"])
         .nodes(3)
         .start(Start::Joined)
         .budget(Budget::Commands, commands)
@@ -82,7 +83,7 @@ fn every_scenario_is_as_expected_twice_and_together_they_reach_everything() {
         harness.coverage()
     };
     let coverages: Vec<_> = everyday().iter().par_bridge().map(checked).collect();
-    for known in Known::ALL {
+    for known in built_in().all().iter().copied() {
         let own = coverages.iter().filter(|coverage| coverage.protocol() == known.name()).cloned();
         let merged = own.reduce(|mut all, more| {
             all.merge(more);

@@ -9,7 +9,7 @@ mod load;
 mod plot;
 
 use interrex_models::{
-    protocol::registry::Known,
+    protocol::registry::{Known, built_in},
     real::{
         failover::{Fault, Group},
         processes::{Plan, ProcessError},
@@ -147,12 +147,12 @@ fn failovers() -> Result<Vec<Times>> {
     writeln!(out, "\nuntil all survivors have the next leader       median           p99")?;
     let mut all = vec![];
     for (protocol, how, fate) in [
-        (Known::GenLeader, Fault::Kill, "killed with -9"),
-        (Known::Gms3, Fault::Kill, "killed with -9"),
-        (Known::GenLeader, Fault::Stop, "stopped"),
-        (Known::Gms3, Fault::Stop, "stopped"),
-        (Known::Group, Fault::Kill, "killed with -9"),
-        (Known::Group, Fault::Stop, "stopped"),
+        (built_in()["gen_leader"], Fault::Kill, "killed with -9"),
+        (built_in()["gms3"], Fault::Kill, "killed with -9"),
+        (built_in()["gen_leader"], Fault::Stop, "stopped"),
+        (built_in()["gms3"], Fault::Stop, "stopped"),
+        (built_in()["group"], Fault::Kill, "killed with -9"),
+        (built_in()["group"], Fault::Stop, "stopped"),
     ] {
         let times = Times::new(format!("{}, {fate}", protocol.name()), failover(protocol, how)?);
         let share = times.at(50).as_secs_f64() / TIMEOUT.as_secs_f64();

@@ -31,8 +31,8 @@ pub struct Group<'a> {
     pub can_lead: bool,
 }
 
-/// The receiver of complaints. It formats them only if they are read.
-pub(super) type Complaints<'a> = &'a mut dyn FnMut(fmt::Arguments<'_>);
+/// The receiver of complaints, a sentence each. It formats them only if they are read.
+pub type Complaints<'a> = &'a mut dyn FnMut(fmt::Arguments<'_>);
 
 /// When a property is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,6 +59,50 @@ impl Kind {
 }
 
 impl Property {
+    /// A property of a protocol's own.
+    ///
+    /// `complain` makes a complaint for each violation, and `witness` says if a world exercises the property: without a
+    /// witness a property could hold because nothing ever happens. Both read [`Profile`]s: what all protocols have in
+    /// common, and the [facts](crate::protocol::Protocol::facts) that a protocol has of its own.
+    ///
+    /// ```
+    /// use interrex_models::claim::property::{Kind, Property};
+    ///
+    /// const FEW_ROUNDS: Property = Property::new(
+    ///     "few-rounds",
+    ///     Kind::Safety,
+    ///     "no node begins a fourth round",
+    ///     "a node has begun a round",
+    ///     |group, complain| {
+    ///         for node in group.nodes {
+    ///             let rounds: u64 = node.fact("rounds").unwrap_or(0);
+    ///             if rounds > 3 {
+    ///                 complain(format_args!("{} has begun {rounds} rounds", node.me));
+    ///             }
+    ///         }
+    ///     },
+    ///     |nodes| nodes.iter().any(|node| node.fact::<u64>("rounds") > Some(0)),
+    /// );
+    /// ```
+    ///
+    /// # Panics
+    /// If it is a [fair](Kind::Fair) one: runs as a whole are judged by `no-livelock` alone. If a sentence is empty. In a
+    /// constant, either is an error of the compiler.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        kind: Kind,
+        claim: &'static str,
+        exercised_when: &'static str,
+        complain: fn(Group<'_>, Complaints<'_>),
+        witness: fn(&[&Profile]) -> bool,
+    ) -> Self {
+        assert!(!matches!(kind, Kind::Fair), "runs as a whole are judged by `no-livelock` alone");
+        assert!(!name.is_empty() && !claim.is_empty(), "a property has a name and a claim");
+        assert!(!exercised_when.is_empty(), "a property says what exercises it");
+        Self { name, kind, claim, exercised_when, complain, witness }
+    }
+
     /// True if the property is violated in a world with these nodes (in a settled world, if it is of that
     /// kind).
     #[must_use]

@@ -1,7 +1,11 @@
 //! The profile of a node: its view for the properties.
 
-use super::notion::{Notion, Standing, Term, Token, View};
+use super::{
+    fact::Fact,
+    notion::{Notion, Standing, Term, Token, View},
+};
 use interrex::machine::Address;
+use serde::de::DeserializeOwned;
 use std::{
     fmt,
     hash::{Hash, Hasher},
@@ -49,6 +53,10 @@ pub struct Profile {
     pub strayed: Option<Address>,
     /// Its copy of the replicated application state, as JSON. None before the first change.
     pub replica: Option<String>,
+    /// While it runs, the facts of the protocol's own about its state.
+    pub facts: Vec<Fact>,
+    /// The facts of the protocol's own that its observations tell, in order.
+    pub told: Vec<Fact>,
 }
 
 /// A former process of a node.
@@ -105,9 +113,9 @@ impl Hash for Profile {
             ..
         } = self;
         let Self { failed, elections, allegiances, answers, waiting, ids, served, .. } = self;
-        let Self { strayed, replica, .. } = self;
+        let Self { strayed, replica, facts, told, .. } = self;
         (me, member, presence, issued, repeated, restored).hash(state);
-        (failed, ids, served, strayed, replica).hash(state);
+        (failed, ids, served, strayed, replica, facts, ends(told)).hash(state);
         (ends(views), ends(deliveries), ends(former)).hash(state);
         (ends(elections), ends(allegiances), ends(answers), ends(waiting)).hash(state);
     }
@@ -142,7 +150,26 @@ impl Profile {
             served: false,
             strayed: None,
             replica: None,
+            facts: vec![],
+            told: vec![],
         }
+    }
+
+    /// A [fact](crate::protocol::Protocol::facts) about its state. None if there is no such fact, or it does not run.
+    ///
+    /// # Panics
+    /// If it is of another type.
+    #[must_use]
+    pub fn fact<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.facts.iter().find(|fact| fact.name == name).map(Fact::read)
+    }
+
+    /// The facts of a name that its observations [tell](crate::protocol::Protocol::told), in order, in all its lives.
+    ///
+    /// # Panics
+    /// If one of them is of another type.
+    pub fn told<T: DeserializeOwned>(&self, name: &str) -> impl DoubleEndedIterator<Item = T> {
+        self.told.iter().filter(move |fact| fact.name == name).map(Fact::read)
     }
 
     /// Adds an observation to the profile.

@@ -3,10 +3,12 @@
 //! A property reads [`Profile`](super::profile::Profile)s: the condition and standing of each node, and its history in the field's
 //! notions. It makes a complaint, a sentence, for each violation. Each property has a *witness*, a world that
 //! exercises it: a property that was never exercised holds vacuously.
+//!
+//! A protocol can have [properties of its own](Property::new), which read its own [facts](super::fact), too.
 
 pub use super::{
     calls::{AGREEMENT, NO_LOST_CALL, SURRENDERED_BEFORE_SERVED},
-    definition::{Group, Kind, Property},
+    definition::{Complaints, Group, Kind, Property},
     delivery::{NO_CREATION, NO_DUPLICATE, SURVIVORS_AGREEMENT, UNIFORM_AGREEMENT, VALIDITY},
     leadership::{
         ALL_JOINED, BOUNDED_IDS, LEADER_EXISTS, NO_LIVELOCK, NOBODY_STOPPED, ONE_LEADER_PER_TERM,
@@ -15,7 +17,7 @@ pub use super::{
     order::{TOTAL_ORDER_SURVIVORS, TOTAL_ORDER_UNIFORM, VIEW_ORDER},
 };
 
-/// All properties, in the order of reports.
+/// All properties that are not one protocol's own, in the order of reports.
 pub const ALL: &[&Property] = &[
     &SINGLE_LEADER,
     &ONE_LEADER_PER_TERM,
@@ -36,6 +38,11 @@ pub const ALL: &[&Property] = &[
     &BOUNDED_IDS,
     &NO_LIVELOCK,
 ];
+
+/// True if a property is one protocol's own.
+pub(crate) fn is_own(property: &Property) -> bool {
+    !ALL.iter().any(|common| common.name == property.name)
+}
 
 /// The properties of group membership.
 pub const OF_GROUPS: &[&Property] = &[

@@ -1,7 +1,7 @@
 //! The answer of a command, on standard output.
 
 use super::{Exit, Failure};
-use interrex_models::verdict::{
+use crate::verdict::{
     outcome::Comparison,
     report::{Case, Format, Renderer, Section, json::Object},
 };

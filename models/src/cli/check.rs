@@ -1,7 +1,7 @@
 //! `interrex check`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
+    BAD, Command, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
     answer::{Answer, Remark},
     choice::choice,
     chosen::{Chosen, budgets, of_option, parse_budget},
@@ -11,9 +11,7 @@ use super::{
     styled, table,
     time::parse_seconds,
 };
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
-use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
-use interrex_models::{
+use crate::{
     claim::property::Property,
     evidence::{
         draw::{self, chart::Chart},
@@ -36,6 +34,8 @@ use interrex_models::{
         scenario::Scenario,
     },
 };
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -159,19 +159,20 @@ fn parse_expectation(text: &str) -> Result<Expectation, String> {
 }
 
 impl Check {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
         if self.engine == Some(EngineName::Serial) && self.threads > 1 {
             return Err(Failure::Usage("--engine serial uses one thread".into()));
         }
+        let places = self.folders.of(of);
         let scenarios = match &self.made.protocol {
-            Some(protocol) => vec![self.made.scenario(protocol)?],
-            None => self.chosen.among(self.folders.scenarios()?)?,
+            Some(protocol) => vec![self.made.scenario(of.known(protocol)?)?],
+            None => self.chosen.among(places.scenarios()?, of)?,
         };
         if let Some(folder) = &self.save_traces {
             file::can_hold_files(folder)?;
         }
         let mut answer = Answer::new(self.format);
-        let covered = self.coverage.then(|| Covered::none(&self.folders, &scenarios));
+        let covered = self.coverage.then(|| Covered::none(&places, &scenarios));
         let mut covered = covered.transpose()?;
         let stop = stop(self.max_seconds)?;
         for scenario in &scenarios {
@@ -183,10 +184,11 @@ impl Check {
                 continue;
             }
             let mut checked = self.check(scenario, covered.as_mut(), stop);
-            name_traces(&mut checked.report, self.save_traces.as_deref(), &self.folders.traces);
+            name_traces(&mut checked.report, self.save_traces.as_deref(), &places.traces);
             answer.add(&checked)?;
             if self.made.protocol.is_some() {
-                for remark in [idle(&checked.report), shortest(&checked)].into_iter().flatten() {
+                for remark in [idle(&checked.report), shortest(&checked, of)].into_iter().flatten()
+                {
                     answer.add(&remark)?;
                 }
             }
@@ -281,17 +283,20 @@ fn idle(report: &Report) -> Option<Remark> {
 }
 
 /// The shortest counterexample of a scenario that nobody knows yet, drawn, and how to keep it.
-fn shortest(checked: &Checked<'_>) -> Option<Remark> {
+fn shortest(checked: &Checked<'_>, of: &Command) -> Option<Remark> {
     let rows = checked.report.properties.iter();
     let found = rows.filter_map(|row| Some((row, row.counterexample.as_ref()?)));
     let (row, trace) = found.min_by_key(|(_, trace)| trace.steps.len())?;
-    let (known, property) = Known::of(trace).ok()?;
+    let (known, property) = of.registry.of(trace).ok()?;
     let harness = known.harness(&trace.environment);
     let chart = Chart::of(&harness.replay(trace, property, Mode::Exact, None));
     let title = styled(STRONG, format!("the shortest run that violates {}", row.name));
+    let program = of.name;
     let next = match &row.trace {
-        Some(path) => format!("`interrex replay {path}` shows each step"),
-        None => "`--save-traces DIR` keeps it, and `interrex replay` then shows each step".into(),
+        Some(path) => format!("`{program} replay {path}` shows each step"),
+        None => {
+            format!("`--save-traces DIR` keeps it, and `{program} replay` then shows each step")
+        }
     };
     Some(Remark(format!("{title}\n\n{}\n{next}\n", draw::text::draw(&chart))))
 }
@@ -337,8 +342,7 @@ fn progress_bar(scenario: &Scenario) -> ProgressBar {
 }
 
 impl Made {
-    fn scenario(&self, protocol: &str) -> Result<Scenario, Failure> {
-        let known: Known = protocol.parse().map_err(Failure::Usage)?;
+    fn scenario(&self, known: Known) -> Result<Scenario, Failure> {
         let (Some(nodes), Some(start)) = (self.nodes, self.start) else {
             return Err(Failure::Usage("--protocol needs --nodes and --start".into()));
         };
@@ -365,7 +369,7 @@ impl Made {
         }
         let mut scenario =
             builder.try_build().map_err(|misfit| Failure::Usage(of_option(&misfit)))?;
-        scenario.name = format!("{protocol}/{}", scenario.name);
+        scenario.name = format!("{}/{}", known.name(), scenario.name);
         Ok(scenario)
     }
 

@@ -1,7 +1,7 @@
 //! Enums as values of options: their names, each with its documentation as help.
 
+use crate::verdict::report::Format;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use interrex_models::verdict::report::Format;
 use std::{fmt::Debug, str::FromStr};
 use strum::{EnumMessage, VariantArray};
 

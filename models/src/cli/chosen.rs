@@ -1,7 +1,7 @@
 //! The choice of scenarios, and changes of their budgets.
 
-use super::Failure;
-use interrex_models::{
+use super::{Command, Failure};
+use crate::{
     io::file,
     model::environment::{Budget, Key, Misfit, Times},
     verdict::scenario::Scenario,
@@ -22,14 +22,18 @@ pub(super) struct Chosen {
 impl Chosen {
     /// The scenarios that the patterns choose: a whole name chooses just that one, even if it is
     /// nightly.
-    pub(super) fn among(&self, scenarios: Vec<Scenario>) -> Result<Vec<Scenario>, Failure> {
+    pub(super) fn among(
+        &self,
+        scenarios: Vec<Scenario>,
+        of: &Command,
+    ) -> Result<Vec<Scenario>, Failure> {
         let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
         for pattern in &self.patterns {
             if !names.iter().any(|name| name.contains(pattern.as_str())) {
                 let hint = file::did_you_mean(pattern, names.iter().map(String::as_str));
+                let (program, all) = (of.name, names.len());
                 let message = format!(
-                    "no scenario is named like `{pattern}`{hint} (`interrex list` shows all {})",
-                    names.len()
+                    "no scenario is named like `{pattern}`{hint} (`{program} list` shows all {all})"
                 );
                 return Err(Failure::Usage(message));
             }

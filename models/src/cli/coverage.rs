@@ -1,13 +1,12 @@
 //! Coverage over all scenarios of a command.
 
 use super::{
-    BAD, DOUBTFUL, Failure, Folders, GOOD, STRONG, WEAK,
+    BAD, DOUBTFUL, Failure, GOOD, Places, STRONG, WEAK,
     answer::Answer,
     bands::{banded, width},
     styled, table,
 };
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
-use interrex_models::{
+use crate::{
     explore::coverage::{Account, Coverage, Entry, Place, Reason, Unreachable},
     protocol::registry::Known,
     verdict::{
@@ -16,6 +15,7 @@ use interrex_models::{
         scenario::Scenario,
     },
 };
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -47,18 +47,18 @@ impl Part {
 
 impl Covered {
     /// Nothing is reached yet. Controls, which lack a repair on purpose, are left out.
-    pub(super) fn none(folders: &Folders, scenarios: &[Scenario]) -> Result<Self, Failure> {
-        let all = folders.scenarios()?;
+    pub(super) fn none(places: &Places<'_>, scenarios: &[Scenario]) -> Result<Self, Failure> {
+        let all = places.scenarios()?;
         let mut covered = vec![];
-        for known in Known::ALL {
-            let of_it = |scenario: &&Scenario| scenario.protocol == Some(known);
+        for known in places.registry.all() {
+            let of_it = |scenario: &&Scenario| scenario.protocol == Some(*known);
             let Some(scenario) = scenarios.iter().find(of_it) else { continue };
             let reached = scenario.harness().coverage();
-            let unreachable = Unreachable::read(&folders.scenarios, &reached)?;
+            let unreachable = Unreachable::read(&places.scenarios, &reached)?;
             covered.push(OfProtocol {
                 reached,
                 unreachable,
-                part: Part::of(known, scenarios, &all),
+                part: Part::of(*known, scenarios, &all),
             });
         }
         if covered.is_empty() {

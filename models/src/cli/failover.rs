@@ -1,15 +1,12 @@
 //! `interrex failover`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG,
+    BAD, Command, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG,
     choice::choice,
-    styled, table,
+    of_command, styled, table,
     time::{milliseconds, milliseconds_in},
 };
-use comfy_table::{Cell, CellAlignment};
-use indicatif::ProgressBar;
-use interrex::machine::NodeId;
-use interrex_models::{
+use crate::{
     protocol::registry::Known,
     real::{
         application::Replicates,
@@ -21,6 +18,9 @@ use interrex_models::{
         report::{Case, json::Object},
     },
 };
+use comfy_table::{Cell, CellAlignment};
+use indicatif::ProgressBar;
+use interrex::machine::NodeId;
 use serde_json::json;
 use std::{
     io::{self, Write},
@@ -41,7 +41,7 @@ use std::{
 })]
 pub(super) struct Failover {
     /// The protocol, one of those that `interrex list` shows
-    #[arg(long, value_name = "NAME", default_value = "group")]
+    #[arg(long, value_name = "NAME", value_parser = of_command)]
     protocol: Known,
     /// The number of nodes; all of them may lead. With group at least 3, because those that are left must be a majority
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=i64::from(MOST_NODES)))]
@@ -76,7 +76,7 @@ struct Round {
 }
 
 impl Failover {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, _: &Command) -> Result<Exit, Failure> {
         self.suffices()?;
         let program = std::env::current_exe()
             .map_err(|error| Failure::Ended(format!("where is this program? {error}")))?;
@@ -142,11 +142,18 @@ impl Failover {
         let (key, value) = (format!("round-{number}"), format!("led-by-{leader}"));
         let writer = group.write(leader, &key, &value)?;
         let replicates = self.protocol.replicates();
-        let did = match replicates {
-            Replicates::Messages => "multicasts",
-            Replicates::Dictionary => "puts",
-        };
-        say(format!("  {writer} {did} `{key} {value}`, and all have it"))?;
+        say(match (writer, replicates) {
+            (Some(writer), Some(Replicates::Messages)) => {
+                format!("  {writer} multicasts `{key} {value}`, and all have it")
+            }
+            (Some(writer), Some(Replicates::Dictionary)) => {
+                format!("  {writer} puts `{key} {value}`, and all have it")
+            }
+            (None, _) | (_, None) => {
+                let name = self.protocol.name();
+                format!("  nothing is written: {name} has no command that all nodes see")
+            }
+        })?;
         let what = match self.how {
             Fault::Kill => "kill -9",
             Fault::Stop => "kill -STOP",
@@ -164,10 +171,15 @@ impl Failover {
         });
         if self.how == Fault::Kill {
             match group.have_all(limit) {
-                Ok(()) => say(match replicates {
-                    Replicates::Messages => "  another multicast reaches all survivors".into(),
-                    Replicates::Dictionary => "  all survivors have what was written".into(),
-                })?,
+                Ok(()) => match replicates {
+                    Some(Replicates::Messages) => {
+                        say("  another multicast reaches all survivors".into())?;
+                    }
+                    Some(Replicates::Dictionary) => {
+                        say("  all survivors have what was written".into())?;
+                    }
+                    None => {}
+                },
                 Err(error) => complaint = complaint.or(Some(error.to_string())),
             }
         }

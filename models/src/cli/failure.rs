@@ -1,7 +1,7 @@
 //! The reason why a command gives no answer, and the form in which it is said.
 
 use super::Exit;
-use interrex_models::{
+use crate::{
     io::{file::FileError, text::printable},
     verdict::report::json::Object,
 };

@@ -1,7 +1,7 @@
 //! `interrex fuzz`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
+    BAD, Command, DOUBTFUL, Exit, Failure, Folders, GOOD, Places, STRONG,
     answer::{Answer, Remark},
     check::save_traces,
     choice::choice,
@@ -12,9 +12,7 @@ use super::{
     styled, table,
     time::parse_seconds,
 };
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use interrex_models::{
+use crate::{
     claim::property::Property,
     evidence::{
         known::Status,
@@ -31,13 +29,15 @@ use interrex_models::{
         text::printable,
     },
     model::environment::{Budget, Times},
-    protocol::registry::Known,
+    protocol::registry::{Known, Registry},
     verdict::{
         outcome::Comparison,
         report::{Case, Format, Section, json::Object, text::show_places},
         scenario::Scenario,
     },
 };
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -135,20 +135,22 @@ struct KnownTraces {
 struct Fuzzed<'a> {
     scenario: &'a Scenario,
     report: Report,
+    registry: &'a Registry,
 }
 
 impl Fuzz {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let chosen = self.chosen.among(self.folders.scenarios()?)?;
+    pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
+        let places = self.folders.of(of);
+        let chosen = self.chosen.among(places.scenarios()?, of)?;
         self.takes_some()?;
         let altered = chosen.into_iter().map(|scenario| self.altered(scenario));
         let scenarios = altered.collect::<Result<Vec<_>, _>>()?;
-        let known = self.replay_known(&scenarios)?;
+        let known = replay_known(&places, &scenarios)?;
         let mut answer = Answer::new(self.format);
         for known in &known {
             answer.add(known)?;
         }
-        let covered = self.coverage.then(|| Covered::none(&self.folders, &scenarios));
+        let covered = self.coverage.then(|| Covered::none(&places, &scenarios));
         let mut covered = covered.transpose()?;
         if self.shard != Shard::ALONE {
             let shard = format!("shard {} of the schedules", self.shard);
@@ -169,7 +171,7 @@ impl Fuzz {
                 covered.add(if report.complete { coverage } else { coverage.cut_short() });
             }
             self.name_traces(&mut report);
-            let fuzzed = Fuzzed { scenario, report };
+            let fuzzed = Fuzzed { scenario, report, registry: &of.registry };
             answer.add(&fuzzed)?;
             save_traces(&fuzzed.report.properties, &self.save_traces)?;
             self.save_unshrunk(&fuzzed.report)?;
@@ -184,8 +186,8 @@ impl Fuzz {
 
     /// Refuses a shard without schedules, of which nothing could be said.
     fn takes_some(&self) -> Result<(), Failure> {
-        let (shard, count) = (self.shard, self.schedules);
-        if (Schedules { shard, count, ..Schedules::default() }).taken() > 0 {
+        let (count, shard) = (self.schedules, self.shard);
+        if (Schedules { count, shard, ..Schedules::default() }).taken() > 0 {
             return Ok(());
         }
         Err(Failure::Usage(format!(
@@ -205,25 +207,6 @@ impl Fuzz {
             known.suits(&altered.environment).map_err(wrong)?;
         }
         Ok(altered)
-    }
-
-    /// Replays the known traces of the protocols of these scenarios.
-    fn replay_known(&self, scenarios: &[Scenario]) -> Result<Vec<KnownTraces>, Failure> {
-        let protocols = scenarios.iter().filter_map(|scenario| scenario.protocol);
-        let mut all: BTreeMap<_, _> =
-            protocols.map(|known| (known.name().into_owned(), Replayed::default())).collect();
-        for known in self.folders.known_traces()? {
-            if let Some(replayed) = all.get_mut(&known.trace.protocol) {
-                replayed.all += 1;
-                match known.status().map_err(Failure::Usage)? {
-                    Status::Violated => {}
-                    Status::Fixed => replayed.fixed.push(known.name),
-                    Status::NotReproduced => replayed.not_reproduced.push(known.name),
-                }
-            }
-        }
-        let known = |(protocol, replayed)| KnownTraces { protocol, replayed };
-        Ok(all.into_iter().map(known).collect())
     }
 
     fn fuzz(&self, scenario: &Scenario, stop: Stop) -> Report {
@@ -262,6 +245,25 @@ impl Fuzz {
             }
         }
     }
+}
+
+/// Replays the known traces of the protocols of these scenarios.
+fn replay_known(places: &Places<'_>, scenarios: &[Scenario]) -> Result<Vec<KnownTraces>, Failure> {
+    let protocols = scenarios.iter().filter_map(|scenario| scenario.protocol);
+    let mut all: BTreeMap<_, _> =
+        protocols.map(|known| (known.name().to_owned(), Replayed::default())).collect();
+    for known in places.known_traces()? {
+        if let Some(replayed) = all.get_mut(&known.trace.protocol) {
+            replayed.all += 1;
+            match known.status(places.registry).map_err(Failure::Usage)? {
+                Status::Violated => {}
+                Status::Fixed => replayed.fixed.push(known.name),
+                Status::NotReproduced => replayed.not_reproduced.push(known.name),
+            }
+        }
+    }
+    let known = |(protocol, replayed)| KnownTraces { protocol, replayed };
+    Ok(all.into_iter().map(known).collect())
 }
 
 /// Written to standard error, and only if that is a terminal.
@@ -312,11 +314,11 @@ impl Section for Fuzzed<'_> {
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { scenario, report, .. } = self;
+        let Self { scenario, report, registry } = self;
         writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
         writeln!(out, "  {}; each schedule draws budgets up to these", scenario.environment)?;
         show_schedules(out, report)?;
-        writeln!(out, "{}", verdicts(report).trim_fmt())?;
+        writeln!(out, "{}", verdicts(report, registry).trim_fmt())?;
         show_places(out, &self.cases())?;
         if let Some(again) = &report.again {
             show_again(out, again)?;
@@ -353,7 +355,7 @@ fn show_again(out: &mut dyn Write, again: &Again) -> io::Result<()> {
     show_difference(out, difference)
 }
 
-fn verdicts(report: &Report) -> Table {
+fn verdicts(report: &Report, registry: &Registry) -> Table {
     let mut table = table();
     // A path that is broken into lines cannot be copied.
     table.set_content_arrangement(ContentArrangement::Disabled);
@@ -371,11 +373,11 @@ fn verdicts(report: &Report) -> Table {
             number(row.more.schedule),
             number(row.more.raw_steps.map(|steps| steps as u64)),
             number(row.steps.map(|steps| steps as u64)),
-            remark(row),
+            remark(row, registry),
         ]);
         for other in &row.more.others {
             let path = other.trace.as_deref().unwrap_or_default();
-            let said = with_complaint(path, &other.counterexample, &other.symptom);
+            let said = with_complaint(registry, path, &other.counterexample, &other.symptom);
             table.add_row([
                 Cell::new(""),
                 Cell::new(""),
@@ -401,11 +403,11 @@ fn colour(row: &Row) -> Color {
 }
 
 /// The name of the file of a counterexample, its complaint, and the kind of step after which it complains.
-fn with_complaint(path: &str, trace: &Trace, symptom: &Symptom) -> String {
+fn with_complaint(registry: &Registry, path: &str, trace: &Trace, symptom: &Symptom) -> String {
     let replay = |(known, property): (Known, &'static Property)| {
         known.harness(&trace.environment).replay(trace, property, Mode::Exact, None).outcome
     };
-    let complaint = match Known::of(trace).map(replay) {
+    let complaint = match registry.of(trace).map(replay) {
         Ok(Outcome::Violated { complaints, .. }) => complaints.into_iter().next(),
         Ok(_) | Err(_) => None,
     };
@@ -415,12 +417,12 @@ fn with_complaint(path: &str, trace: &Trace, symptom: &Symptom) -> String {
     format!("{path}  {}{after}", printable(&complaint))
 }
 
-fn remark(row: &Row) -> Cell {
+fn remark(row: &Row, registry: &Registry) -> Cell {
     let trace = row.trace.as_deref().unwrap_or_default();
     // Of one kind, the name of the property says enough.
     let symptom = row.more.symptom.as_ref().filter(|_| !row.more.others.is_empty());
     let trace = match (symptom, &row.counterexample) {
-        (Some(symptom), Some(run)) => with_complaint(trace, run, symptom),
+        (Some(symptom), Some(run)) => with_complaint(registry, trace, run, symptom),
         (None, _) | (_, None) => trace.into(),
     };
     match (row.comparison(), row.expected, row.verdict) {

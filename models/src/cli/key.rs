@@ -1,6 +1,6 @@
 //! `interrex key`.
 
-use super::{Exit, Failure, STRONG, shown, styled};
+use super::{Command, Exit, Failure, STRONG, shown, styled};
 use interrex::{
     machine::NodeId,
     runtime::{ClusterKey, KeyError, NodeKey},
@@ -37,7 +37,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
         if self.file.is_dir() {
             let (folder, file) = (self.file.display(), self.file.join("cluster.key"));
             return Err(Failure::Usage(format!(
@@ -51,7 +51,7 @@ impl Key {
         };
         made.map_err(|error| Failure::Usage(error.to_string()))?;
         if self.node.is_none() {
-            self.explain()?;
+            self.explain(of.name)?;
         }
         Ok(Exit::AsExpected)
     }
@@ -66,14 +66,14 @@ impl Key {
         Ok(())
     }
 
-    fn explain(&self) -> Result<(), Failure> {
+    fn explain(&self, program: &str) -> Result<(), Failure> {
         let mut out = anstream::stdout().lock();
         let file = shown(&self.file);
         writeln!(out, "{} is the key of a cluster", styled(STRONG, &file))?;
         writeln!(out, "  copy it to the host of each node, over a secure channel")?;
         writeln!(
             out,
-            "  then: interrex node --key-file {file} --peers n0=…,n1=… --id n0 --data-dir n0.data --found\n  \
+            "  then: {program} node --key-file {file} --peers n0=…,n1=… --id n0 --data-dir n0.data --found\n  \
              and the others: --id n1 --data-dir n1.data --contact n0"
         )?;
         Ok(())

@@ -1,13 +1,13 @@
 //! `interrex list`.
 
 use super::{
-    Exit, Failure, Folders, STRONG, answer::Answer, choice::choice, chosen::is_chosen, styled,
-    table,
+    Command, Exit, Failure, Folders, STRONG, answer::Answer, choice::choice, chosen::is_chosen,
+    styled, table,
 };
-use interrex_models::{
-    claim::property::{self, Kind, Property},
+use crate::{
+    claim::property::{Kind, Property},
     io::file,
-    protocol::registry::Known,
+    protocol::registry::{Known, Registry},
     verdict::{
         report::{Case, Format, Section, json::Object},
         scenario::Scenario,
@@ -40,9 +40,9 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let sections = sections(&self.folders.scenarios()?);
-        self.all_patterns_choose(&sections)?;
+    pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
+        let sections = sections(&of.registry, &self.folders.of(of).scenarios()?);
+        self.all_patterns_choose(&sections, of.name)?;
         let mut answer = Answer::new(self.format);
         let mut judged = BTreeSet::new();
         // Properties come last.
@@ -54,13 +54,13 @@ impl List {
         answer.end()
     }
 
-    fn all_patterns_choose(&self, sections: &[Items]) -> Result<(), Failure> {
+    fn all_patterns_choose(&self, sections: &[Items], program: &str) -> Result<(), Failure> {
         let names = sections.iter().flat_map(Items::names);
         for pattern in &self.patterns {
             if !names.clone().any(|name| name.contains(pattern.as_str())) {
                 let hint = file::did_you_mean(pattern, names.clone());
                 return Err(Failure::Usage(format!(
-                    "nothing is named like `{pattern}`{hint} (`interrex list` shows all)"
+                    "nothing is named like `{pattern}`{hint} (`{program} list` shows all)"
                 )));
             }
         }
@@ -82,9 +82,10 @@ impl List {
 }
 
 /// Everything that can be listed.
-fn sections(scenarios: &[Scenario]) -> Vec<Items> {
+fn sections(registry: &Registry, scenarios: &[Scenario]) -> Vec<Items> {
+    let all = registry.properties();
     let mut sections = vec![
-        Items { title: "Protocols", items: Known::ALL.into_iter().map(protocol).collect() },
+        Items { title: "Protocols", items: registry.all().iter().copied().map(protocol).collect() },
         Items { title: "Scenarios", items: scenarios.iter().map(scenario).collect() },
     ];
     let settled = "Settled properties, judged where the protocol has nothing left to do";
@@ -94,7 +95,7 @@ fn sections(scenarios: &[Scenario]) -> Vec<Items> {
         (Kind::Settled, settled),
         (Kind::Fair, fair),
     ] {
-        let properties = property::ALL.iter().filter(|property| property.kind == kind);
+        let properties = all.iter().filter(|property| property.kind == kind);
         sections.push(Items { title, items: properties.map(|it| claimed(it)).collect() });
     }
     sections

@@ -1,7 +1,7 @@
 //! `interrex matrix`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, Folders, GOOD,
+    BAD, Command, DOUBTFUL, Exit, Failure, Folders, GOOD, Places,
     answer::Answer,
     bands::{banded, width},
     check::{name_traces, save_traces},
@@ -10,9 +10,7 @@ use super::{
     styled, table,
     time::parse_seconds,
 };
-use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use interrex_models::{
+use crate::{
     explore::search::Limits,
     io::file,
     model::environment::{Budget, Class},
@@ -25,6 +23,8 @@ use interrex_models::{
         scenario::Scenario,
     },
 };
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{
     io::{self, Write},
@@ -113,6 +113,10 @@ impl Section for Found<'_> {
         }
         writeln!(out, "{}\n", drawn(&self.matrix))?;
         writeln!(out, "{}\n", environments(self.scenarios).trim_fmt())?;
+        for (protocol, class) in self.matrix.missing() {
+            let said = lacking(protocol.name(), class);
+            writeln!(out, "{} {said}", styled(DOUBTFUL, "an empty column, without a scenario:"))?;
+        }
         self.conclude(out)
     }
 }
@@ -142,8 +146,9 @@ impl Found<'_> {
 }
 
 impl Show {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let scenarios = self.chosen()?;
+    pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
+        let places = self.folders.of(of);
+        let scenarios = self.chosen(&places, of)?;
         if let Some(folder) = &self.save_traces {
             file::can_hold_files(folder)?;
         }
@@ -151,7 +156,7 @@ impl Show {
         let mut reports = self.explore_all(&scenarios)?;
         let seconds = began.elapsed().as_secs_f64();
         for report in &mut reports {
-            name_traces(report, self.save_traces.as_deref(), &self.folders.traces);
+            name_traces(report, self.save_traces.as_deref(), &places.traces);
         }
         let matrix = Matrix::found(scenarios.iter().zip(&reports));
         let (scenarios, reports, markdown) = (&scenarios, &reports, self.format.is_own());
@@ -167,16 +172,19 @@ impl Show {
     }
 
     /// The scenarios of the protocols that are asked for, one for each class.
-    fn chosen(&self) -> Result<Vec<Scenario>, Failure> {
-        let scenarios = self.folders.scenarios()?;
-        let named: Result<Vec<Known>, _> = self.protocols.iter().map(|name| name.parse()).collect();
-        let mut wanted = named.map_err(Failure::Usage)?;
+    fn chosen(&self, places: &Places<'_>, of: &Command) -> Result<Vec<Scenario>, Failure> {
+        let scenarios = places.scenarios()?;
+        let named: Result<Vec<_>, _> = self.protocols.iter().map(|name| of.known(name)).collect();
+        let mut wanted = named?;
         let has_a_class = |known: &Known| {
             scenarios.iter().any(|it| it.protocol == Some(*known) && class_of(it).is_some())
         };
-        let shown: Vec<_> = Known::ALL.into_iter().filter(has_a_class).collect();
+        let shown: Vec<_> = of.registry.all().iter().copied().filter(has_a_class).collect();
+        if shown.is_empty() {
+            return Err(nothing_to_show(of.first()));
+        }
         if let Some(absent) = wanted.iter().find(|known| !shown.contains(known)) {
-            return Err(not_shown(*absent, &shown));
+            return Err(not_shown(*absent, &shown, of.name));
         }
         if wanted.is_empty() {
             wanted = shown;
@@ -187,8 +195,7 @@ impl Show {
                 let here = |scenario: &&Scenario| {
                     scenario.protocol == Some(known) && class_of(scenario) == Some(class)
                 };
-                let found = scenarios.iter().find(here).cloned();
-                chosen.push(found.ok_or_else(|| missing(known, class))?);
+                chosen.extend(scenarios.iter().find(here).cloned());
             }
         }
         Ok(chosen)
@@ -231,23 +238,29 @@ impl Show {
 }
 
 /// The protocol has none of the scenarios of the matrix, as these have.
-fn not_shown(known: Known, shown: &[Known]) -> Failure {
+fn not_shown(known: Known, shown: &[Known], program: &str) -> Failure {
     let name = known.name();
     let shown: Vec<_> = shown.iter().map(|known| known.name()).collect();
     Failure::Usage(format!(
-        "{name} has no scenarios for the matrix; these protocols have: {} (`interrex check {name}` explores its own)",
+        "{name} has no scenarios for the matrix; these protocols have: {} (`{program} check {name}` explores its own)",
         shown.join(", ")
     ))
 }
 
-/// The protocol has scenarios of other classes, and this one is missing.
-fn missing(known: Known, class: Class) -> Failure {
-    let (protocol, class_name) = (known.name(), class.name());
-    let faults: Vec<_> = class.faults().iter().map(Budget::to_string).collect();
+/// No protocol has a scenario of the matrix.
+fn nothing_to_show(known: Known) -> Failure {
+    let names: Vec<_> =
+        Class::ALL.iter().map(|class| format!("{}/{}", known.name(), class.name())).collect();
     Failure::Usage(format!(
-        "the matrix lacks a scenario `{protocol}/{class_name}` of {protocol}, with {} and no other faults above 0",
-        faults.join(", ")
+        "the matrix is empty: there are no scenarios for it, which are called PROTOCOL/CLASS, as {}",
+        names.join(", ")
     ))
+}
+
+/// The scenario that an empty column of a protocol lacks: `group/lossy, with drops and no other fault`.
+fn lacking(protocol: &str, class: Class) -> String {
+    let faults: Vec<_> = class.faults().iter().map(Budget::to_string).collect();
+    format!("{protocol}/{}, with {} and no other fault", class.name(), faults.join(", "))
 }
 
 fn explore(scenario: &Scenario, limits: Limits, bar: &ProgressBar) -> Report {

@@ -5,16 +5,17 @@ mod output;
 mod serve;
 
 use super::{
-    Exit, Failure, LineFormat,
+    Command, Exit, Failure, LineFormat,
     failure::Form,
+    of_command,
     time::{milliseconds_in, parse_seconds},
 };
+use crate::{protocol::registry::Known, real::line::Notice};
 use interrex::{
     gen_leader::Roster,
     machine::NodeId,
     runtime::{ClusterKey, Config, Directory, Ending, Heartbeats, KeyError, NodeKeys},
 };
-use interrex_models::{protocol::registry::Known, real::line::Notice, with_machine};
 use output::{Errors, Output};
 use serve::Console;
 use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
@@ -78,7 +79,7 @@ pub(super) struct Node {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The protocol, one of those that `interrex list` shows
-    #[arg(long, value_name = "NAME", default_value = "group")]
+    #[arg(long, value_name = "NAME", value_parser = of_command)]
     protocol: Known,
     /// In an election (gen_leader): a node that never leads; the same workers at every node
     #[arg(long, value_name = "NODE")]
@@ -117,12 +118,12 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
         let peers = self.peers()?;
         let roster = self.roster(&peers)?;
         let errors = Errors::open();
         self.start_tracing(errors.clone())?;
-        let config = self.config(&peers)?;
+        let config = self.config(&peers, of.name)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Ended(format!("no runtime: {error}")))?;
         runtime.block_on(async {
@@ -137,12 +138,12 @@ impl Node {
         let output = Output::open(self.format);
         let console = Console {
             output: &output,
-            protocol: self.protocol,
-            call_timeout: self.call_timeout,
+            protocol: self.protocol.name(),
             until_eof: self.until_eof,
             founded: self.founded().filter(|_| self.founds_now()),
         };
-        let served = with_machine!(self.protocol, roster, machine => serve::serve(machine, config, console).await);
+        let started = self.protocol.spawn(roster, config.clone(), self.call_timeout);
+        let served = serve::serve(started, &config, console).await;
         let (stopped, result) = match served {
             Ok(Ending::Stopped(reason)) if self.protocol.is_requested_stop(&reason) => {
                 (Some(Some(reason.to_string())), Ok(()))
@@ -170,11 +171,11 @@ impl Node {
         }
     }
 
-    fn config(&self, peers: &BTreeMap<NodeId, String>) -> Result<Config, Failure> {
-        let key = ClusterKey::read(&self.key_file).map_err(|error| no_key(&error))?;
+    fn config(&self, peers: &BTreeMap<NodeId, String>, program: &str) -> Result<Config, Failure> {
+        let key = ClusterKey::read(&self.key_file).map_err(|error| no_key(&error, program))?;
         let keys = self.own_key.as_ref().zip(self.public_keys.as_ref());
         let keys = keys.map(|(own, list)| NodeKeys::read(own, list)).transpose();
-        let keys = keys.map_err(|error| no_key(&error))?;
+        let keys = keys.map_err(|error| no_key(&error, program))?;
         if let Some(file) = self.data_dir.as_ref().filter(|it| it.exists() && !it.is_dir()) {
             let file = file.display();
             return Err(Failure::Usage(format!("{file}: is not a folder, as --data-dir needs it")));
@@ -306,17 +307,17 @@ impl Node {
 }
 
 /// A key that cannot be read, and what to do about it.
-fn no_key(error: &KeyError) -> Failure {
-    let advice = advice(error).map_or(String::new(), |advice| format!(" ({advice})"));
+fn no_key(error: &KeyError, program: &str) -> Failure {
+    let advice = advice(error, program).map_or(String::new(), |advice| format!(" ({advice})"));
     Failure::Usage(format!("{error}{advice}"))
 }
 
 /// The advice about a key that cannot be read.
-fn advice(error: &KeyError) -> Option<&'static str> {
-    let make = Some("`interrex key` makes one");
+fn advice(error: &KeyError, program: &str) -> Option<String> {
+    let make = Some(format!("`{program} key` makes one"));
     match error {
         KeyError::File { source, .. } => match source.kind() {
-            io::ErrorKind::IsADirectory => Some("name the file in it, not the folder"),
+            io::ErrorKind::IsADirectory => Some("name the file in it, not the folder".into()),
             io::ErrorKind::NotFound => make,
             _ => None,
         },

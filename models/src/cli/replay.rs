@@ -1,12 +1,12 @@
 //! `interrex replay`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, GOOD, STRONG, WEAK,
+    BAD, Command, DOUBTFUL, Exit, Failure, GOOD, STRONG, WEAK,
     answer::Answer,
     choice::{FormatOr, format_or},
     styled,
 };
-use interrex_models::{
+use crate::{
     claim::property::Property,
     evidence::{
         draw::{chart::Chart, text},
@@ -17,7 +17,6 @@ use interrex_models::{
         file::{FileError, shown},
         text::{plain, printable},
     },
-    protocol::registry::Known,
     verdict::{
         outcome::Comparison,
         report::{Case, Format, Place, Section, json::Object},
@@ -69,10 +68,10 @@ enum Drawing {
 }
 
 impl Replay {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
         let trace = Trace::read(&self.trace)?;
         let (known, property) =
-            Known::of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
+            of.registry.of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
         let until = self.until_step(trace.steps.len())?;
         let mode = if self.schedule_only { Mode::Schedule } else { Mode::Exact };
         let replay = known.harness(&trace.environment).replay(&trace, property, mode, until);

@@ -1,10 +1,9 @@
 //! `interrex shrink`.
 
-use super::{Exit, Failure};
-use interrex_models::{
+use super::{Command, Exit, Failure};
+use crate::{
     evidence::trace::Trace,
     io::file::{self, FileError},
-    protocol::registry::Known,
 };
 use std::{io::Write, path::PathBuf};
 
@@ -27,13 +26,13 @@ pub(super) struct Shrink {
 }
 
 impl Shrink {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
         let trace = Trace::read(&self.trace)?;
         if let Some(path) = &self.output {
             file::can_be_written(path)?;
         }
         let (known, property) =
-            Known::of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
+            of.registry.of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
         let shrunk = known.harness(&trace.environment).shrink(&trace, property);
 
         let mut err = anstream::stderr().lock();
@@ -43,7 +42,7 @@ impl Shrink {
                 err,
                 "{path}: the run does not violate {name}, so there is nothing to shrink"
             )?;
-            writeln!(err, "`interrex replay --schedule-only {path}` shows it")?;
+            writeln!(err, "`{} replay --schedule-only {path}` shows it", of.name)?;
             return Ok(Exit::Differs);
         };
         match &self.output {

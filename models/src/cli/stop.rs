@@ -1,7 +1,7 @@
 //! The end of a long search before it is done: after a time, or on Ctrl-C.
 
 use super::Failure;
-use interrex_models::{
+use crate::{
     explore::stop::Stop,
     verdict::{
         outcome::Comparison,

@@ -1,26 +1,27 @@
 //! `interrex validate`.
 
 use super::{
-    BAD, DOUBTFUL, Exit, Failure, STRONG,
+    BAD, Command, DOUBTFUL, Exit, Failure, STRONG,
     answer::{Answer, Remark},
     choice::choice,
     styled, table,
     time::{milliseconds, milliseconds_in},
 };
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
-use interrex_models::{
-    claim::property::{self, Property},
+use crate::{
+    claim::property::Property,
     evidence::trace::Trace,
     io::{
         file::{self, did_you_mean, shown},
         text::printable,
     },
+    protocol::registry::Registry,
     real::validate::{Carried, Carry, Validation, Verdict, Where, validate_with},
     verdict::{
         outcome::Comparison,
         report::{Case, Format, Place, Section, json::Object},
     },
 };
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use serde_json::json;
 use std::{
     io::{self, Write},
@@ -64,16 +65,16 @@ pub(super) struct Validate {
 const SHOWN: usize = 10;
 
 impl Validate {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
         // Before the logs, which may take long.
-        self.check_allowed()?;
+        self.check_allowed(&of.registry)?;
         if let Some(path) = &self.save_trace {
             file::can_be_written(path)?;
         }
         let carry =
             if self.save_trace.is_some() { Carry::FirstBut(&self.allow) } else { Carry::Nothing };
-        let validation = validate_with(&self.logs, carry, self.skew)
-            .map_err(|error| self.trace().unwrap_or_else(|| error.into()))?;
+        let validation = validate_with(&of.registry, &self.logs, carry, self.skew)
+            .map_err(|error| self.trace(of.name).unwrap_or_else(|| error.into()))?;
         for name in &self.allow {
             validation.protocol.property(name).map_err(Failure::Usage)?;
         }
@@ -97,15 +98,16 @@ impl Validate {
     }
 
     /// The failure, if one of the files is a trace.
-    fn trace(&self) -> Option<Failure> {
+    fn trace(&self, program: &str) -> Option<Failure> {
         let path = self.logs.iter().find(|path| Trace::read(path).is_ok())?.display();
-        let advice = format!("`interrex replay {path}` runs it again");
+        let advice = format!("`{program} replay {path}` runs it again");
         Some(Failure::Usage(format!("{path}: a trace, not the log of a node: {advice}")))
     }
 
     /// Which protocol ran is only known from the logs; a name that no protocol has is wrong already.
-    fn check_allowed(&self) -> Result<(), Failure> {
-        let names = || property::ALL.iter().map(|property| property.name);
+    fn check_allowed(&self, registry: &Registry) -> Result<(), Failure> {
+        let all = registry.properties();
+        let names = || all.iter().map(|property| property.name);
         for name in &self.allow {
             if !names().any(|known| known == name) {
                 let hint = did_you_mean(name, names());

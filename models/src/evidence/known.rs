@@ -12,7 +12,7 @@ use crate::{
         file::{self, FileError},
         text::printable,
     },
-    protocol::registry::Known,
+    protocol::registry::Registry,
 };
 use std::path::{Path, PathBuf};
 
@@ -45,9 +45,9 @@ impl KnownTrace {
     ///
     /// # Errors
     /// If there is no such protocol or property, or the environment does not suit the protocol.
-    pub fn status(&self) -> Result<Status, String> {
+    pub fn status(&self, registry: &Registry) -> Result<Status, String> {
         let Self { name, trace } = self;
-        let named = Known::of(trace);
+        let named = registry.of(trace);
         let (known, property) =
             named.map_err(|message| format!("{name}: {}", printable(&message)))?;
         let harness = known.harness(&trace.environment);

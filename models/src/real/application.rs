@@ -7,7 +7,7 @@ use interrex::{
     machine::Address,
     runtime::{Config, Ending, RunError, SpawnError},
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, pin::Pin, time::Duration};
 
 /// A protocol with a useful application. `interrex node` runs it, and its logs are validated against it.
 pub trait Application: Protocol {
@@ -17,10 +17,8 @@ pub trait Application: Protocol {
     /// The model for an environment.
     fn model(&self, environment: &Environment) -> Self::Model;
 
-    /// The roster, if it is fixed in advance and the same at all nodes.
-    fn roster(&self) -> Option<Roster> {
-        None
-    }
+    /// True if the machine depends on the roster, which then must be the same at all nodes.
+    fn has_roster(&self) -> bool;
 
     /// In a log: the kind of command that this is in the harness.
     fn command_kind(&self, command: &Self::Command) -> CommandKind;
@@ -43,9 +41,9 @@ pub trait Application: Protocol {
     /// The requests on standard input that only this protocol has.
     type Request: Request;
     /// A running node.
-    type Running: Running;
+    type Running: Running + 'static;
     /// The client of that node.
-    type Client: Client<Request = Self::Request>;
+    type Client: Client<Request = Self::Request> + 'static;
 
     /// Starts a node. `call_timeout` limits the time that its client waits for an answer.
     fn spawn(
@@ -54,14 +52,21 @@ pub trait Application: Protocol {
         call_timeout: Duration,
     ) -> impl Future<Output = Result<(Self::Running, Self::Client), SpawnError>>;
 
-    /// The input line that makes a value known at all nodes.
-    fn write(&self, key: &str, value: &str) -> String;
+    /// The input line that makes a value known at all nodes, and the data that shows it. None if there is no such command.
+    fn write(&self, _key: &str, _value: &str) -> Option<(String, Replicates)> {
+        None
+    }
 
     /// The same as a command of a process that has issued `issued` commands before.
-    fn write_of(&self, me: Address, issued: u64, key: &str, value: &str) -> Self::Command;
-
-    /// The data that all nodes have copies of. It shows if they have received a write.
-    fn replicates(&self) -> Replicates;
+    fn write_of(
+        &self,
+        _: Address,
+        _issued: u64,
+        _key: &str,
+        _value: &str,
+    ) -> Option<Self::Command> {
+        None
+    }
 }
 
 /// The kind of command that a command of a real application is in the harness.
@@ -122,6 +127,79 @@ pub trait Client {
     ) -> impl Future<Output = Option<Notice>> + Send + use<Self> + 'static;
 }
 
+/// A result that comes later.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A result that comes later, in any task.
+pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A [`Running`] node of any protocol.
+pub trait AnyRunning {
+    /// As [`Running::me`].
+    fn me(&self) -> Address;
+    /// As [`Running::address`].
+    fn address(&self) -> SocketAddr;
+    /// As [`Running::notice`].
+    fn notice(&mut self) -> Later<'_, Option<Notice>>;
+    /// As [`Running::shut_down`].
+    fn shut_down(self: Box<Self>) -> Later<'static, Result<Ending, RunError>>;
+    /// As [`Running::ended`].
+    fn ended(self: Box<Self>) -> Later<'static, Result<Ending, RunError>>;
+}
+
+impl<R: Running + 'static> AnyRunning for R {
+    fn me(&self) -> Address {
+        Running::me(self)
+    }
+
+    fn address(&self) -> SocketAddr {
+        Running::address(self)
+    }
+
+    fn notice(&mut self) -> Later<'_, Option<Notice>> {
+        Box::pin(Running::notice(self))
+    }
+
+    fn shut_down(self: Box<Self>) -> Later<'static, Result<Ending, RunError>> {
+        Box::pin(Running::shut_down(*self))
+    }
+
+    fn ended(self: Box<Self>) -> Later<'static, Result<Ending, RunError>> {
+        Box::pin(Running::ended(*self))
+    }
+}
+
+/// A [`Client`] of any protocol.
+pub trait AnyClient {
+    /// As [`Client::leader`].
+    fn leader(&self) -> Option<Address>;
+    /// As [`Client::members`].
+    fn members(&self) -> Notice;
+    /// As [`Request::USAGE`].
+    fn usage(&self) -> &'static [(&'static str, &'static str)];
+    /// As [`Client::ask`], from the name of a request and the rest of its line. None if that is not one of its requests.
+    fn ask(&mut self, name: &str, rest: &str) -> Option<Answer<Option<Notice>>>;
+}
+
+impl<C: Client> AnyClient for C {
+    fn leader(&self) -> Option<Address> {
+        Client::leader(self)
+    }
+
+    fn members(&self) -> Notice {
+        Client::members(self)
+    }
+
+    fn usage(&self) -> &'static [(&'static str, &'static str)] {
+        C::Request::USAGE
+    }
+
+    fn ask(&mut self, name: &str, rest: &str) -> Option<Answer<Option<Notice>>> {
+        let request = C::Request::parse(name, rest)?;
+        Some(Box::pin(Client::ask(self, request)))
+    }
+}
+
 /// The data that all nodes of a protocol have copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replicates {
@@ -141,13 +219,13 @@ pub fn configuration(roster: Option<&Roster>) -> String {
         .map_or_else(String::new, |roster| serde_json::to_string(roster).expect("a roster is JSON"))
 }
 
-/// The roster in a configuration; an empty roster if the configuration is empty.
+/// The roster in a configuration; none if the configuration is empty.
 ///
 /// # Errors
 /// If it is not the JSON of a roster.
-pub fn roster(configuration: &str) -> Result<Roster, serde_json::Error> {
+pub fn roster(configuration: &str) -> Result<Option<Roster>, serde_json::Error> {
     if configuration.is_empty() {
-        return Ok(Roster::default());
+        return Ok(None);
     }
-    serde_json::from_str(configuration)
+    serde_json::from_str(configuration).map(Some)
 }

@@ -173,7 +173,8 @@ impl Group {
         self.cluster.life(node).is_some_and(|it| it == name || keeps && node == name.node)
     }
 
-    /// Writes a value at a node other than the leader, and waits until every running node has it.
+    /// Writes a value at a node other than the leader, and waits until every running node has it. None if the protocol has
+    /// no command that does so.
     ///
     /// # Errors
     /// If not all nodes have it in time.
@@ -182,18 +183,20 @@ impl Group {
         leader: NodeId,
         key: &str,
         value: &str,
-    ) -> Result<NodeId, ProcessError> {
+    ) -> Result<Option<NodeId>, ProcessError> {
+        let Some((command, replicates)) = self.protocol().write(key, value) else {
+            return Ok(None);
+        };
         let writer = self.cluster.running().map(|(node, _)| node).find(|node| *node != leader);
         let writer = writer.unwrap_or(leader);
         let marks = self.marks();
         let process = self.cluster.node(writer)?;
-        let command = self.protocol().write(key, value);
         let answer = process.ask(&command, self.limit())?;
         if answer != Notice::Done {
             return Err(ProcessError::new(format!("`{command}` at {writer}: {answer}")));
         }
         self.written.insert(key.into(), value.into());
-        match self.protocol().replicates() {
+        match replicates {
             Replicates::Messages => {
                 let text = format!("{key} {value}");
                 let delivered = |line: &Line| delivers(line, &text);
@@ -203,22 +206,24 @@ impl Group {
             }
             Replicates::Dictionary => self.have_copies(self.limit())?,
         }
-        Ok(writer)
+        Ok(Some(writer))
     }
 
     /// Waits until all running nodes have everything written so far. In a protocol without a dictionary, one more
-    /// message must be delivered at all nodes instead: a delivered message cannot be lost again.
+    /// message must be delivered at all nodes instead: a delivered message cannot be lost again. In a protocol in which
+    /// nothing is written there is nothing to have.
     ///
     /// # Errors
     /// If a node does not have it in time.
     pub fn have_all(&mut self, within: Duration) -> Result<(), ProcessError> {
         match self.protocol().replicates() {
-            Replicates::Messages => {
+            None => Ok(()),
+            Some(Replicates::Messages) => {
                 let leader = self.agree(within)?;
                 let key = format!("check-{}", self.written.len());
                 self.write(leader, &key, "still here").map(|_| ())
             }
-            Replicates::Dictionary => self.have_copies(within),
+            Some(Replicates::Dictionary) => self.have_copies(within),
         }
     }
 

@@ -1,11 +1,12 @@
 //! The standard output of a node: one line for each event, for people or for programs.
 
-use crate::io::text::printable;
+use crate::io::text::{plain, printable};
 use interrex::{
     machine::{Address, NodeId},
     runtime::unix_micros,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 /// A line; for programs, one JSON object.
@@ -69,6 +70,11 @@ pub enum Notice {
         index: u64,
         /// The text.
         text: String,
+    },
+    /// Something else has been observed.
+    Observed {
+        /// The observation, as in a log.
+        observation: Value,
     },
     /// The request has succeeded. A multicast has been sent, and may not have been delivered yet.
     Done,
@@ -159,6 +165,7 @@ impl fmt::Display for Notice {
                 let number = Number(*number);
                 write!(f, "delivered{number} from {}: {}", from.node, printable(text))
             }
+            Self::Observed { observation } => write!(f, "observed {}", plain(observation)),
             Self::Done => f.write_str("ok"),
             Self::Found { key, value: Some(value) } => {
                 write!(f, "{} = {}", printable(key), printable(value))

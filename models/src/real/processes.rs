@@ -263,7 +263,7 @@ impl Cluster {
         let peers: Vec<_> = self.places.iter().map(reached).collect();
         let mut command = Command::new(&self.plan.program);
         command.args(["node", "--format", "json", "--until-eof", "--id", &node.to_string()]);
-        command.args(["--peers", &peers.join(","), "--protocol", &self.plan.protocol.name()]);
+        command.args(["--peers", &peers.join(","), "--protocol", self.plan.protocol.name()]);
         command.args(["--timeout", &self.plan.timeout.as_millis().to_string()]);
         command.args(["--call-timeout", &self.plan.call_timeout.as_millis().to_string()]);
         command.arg("--key-file").arg(self.folder.join(KEY));

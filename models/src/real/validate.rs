@@ -30,7 +30,9 @@
 //! # The time of judgement
 //!
 //! Safety properties are judged on the whole histories at the end. Those that only survivors can violate are also
-//! judged at each end of a life, and *single-leader* whenever a process begins to lead. Settled properties are judged
+//! judged at each end of a life, and *single-leader* whenever a process begins to lead. A safety property of a protocol's
+//! own is judged after each step: of the orders in which causally independent steps can have happened, the run is one.
+//! Settled properties are judged
 //! at the end if nothing is pending there: no message to a process that is up, no `Down`, no join. If all nodes were shut
 //! down by their programs, the end is the moment before the first one was. Properties of infinite runs are not judged.
 //! Whether the run exercises a property is looked at whenever a process begins to lead, at each end of a life, and at the
@@ -50,9 +52,8 @@ use crate::{
     claim::property::{Kind, Property},
     evidence::trace::Trace,
     io::{file::FileError, text::plain},
-    protocol::registry::Known,
+    protocol::registry::{Known, Registry},
     real::application::{self, Application},
-    with_machine,
 };
 pub use clocks::Clocks;
 use interrex::{gen_leader::Roster, machine::NodeId};
@@ -193,7 +194,7 @@ pub enum Carry<'a> {
 ///
 /// ```
 /// use interrex::{gen_leader::Roster, machine::NodeId, runtime::{ClusterKey, Config, Node}};
-/// use interrex_models::{protocol::gms3::real::machine, real::validate::{validate, Carry, Verdict}};
+/// use interrex_models::{protocol::{gms3::real::machine, registry::built_in}, real::validate::{validate, Carry, Verdict}};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let folder = tempfile::tempdir()?;
@@ -203,7 +204,7 @@ pub enum Carry<'a> {
 /// let node = Node::spawn(machine(&Roster::default()), config).await?;
 /// node.shut_down().await?;
 ///
-/// let validation = validate(&[log], Carry::Nothing)?;
+/// let validation = validate(built_in(), &[log], Carry::Nothing)?;
 /// assert!(validation.differences.is_empty() && validation.contradictions.is_empty());
 /// let mut verdicts = validation.verdicts.iter().map(|(_, verdict)| verdict);
 /// assert!(!verdicts.any(|verdict| matches!(verdict, Verdict::Violated { .. })));
@@ -213,9 +214,14 @@ pub enum Carry<'a> {
 /// ```
 ///
 /// # Errors
-/// If a file cannot be read or is not a log, or if the logs are not those of one cluster.
-pub fn validate(paths: &[PathBuf], carry: Carry<'_>) -> Result<Validation, FileError> {
-    validate_with(paths, carry, SKEW)
+/// If a file cannot be read or is not a log, if the registry has no such protocol, or if the logs are not those of one
+/// cluster.
+pub fn validate(
+    registry: &Registry,
+    paths: &[PathBuf],
+    carry: Carry<'_>,
+) -> Result<Validation, FileError> {
+    validate_with(registry, paths, carry, SKEW)
 }
 
 /// The largest difference of the hosts' clocks, unless messages show a larger one.
@@ -226,6 +232,7 @@ pub const SKEW: Duration = Duration::from_millis(5);
 /// # Errors
 /// As [`validate`].
 pub fn validate_with(
+    registry: &Registry,
     paths: &[PathBuf],
     carry: Carry<'_>,
     skew: Duration,
@@ -243,34 +250,37 @@ pub fn validate_with(
     let common = common.ok_or_else(|| {
         FileError::new(first, "no log contains the start of a node: nothing to validate")
     })?;
-    let known: Known =
-        common.protocol.parse().map_err(|message: String| FileError::new(first, message))?;
+    let known =
+        registry.named(&common.protocol).map_err(|message| FileError::new(first, message))?;
     let roster = application::roster(&common.configuration).map_err(|error| {
         FileError::new(first, format!("the configuration is not a roster: {error}"))
     })?;
-    let question = Question { carry, skew: u64::try_from(skew.as_micros()).unwrap_or(u64::MAX) };
-    with_machine!(known, &roster, machine => of_machine(&machine, known, &common, paths, question))
+    if known.has_roster() && roster.is_none() {
+        let message = format!("the configuration is empty: {} needs a roster", common.protocol);
+        return Err(FileError::new(first, message));
+    }
+    let skew = u64::try_from(skew.as_micros()).unwrap_or(u64::MAX);
+    known.validate(&Logs { common, roster, paths, carry, skew })
 }
 
-/// The questions about a run.
-#[derive(Clone, Copy)]
-struct Question<'a> {
+/// The logs of a cluster, and the questions about them.
+pub(crate) struct Logs<'a> {
+    common: Common,
+    /// The nodes, if the machine depends on them.
+    pub(crate) roster: Option<Roster>,
+    paths: &'a [PathBuf],
     carry: Carry<'a>,
     /// In microseconds.
     skew: u64,
 }
 
-fn of_machine<R: Application>(
+/// Validates logs against the machine of real nodes.
+pub(crate) fn of_machine<R: Application>(
     machine: &R,
     known: Known,
-    common: &Common,
-    paths: &[PathBuf],
-    Question { carry, skew }: Question<'_>,
+    logs: &Logs<'_>,
 ) -> Result<Validation, FileError> {
-    if machine.roster().is_some_and(|roster| roster == Roster::default()) {
-        let message = format!("the configuration is empty: {} needs a roster", common.protocol);
-        return Err(FileError::new(&paths[0], message));
-    }
+    let Logs { common, paths, carry, .. } = logs;
     let mut validation = Validation {
         protocol: known,
         logs: vec![],
@@ -304,14 +314,14 @@ fn of_machine<R: Application>(
         validation.verdicts = not_judged("the machine does not agree with a log");
         return Ok(validation);
     }
-    let cluster = Cluster::join(machine, paths, lives, skew).map_err(|(one, other, process)| {
+    let cluster = Cluster::join(machine, logs, lives).map_err(|(one, other, process)| {
         let message = format!(
             "the life {process} is here and in {}: name each log once",
             paths[one].display()
         );
         FileError::new(&paths[other], message)
     })?;
-    judge(&cluster, carry, &mut validation);
+    judge(&cluster, *carry, &mut validation);
     if let Some(unknown) = cluster.unknown_life() {
         // What that one has sent looks like something that nobody sent, or sent twice.
         validation.verdicts =
@@ -321,7 +331,7 @@ fn of_machine<R: Application>(
     }
     if let Some(lines) = cluster.lines_before_shutdown() {
         drop(cluster);
-        let settled = before_shutdown(machine, common, paths, &lines, skew)?;
+        let settled = before_shutdown(machine, logs, &lines)?;
         for ((property, verdict), (_, before, _)) in validation.verdicts.iter_mut().zip(settled) {
             if property.kind == Kind::Settled && matches!(verdict, Verdict::NotJudged(_)) {
                 *verdict = before;
@@ -334,17 +344,15 @@ fn of_machine<R: Application>(
 /// The verdicts on the run before the nodes were shut down. Afterwards nobody is up, and nothing could be settled.
 fn before_shutdown<R: Application>(
     machine: &R,
-    common: &Common,
-    paths: &[PathBuf],
+    logs: &Logs<'_>,
     until: &[usize],
-    skew: u64,
 ) -> Result<judge::Judged, FileError> {
     let mut lives = vec![];
-    for (file, path) in paths.iter().enumerate() {
-        lives.extend(log::run(machine, common, (file, path), until[file])?.lives);
+    for (file, path) in logs.paths.iter().enumerate() {
+        lives.extend(log::run(machine, &logs.common, (file, path), until[file])?.lives);
     }
-    let cluster = Cluster::join(machine, paths, lives, skew)
-        .map_err(|(one, ..)| FileError::new(&paths[one], "a life is in two logs"))?;
+    let cluster = Cluster::join(machine, logs, lives)
+        .map_err(|(one, ..)| FileError::new(&logs.paths[one], "a life is in two logs"))?;
     Ok(judge::judge(&cluster))
 }
 

@@ -1,7 +1,7 @@
 //! The harness of one protocol, whatever the types of its machine.
 //!
-//! A generic function is compiled once for each protocol in every program that calls it. Here each is compiled once,
-//! in the library, for the protocols of the list: the command and the tests only call it.
+//! A generic function is compiled once for each protocol in every program that calls it. Here each is compiled once, where
+//! a protocol is [registered](crate::protocol::registry::Registry): the command and the tests only call it.
 
 use crate::{
     claim::property::Property,
@@ -16,13 +16,12 @@ use crate::{
         search::{EngineName, Limits, Progress},
         shrink::shrink,
     },
-    model::{environment::Environment, world::Rules},
-    protocol::{Protocol, registry::Known},
+    model::world::Rules,
+    protocol::Protocol,
     verdict::{
         check::{Report, check_with},
         scenario::Scenario,
     },
-    with_protocol,
 };
 use std::sync::Arc;
 
@@ -31,10 +30,10 @@ use std::sync::Arc;
 /// # Example
 ///
 /// ```
-/// use interrex_models::{explore::search::Limits, protocol::registry::Known, model::environment::*, claim::property, verdict::scenario::Scenario};
+/// use interrex_models::{explore::search::Limits, protocol::registry::built_in, model::environment::*, claim::property, verdict::scenario::Scenario};
 ///
 /// let scenario = Scenario::builder()
-///     .protocol(Known::Gms3)
+///     .protocol(built_in()["gms3"])
 ///     .nodes(2)
 ///     .start(Start::Joined)
 ///     .budget(Budget::Crashes, 1)
@@ -130,15 +129,6 @@ impl<P: Protocol> Harness for Arc<Rules<P>> {
 
     fn shrink(&self, trace: &Trace, property: &'static Property) -> Option<Trace> {
         shrink(&mut self.in_environment(trace.environment.clone()), trace, property)
-    }
-}
-
-impl Known {
-    /// Its harness in an environment that [suits](Self::suits) it.
-    #[must_use]
-    pub fn harness(self, environment: &Environment) -> Box<dyn Harness> {
-        with_protocol!(self, environment, protocol =>
-            Box::new(Arc::new(Rules::new(protocol, environment.clone()))))
     }
 }
 

@@ -5,7 +5,7 @@
 //! search.
 
 use crate::{
-    claim::property::{self, Kind, Property},
+    claim::property::{Kind, Property},
     io::text::grouped,
     model::environment::{Class, Environment},
     protocol::registry::Known,
@@ -27,7 +27,7 @@ pub struct Matrix {
 /// One protocol in one class of environments.
 #[derive(Clone, Debug)]
 struct Column {
-    protocol: String,
+    protocol: Known,
     class: Class,
     environment: Environment,
     cells: Vec<Cell>,
@@ -96,27 +96,37 @@ impl Matrix {
     /// All cells, by protocol and then by property.
     pub fn cells(&self) -> impl Iterator<Item = &Cell> {
         let rows = self.protocols().into_iter().flat_map(move |protocol| {
-            property::ALL.iter().map(move |property| (protocol, property.name))
+            protocol.properties().iter().map(move |property| (protocol, property.name))
         });
         rows.flat_map(|(protocol, property)| self.row(protocol, property).into_iter().flatten())
     }
 
-    /// The protocols, in the order of the registry.
-    fn protocols(&self) -> Vec<&str> {
-        let here = |known: &Known| {
-            let name = known.name();
-            let column = self.columns.iter().find(|column| column.protocol == name);
-            column.map(|column| column.protocol.as_str())
-        };
-        Known::ALL.iter().filter_map(here).collect()
+    /// The protocols, in the order of their registry.
+    fn protocols(&self) -> Vec<Known> {
+        let mut protocols: Vec<Known> = vec![];
+        for column in &self.columns {
+            if !protocols.contains(&column.protocol) {
+                protocols.push(column.protocol);
+            }
+        }
+        protocols.sort_by_key(|known| known.place());
+        protocols
     }
 
-    fn column(&self, protocol: &str, class: Class) -> Option<&Column> {
+    /// The columns for which a protocol has no scenario, although it has one for others.
+    #[must_use]
+    pub fn missing(&self) -> Vec<(Known, Class)> {
+        let all = self.protocols().into_iter();
+        let all = all.flat_map(|known| Class::ALL.into_iter().map(move |class| (known, class)));
+        all.filter(|(known, class)| self.column(*known, *class).is_none()).collect()
+    }
+
+    fn column(&self, protocol: Known, class: Class) -> Option<&Column> {
         self.columns.iter().find(|column| column.protocol == protocol && column.class == class)
     }
 
     /// The cells of a property, one for each class; none if the property has no meaning for the protocol.
-    fn row(&self, protocol: &str, property: &str) -> [Option<&Cell>; Class::ALL.len()] {
+    fn row(&self, protocol: Known, property: &str) -> [Option<&Cell>; Class::ALL.len()] {
         Class::ALL.map(|class| {
             let cells = &self.column(protocol, class)?.cells;
             cells.iter().find(|cell| cell.property == property)
@@ -133,8 +143,8 @@ impl Matrix {
                 column.map_or(String::new(), |column| surroundings(&column.environment))
             };
             let head = Class::ALL.map(environment).map(Entry::Environment).to_vec();
-            rows.push(Row { name: protocol.into(), entries: head });
-            for property in property::ALL {
+            rows.push(Row { name: protocol.name().into(), entries: head });
+            for property in protocol.properties() {
                 let cells = self.row(protocol, property.name);
                 if cells.iter().any(Option::is_some) {
                     let entries = cells.map(|cell| Entry::Verdict(cell.cloned())).to_vec();
@@ -216,13 +226,14 @@ impl Column {
         rows: impl Iterator<Item = (&'static Property, Verdict, Option<usize>, bool)>,
     ) -> Option<Self> {
         let class = class_of(scenario)?;
-        let protocol = scenario.protocol?.name();
+        let protocol = scenario.protocol?;
+        let name = protocol.name();
         let rows: Vec<_> = rows.collect();
         let livelock = rows.iter().any(|(property, verdict, ..)| {
             property.kind == Kind::Fair && *verdict == Verdict::Violated
         });
         let cell = |(property, verdict, steps, is_kept): (&'static Property, _, _, bool)| Cell {
-            protocol: protocol.to_string(),
+            protocol: name.into(),
             environment: class,
             property: property.name,
             verdict,
@@ -230,10 +241,10 @@ impl Column {
             unsettled: livelock && property.kind == Kind::Settled,
             states,
             steps,
-            trace: is_kept.then(|| format!("{protocol}/{}.{}.json", property.name, class.name())),
+            trace: is_kept.then(|| format!("{name}/{}.{}.json", property.name, class.name())),
         };
         Some(Self {
-            protocol: protocol.to_string(),
+            protocol,
             class,
             environment: scenario.environment.clone(),
             cells: rows.into_iter().map(cell).collect(),

@@ -32,7 +32,7 @@ use crate::{
     model::environment::{
         Bound, Budget, Environment, Key, Misfit, Start, Storage, Timers, Times, UNLIMITED,
     },
-    protocol::registry::Known,
+    protocol::registry::{Known, Registry},
     verdict::{outcome::Expected, report::Place},
 };
 use serde::Deserialize;
@@ -48,7 +48,7 @@ use toml::Spanned;
 pub struct Scenario {
     /// Its name: for a file, its path below the folder of scenarios.
     pub name: String,
-    /// The protocol, if it is of the list. A test of another machine gives the machine itself.
+    /// The protocol, if it is registered. A test of another machine gives the machine itself.
     pub protocol: Option<Known>,
     /// A description, in a line.
     pub summary: String,
@@ -106,22 +106,27 @@ impl Scenario {
     /// Reads a scenario.
     ///
     /// # Errors
-    /// If it cannot be read or is not understood: the place, and the correct form.
-    pub fn read(path: &Path, name: &str) -> Result<Self, FileError> {
-        Self::parse(path, name, &file::read(path)?)
+    /// If it cannot be read or is not understood, or the registry has no such protocol: the place, and the correct form.
+    pub fn read(registry: &Registry, path: &Path, name: &str) -> Result<Self, FileError> {
+        Self::parse(registry, path, name, &file::read(path)?)
     }
 
     /// Parses the text of a scenario file.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn parse(path: &Path, name: &str, text: &str) -> Result<Self, FileError> {
+    pub fn parse(
+        registry: &Registry,
+        path: &Path,
+        name: &str,
+        text: &str,
+    ) -> Result<Self, FileError> {
         let written: Written = toml::from_str(text).map_err(|error| {
             FileError::at(path, text, error.span().unwrap_or_default(), error.message())
         })?;
         let wrong = |span, message: String| FileError::at(path, text, span, message);
 
-        let known: Known = (written.protocol.get_ref().parse())
+        let known = (registry.named(written.protocol.get_ref()))
             .map_err(|message| wrong(written.protocol.span(), message))?;
         let mut expected = vec![];
         for (name, expectation) in written.expect.properties.get_ref() {
@@ -141,7 +146,7 @@ impl Scenario {
     ///
     /// # Errors
     /// If the folder or one of them cannot be read, or there is none.
-    pub fn read_all(folder: &Path) -> Result<Vec<Self>, FileError> {
+    pub fn read_all(registry: &Registry, folder: &Path) -> Result<Vec<Self>, FileError> {
         let mut paths = file::files_below(folder, "toml")?;
         paths.retain(|path| path.file_name().is_none_or(|name| name != file::UNREACHABLE));
         if paths.is_empty() {
@@ -150,7 +155,7 @@ impl Scenario {
         let name = |path: &Path| file::name_below(folder, &path.with_extension(""));
         let mut named: Vec<_> = paths.iter().map(|path| (name(path), path)).collect();
         named.sort();
-        named.iter().map(|(name, path)| Self::read(path, name)).collect()
+        named.iter().map(|(name, path)| Self::read(registry, path, name)).collect()
     }
 
     /// The expected verdict on a property.
@@ -259,10 +264,10 @@ impl WrittenExpectation {
 /// # Example
 ///
 /// ```
-/// use interrex_models::{claim::property, model::environment::*, protocol::registry::Known, verdict::scenario::Scenario};
+/// use interrex_models::{claim::property, model::environment::*, protocol::registry::built_in, verdict::scenario::Scenario};
 ///
 /// let scenario = Scenario::builder()
-///     .protocol(Known::Gms3)
+///     .protocol(built_in()["gms3"])
 ///     .nodes(3)
 ///     .start(Start::Joined)
 ///     .budget(Budget::Commands, 2)

@@ -741,3 +741,25 @@ fn what_a_trace_says_does_not_steer_the_terminal() {
     let (code, out, _) = replay(&path, &[]);
     assert!(code == 0 && out.contains("\u{fffd}[2J\u{fffd}\u{fffd}boo"), "{out}");
 }
+
+/// What was built elsewhere, or has been moved since, works on the scenarios that are here. There may be no traces yet.
+#[test]
+fn a_source_tree_in_the_current_folder_comes_first() {
+    let here = tempfile::tempdir().expect("a folder");
+    let scenarios = here.path().join("models/scenarios/gms3");
+    fs::create_dir_all(&scenarios).expect("a folder");
+    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/gms3/joined-3.toml");
+    fs::copy(known, scenarios.join("only.toml")).expect("a file");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_interrex"));
+        let output = command.args(arguments).current_dir(here.path()).output().expect("it runs");
+        let out = String::from_utf8(output.stdout).expect("text");
+        (output.status.code(), out)
+    };
+    let (code, out) = run(&["list", "--format", "json"]);
+    let scenarios: Vec<_> = out.lines().filter(|it| it.contains(r#""kind":"scenario""#)).collect();
+    assert_eq!((code, scenarios.len()), (Some(0), 1), "{out}");
+    assert!(scenarios[0].contains("gms3/only"), "{out}");
+    let (code, out) = run(&["fuzz", "--schedules", "5"]);
+    assert!(code == Some(0) && out.contains("1 scenario: no unexpected violation"), "{out}");
+}

@@ -2,7 +2,7 @@
 
 use interrex::machine::NodeId;
 use interrex_models::{
-    protocol::registry::Known,
+    protocol::registry::built_in,
     real::{
         failover::Group,
         line::{Line, Notice},
@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(20);
 const N0: NodeId = NodeId(0);
 
 fn plan(nodes: u16) -> Plan {
-    Plan::new(PROGRAM, Known::Group, nodes)
+    Plan::new(PROGRAM, built_in()["group"], nodes)
 }
 
 fn node(group: &Group, node: u16) -> Arc<Process> {

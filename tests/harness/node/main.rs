@@ -5,7 +5,7 @@ mod console;
 
 use interrex::machine::NodeId;
 use interrex_models::{
-    protocol::registry::Known,
+    protocol::registry::built_in,
     real::{
         line::{Line, Notice},
         processes::{Cluster, Plan, Process, ProcessError},
@@ -456,7 +456,7 @@ fn a_group_is_founded_once() -> Result<(), ProcessError> {
     let again = alone.told(&found, "quit\n");
     assert_refused(&again, 2, &["stored/founded", "has founded its group already", "--contact"]);
 
-    let mut cluster = Cluster::new(Plan::new(PROGRAM, Known::Gms3, 2))?;
+    let mut cluster = Cluster::new(Plan::new(PROGRAM, built_in()["gms3"], 2))?;
     let [n0, n1] = [0, 1].map(NodeId);
     let found_or_join = |cluster: &Cluster| {
         let mut command = cluster.command(n0, None);
@@ -477,7 +477,7 @@ fn a_group_is_founded_once() -> Result<(), ProcessError> {
 
 #[test]
 fn a_node_that_differs_from_the_others_does_not_start_and_says_why() -> Result<(), ProcessError> {
-    let mut cluster = Cluster::new(Plan::new(PROGRAM, Known::GenLeader, 3))?;
+    let mut cluster = Cluster::new(Plan::new(PROGRAM, built_in()["gen_leader"], 3))?;
     let [n0, n1, n2] = [0, 1, 2].map(NodeId);
     cluster.start(n0, None)?;
     cluster.start(n1, None)?;
@@ -541,7 +541,7 @@ fn node_key(folder: &Path, node: NodeId) -> String {
 /// The key of the cluster alone lets any member pass for any other one.
 #[test]
 fn each_node_proves_which_one_it_is() -> Result<(), ProcessError> {
-    let mut cluster = Cluster::new(Plan::new(PROGRAM, Known::GenLeader, 3))?;
+    let mut cluster = Cluster::new(Plan::new(PROGRAM, built_in()["gen_leader"], 3))?;
     let nodes @ [n0, n1, n2] = [0, 1, 2].map(NodeId);
     let folder = tempfile::tempdir().expect("a folder");
     let lines = nodes.map(|node| node_key(folder.path(), node));
@@ -583,7 +583,7 @@ fn each_node_proves_which_one_it_is() -> Result<(), ProcessError> {
 #[test]
 fn a_node_that_its_protocol_ends_ends_with_1() -> Result<(), ProcessError> {
     let timeout = Duration::from_secs(10);
-    let mut cluster = Cluster::new(Plan { timeout, ..Plan::new(PROGRAM, Known::Gms3, 3) })?;
+    let mut cluster = Cluster::new(Plan { timeout, ..Plan::new(PROGRAM, built_in()["gms3"], 3) })?;
     let [n0, n1, n2] = [0, 1, 2].map(NodeId);
     cluster.start(n0, None)?;
     cluster.start(n1, Some(n0))?;

@@ -7,7 +7,7 @@ mod network;
 
 use interrex::machine::NodeId;
 use interrex_models::{
-    protocol::registry::Known,
+    protocol::registry::built_in,
     real::{
         failover::Group,
         line::Notice,
@@ -149,7 +149,8 @@ impl Outage {
 fn cluster(nodes: u16) -> Cluster {
     // A node that is cut off answers its clients within this time.
     let call_timeout = Duration::from_secs(1);
-    let plan = Plan { timeout: TIMEOUT, call_timeout, ..Plan::new(PROGRAM, Known::Group, nodes) };
+    let plan =
+        Plan { timeout: TIMEOUT, call_timeout, ..Plan::new(PROGRAM, built_in()["group"], nodes) };
     Cluster::new(plan).expect("a cluster")
 }
 

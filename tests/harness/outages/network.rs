@@ -14,14 +14,14 @@ use std::{
 type Way = (NodeId, NodeId);
 
 #[derive(Clone, Default)]
-pub struct Network {
+pub(crate) struct Network {
     /// The ways on which everything is lost. The connections stay up.
     swallowed: Arc<Mutex<BTreeSet<Way>>>,
 }
 
 impl Network {
     /// Puts itself between the nodes of a cluster in which none runs.
-    pub fn between(cluster: &mut Cluster) -> Self {
+    pub(crate) fn between(cluster: &mut Cluster) -> Self {
         let network = Self::default();
         let nodes: Vec<_> = cluster.plan().nodes().collect();
         for from in &nodes {
@@ -34,7 +34,7 @@ impl Network {
     }
 
     /// Loses everything that is sent on these ways, and on no others.
-    pub fn swallow(&self, ways: impl IntoIterator<Item = Way>) {
+    pub(crate) fn swallow(&self, ways: impl IntoIterator<Item = Way>) {
         *self.swallowed.lock().expect("no panic") = ways.into_iter().collect();
     }
 
@@ -59,7 +59,7 @@ impl Network {
     fn pass(&self, way: Way, mut source: TcpStream, mut target: TcpStream) {
         let swallowed = Arc::clone(&self.swallowed);
         thread::spawn(move || {
-            let mut bytes = [0; 1 << 16];
+            let mut bytes = [0; 1 << 13];
             while let Ok(read @ 1..) = source.read(&mut bytes) {
                 let is_lost = swallowed.lock().expect("no panic").contains(&way);
                 if !is_lost && target.write_all(&bytes[..read]).is_err() {

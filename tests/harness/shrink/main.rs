@@ -3,6 +3,9 @@
 mod long;
 
 use assert_cmd::Command;
+#[path = "../ours/mod.rs"]
+mod ours;
+
 use interrex::{gms3::Gms3, machine::NodeId};
 use interrex_models::{
     claim::{
@@ -25,10 +28,10 @@ use interrex_models::{
     },
     protocol::{
         Protocol,
-        registry::{Known, gms3},
+        registry::{Known, built_in, gms3},
     },
-    with_protocol,
 };
+use ours::with_protocol;
 use proptest::{
     collection::vec,
     prelude::any,
@@ -66,7 +69,7 @@ static KNOWN: LazyLock<Vec<(Trace, Trace)>> = LazyLock::new(|| {
 });
 
 fn of(trace: &Trace) -> (Known, &'static Property) {
-    Known::of(trace).expect("a known protocol and property")
+    built_in().of(trace).expect("a known protocol and property")
 }
 
 fn shrunk(trace: &Trace) -> Option<Trace> {

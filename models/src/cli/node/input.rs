@@ -1,6 +1,12 @@
 //! Standard input: commands, one per line.
 
-use interrex_models::{io::file::did_you_mean, real::application::Request};
+use crate::{
+    io::file::did_you_mean,
+    real::{
+        application::{Answer, AnyClient},
+        line::Notice,
+    },
+};
 use std::{
     io::{self, BufRead, Read},
     thread,
@@ -46,8 +52,7 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, Strin
 }
 
 /// A command: one that every protocol has, or a request of this protocol.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Query<R> {
+pub(super) enum Query {
     /// The leader.
     Leader,
     /// The members.
@@ -58,8 +63,8 @@ pub(super) enum Query<R> {
     Help,
     /// Shut down.
     Quit,
-    /// A request of this protocol.
-    Own(R),
+    /// A request of this protocol, and the answer to it in the future.
+    Own(Answer<Option<Notice>>),
 }
 
 const COMMON: [(&str, &str); 5] = [
@@ -70,9 +75,9 @@ const COMMON: [(&str, &str); 5] = [
     ("quit", "shut this node down"),
 ];
 
-impl<R: Request> Query<R> {
-    /// Parses a line. An empty line is no command.
-    pub(super) fn parse(line: &str) -> Result<Option<Self>, String> {
+impl Query {
+    /// Parses a line, and asks a request of the protocol. An empty line is no command.
+    pub(super) fn parse(line: &str, client: &mut dyn AnyClient) -> Result<Option<Self>, String> {
         let line = line.trim_start();
         let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
         let plain = match name {
@@ -86,17 +91,17 @@ impl<R: Request> Query<R> {
         };
         let asked = plain
             .filter(|_| rest.trim().is_empty())
-            .or_else(|| R::parse(name, rest).map(Self::Own));
-        asked.map(Some).ok_or_else(|| wrong::<R>(name, line))
+            .or_else(|| client.ask(name, rest).map(Self::Own));
+        asked.map(Some).ok_or_else(|| wrong(client, name, line))
     }
 
-    pub(super) fn help() -> Vec<String> {
-        usage::<R>().map(|(how, what)| format!("{how:<14}  {what}")).collect()
+    pub(super) fn help(client: &dyn AnyClient) -> Vec<String> {
+        usage(client).map(|(how, what)| format!("{how:<14}  {what}")).collect()
     }
 }
 
-fn usage<R: Request>() -> impl Iterator<Item = (&'static str, &'static str)> {
-    R::USAGE.iter().copied().chain(COMMON)
+fn usage(client: &dyn AnyClient) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+    client.usage().iter().copied().chain(COMMON)
 }
 
 /// A command without its arguments: `put`, `hand over`.
@@ -107,12 +112,12 @@ fn fixed(how: &str) -> &str {
     &how[..how.len() - length]
 }
 
-fn wrong<R: Request>(name: &str, line: &str) -> String {
+fn wrong(client: &dyn AnyClient, name: &str, line: &str) -> String {
     let first = |how: &'static str| how.split(' ').next().unwrap_or(how);
-    if let Some((how, _)) = usage::<R>().find(|(how, _)| first(how) == name) {
+    if let Some((how, _)) = usage(client).find(|(how, _)| first(how) == name) {
         return format!("`{name}` is written: {how}");
     }
-    let names: Vec<_> = usage::<R>().map(|(how, _)| fixed(how)).collect();
+    let names: Vec<_> = usage(client).map(|(how, _)| fixed(how)).collect();
     // As `handover`, or `hnad over`.
     let hints = [name, line.trim_end()].map(|written| did_you_mean(written, names.iter().copied()));
     let hint = hints.into_iter().find(|hint| !hint.is_empty()).unwrap_or_default();

@@ -3,7 +3,7 @@
 //! counted, and the count is written when there is room again.
 
 use super::super::LineFormat;
-use interrex_models::{
+use crate::{
     io::text::printable,
     real::line::{Line, Notice},
 };

@@ -5,17 +5,16 @@ use super::{
     input::{self, InputLine, Query},
     output::Output,
 };
+use crate::{
+    io::file,
+    real::{
+        application::{Answer, AnyClient, AnyRunning},
+        line::Notice,
+    },
+};
 use interrex::{
     machine::{Address, NodeId},
     runtime::{Config, Ending, RunError, SpawnError},
-};
-use interrex_models::{
-    io::file,
-    protocol::registry::Known,
-    real::{
-        application::{Application, Client, Running},
-        line::Notice,
-    },
 };
 use std::{future, path::PathBuf, pin::pin, time::Duration};
 use tokio::{
@@ -29,12 +28,14 @@ use tokio::{
 /// The part of a running node that is independent of the protocol.
 pub(super) struct Console<'a> {
     pub(super) output: &'a Output,
-    pub(super) protocol: Known,
-    pub(super) call_timeout: Duration,
+    pub(super) protocol: &'static str,
     pub(super) until_eof: bool,
     /// The file to make when this node has founded a group.
     pub(super) founded: Option<PathBuf>,
 }
+
+/// A node that has started, and its client.
+type Started = Result<(Box<dyn AnyRunning>, Box<dyn AnyClient>), SpawnError>;
 
 /// The reason why a node ends.
 enum Cause {
@@ -46,16 +47,15 @@ enum Cause {
 
 /// Runs a node until it is shut down or its machine ends it.
 pub(super) async fn serve(
-    application: impl Application,
-    config: Config,
+    starting: impl Future<Output = Started>,
+    config: &Config,
     console: Console<'_>,
 ) -> Result<Ending, Failure> {
     let id = config.node;
     let mut signals = Signals::new()?;
-    let contacts = config.contacts.clone();
-    let spawning = announced(application.spawn(config, console.call_timeout), || {
-        if !contacts.is_empty() {
-            console.output.event(Notice::Waiting { contacts });
+    let spawning = announced(starting, || {
+        if !config.contacts.is_empty() {
+            console.output.event(Notice::Waiting { contacts: config.contacts.clone() });
         }
     });
     let spawned = select! {
@@ -68,7 +68,7 @@ pub(super) async fn serve(
     }
     console.output.event(console.listening(node.me(), node.address()));
     let cause = select! {
-        cause = report(&mut node, console.output) => cause,
+        cause = report(&mut *node, console.output) => cause,
         cause = console.run_commands(client) => cause,
         () = signals.wait() => Cause::Requested,
     };
@@ -92,7 +92,7 @@ async fn announced<T>(start: impl Future<Output = T>, say: impl FnOnce()) -> T {
 }
 
 /// Prints the output of the node that no command caused.
-async fn report(node: &mut impl Running, output: &Output) -> Cause {
+async fn report(node: &mut dyn AnyRunning, output: &Output) -> Cause {
     while let Some(said) = node.notice().await {
         output.event(said);
     }
@@ -101,11 +101,11 @@ async fn report(node: &mut impl Running, output: &Output) -> Cause {
 
 impl Console<'_> {
     fn listening(&self, me: Address, address: std::net::SocketAddr) -> Notice {
-        Notice::Listening { me, address, protocol: self.protocol.name().into_owned() }
+        Notice::Listening { me, address, protocol: self.protocol.into() }
     }
 
     /// Executes commands in order. One that has no answer after a moment is late, and the next ones do not wait for it.
-    async fn run_commands(&self, mut client: impl Client) -> Cause {
+    async fn run_commands(&self, mut client: Box<dyn AnyClient>) -> Cause {
         let mut lines = input::lines();
         let mut asked = JoinSet::new();
         // The command that the next ones wait for.
@@ -124,7 +124,7 @@ impl Console<'_> {
                 }
                 () = until(waits) => waits = None,
                 line = lines.recv(), if waits.is_none() && !is_over => match line {
-                    Some(InputLine { number, text }) => match reply(text, &mut client) {
+                    Some(InputLine { number, text }) => match reply(text, &mut *client) {
                         Ok(Reply::Nothing) => {}
                         Ok(Reply::Now(said)) => self.output.answer(number, None, said).await,
                         Ok(Reply::Later(command, answer)) => {
@@ -151,19 +151,16 @@ const MOST_NAMED: usize = 60;
 type Answered = (u64, String, Option<Notice>);
 
 /// The reply to a line: none, the answer, or the command and its answer in the future.
-enum Reply<Answer> {
+enum Reply {
     Nothing,
     Now(Notice),
-    Later(String, Answer),
+    Later(String, Answer<Option<Notice>>),
 }
 
 /// The reply to a line.
-fn reply<C: Client>(
-    text: Result<String, String>,
-    client: &mut C,
-) -> Result<Reply<impl Future<Output = Option<Notice>> + Send + use<C> + 'static>, Cause> {
+fn reply(text: Result<String, String>, client: &mut dyn AnyClient) -> Result<Reply, Cause> {
     let said = |said| Ok(Reply::Now(said));
-    let (text, query) = match text.and_then(|text| Ok((Query::<C::Request>::parse(&text)?, text))) {
+    let (text, query) = match text.and_then(|text| Ok((Query::parse(&text, client)?, text))) {
         Ok((Some(query), text)) => (text, query),
         Ok((None, _)) => return Ok(Reply::Nothing),
         Err(error) => return said(Notice::Error { error }),
@@ -175,11 +172,11 @@ fn reply<C: Client>(
             let count = Handle::current().metrics().num_alive_tasks();
             said(Notice::Tasks { count })
         }
-        Query::Help => said(Notice::Help { commands: Query::<C::Request>::help() }),
+        Query::Help => said(Notice::Help { commands: Query::help(client) }),
         Query::Quit => Err(Cause::Requested),
-        Query::Own(request) => {
+        Query::Own(answer) => {
             let command = text.chars().take(MOST_NAMED).collect();
-            Ok(Reply::Later(command, client.ask(request)))
+            Ok(Reply::Later(command, answer))
         }
     }
 }

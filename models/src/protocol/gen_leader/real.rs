@@ -57,8 +57,8 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
         E::under(Writes::default(), super::roster(environment), self.variant().clone())
     }
 
-    fn roster(&self) -> Option<Roster> {
-        Some(self.roster().clone())
+    fn has_roster(&self) -> bool {
+        true
     }
 
     fn command_kind(&self, command: &Self::Command) -> CommandKind {
@@ -95,17 +95,13 @@ impl<E: Checked> Application for GenLeader<E, Texts> {
         Ok((Member { server, leader, last: None }, client))
     }
 
-    fn write(&self, key: &str, value: &str) -> String {
-        format!("put {key} {value}")
+    fn write(&self, key: &str, value: &str) -> Option<(String, Replicates)> {
+        Some((format!("put {key} {value}"), Replicates::Dictionary))
     }
 
-    fn write_of(&self, _: Address, issued: u64, key: &str, value: &str) -> Self::Command {
+    fn write_of(&self, _: Address, issued: u64, key: &str, value: &str) -> Option<Self::Command> {
         let request = Request::Store(key.into(), value.into());
-        Command::LeaderCall { tag: issued, request, timeout: Some(WRITE_TIMEOUT) }
-    }
-
-    fn replicates(&self) -> Replicates {
-        Replicates::Dictionary
+        Some(Command::LeaderCall { tag: issued, request, timeout: Some(WRITE_TIMEOUT) })
     }
 }
 

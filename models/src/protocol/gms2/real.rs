@@ -49,6 +49,10 @@ impl Application for Gms2<Multicast> {
         Gms2::default()
     }
 
+    fn has_roster(&self) -> bool {
+        false
+    }
+
     fn command_kind(&self, command: &Command<Multicast>) -> CommandKind {
         multicast::command_kind(command)
     }
@@ -76,15 +80,17 @@ impl Application for Gms2<Multicast> {
         multicast::spawn(self, config).await
     }
 
-    fn write(&self, key: &str, value: &str) -> String {
-        multicast::write(key, value)
+    fn write(&self, key: &str, value: &str) -> Option<(String, Replicates)> {
+        Some((multicast::write(key, value), Replicates::Messages))
     }
 
-    fn write_of(&self, me: Address, issued: u64, key: &str, value: &str) -> Command<Multicast> {
-        multicast::write_of(me, issued, key, value)
-    }
-
-    fn replicates(&self) -> Replicates {
-        Replicates::Messages
+    fn write_of(
+        &self,
+        me: Address,
+        issued: u64,
+        key: &str,
+        value: &str,
+    ) -> Option<Command<Multicast>> {
+        Some(multicast::write_of(me, issued, key, value))
     }
 }

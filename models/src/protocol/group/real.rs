@@ -70,8 +70,8 @@ impl Application for Group<Texts> {
         }
     }
 
-    fn roster(&self) -> Option<Roster> {
-        Some(Roster::of(self.nodes(), []))
+    fn has_roster(&self) -> bool {
+        true
     }
 
     fn command_kind(&self, command: &Self::Command) -> CommandKind {
@@ -133,17 +133,13 @@ impl Application for Group<Texts> {
         Ok((Member { server, membership, last, next: None }, dictionary))
     }
 
-    fn write(&self, key: &str, value: &str) -> String {
-        format!("put {key} {value}")
+    fn write(&self, key: &str, value: &str) -> Option<(String, Replicates)> {
+        Some((format!("put {key} {value}"), Replicates::Dictionary))
     }
 
-    fn write_of(&self, _: Address, issued: u64, key: &str, value: &str) -> Self::Command {
+    fn write_of(&self, _: Address, issued: u64, key: &str, value: &str) -> Option<Self::Command> {
         let request = Request::Store(key.into(), value.into());
-        Command::Call { tag: issued, request, timeout: Some(WRITE_TIMEOUT) }
-    }
-
-    fn replicates(&self) -> Replicates {
-        Replicates::Dictionary
+        Some(Command::Call { tag: issued, request, timeout: Some(WRITE_TIMEOUT) })
     }
 }
 

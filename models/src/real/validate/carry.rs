@@ -94,8 +94,8 @@ fn prepare<R: Application>(
         not(cluster, stuck[0], reason)
     })?;
     let last = cluster.nodes().keys().next_back().map_or(0, |node| node.0);
-    let roster = cluster.machine.roster();
-    let (nodes, workers) = match roster.as_ref().map(|roster| judge::size(roster).ok_or(roster)) {
+    let size = cluster.roster.map(|roster| judge::size(roster).ok_or(roster));
+    let (nodes, workers) = match size {
         None => (last.saturating_add(1), 0),
         Some(Ok(size)) => size,
         Some(Err(_)) => {

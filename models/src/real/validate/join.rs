@@ -9,12 +9,15 @@
 //! Nothing from the cut on has happened.
 
 use super::{
-    Contradiction, Where,
+    Contradiction, Logs, Where,
     clocks::{Bounds, Clocks},
     life::{Delivery, EffectKind, Input, Life, Place},
 };
 use crate::real::application::Application;
-use interrex::machine::{Address, NodeId, Peer};
+use interrex::{
+    gen_leader::Roster,
+    machine::{Address, NodeId, Peer},
+};
 use rustc_hash::FxHashMap;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +34,8 @@ const ARRIVAL_LIMIT: u64 = 1_000_000;
 pub(super) struct Cluster<'a, R: Application> {
     pub machine: &'a R,
     pub paths: &'a [PathBuf],
+    /// The nodes, if the machine depends on them.
+    pub roster: Option<&'a Roster>,
     /// All lives, ordered by node and then by time.
     pub lives: Vec<Life<R>>,
     /// The number of each life among those of its node, from 0.
@@ -83,9 +88,8 @@ impl<'a, R: Application> Cluster<'a, R> {
     /// If a life is in two logs: the files, and the life.
     pub(super) fn join(
         machine: &'a R,
-        paths: &'a [PathBuf],
+        logs: &'a Logs<'_>,
         mut lives: Vec<Life<R>>,
-        skew: u64,
     ) -> Result<Self, (usize, usize, Address)> {
         lives.sort_by_key(|life| life.me);
         if let Some(pair) = lives.windows(2).find(|pair| pair[0].me == pair[1].me) {
@@ -101,7 +105,8 @@ impl<'a, R: Application> Cluster<'a, R> {
         let count = lives.len();
         let mut cluster = Self {
             machine,
-            paths,
+            paths: logs.paths,
+            roster: logs.roster.as_ref(),
             lives,
             numbers,
             places,
@@ -114,7 +119,7 @@ impl<'a, R: Application> Cluster<'a, R> {
             lost: 0,
             clocks: Clocks::default(),
         };
-        cluster.set_clocks(skew);
+        cluster.set_clocks(logs.skew);
         cluster.match_messages();
         cluster.end_lives();
         cluster.cut_lives();

@@ -12,11 +12,11 @@ use crate::{
         profile::{Presence, Profile},
         property::{
             BOUNDED_IDS, Group, Kind, NOBODY_STOPPED, Property, SINGLE_LEADER,
-            TOTAL_ORDER_SURVIVORS,
+            TOTAL_ORDER_SURVIVORS, is_own,
         },
     },
     model::environment::Environment,
-    protocol::{Notion, Standing, View},
+    protocol::{Fact, Notion, Standing, View},
     real::application::{Application, CommandKind},
 };
 use interrex::{
@@ -43,6 +43,7 @@ struct Histories<'a, R: Application> {
 /// The findings on one property.
 struct Finding {
     property: &'static Property,
+    is_own: bool,
     complaints: Option<(Vec<String>, usize)>,
     /// A moment after which it was found violated, and an earlier one after which it was not.
     first: usize,
@@ -73,6 +74,7 @@ pub(super) fn judge<R: Application>(cluster: &Cluster<'_, R>) -> Judged {
             histories.judge(&mut findings, AT_AN_END, moment);
         }
         let leads = histories.take(*place);
+        histories.judge_own(&mut findings, moment + 1);
         if leads {
             histories.witness(&mut findings);
             histories.judge(&mut findings, &[&SINGLE_LEADER], moment + 1);
@@ -140,7 +142,8 @@ fn violated<R: Application>(
 /// The first moment after which a property is violated. It stays violated until the next end of a life.
 fn earliest<'a, R: Application>(begin: &dyn Fn() -> Histories<'a, R>, finding: &Finding) -> usize {
     let (mut holds, mut violated) = (finding.before, finding.first);
-    if finding.property.name == SINGLE_LEADER.name {
+    // These were judged after each step that can violate them.
+    if finding.property.name == SINGLE_LEADER.name || finding.is_own {
         return violated;
     }
     while holds + 1 < violated {
@@ -160,7 +163,8 @@ fn earliest<'a, R: Application>(begin: &dyn Fn() -> Histories<'a, R>, finding: &
 
 impl Finding {
     fn new(property: &'static Property) -> Self {
-        Self { property, complaints: None, first: 0, before: 0, witnessed: false }
+        let is_own = is_own(property);
+        Self { property, is_own, complaints: None, first: 0, before: 0, witnessed: false }
     }
 
     fn hold_until(&mut self, moment: usize) {
@@ -189,12 +193,7 @@ fn multicast<R: Application>(cluster: &Cluster<'_, R>) -> Vec<(u32, u32)> {
 
 /// The nodes with logs and those of the roster, each with its index.
 fn index<R: Application>(cluster: &Cluster<'_, R>) -> BTreeMap<NodeId, usize> {
-    let size = cluster
-        .machine
-        .roster()
-        .as_ref()
-        .and_then(size)
-        .map_or(0, |(nodes, workers)| nodes + workers);
+    let size = cluster.roster.and_then(size).map_or(0, |(nodes, workers)| nodes + workers);
     let logged = cluster.nodes().keys().copied();
     let nodes: BTreeSet<NodeId> = logged.chain((0..size).map(NodeId)).collect();
     nodes.into_iter().zip(0..).collect()
@@ -222,8 +221,25 @@ impl<R: Application> Histories<'_, R> {
 
     /// Notes which properties the run exercises now.
     fn witness(&self, findings: &mut [Finding]) {
-        for finding in findings.iter_mut().filter(|finding| !finding.witnessed) {
+        for finding in findings {
+            self.witness_of(finding);
+        }
+    }
+
+    fn witness_of(&self, finding: &mut Finding) {
+        if !finding.witnessed {
             finding.witnessed = self.ask(|all| finding.property.is_witnessed(all.nodes));
+        }
+    }
+
+    /// Judges the properties of the protocol's own after this number of moments: they may be violated for a moment only.
+    fn judge_own(&self, findings: &mut [Finding], moments: usize) {
+        for finding in findings.iter_mut().filter(|finding| finding.is_own) {
+            self.witness_of(finding);
+            let property = finding.property;
+            if property.kind == Kind::Safety {
+                self.judge(std::slice::from_mut(finding), &[property], moments);
+            }
         }
     }
 
@@ -254,6 +270,7 @@ impl<R: Application> Histories<'_, R> {
                 .is_none_or(|reason| cluster.machine.is_requested_stop(reason));
             let presence = if was_requested { Presence::Crashed } else { Presence::Stopped };
             self.profiles[node].presence = presence;
+            self.profiles[node].facts = vec![];
             return false;
         }
         let step = &life.steps[place.step];
@@ -275,12 +292,17 @@ impl<R: Application> Histories<'_, R> {
                 && let Some(notion) = self.notion(&life.effects[at].kind)
             {
                 self.profiles[node].read(notion);
+                let told = life.effects[at].told.iter().map(|fact| self.fact(fact));
+                let told: Vec<_> = told.collect();
+                self.profiles[node].told.extend(told);
             }
         }
         if cut.is_some_and(|cut| cut.step == place.step) {
             self.profiles[node].presence = Presence::Crashed;
+            self.profiles[node].facts = vec![];
             return false;
         }
+        let facts: Vec<_> = step.facts.iter().map(|fact| self.fact(fact)).collect();
         let profile = &mut self.profiles[node];
         let presence = match life.stopped {
             Some(_) if place.step + 1 == life.steps.len() => profile.presence,
@@ -292,6 +314,7 @@ impl<R: Application> Histories<'_, R> {
         let led = profile.presence == Presence::Up(Standing::Leading);
         profile.presence = presence;
         profile.ids = step.measured;
+        profile.facts = if profile.is_up() { facts } else { vec![] };
         !led && presence == Presence::Up(Standing::Leading)
     }
 
@@ -316,6 +339,12 @@ impl<R: Application> Histories<'_, R> {
                 other => other.clone(),
             }),
         }
+    }
+
+    /// A fact, with lives numbered as in the harness.
+    fn fact(&self, fact: &Fact) -> Fact {
+        let known = |process: Address| self.cluster.life(process).is_some();
+        fact.renumbered(&|process| known(process).then(|| self.cluster.numbered(process)))
     }
 
     /// The number of a message among those of its node; the maximum for a message that was never multicast.

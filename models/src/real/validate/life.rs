@@ -1,7 +1,7 @@
 //! The lives of nodes, reduced to the part of their logs that other nodes and the properties observe.
 
 use crate::{
-    protocol::{Notion, Standing},
+    protocol::{Fact, Notion, Standing},
     real::application::{Application, CommandKind},
 };
 use interrex::machine::{Address, Effect, EffectOf, Event, EventOf, NodeId, Peer};
@@ -57,6 +57,8 @@ pub(super) struct Step<Timer> {
     pub standing: Standing,
     /// The protocol's measure after it.
     pub measured: u64,
+    /// The facts of the protocol's own after it.
+    pub facts: Vec<Fact>,
 }
 
 /// The event that a step handles.
@@ -88,6 +90,8 @@ pub(super) struct LoggedEffect {
     pub position: usize,
     /// The kind of effect.
     pub kind: EffectKind,
+    /// The facts of the protocol's own that it tells, if it is an observation.
+    pub told: Vec<Fact>,
 }
 
 /// The kind of an effect.
@@ -191,12 +195,17 @@ impl<R: Application> Life<R> {
                 }
                 _ => {}
             }
+            let told = match effect {
+                Effect::Observe(observation) => machine.told(observation),
+                _ => vec![],
+            };
             let kind = logged_effect(machine, effect);
-            self.effects.extend(kind.map(|kind| LoggedEffect { position: place, kind }));
+            self.effects.extend(kind.map(|kind| LoggedEffect { position: place, kind, told }));
         }
         let standing = machine.standing(&self.state);
         let measured = machine.measured(&self.state);
-        self.steps.push(Step { at, line, input, first_effect, standing, measured });
+        let facts = machine.facts(&self.state);
+        self.steps.push(Step { at, line, input, first_effect, standing, measured, facts });
     }
 }
 

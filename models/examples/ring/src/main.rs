@@ -1,0 +1,7 @@
+//! The command `ring`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    interrex_models::command!(ring_election::protocols()).run()
+}
