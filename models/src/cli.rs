@@ -15,6 +15,7 @@ mod matrix;
 mod node;
 mod replay;
 mod shrink;
+mod size;
 mod stop;
 mod time;
 mod validate;

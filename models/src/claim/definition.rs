@@ -13,6 +13,8 @@ pub struct Property {
     pub name: &'static str,
     /// When it is judged.
     pub kind: Kind,
+    /// The nodes on which it is decided.
+    pub scope: Scope,
     /// The claim, in a sentence.
     pub claim: &'static str,
     /// The condition under which a world exercises it, in a sentence.
@@ -44,6 +46,17 @@ pub enum Kind {
     Settled,
     /// On whole fair runs. Only cycles matter, because budgets end all other runs.
     Fair,
+}
+
+/// The nodes on which a property is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All nodes together. This is right for any property.
+    #[default]
+    Group,
+    /// Two nodes at a time: a group violates it if two of its nodes alone violate it, and not otherwise; and likewise
+    /// with its witness. Such a property is judged much faster.
+    Pair,
 }
 
 impl Kind {
