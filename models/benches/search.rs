@@ -10,8 +10,8 @@ mod reference;
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use interrex_models::{
-    claim::property::{self, Kind, Property},
-    explore::search::{Limits, search},
+    claim::property::{self, Property},
+    explore::search::{EngineName, Limits, search},
     model::{
         environment::{Budget, Environment, Start, Timers},
         world::Rules,
@@ -23,11 +23,12 @@ use std::sync::Arc;
 /// gms3 joined, 4 nodes, 3 commands, 2 crashes.
 const TRANSITIONS: u64 = 2_705_229;
 
-fn explore(properties: &[&'static Property]) {
+fn explore(properties: &[&'static Property], engine: EngineName, threads: usize) {
     let given = [(Budget::Commands, 3), (Budget::Crashes, 2)].into();
     let environment = Environment::new(4, Start::Joined, Timers::Late, &given).expect("it fits");
     let rules = Arc::new(Rules::new(gms3(), environment));
-    let findings = search(&rules, properties, None, Limits::default(), &mut |_| {});
+    let limits = Limits { threads, ..Limits::default() };
+    let findings = search(&rules, properties, Some(engine), limits, &mut |_| {});
     assert_eq!(findings.transitions, TRANSITIONS);
 }
 
@@ -41,16 +42,17 @@ fn joined_4(criterion: &mut Criterion) {
             assert_eq!(counts.transitions as u64, TRANSITIONS);
         });
     });
-    group.bench_function("hash-consed, nothing judged", |bencher| bencher.iter(|| explore(&[])));
-    group.bench_function(
-        "hash-consed, 13 properties judged, counterexamples shortened",
-        |bencher| {
-            let in_worlds: Vec<_> = (property::OF_GROUPS.iter().copied())
-                .filter(|property| property.kind != Kind::Fair)
-                .collect();
-            bencher.iter(|| explore(&in_worlds));
-        },
-    );
+    let all = property::OF_GROUPS;
+    for (name, properties, engine, threads) in [
+        ("ours, nothing judged", &[] as &[_], EngineName::Layers, 1),
+        ("ours, everything judged, livelocks looked for", all, EngineName::Layers, 1),
+        ("the same on two threads", all, EngineName::Layers, 2),
+        ("the same by stateright, one thread", all, EngineName::Stateright, 1),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| explore(properties, engine, threads));
+        });
+    }
     group.finish();
 }
 

@@ -17,6 +17,7 @@ mod matrix;
 mod node;
 mod replay;
 mod shrink;
+mod size;
 mod stop;
 mod time;
 mod validate;

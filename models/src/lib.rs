@@ -64,19 +64,22 @@
 //!   of commands. So most actions are one look-up.
 //! * **An enabled action carries its step.** [`enabled`](model::world::Rules::enabled) returns tokens that lead
 //!   only where the rules allow. All variants that crash within one step share its look-up.
-//! * **Two engines.** One thread explores with our own [`Serial`](explore::serial::Serial) engine. It counts,
-//!   judges and finds shortest counterexamples in one pass. Several threads explore with
-//!   [`Stateright`](explore::stateright::Stateright), which counts and judges; a [`search`](explore::search) of
-//!   our own then looks for shortest counterexamples.
+//! * **Two engines.** [`Layers`](explore::layers::Layers), our own, counts, judges, finds shortest counterexamples and
+//!   notes what livelocks pass through, in one pass, on any number of threads.
+//!   [`Stateright`](explore::stateright::Stateright) is an independent witness: it counts and judges, and tests compare
+//!   both over the same scenarios.
+//! * **Layer by layer.** A layer is divided among threads, and each world keeps the first way to it in the order of a single
+//!   thread. The layer that is being discovered is a small table of atomic numbers; the table of all nearer worlds
+//!   changes only between two layers. So readers take no lock there, and most look-ups end in the small one.
 //! * **Counterexamples are reproducible.** A counterexample is a shortest one. Among equally short ones, the
 //!   one with the fewest faults is kept. It is the same on any number of threads.
-//! * **One thread by default.** It is fast enough for daily use. All its results, the depth included, are the
-//!   same on every machine.
+//! * **One thread by default.** It is fast enough for daily use. All results are the same on any number.
 //! * **Livelocks have a search of their own**, and only on request. stateright's `eventually` misses cycles.
 //!   The exploration notes where a step that costs nothing leads back. A depth-first search from there keeps a
 //!   fingerprint of each world, and full worlds only on its current path.
-//! * **Judgements are remembered for each list of profiles**, because worlds differ in much that no property
-//!   reads.
+//! * **Judgements are remembered**, because worlds differ in much that no property reads. Most properties compare two nodes
+//!   at a time, and say so ([`Scope`](claim::property::Scope)). Pairs of profiles are much fewer than lists of them, so
+//!   each pair is judged once, and of the lists only the latest are remembered.
 //! * **Traces are named after scenarios**, `traces/<folder>/<property>.<scenario>.json`, not after classes of
 //!   environments. Two scenarios may differ only in size and budgets, and each has its own shortest run.
 //! * **A column of the matrix breaks one assumption and no other.** `lossy` has drops and no crashes, so its

@@ -1,12 +1,15 @@
-//! The two engines find the same, and whatever a protocol has a notion for can be checked at once.
+//! The two engines find the same, ours on any number of threads, and whatever a protocol has a notion for can be checked at once.
 
 mod ours;
 
 use interrex_models::{
-    claim::property::{self, Kind, Property},
+    claim::{
+        profile::Profile,
+        property::{self, Group, Kind, Property, Scope},
+    },
     explore::{
+        layers::Layers,
         search::{Finding, Findings, Limits, search, search_by},
-        serial::Serial,
         stateright::Stateright,
     },
     model::{
@@ -37,9 +40,9 @@ fn content<P: Protocol>(findings: Findings<P>) -> String {
 fn both<P: Protocol>(protocol: P, scenario: &Scenario, limits: Limits) -> [Findings<P>; 2] {
     let rules = Arc::new(Rules::new(protocol, scenario.environment.clone()));
     let properties: Vec<_> = scenario.properties.iter().map(|(property, _)| *property).collect();
-    let own = search_by(&Serial, &rules, &properties, limits, &mut |_| {});
+    let own = search_by(&Layers, &rules, &properties, limits, &mut |_| {});
     let theirs = search_by(&Stateright, &rules, &properties, limits, &mut |_| {});
-    assert_eq!([own.engine, theirs.engine], ["serial", "stateright"]);
+    assert_eq!([own.engine, theirs.engine], ["layers", "stateright"]);
     [own, theirs]
 }
 
@@ -57,6 +60,31 @@ fn both_engines_find_the_same() {
         });
     }
     assert!(violated > 50, "{violated}");
+}
+
+/// Which thread takes which world makes no difference, and neither does the order in which parts are first needed.
+#[test]
+fn any_number_of_threads_finds_the_same() {
+    let larger = |scenario: &Scenario| scenario.states > Some(2_000);
+    for scenario in scenarios().filter(larger) {
+        let known = scenario.protocol.expect("a protocol");
+        with_protocol!(known, &scenario.environment, protocol => {
+            let properties: Vec<_> =
+                scenario.properties.iter().map(|(property, _)| *property).collect();
+            let rules = Rules::new(protocol, scenario.environment.clone());
+            for max_states in [None, NonZeroU64::new(1_500)] {
+                let found = |threads| {
+                    let limits = Limits { threads, max_states, ..Limits::default() };
+                    let rules = Arc::new(rules.anew());
+                    content(search_by(&Layers, &rules, &properties, limits, &mut |_| {}))
+                };
+                let on_one = found(1);
+                for threads in [2, 3] {
+                    assert_eq!(found(threads), on_one, "{}: {threads} threads", scenario.name);
+                }
+            }
+        });
+    }
 }
 
 /// Wherever a limit falls.
@@ -135,6 +163,63 @@ fn of_the_shortest_runs_one_with_the_fewest_faults_is_found() {
         });
     }
     assert!(compared > 40, "{compared}");
+}
+
+/// A property that is [decided](Scope::Pair) on two nodes at a time says the same of all nodes together.
+#[test]
+fn what_is_judged_pair_by_pair_is_judged_as_it_is_on_all_nodes_together() {
+    let of_pairs = |property: &&&Property| property.scope == Scope::Pair;
+    let (mut judged, mut violated, mut witnessed) = (0, 0, 0);
+    for scenario in scenarios() {
+        let known = scenario.protocol.expect("a protocol");
+        with_protocol!(known, &scenario.environment, protocol => {
+            let rules = Rules::new(protocol, scenario.environment.clone());
+            let mut met = HashSet::new();
+            for world in worlds(&rules) {
+                for property in property::ALL.iter().filter(of_pairs) {
+                    let Some(subjects) = rules.judged(&world, property.kind) else { continue };
+                    let handles: Vec<_> = rules.profiles(&world, subjects).collect();
+                    let nodes: Vec<_> = handles.iter().map(|it| rules.profile(*it)).collect();
+                    if nodes.len() < 2 || !met.insert((property.name, subjects.can_lead(), handles)) {
+                        continue;
+                    }
+                    let pairs = || (0..nodes.len()).flat_map(|one| (0..one).map(move |other| (other, one)));
+                    let can_lead = subjects.can_lead();
+                    let judge = |nodes: &[&Profile]| {
+                        let group = Group { nodes, can_lead };
+                        (property.is_violated(group), property.is_witnessed(nodes))
+                    };
+                    let of_pairs = pairs().map(|(one, other)| judge(&[nodes[one], nodes[other]]));
+                    let of_pairs =
+                        of_pairs.fold((false, false), |all, it| (all.0 | it.0, all.1 | it.1));
+                    let of_all = judge(&nodes);
+                    assert_eq!(of_pairs, of_all, "{}: {}", scenario.name, property.name);
+                    judged += 1;
+                    violated += u32::from(of_all.0);
+                    witnessed += u32::from(of_all.1);
+                }
+            }
+        });
+    }
+    assert!(
+        judged > 100_000 && violated > 100 && witnessed > 10_000,
+        "{judged} {violated} {witnessed}"
+    );
+}
+
+/// All worlds.
+fn worlds<P: Protocol>(rules: &Rules<P>) -> Vec<World> {
+    let (mut worlds, mut met) = (vec![rules.initial()], HashSet::from([rules.initial()]));
+    let (mut at, mut actions) = (0, vec![]);
+    while let Some(world) = worlds.get(at).cloned() {
+        actions.clear();
+        rules.enabled(&world, &mut actions);
+        let next = actions.iter().map(|enabled| rules.follow(&world, enabled));
+        let next = next.filter(|next| rules.is_within_bound(next));
+        worlds.extend(next.filter(|next| met.insert(next.clone())));
+        at += 1;
+    }
+    worlds
 }
 
 /// A world beyond the bound is no world, not even the first.

@@ -108,6 +108,28 @@ fn a_time_is_for_everything_together_and_may_have_a_fraction() {
     }
 }
 
+/// The largest search that a machine has the memory for is cut short, not killed.
+#[test]
+fn memory_ends_a_search_and_what_was_found_until_then_is_reported() {
+    for engine in ["layers", "stateright"] {
+        let limits = ["--max-memory", "60MB", "--engine", engine];
+        let output = start(&[&LONG as &[_], &["gms3/joined-3"], &limits].concat());
+        let output = output.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let large = &lines(&output)[0];
+        assert_eq!(large["complete"], false);
+        assert!(large["states"].as_u64() > Some(10_000), "{large}");
+        assert!(large["peak_rss_bytes"].as_u64() < Some(90_000_000), "{large}");
+        let rows = large["properties"].as_array().expect("rows");
+        assert!(rows.iter().all(|row| row["verdict"] == "unknown" || row["verdict"] == "violated"));
+    }
+    for wrong in ["0MB", "-1GB", "60", "much", "99999999999GB"] {
+        let output = start(&["check", &format!("--max-memory={wrong}")]);
+        let output = output.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_to_is_noticed_before_the_search() {
     for command in [&LONG as &[_], &["matrix"], &["fuzz", "--schedules=1000000000"]] {

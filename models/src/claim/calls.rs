@@ -1,7 +1,7 @@
 //! Calls to the leader, and the state that is replicated.
 
 use super::{
-    definition::{Group, Kind, Property, members_with_leader, pairs, repeated, survivors},
+    definition::{Group, Kind, Property, Scope, members_with_leader, pairs, repeated, survivors},
     notion::Standing,
     profile::{Presence, Profile},
 };
@@ -11,6 +11,7 @@ use std::fmt;
 pub const AGREEMENT: Property = Property {
     name: "agreement",
     kind: Kind::Settled,
+    scope: Scope::Pair,
     claim: "if the protocol can have a leader, all members that are up have installed the same view last and have the same replicated state",
     exercised_when: "two members have both moved on from their first view, or a write has reached both",
     complain: |group, complain| {
@@ -37,6 +38,7 @@ pub const AGREEMENT: Property = Property {
 pub const NO_LOST_CALL: Property = Property {
     name: "no-lost-call",
     kind: Kind::Settled,
+    scope: Scope::Pair,
     claim: "if the protocol can have a leader, every call has ended in one reply or one error, unless the caller's node went down",
     exercised_when: "a call at a node that does not lead has been answered",
     complain: |Group { nodes, can_lead }, complain| {
@@ -63,6 +65,7 @@ pub const NO_LOST_CALL: Property = Property {
 pub const SURRENDERED_BEFORE_SERVED: Property = Property {
     name: "surrendered-before-served",
     kind: Kind::Safety,
+    scope: Scope::Pair,
     claim: "a node carries out only broadcasts of the leader it accepted last",
     exercised_when: "a node has carried out a broadcast",
     complain: |Group { nodes, .. }, complain| {

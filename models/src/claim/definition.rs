@@ -13,6 +13,8 @@ pub struct Property {
     pub name: &'static str,
     /// When it is judged.
     pub kind: Kind,
+    /// The nodes on which it is decided.
+    pub scope: Scope,
     /// The claim, in a sentence.
     pub claim: &'static str,
     /// The condition under which a world exercises it, in a sentence.
@@ -44,6 +46,17 @@ pub enum Kind {
     Settled,
     /// On whole fair runs. Only cycles matter, because budgets end all other runs.
     Fair,
+}
+
+/// The nodes on which a property is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All nodes together. This is right for any property.
+    #[default]
+    Group,
+    /// Two nodes at a time: a group violates it if two of its nodes alone violate it, and not otherwise; and likewise
+    /// with its witness. Such a property is judged much faster.
+    Pair,
 }
 
 impl Kind {
@@ -100,7 +113,14 @@ impl Property {
         assert!(!matches!(kind, Kind::Fair), "runs as a whole are judged by `no-livelock` alone");
         assert!(!name.is_empty() && !claim.is_empty(), "a property has a name and a claim");
         assert!(!exercised_when.is_empty(), "a property says what exercises it");
-        Self { name, kind, claim, exercised_when, complain, witness }
+        let scope = Scope::Group;
+        Self { name, kind, scope, claim, exercised_when, complain, witness }
+    }
+
+    /// The same for a property that is decided on two nodes at a time: see [`Scope::Pair`].
+    #[must_use]
+    pub const fn on_pairs(self) -> Self {
+        Self { scope: Scope::Pair, ..self }
     }
 
     /// True if the property is violated in a world with these nodes (in a settled world, if it is of that

@@ -2,8 +2,8 @@
 
 use super::{
     definition::{
-        Complaints, Group, Kind, Property, all_processes, members_with_leader, present_processes,
-        repeated, sorted, survivors,
+        Complaints, Group, Kind, Property, Scope, all_processes, members_with_leader,
+        present_processes, repeated, sorted, survivors,
     },
     notion::{Standing, Token},
     profile::{Delivery, Presence, Process, Profile},
@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 pub const NO_CREATION: Property = Property {
     name: "no-creation",
     kind: Kind::Safety,
+    scope: Scope::Group,
     claim: "what is delivered was sent",
     exercised_when: "a message has been delivered at a node that did not send it",
     complain: |Group { nodes, .. }, complain| {
@@ -39,6 +40,7 @@ pub const NO_CREATION: Property = Property {
 pub const NO_DUPLICATE: Property = Property {
     name: "no-duplicate",
     kind: Kind::Safety,
+    scope: Scope::Pair,
     claim: "no node delivers a message twice",
     exercised_when: "a node has delivered a message and then taken another leader, who might repeat it",
     complain: |Group { nodes, .. }, complain| {
@@ -63,6 +65,7 @@ pub const NO_DUPLICATE: Property = Property {
 pub const VALIDITY: Property = Property {
     name: "no-lost-message-validity",
     kind: Kind::Settled,
+    scope: Scope::Group,
     // A former life was another process, and a world does not say how much that one sent.
     claim: "if the protocol can have a leader, a sender that is up, and has never crashed, has itself delivered what it sent",
     exercised_when: "a follower has delivered its own message",
@@ -94,6 +97,7 @@ pub const VALIDITY: Property = Property {
 pub const UNIFORM_AGREEMENT: Property = Property {
     name: "no-lost-message-uniform-agreement",
     kind: Kind::Settled,
+    scope: Scope::Pair,
     claim: "if the protocol can have a leader, what any node delivered, also one that crashed, has been delivered by every member of the view it was delivered in that is still up",
     exercised_when: "a node that is down had delivered a message that a member has delivered too",
     complain: |group, complain| {
@@ -113,6 +117,7 @@ pub const UNIFORM_AGREEMENT: Property = Property {
 pub const SURVIVORS_AGREEMENT: Property = Property {
     name: "no-lost-message-survivors-agreement",
     kind: Kind::Settled,
+    scope: Scope::Pair,
     claim: "if the protocol can have a leader, what any node that is up delivered has been delivered by every member of the view it was delivered in that is still up",
     exercised_when: "two members have delivered a message in a view later than their first",
     complain: |group, complain| {

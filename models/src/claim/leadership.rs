@@ -1,7 +1,7 @@
 //! Properties of leadership: one leader, known to all, and elections that end.
 
 use super::{
-    definition::{Group, Kind, Property, members_with_leader, pairs, sorted},
+    definition::{Group, Kind, Property, Scope, members_with_leader, pairs, sorted},
     notion::Standing,
     profile::{Presence, Profile},
 };
@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 pub const SINGLE_LEADER: Property = Property {
     name: "single-leader",
     kind: Kind::Safety,
+    scope: Scope::Pair,
     claim: "no two nodes that are up act as leader at the same time",
     exercised_when: "a node has become leader that was none at the beginning",
     complain: |Group { nodes, .. }, complain| {
@@ -27,6 +28,7 @@ pub const SINGLE_LEADER: Property = Property {
 pub const ONE_LEADER_PER_TERM: Property = Property {
     name: "one-leader-per-term",
     kind: Kind::Safety,
+    scope: Scope::Pair,
     // Every view is a term of its leader, even one that only admits a member.
     claim: "no two nodes, crashed ones included, were ever leader in the same term",
     exercised_when: "two nodes have been elected, one after the other",
@@ -46,6 +48,7 @@ pub const ONE_LEADER_PER_TERM: Property = Property {
 pub const LEADER_EXISTS: Property = Property {
     name: "leader-exists",
     kind: Kind::Settled,
+    scope: Scope::Group,
     claim: "if the protocol can have a leader, exactly one node leads, and every member that is up knows it",
     exercised_when: "a node has become leader, and another member follows it",
     complain: |group, complain| {
@@ -87,6 +90,7 @@ pub const LEADER_EXISTS: Property = Property {
 pub const ALL_JOINED: Property = Property {
     name: "all-joined",
     kind: Kind::Settled,
+    scope: Scope::Pair,
     claim: "if the protocol can have a leader, every node that is up is a member",
     exercised_when: "a node has joined a group that was there before, or joined again",
     complain: |Group { nodes, can_lead }, complain| {
@@ -110,6 +114,7 @@ pub const ALL_JOINED: Property = Property {
 pub const NOBODY_STOPPED: Property = Property {
     name: "nobody-stopped",
     kind: Kind::Safety,
+    scope: Scope::Pair,
     claim: "no node ended itself over a message that it did not expect",
     exercised_when: "a node has followed one leader after another, or has surrendered to its first",
     complain: |Group { nodes, .. }, complain| {
@@ -129,6 +134,7 @@ pub const NOBODY_STOPPED: Property = Property {
 pub const BOUNDED_IDS: Property = Property {
     name: "bounded-ids",
     kind: Kind::Safety,
+    scope: Scope::Group,
     claim: "no node uses up more election ids in one life than twice the number of nodes",
     exercised_when: "a node has had one leader after another",
     complain: |Group { nodes, .. }, complain| {
@@ -143,6 +149,7 @@ pub const BOUNDED_IDS: Property = Property {
 pub const NO_LIVELOCK: Property = Property {
     name: "no-livelock",
     kind: Kind::Fair,
+    scope: Scope::Group,
     claim: "no fair run goes round for ever",
     exercised_when: "nothing: a complete search is enough",
     // Judged on runs, not on worlds: see `explore/livelock.rs`.

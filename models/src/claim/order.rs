@@ -1,7 +1,9 @@
 //! Properties of order: views and messages come in one order.
 
 use super::{
-    definition::{Complaints, Group, Kind, Property, all_processes, pairs, present_processes},
+    definition::{
+        Complaints, Group, Kind, Property, Scope, all_processes, pairs, present_processes,
+    },
     notion::View,
     profile::{Delivery, Process},
 };
@@ -11,6 +13,7 @@ use smallvec::SmallVec;
 pub const VIEW_ORDER: Property = Property {
     name: "view-order",
     kind: Kind::Safety,
+    scope: Scope::Pair,
     claim: "each node installs views in increasing order, and a view of one number is the same everywhere",
     exercised_when: "two nodes have installed two views each",
     // These two checks imply that any two nodes order their common views alike. The order of followers is
@@ -41,6 +44,7 @@ pub const VIEW_ORDER: Property = Property {
 pub const TOTAL_ORDER_UNIFORM: Property = Property {
     name: "total-order-uniform",
     kind: Kind::Safety,
+    scope: Scope::Pair,
     claim: "of any two nodes, crashed ones included, one delivered a prefix of what the other did, in the same views",
     exercised_when: "a node that is up and one that is down have delivered two messages each that both had to deliver",
     complain: |Group { nodes, .. }, complain| total_order(&all_processes(nodes), complain),
@@ -54,6 +58,7 @@ pub const TOTAL_ORDER_UNIFORM: Property = Property {
 pub const TOTAL_ORDER_SURVIVORS: Property = Property {
     name: "total-order-survivors",
     kind: Kind::Safety,
+    scope: Scope::Pair,
     claim: "of any two nodes that are up, one delivered a prefix of what the other did, in the same views",
     exercised_when: "two nodes that are up have delivered two messages each that both had to deliver",
     complain: |Group { nodes, .. }, complain| total_order(&present_processes(nodes), complain),

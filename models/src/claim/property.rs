@@ -8,7 +8,7 @@
 
 pub use super::{
     calls::{AGREEMENT, NO_LOST_CALL, SURRENDERED_BEFORE_SERVED},
-    definition::{Complaints, Group, Kind, Property},
+    definition::{Complaints, Group, Kind, Property, Scope},
     delivery::{NO_CREATION, NO_DUPLICATE, SURVIVORS_AGREEMENT, UNIFORM_AGREEMENT, VALIDITY},
     leadership::{
         ALL_JOINED, BOUNDED_IDS, LEADER_EXISTS, NO_LIVELOCK, NOBODY_STOPPED, ONE_LEADER_PER_TERM,

@@ -7,6 +7,7 @@ use super::{
     chosen::{Chosen, budgets, of_option, parse_budget},
     coverage::Covered,
     show_difference,
+    size::parse_size,
     stop::{NotBegun, stop},
     styled, table,
     time::parse_seconds,
@@ -62,10 +63,10 @@ use std::{
 pub(super) struct Check {
     #[command(flatten)]
     chosen: Chosen,
-    /// The engine that explores the worlds. Without it: serial with one thread, stateright with more
-    #[arg(long, value_parser = choice::<EngineName>())]
-    engine: Option<EngineName>,
-    /// The number of threads that explore; the depth (steps to the farthest world) is known with one thread only
+    /// The engine that explores the worlds
+    #[arg(long, value_parser = choice::<EngineName>(), default_value = <&str>::from(EngineName::Layers))]
+    engine: EngineName,
+    /// The number of threads that explore. The results are the same on any number
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
     /// The format of the report
@@ -86,6 +87,10 @@ pub(super) struct Check {
     /// Expand at most this many worlds of a scenario
     #[arg(long, value_name = "N")]
     max_worlds: Option<NonZeroU64>,
+    /// Stop a scenario when the program takes more than this memory, as in 500MB or 4GB, and report what was found.
+    /// It may take a little more until it stops
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_memory: Option<NonZeroU64>,
     /// Stop after this time, in seconds, and report what was found: all scenarios together
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     max_seconds: Option<Duration>,
@@ -160,9 +165,6 @@ fn parse_expectation(text: &str) -> Result<Expectation, String> {
 
 impl Check {
     pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
-        if self.engine == Some(EngineName::Serial) && self.threads > 1 {
-            return Err(Failure::Usage("--engine serial uses one thread".into()));
-        }
         let places = self.folders.of(of);
         let scenarios = match &self.made.protocol {
             Some(protocol) => vec![self.made.scenario(of.known(protocol)?)?],
@@ -210,7 +212,12 @@ impl Check {
         covered: Option<&mut Covered>,
         stop: Stop,
     ) -> Checked<'a> {
-        let limits = Limits { threads: self.threads.into(), max_states: self.max_worlds, stop };
+        let limits = Limits {
+            threads: self.threads.into(),
+            max_states: self.max_worlds,
+            max_memory: self.max_memory,
+            stop,
+        };
         let bar = progress_bar(scenario);
         let mut progress = |now: Progress| match now.pass {
             Pass::Exploring => bar.set_position(now.states),
@@ -218,7 +225,7 @@ impl Check {
             Pass::Livelocks => bar.set_message("looking for livelocks"),
         };
         let harness = scenario.harness();
-        let report = harness.check(scenario, self.engine, limits, &mut progress);
+        let report = harness.check(scenario, Some(self.engine), limits, &mut progress);
         let audit = self.twice.then(|| {
             bar.set_message("running everything twice");
             harness.audit(limits, &mut |states| bar.set_position(states))

@@ -26,7 +26,8 @@ use std::{
 pub(crate) type Fingerprint = u64;
 
 pub(crate) fn fingerprint(content: &impl Hash) -> Fingerprint {
-    FixedState::default().hash_one(content)
+    // 0 stands for none.
+    FixedState::default().hash_one(content).max(1)
 }
 
 /// A breadth-first search in progress. A world's *place* is its number in the order of discovery, which is
@@ -46,9 +47,6 @@ pub(crate) struct Breadth<'a, P: Protocol> {
     depth: usize,
     /// The place of the first world that is farther away.
     next_layer: usize,
-    /// The keys of the worlds that are one step farther away than the one that was expanded last, if the
-    /// search tells them from nearer ones.
-    farther: Option<FxHashSet<u64>>,
 }
 
 impl<'a, P: Protocol> Breadth<'a, P> {
@@ -62,18 +60,7 @@ impl<'a, P: Protocol> Breadth<'a, P> {
             expanded: 0,
             depth: 0,
             next_layer: 1,
-            farther: None,
         }
-    }
-
-    /// The same search, which also [tells](Self::is_farther) farther worlds from nearer ones.
-    pub(crate) fn with_distances(self) -> Self {
-        Self { farther: Some(FxHashSet::default()), ..self }
-    }
-
-    /// True if a discovered world is farther away than the one that was expanded last.
-    pub(crate) fn is_farther(&self, key: u64) -> bool {
-        self.farther.as_ref().is_some_and(|farther| farther.contains(&key))
     }
 
     /// Enters the world in which the search begins.
@@ -112,11 +99,6 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         self.depth + usize::from(self.expanded == self.next_layer)
     }
 
-    /// The number of steps to the farthest discovered world.
-    pub(crate) fn farthest(&self) -> usize {
-        self.depth + usize::from(self.met() > self.next_layer)
-    }
-
     /// The next world, with the actions that are enabled in it. The caller [discovers](Self::discover) the
     /// worlds that follow, and [adds](Self::add) those that are new.
     pub(crate) fn next(&mut self, actions: &mut Vec<EnabledOf<P>>) -> Option<World> {
@@ -124,7 +106,6 @@ impl<'a, P: Protocol> Breadth<'a, P> {
         self.depth = self.next_depth();
         if self.expanded == self.next_layer {
             self.next_layer = self.met();
-            self.farther.as_mut().map(FxHashSet::clear);
         }
         self.expanded += 1;
         actions.clear();
@@ -134,13 +115,7 @@ impl<'a, P: Protocol> Breadth<'a, P> {
 
     /// Discovers a world. False if it was discovered before.
     pub(crate) fn discover(&mut self, key: u64) -> bool {
-        if !self.met.insert(key) {
-            return false;
-        }
-        if let Some(farther) = &mut self.farther {
-            farther.insert(key);
-        }
-        true
+        self.met.insert(key)
     }
 
     /// Adds a discovered world, which follows the expanded one by its nth action, to the frontier.

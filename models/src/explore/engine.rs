@@ -4,20 +4,23 @@
 //! [`search`](crate::explore::search)'s: shortest counterexamples that the engine does not know, livelocks,
 //! verdicts. An engine in other processes or on other machines sends worlds as
 //! [`Portable`](crate::model::view::Portable)s, and divides them by their portable fingerprints
-//! ([`Digests`](crate::model::view::Digests)). `--engine` offers the variants of [`EngineName`](crate::explore::search::EngineName). There are two: [`Serial`](crate::explore::serial::Serial), which uses one thread, and
-//! [`Stateright`](crate::explore::stateright::Stateright), which uses several.
+//! ([`Digests`](crate::model::view::Digests)). `--engine` offers the variants of
+//! [`EngineName`](crate::explore::search::EngineName). There are two: our own [`Layers`](crate::explore::layers::Layers),
+//! and [`Stateright`](crate::explore::stateright::Stateright), an independent witness.
 
 use crate::{
-    claim::property::{Group, Kind, Property},
-    explore::{breadth::Fingerprint, stop::Stop},
+    explore::{
+        judge::{Judged, Judgement},
+        stop::Stop,
+    },
+    io::memory,
     model::{
         action::ActionOf,
-        world::{Rules, Subjects, World},
+        world::{Rules, packed::Packed},
     },
     protocol::Protocol,
 };
 use derive_where::derive_where;
-use rustc_hash::FxHashMap;
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
 /// Visits every world.
@@ -54,31 +57,44 @@ pub struct Explored<P: Protocol> {
     pub shortest: BTreeMap<usize, Vec<ActionOf<P>>>,
     /// The worlds reached by a step that [can recur](Rules::can_recur) and leads no farther from the initial
     /// world. Every cycle passes through one of them. None if the engine does not know them.
-    pub returns: Option<Vec<World>>,
+    pub returns: Option<Packed>,
 }
 
 /// Limits of a search. Without a limit it runs to its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The number of threads; at least one. Counterexamples are looked for on one.
+    /// The number of threads; at least one. Livelocks are looked for on one.
     pub threads: usize,
     /// The number of worlds that are expanded at most, in each pass.
     pub max_states: Option<NonZeroU64>,
+    /// The memory of the process, in bytes, beyond which no more worlds are expanded, in any pass. Looked at every few
+    /// thousand worlds; unknown, and so without effect, on systems other than Linux.
+    pub max_memory: Option<NonZeroU64>,
     /// The time or interrupt that ends it, in any pass.
     pub stop: Stop,
 }
+
+/// The number of worlds between two looks at the memory.
+const LOOK_AT_MEMORY: u64 = 1 << 12;
 
 impl Limits {
     /// True if they forbid to expand another world after this many.
     pub(crate) fn forbid(&self, expanded: u64) -> bool {
         let too_many = self.max_states.is_some_and(|most| expanded >= most.get());
-        too_many || self.stop.is_due_after(expanded)
+        too_many || self.end_after(expanded)
+    }
+
+    /// True if a time, an interrupt or the memory ends the search after this many.
+    pub(crate) fn end_after(&self, expanded: u64) -> bool {
+        let is_too_large = |most: NonZeroU64| memory::now().is_some_and(|now| now > most.get());
+        let looks = expanded.is_multiple_of(LOOK_AT_MEMORY);
+        self.stop.is_due_after(expanded) || (looks && self.max_memory.is_some_and(is_too_large))
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { threads: 1, max_states: None, stop: Stop::default() }
+        Self { threads: 1, max_states: None, max_memory: None, stop: Stop::default() }
     }
 }
 
@@ -124,122 +140,4 @@ pub enum Pass {
     Shortening,
     /// Looking for livelocks.
     Livelocks,
-}
-
-/// The properties of a search.
-pub struct Judged {
-    properties: Vec<&'static Property>,
-}
-
-/// Remembered judgements, by a fingerprint of what was judged: nodes with the same profiles are judged once.
-pub type Remembered = FxHashMap<Fingerprint, Judgement>;
-
-/// The kinds of properties that are judged on worlds.
-const KINDS: [Kind; 2] = [Kind::Safety, Kind::Settled];
-
-/// The view that properties of each of these kinds have of a world: the nodes, and a fingerprint of their content.
-pub(crate) type Seen = [Option<(Subjects, Fingerprint)>; KINDS.len()];
-
-pub(crate) fn seen<P: Protocol>(rules: &Rules<P>, world: &World) -> Seen {
-    KINDS.map(|kind| {
-        let subjects = rules.judged(world, kind)?;
-        Some((subjects, rules.judged_content(world, kind, subjects)))
-    })
-}
-
-/// The violated and the witnessed properties: a bit for each, in the order in which they were given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Judgement {
-    /// The violated properties.
-    pub violated: u32,
-    /// The properties with a witness.
-    pub witnessed: u32,
-}
-
-impl Judgement {
-    /// Adds another judgement.
-    pub fn merge(&mut self, other: Self) {
-        self.violated |= other.violated;
-        self.witnessed |= other.witnessed;
-    }
-}
-
-impl Judged {
-    /// Takes these properties.
-    ///
-    /// # Panics
-    /// If there are more than 32, the bits of a [`Judgement`].
-    #[must_use]
-    pub fn new(properties: &[&'static Property]) -> Self {
-        assert!(properties.len() <= 32, "more properties than a judgement has bits");
-        Self { properties: properties.to_vec() }
-    }
-
-    /// True if one of the properties is of this kind.
-    pub(crate) fn asks_about(&self, kind: Kind) -> bool {
-        self.properties.iter().any(|property| property.kind == kind)
-    }
-
-    /// Judges a world. The flag is true if the world is settled.
-    pub fn world<P: Protocol>(
-        &self,
-        rules: &Rules<P>,
-        world: &World,
-        remembered: &mut Remembered,
-    ) -> (Judgement, bool) {
-        let (mut judgement, mut is_settled) = (Judgement::default(), false);
-        for kind in KINDS {
-            if let Some(subjects) = rules.judged(world, kind) {
-                is_settled |= kind == Kind::Settled && world.cut().is_none();
-                if self.asks_about(kind) {
-                    let content = rules.judged_content(world, kind, subjects);
-                    judgement.merge(self.judge(
-                        rules,
-                        world,
-                        kind,
-                        (subjects, content),
-                        remembered,
-                    ));
-                }
-            }
-        }
-        (judgement, is_settled)
-    }
-
-    /// Judges what was seen of a world.
-    pub(crate) fn seen<P: Protocol>(
-        &self,
-        rules: &Rules<P>,
-        world: &World,
-        seen: &Seen,
-        remembered: &mut Remembered,
-    ) -> Judgement {
-        let mut judgement = Judgement::default();
-        for (kind, seen) in KINDS.into_iter().zip(seen) {
-            if let Some(seen) = *seen {
-                judgement.merge(self.judge(rules, world, kind, seen, remembered));
-            }
-        }
-        judgement
-    }
-
-    fn judge<P: Protocol>(
-        &self,
-        rules: &Rules<P>,
-        world: &World,
-        kind: Kind,
-        (subjects, content): (Subjects, Fingerprint),
-        remembered: &mut Remembered,
-    ) -> Judgement {
-        let anew = |group: Group<'_>| {
-            let mut judgement = Judgement::default();
-            let rows = self.properties.iter().enumerate();
-            for (row, property) in rows.filter(|(_, property)| property.kind == kind) {
-                judgement.violated |= u32::from(property.is_violated(group)) << row;
-                judgement.witnessed |= u32::from(property.is_witnessed(group.nodes)) << row;
-            }
-            judgement
-        };
-        *remembered.entry(content).or_insert_with(|| rules.group(world, subjects, anew))
-    }
 }

@@ -27,13 +27,14 @@ use crate::{
     claim::property::NO_LIVELOCK,
     explore::{
         breadth::{Fingerprint, Taken, fingerprint, shortest},
-        engine::{Judged, Limits, Meter, Pass, Progress},
-        serial::survey,
+        engine::{Limits, Meter, Pass, Progress},
+        judge::Judged,
+        layers::survey,
     },
     model::{
         action::{Action, Choice, ChoiceOf},
         environment::{Budget, Timers},
-        world::{EnabledOf, Rules, World},
+        world::{EnabledOf, Rules, World, packed::Packed},
     },
     protocol::Protocol,
 };
@@ -70,13 +71,19 @@ pub fn livelock<P: Protocol>(
     let explored = survey(rules, &Judged::new(&[&NO_LIVELOCK]), limits, None, &mut |states| {
         progress(Progress { states, pass: Pass::Livelocks });
     });
-    livelock_among(rules, explored.returns.unwrap_or_default(), explored.complete, limits, progress)
+    livelock_among(
+        rules,
+        &explored.returns.unwrap_or_default(),
+        explored.complete,
+        limits,
+        progress,
+    )
 }
 
 /// The same, after an exploration that was complete or not, and noted these worlds.
 pub(crate) fn livelock_among<P: Protocol>(
     rules: &Rules<P>,
-    returns: Vec<World>,
+    returns: &Packed,
     is_complete: bool,
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
@@ -137,12 +144,12 @@ impl<'a, P: Protocol> Components<'a, P> {
     /// Visits every component that has a cycle; false if it was cut short.
     fn visit_all(
         &mut self,
-        returns: Vec<World>,
+        returns: &Packed,
         limits: Limits,
         progress: &mut dyn FnMut(Progress),
     ) -> bool {
         let mut meter = Meter::new(limits);
-        for world in returns {
+        for world in (0..returns.len()).map(|nth| returns.get(self.rules, nth)) {
             let print = fingerprint(&world);
             if !self.done.contains(&print) && !self.visit(print, world, &mut meter, progress) {
                 return false;

@@ -27,7 +27,7 @@ use crate::{
     evidence::trace::Trace,
     explore::{
         coverage::Coverage,
-        engine::{Judged, Remembered},
+        judge::{Judged, Remembered},
         shrink::shrink,
         symptom::Symptom,
     },

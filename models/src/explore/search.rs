@@ -10,9 +10,10 @@ pub use crate::explore::engine::{Limits, Pass, Progress};
 use crate::{
     claim::property::{Kind, Property},
     explore::{
-        engine::{Engine, Judged},
+        engine::Engine,
+        judge::Judged,
+        layers::{Layers, shortest_runs},
         livelock::{livelock, livelock_among},
-        serial::{Serial, shortest_runs},
         stateright::Stateright,
     },
     model::{action::ActionOf, world::Rules},
@@ -28,9 +29,9 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum EngineName {
-    /// Breadth first, on one thread, with counterexamples in the same pass.
-    Serial,
-    /// Breadth first, on any number of threads.
+    /// Our own: breadth first, layer by layer, with counterexamples in the same pass.
+    Layers,
+    /// stateright's breadth-first search: an independent witness.
     Stateright,
 }
 
@@ -71,8 +72,8 @@ pub struct Finding<P: Protocol> {
     pub loop_from: Option<usize>,
 }
 
-/// Explores every world that the rules allow and judges the properties in it. Unless an engine is named, it is the
-/// one that fits the number of threads.
+/// Explores every world that the rules allow and judges the properties in it. Unless an engine is named, it is
+/// our own.
 ///
 /// # Panics
 /// If there are more than 32 properties or no threads.
@@ -83,9 +84,8 @@ pub fn search<P: Protocol>(
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Findings<P> {
-    let fits = if limits.threads == 1 { EngineName::Serial } else { EngineName::Stateright };
-    match engine.unwrap_or(fits) {
-        EngineName::Serial => search_by(&Serial, rules, properties, limits, progress),
+    match engine.unwrap_or(EngineName::Layers) {
+        EngineName::Layers => search_by(&Layers, rules, properties, limits, progress),
         EngineName::Stateright => search_by(&Stateright, rules, properties, limits, progress),
     }
 }
@@ -122,7 +122,7 @@ pub fn search_by<P: Protocol>(
     let mut findings: Vec<_> = properties.iter().enumerate().map(&mut finding).collect();
     for finding in findings.iter_mut().filter(|finding| finding.property.kind == Kind::Fair) {
         let livelock = match returns.take() {
-            Some(returns) => livelock_among(rules, returns, explored.complete, limits, progress),
+            Some(returns) => livelock_among(rules, &returns, explored.complete, limits, progress),
             None => livelock(rules, limits, progress),
         };
         (finding.complete, finding.violated) = (livelock.complete, livelock.exists);

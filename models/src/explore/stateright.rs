@@ -1,10 +1,13 @@
-//! The engine that uses several threads: stateright visits the worlds, we judge them.
+//! The independent witness: stateright visits the worlds, we judge them.
 //!
 //! stateright's own limits, its `eventually` and its verdicts are not used: with those, a search that is cut
 //! short still passes.
 
 use crate::{
-    explore::engine::{Engine, Explored, Judged, Judgement, Limits, Pass, Progress, Remembered},
+    explore::{
+        engine::{Engine, Explored, Limits, Pass, Progress},
+        judge::{Judged, Judgement, Remembered},
+    },
     model::world::{EnabledOf, Rules, World},
     protocol::Protocol,
 };

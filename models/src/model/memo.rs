@@ -1,21 +1,36 @@
 //! Tables that threads share: they keep each value once, and remember the results of functions.
 
-use dashmap::{DashMap, Entry};
 use derive_where::derive_where;
+use hashbrown::{
+    HashTable,
+    hash_table::Entry::{Occupied, Vacant},
+};
 use rustc_hash::FxBuildHasher;
-use std::{hash::Hash, sync::OnceLock};
+use std::{
+    borrow::Borrow,
+    hash::{BuildHasher, Hash},
+    marker::PhantomData,
+    sync::{OnceLock, RwLock},
+};
 
 /// The place of a value in its table.
 pub type Handle = u32;
 
-/// Each distinct value once, in the order of first use, with an entry about it.
-#[derive_where(Default; T: Eq + Hash)]
+/// Each distinct value once, in the order of first use, with an entry about it that holds the value.
+#[derive_where(Default)]
 pub(crate) struct Table<T, Entry = T> {
     entries: boxcar::Vec<Entry>,
-    handles: DashMap<T, Handle, FxBuildHasher>,
+    handles: [RwLock<Handles>; SHARDS],
+    values: PhantomData<fn() -> T>,
 }
 
-impl<T: Clone + Eq + Hash, E> Table<T, E> {
+/// The handles of values, by their hashes. The values are in the entries.
+type Handles = HashTable<(u64, Handle)>;
+
+/// Threads that need different values seldom wait for each other.
+const SHARDS: usize = 32;
+
+impl<T: Eq + Hash, E: Borrow<T>> Table<T, E> {
     pub(crate) fn get(&self, handle: Handle) -> &E {
         &self.entries[handle as usize]
     }
@@ -27,14 +42,22 @@ impl<T: Clone + Eq + Hash, E> Table<T, E> {
 
     /// The handle of a value. A new value gets the entry that `entry` makes of it.
     pub(crate) fn intern(&self, value: T, entry: impl FnOnce(T) -> E) -> Handle {
-        if let Some(handle) = self.handles.get(&value) {
+        let hash = FxBuildHasher.hash_one(&value);
+        let is_same =
+            |(of, handle): &(u64, Handle)| *of == hash && *self.get(*handle).borrow() == value;
+        // Other bits than those by which a shard orders its handles.
+        let shard = &self.handles[(hash >> 32) as usize % SHARDS];
+        let known = shard.read().expect("no thread has panicked");
+        if let Some((_, handle)) = known.find(hash, is_same) {
             return *handle;
         }
-        match self.handles.entry(value) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                let handle = narrow(self.entries.push(entry(new.key().clone())));
-                new.insert(handle);
+        drop(known);
+        let mut shard = shard.write().expect("no thread has panicked");
+        match shard.entry(hash, is_same, |(hash, _)| *hash) {
+            Occupied(known) => known.get().1,
+            Vacant(new) => {
+                let handle = narrow(self.entries.push(entry(value)));
+                new.insert((hash, handle));
                 handle
             }
         }

@@ -17,9 +17,12 @@ use crate::{
 };
 use derive_where::derive_where;
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, Machine, Peer};
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    borrow::Borrow,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 /// The link with nothing on it.
@@ -136,6 +139,18 @@ struct NodeEntry<P: Machine> {
     unwatched: Tree<Handle>,
     /// The inputs with which it can come up, by its contact's `Down`: with its storage, and without.
     boots: [Tree<Handle>; 2],
+}
+
+impl<P: Machine> Borrow<Node<P>> for NodeEntry<P> {
+    fn borrow(&self) -> &Node<P> {
+        &self.node
+    }
+}
+
+impl Borrow<Vec<Handle>> for LinkEntry {
+    fn borrow(&self) -> &Vec<Handle> {
+        &self.signals
+    }
 }
 
 #[derive(Default)]

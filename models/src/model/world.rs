@@ -6,6 +6,7 @@
 
 mod consequence;
 mod offer;
+pub mod packed;
 mod refusal;
 mod run;
 
@@ -17,15 +18,14 @@ use crate::{
     model::{
         action::{Action, Choice, ChoiceOf, Side},
         environment::{Budget, Budgets, Environment, Start, UNLIMITED},
+        memo::Table,
         node::{Condition, Input, Node},
         parts::{EMPTY, Handle, Parts, Taken},
     },
     protocol::Protocol,
 };
-use foldhash::quality::FixedState;
 use interrex::machine::{EffectOf, EventOf, Machine, NodeId};
 use smallvec::SmallVec;
-use std::hash::{BuildHasher, Hash, Hasher};
 
 /// A state of the whole system: one handle for each node, one for each link, the cut and the remaining
 /// budgets.
@@ -60,23 +60,33 @@ pub struct Subjects {
     can_lead: bool,
 }
 
+impl Subjects {
+    /// True if those of the nodes that are up can have a leader. Only settled properties ask.
+    #[must_use]
+    pub fn can_lead(self) -> bool {
+        self.can_lead
+    }
+}
+
 /// The rules of one protocol in one environment: which actions are enabled in a world, and the world after
 /// each.
 pub struct Rules<P: Protocol> {
     parts: Parts<P>,
+    /// The cuts and budgets of worlds in their packed form.
+    purses: Table<packed::Purse>,
     environment: Environment,
 }
 
 impl<P: Protocol> Rules<P> {
     /// The rules for a protocol in an environment.
     pub fn new(protocol: P, environment: Environment) -> Self {
-        Self { parts: Parts::new(protocol), environment }
+        Self { parts: Parts::new(protocol), purses: Table::default(), environment }
     }
 
     /// The same rules for the same machine, with nothing remembered. The machine computes every step again.
     #[must_use]
     pub fn anew(&self) -> Self {
-        Self { parts: self.parts.anew(), environment: self.environment.clone() }
+        self.in_environment(self.environment.clone())
     }
 
     /// Forgets everything that is remembered. Worlds of before mean nothing any more.
@@ -87,7 +97,7 @@ impl<P: Protocol> Rules<P> {
     /// Rules in another environment for the same machine, with nothing remembered.
     #[must_use]
     pub fn in_environment(&self, environment: Environment) -> Self {
-        Self { parts: self.parts.anew(), environment }
+        Self { parts: self.parts.anew(), purses: Table::default(), environment }
     }
 
     /// The steps of all runs so far, each once: those that were [followed](Self::follow), or that begin
@@ -228,17 +238,16 @@ impl<P: Protocol> Rules<P> {
 
     /// The profiles of the judged nodes of a world, by their handles.
     pub fn profiles(&self, world: &World, subjects: Subjects) -> impl Iterator<Item = Handle> {
-        self.subjects(subjects).map(|node| self.parts.profile_of(world.node(node)))
+        self.judged_nodes(world, subjects).map(|node| self.parts.profile_of(node))
     }
 
-    /// A fingerprint of everything that properties of this kind read of a world.
-    pub(crate) fn judged_content(&self, world: &World, kind: Kind, subjects: Subjects) -> u64 {
-        let mut hasher = FixedState::default().build_hasher();
-        (kind, subjects.can_lead).hash(&mut hasher);
-        for profile in self.profiles(world, subjects) {
-            hasher.write_u32(profile);
-        }
-        hasher.finish()
+    /// The judged nodes of a world.
+    pub(crate) fn judged_nodes(
+        &self,
+        world: &World,
+        subjects: Subjects,
+    ) -> impl Iterator<Item = Handle> {
+        self.subjects(subjects).map(|node| world.node(node))
     }
 
     /// True if this side of a cut holds more than half of the nodes that may lead, false if the other side

@@ -83,10 +83,10 @@ fn check_prints_a_table_and_ends_with_0() {
 #[test]
 fn the_engine_that_is_asked_for_explores() {
     for (arguments, engine) in [
-        (vec![], "serial"),
-        (vec!["--threads", "2"], "stateright"),
+        (vec![], "layers"),
+        (vec!["--threads", "2"], "layers"),
         (vec!["--engine", "stateright"], "stateright"),
-        (vec!["--engine", "serial"], "serial"),
+        (vec!["--engine", "layers"], "layers"),
     ] {
         let check = ["check", "gms3/joined-3-calm", "--format", "json"];
         let (code, out, _) = interrex(check.into_iter().chain(arguments));
@@ -108,12 +108,12 @@ fn check_answers_programs_with_an_object_a_line() {
         ("scenario", "gms3/joined-3-busy".into()),
         ("protocol", "gms3".into()),
         ("nodes", 3.into()),
-        ("engine", "stateright".into()),
+        ("engine", "layers".into()),
         ("threads", 2.into()),
         ("complete", true.into()),
         ("states", 23899.into()),
         ("transitions", 56235.into()),
-        ("depth", Value::Null),
+        ("depth", Value::from(18)),
         ("settled", 4861.into()),
     ] {
         assert_eq!(busy[field], value, "{field}");
@@ -309,8 +309,7 @@ fn bad_usage_ends_with_2_and_says_what_would_have_been_right() {
         ("check --threads 0".into(), &["--threads"]),
         ("check --max-worlds 0".into(), &["--max-worlds"]),
         ("check --max-seconds 0".into(), &["--max-seconds"]),
-        ("check --engine other".into(), &["possible values: serial, stateright"]),
-        ("check --engine serial --threads 2".into(), &["--engine serial uses one thread"]),
+        ("check --engine other".into(), &["possible values: layers, stateright"]),
         ("check --nodes 3".into(), &["--protocol"]),
         ("check --protocol gms3".into(), &["--nodes", "--start"]),
         ("check --protocol gsm3 --nodes 3 --start joined".into(), &["did you mean `gms3`"]),

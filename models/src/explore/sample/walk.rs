@@ -4,7 +4,7 @@ use super::mix::{KINDS, Mix, Weights, kind_of};
 use crate::{
     claim::property::Property,
     explore::{
-        engine::{Judged, Remembered, Seen, seen},
+        judge::{Judged, Remembered, Seen, seen},
         symptom::Symptom,
     },
     model::{

@@ -83,12 +83,11 @@ impl<P: Protocol> Rules<P> {
 
     /// Notifies a watcher, if it monitors this process, that it is down. The monitor is used up.
     fn report(&self, world: &mut World, watcher: NodeId, gone: [Target; 2]) {
-        for target in gone {
-            let node = world.node(watcher);
-            if self.parts.monitors(node).contains(&target) {
-                world.parts[usize::from(watcher.0)] = self.parts.unwatch(node, target);
-                self.push(world, target.peer.node(), watcher, target.down);
-            }
+        let monitors = self.parts.monitors(world.node(watcher));
+        for target in gone.into_iter().filter(|target| monitors.contains(target)) {
+            let node = &mut world.parts[usize::from(watcher.0)];
+            *node = self.parts.unwatch(*node, target);
+            self.push(world, target.peer.node(), watcher, target.down);
         }
     }
 

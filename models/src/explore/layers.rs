@@ -1,0 +1,293 @@
+//! Our own engine: it counts, judges, finds shortest counterexamples and notes what livelocks pass through, all in one
+//! pass, on any number of threads.
+//!
+//! It goes breadth first, layer by layer. The worlds of a layer are divided into batches, and each thread takes one batch
+//! after the other. Nothing depends on which thread takes which: a world's *place* is its number in the order in which a
+//! single thread discovers worlds, and each world keeps the first way to it. So all results are the same on
+//! any number of threads.
+//!
+//! Full worlds are kept only at the frontier, packed. Of every other world there are a fingerprint and the way to it.
+
+mod crew;
+mod fresh;
+mod worker;
+
+use crate::{
+    claim::property::Kind,
+    explore::{
+        breadth::{Fingerprint, Goal, fingerprint, retrace},
+        engine::{Engine, Explored, Limits, Pass, Progress},
+        judge::{Judged, Judgement},
+        visited::Visited,
+    },
+    model::{
+        action::ActionOf,
+        world::{Rules, World, packed::Packed},
+    },
+    protocol::Protocol,
+};
+use crew::share;
+use fresh::{Fresh, Way};
+use std::{
+    collections::BTreeMap,
+    mem::take,
+    sync::{Arc, RwLock, atomic::AtomicBool},
+};
+use worker::{Batch, Layer, Worker, Yield, rows};
+
+/// A breadth-first search, layer by layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Layers;
+
+/// The number of worlds in a batch, about.
+const BATCH: usize = 256;
+
+impl Engine for Layers {
+    fn name(&self) -> &'static str {
+        "layers"
+    }
+
+    fn explore<P: Protocol>(
+        &self,
+        rules: &Arc<Rules<P>>,
+        judged: &Arc<Judged>,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Explored<P> {
+        survey(rules, judged, limits, None, &mut |states| {
+            progress(Progress { states, pass: Pass::Exploring });
+        })
+    }
+}
+
+/// Shortest runs to violations of the properties in `sought`, a bit for each, as far as the limits allow.
+pub(crate) fn shortest_runs<P: Protocol>(
+    rules: &Rules<P>,
+    judged: &Judged,
+    sought: u32,
+    limits: Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> BTreeMap<usize, Vec<ActionOf<P>>> {
+    let mut explored = survey(rules, judged, limits, Some(sought), &mut |states| {
+        progress(Progress { states, pass: Pass::Shortening });
+    });
+    explored.shortest.retain(|row, _| sought & (1 << row) != 0);
+    explored.shortest
+}
+
+/// Visits all worlds. If a property asks about cycles, it notes the worlds to which a step returns. With `sought`, it
+/// stops when the counterexamples of those properties are known.
+pub(crate) fn survey<P: Protocol>(
+    rules: &Rules<P>,
+    judged: &Judged,
+    limits: Limits,
+    sought: Option<u32>,
+    progress: &mut dyn FnMut(u64),
+) -> Explored<P> {
+    let notes_returns = sought.is_none() && judged.asks_about(Kind::Fair);
+    let mut survey = Survey::new(rules, judged, limits, notes_returns);
+    while !survey.layer.is_empty() && !sought.is_some_and(|sought| survey.tally.knows(sought)) {
+        survey.expand(progress);
+    }
+    survey.end()
+}
+
+/// A search in progress.
+struct Survey<'a, P: Protocol> {
+    rules: &'a Rules<P>,
+    limits: Limits,
+    initial: World,
+    workers: Vec<Worker<'a, P>>,
+    visited: Visited,
+    fresh: RwLock<Fresh>,
+    /// The layer that is expanded next, and the number of steps to it.
+    layer: Vec<Batch>,
+    depth: usize,
+    ways: Ways,
+    tally: Tally,
+    returns: Option<Returns>,
+    /// A time, an interrupt or the memory has ended the search.
+    is_stopped: AtomicBool,
+}
+
+/// The results so far.
+struct Tally {
+    complete: bool,
+    transitions: u64,
+    settled: u64,
+    judgement: Judgement,
+    /// For each violated property, the place of the world in which its counterexample ends.
+    ends: BTreeMap<usize, Goal<usize>>,
+}
+
+/// The worlds to which a step returned, each once.
+#[derive(Default)]
+struct Returns {
+    met: Visited,
+    worlds: Packed,
+}
+
+impl<'a, P: Protocol> Survey<'a, P> {
+    fn new(rules: &'a Rules<P>, judged: &'a Judged, limits: Limits, notes_returns: bool) -> Self {
+        let initial = rules.initial();
+        let (mut visited, mut layer) = (Visited::default(), vec![]);
+        if rules.is_within_bound(&initial) {
+            visited.insert(fingerprint(&initial));
+            let mut first = Batch::default();
+            first.worlds.push(rules, &initial);
+            layer.push(first);
+        }
+        Self {
+            rules,
+            limits,
+            initial,
+            workers: (0..limits.threads).map(|_| Worker::new(rules, judged)).collect(),
+            visited,
+            fresh: RwLock::default(),
+            layer,
+            depth: 0,
+            ways: Ways::default(),
+            tally: Tally {
+                complete: true,
+                transitions: 0,
+                settled: 0,
+                judgement: Judgement::default(),
+                ends: BTreeMap::new(),
+            },
+            returns: notes_returns.then(Returns::default),
+            is_stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Judges and expands a layer. The next one follows.
+    fn expand(&mut self, progress: &mut dyn FnMut(u64)) {
+        let batches = take(&mut self.layer);
+        let layer = Layer {
+            depth: self.depth,
+            closed: self.tally.judgement.violated,
+            visited: &self.visited,
+            fresh: &self.fresh,
+            limits: self.limits,
+            is_stopped: &self.is_stopped,
+            threads: self.workers.len(),
+            notes_returns: self.returns.is_some(),
+        };
+        let expand = |worker: &mut Worker<'a, P>, batch: Batch| worker.expand(&layer, &batch);
+        let tick = || progress((layer.visited.len() + layer.fresh().len()) as u64);
+        let mut yields = share(&mut self.workers, batches, expand, tick);
+        if self.workers.len() > 1 {
+            let keep_first = |_: &mut Worker<'a, P>, mut found: Yield| {
+                found.keep_first(&layer.fresh());
+                found
+            };
+            yields = share(&mut self.workers, yields, keep_first, || {});
+        }
+        for found in yields {
+            self.take_in(found);
+        }
+        let fresh = self.fresh.get_mut().expect("no thread has panicked");
+        fresh.drain().for_each(|print| _ = self.visited.insert(print));
+        self.depth += usize::from(!self.layer.is_empty());
+    }
+
+    /// Takes in what was found in the next batch of a layer.
+    fn take_in(&mut self, found: Yield) {
+        self.tally.complete &= !found.is_cut;
+        self.tally.transitions += found.transitions;
+        self.tally.settled += found.settled;
+        self.tally.judgement.merge(found.judgement);
+        for (row, goal) in found.ends {
+            if self.tally.ends.get(&row).is_none_or(|earlier| goal.replaces(earlier)) {
+                self.tally.ends.insert(row, goal);
+            }
+        }
+        if let Some(returns) = &mut self.returns {
+            returns.note(&found.prints_of_returns, &found.returns);
+        }
+        // The first world has the place 0, and no way leads to it.
+        let first = self.ways.len() + 1;
+        self.ways.extend(&found.ways);
+        add(&mut self.layer, first, found.worlds);
+    }
+
+    fn end(self) -> Explored<P> {
+        let run = |(row, goal): (&usize, &Goal<usize>)| {
+            let run = retrace(self.rules, &self.initial, &self.ways.to(goal.end)).into_iter();
+            (*row, run.map(|(action, _)| action).collect())
+        };
+        Explored {
+            complete: self.tally.complete,
+            states: self.visited.len() as u64,
+            transitions: self.tally.transitions,
+            depth: Some(self.depth),
+            settled: self.tally.settled,
+            judgement: self.tally.judgement,
+            shortest: self.tally.ends.iter().map(run).collect(),
+            returns: self.returns.map(|returns| returns.worlds),
+        }
+    }
+}
+
+/// Adds worlds to a layer, from this place on: to its last batch if they are few, and as several if they are many.
+fn add(layer: &mut Vec<Batch>, first: usize, mut worlds: Packed) {
+    let count = worlds.len();
+    match layer.last_mut() {
+        _ if count == 0 => {}
+        Some(last) if last.worlds.len() + count <= BATCH => last.worlds.extend(&worlds, 0..count),
+        _ if count <= 2 * BATCH => {
+            worlds.shrink();
+            layer.push(Batch { first, worlds });
+        }
+        _ => layer.extend((0..count).step_by(BATCH).map(|start| {
+            let mut batch = Batch { first: first + start, ..Batch::default() };
+            batch.worlds.extend(&worlds, start..count.min(start + BATCH));
+            batch
+        })),
+    }
+}
+
+impl Returns {
+    fn note(&mut self, prints: &[Fingerprint], worlds: &Packed) {
+        for (nth, print) in prints.iter().enumerate() {
+            if self.met.insert(*print) {
+                self.worlds.extend(worlds, nth..nth + 1);
+            }
+        }
+    }
+}
+
+impl Tally {
+    /// True if the counterexamples of these properties are known. All worlds as far away as theirs have been judged.
+    fn knows(&self, sought: u32) -> bool {
+        rows(sought).all(|row| self.ends.contains_key(&row))
+    }
+}
+
+/// For each world but the first, the first way to it.
+#[derive(Default)]
+struct Ways {
+    from: Vec<u32>,
+    nth: Vec<u16>,
+}
+
+impl Ways {
+    fn len(&self) -> usize {
+        self.from.len()
+    }
+
+    fn extend(&mut self, ways: &[Way]) {
+        self.from.extend(ways.iter().map(|way| way.from()));
+        self.nth.extend(ways.iter().map(|way| way.nth()));
+    }
+
+    /// The path to the world at a place: the index of each action among those that are enabled.
+    fn to(&self, mut place: usize) -> Vec<usize> {
+        let mut path = vec![];
+        while let Some(before) = place.checked_sub(1) {
+            path.push(self.nth[before].into());
+            place = self.from[before] as usize;
+        }
+        path.reverse();
+        path
+    }
+}
