@@ -151,12 +151,9 @@ impl Command {
 /// A parser whose help calls the program by this name.
 fn renamed(mut parser: clap::Command, name: &str) -> clap::Command {
     let another = |text: &clap::builder::StyledStr| {
-        let text = text.ansi().to_string();
-        let mut said = text.replace("`interrex ", &format!("`{name} "));
-        for indented in ["  interrex ", "\ninterrex "] {
-            said = said.replace(indented, &indented.replace("interrex", name));
-        }
-        said
+        let quoted = text.ansi().to_string().replace("`interrex ", &format!("`{name} "));
+        // As in an example.
+        quoted.replace("  interrex ", &format!("  {name} "))
     };
     if name == OURS {
         return parser;
