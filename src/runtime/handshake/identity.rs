@@ -18,7 +18,7 @@ use std::{
 };
 
 /// The version of everything after the Noise handshake. It is the first value that the dialing node sends.
-pub(super) const WIRE: u16 = 4;
+pub(super) const WIRE: u16 = 5;
 /// Changes with the Noise handshake itself: two nodes that differ here cannot even tell each other so.
 const PROLOGUE: &[u8] = b"interrex handshake 1";
 /// The Noise handshake of nodes that have the cluster's key and no keys of their own, and the length of its first message: a
