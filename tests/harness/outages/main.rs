@@ -309,6 +309,40 @@ fn a_founder_that_has_lost_its_storage_loses_nobody_elses() {
     outage.assert_nothing_is_lost();
 }
 
+/// Two of three are gone for good: the third one goes on with all that it holds. One of them comes back after all, and ends.
+#[test]
+fn a_survivor_goes_on_without_a_majority_on_command() {
+    let mut outage = Outage::new(3);
+    outage.round(|_| {});
+    let [gone, survivor] = [0, 2].map(NodeId);
+    let refused = outage.process(survivor).ask("found anew", LONG).expect("an answer");
+    assert!(matches!(refused, Notice::Error { .. }), "a leader is there: {refused}");
+    for node in [gone, NodeId(1)] {
+        outage.group.cluster_mut().kill(node);
+    }
+    let process = outage.process(survivor);
+    let no_leader = |said: &Notice| matches!(said, Notice::Error { .. });
+    let until = Instant::now() + LONG;
+    while !no_leader(&process.ask("members", LONG).expect("an answer")) {
+        assert!(Instant::now() < until, "it has not noticed");
+        thread::sleep(WHILE);
+    }
+    let done = process.ask("found anew", LONG).expect("an answer");
+    assert_eq!(done, Notice::Done);
+    assert_eq!(process.ask("put after 1", LONG).expect("an answer"), Notice::Done);
+    outage.assert_nothing_is_lost();
+
+    let command = outage.group.cluster().command(gone, Some(survivor));
+    outage.group.cluster_mut().start_with(gone, command).expect("it starts");
+    let former = outage.process(gone);
+    former.ended(LONG).expect("it ends");
+    let why = |said: &Notice| match said {
+        Notice::Ended { stopped: Some(why) } => why.contains("founded anew"),
+        _ => false,
+    };
+    assert!(former.lines(0).iter().any(|line| why(&line.said)), "{:?}", former.lines(0));
+}
+
 #[test]
 #[ignore = "nightly: a hundred rounds"]
 fn a_hundred_leaders_are_killed() {
