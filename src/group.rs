@@ -88,9 +88,10 @@
 //! * *Stale leaders.* An `Ask` names the last entry that its sender knows to be committed, and so acknowledges it. But a
 //!   leader that lacks that entry, or has another one there, is a former leader, and must not take it for an
 //!   acknowledgement. (Found by random schedules of five nodes, in 39 steps.)
-//! * *Founding anew.* On [command](Command::FoundAnew), a process that knows no leader takes all that it holds for committed, names
-//!   its group anew after a term of its own, and leads it alone. A process of the former group ends when it hears of the new
-//!   name. So there may be two groups until then, if the former one has its majority after all: this is for one that has not.
+//! * *Founding anew.* On [command](Command::FoundAnew), a process that knows no leader takes all that it holds for committed,
+//!   names its group anew after a term of its own, and leads it alone. A process of the former group ends when it hears of the
+//!   new name. If the former group has its majority after all, there are two groups until then: the command is for a group
+//!   that has lost it for good.
 //! * *Duplicates.* The multicasts of one process are appended in the order of their sequence numbers, each once.
 //! * *Suspected processes* are sent no entries. At each tick they are told where the leader's log ends: one that is up
 //!   after all asks for what it lacks.
@@ -105,13 +106,15 @@
 //!   if the giver is down or answers `Gone`, as a new leader does, which forgets its transfers; then it asks again, from the
 //!   beginning. A promise that begins with such a summary is void: the candidate takes the summary, and then asks for the
 //!   promise again.
-//! * *Batches.* An `Append` or a `Promise` carries no more entries than a [batch](Group::in_batches_of). The next ones follow when
-//!   these are acknowledged or, from a promise, asked for: a `Prepare` names the entry after which they begin. A candidate puts
-//!   each batch of a better log into its own log at once. So what it drops for it contradicts a log with a later term, and can
-//!   never be committed. It takes one log over at a time, monitors its process, and turns to another one only if that is
-//!   better still. A promise counts once the candidate's log is at least as good as that member's.
-//! * *Repeating.* At each tick a follower forwards again no more than a batch of its multicasts, and a leader sends each member no
-//!   more than a batch: what is repeated never delays what is new for long.
+//! * *Batches.* An `Append` or a `Promise` carries no more entries than a [batch](Group::in_batches_of). After an `Append` the
+//!   next batch follows when this one is acknowledged. After a `Promise` the candidate asks for it: its `Prepare` names the
+//!   entry after which the batch begins. A candidate puts each batch of a better log into its own log at once. This is safe:
+//!   an entry that it drops contradicts a log that ends with a later term. The leader of that term held all that was committed
+//!   before it, so the dropped entry was not, and no majority can commit it any more. A candidate takes one log over at a
+//!   time, monitors its process, and turns to another log only if that is better still. A promise counts once the candidate's
+//!   log is at least as good as that member's.
+//! * *Repeating.* At each tick a follower forwards again no more than a batch of its multicasts, and a leader sends each
+//!   member no more than a batch. So what is repeated does not delay what is new for long.
 //! * *Storage.* A step persists the entries that it has changed, and what it has forgotten: see [`Stable`].
 //!
 //! # Calls
@@ -124,9 +127,8 @@
 //!
 //! # What it does not do yet
 //!
-//! There are no members that do not vote, and no least
-//! size below which a group does not shrink. A summary that was taken is stored in one record. Without storage, two lives of a node that begin in the same millisecond
-//! have one name.
+//! There are no members that do not vote, and no least size below which a group does not shrink. A summary that was taken is
+//! stored in one record. Without storage, two lives of a node that begin in the same millisecond have one name.
 //!
 //! # Sources
 //!

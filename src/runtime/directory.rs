@@ -16,8 +16,8 @@ use std::{
 /// Stable storage in a folder: a lock, and a file to which changes are appended, and synced together.
 ///
 /// The file is a list of records, each with its length and checksums. A crash can only tear the records that were written
-/// since the last sync: they are cut off when the file is opened again, with a warning. Any other damage is refused. When the appended
-/// records have outgrown the rest, the file is replaced by one with the whole content, atomically.
+/// since the last sync: they are cut off when the file is opened again, with a warning. Any other damage is refused. When the
+/// appended records have outgrown the rest, the file is replaced by one with the whole content, atomically.
 #[derive(Debug)]
 pub struct Directory {
     folder: PathBuf,

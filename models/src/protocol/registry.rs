@@ -1,7 +1,7 @@
 //! Registries: the protocols that a command, the files of scenarios, traces and logs can name.
 //!
-//! A registry is a value, filled when the program starts. `built_in` is that of this crate, in its feature `built-in`. A program with protocols of
-//! its own makes another one, and gives it to [`command!`](crate::command!) and to its tests.
+//! A registry is a value, filled when the program starts. `built_in` is that of this crate, in its feature `built-in`. A
+//! program with protocols of its own makes another one, and gives it to [`command!`](crate::command!) and to its tests.
 //!
 //! # Adding a protocol
 //!
