@@ -1,6 +1,7 @@
 //! The command line, and what the answers look like.
 //!
-//! It is for the protocols of any [`Registry`]: `interrex` is the one for the built-in ones, and another program gets the same commands for its own, with [`command!`](crate::command!).
+//! It is for the protocols of any [`Registry`]. `interrex` is the command for the built-in ones. Another program gets the same
+//! commands for its own protocols with [`command!`](crate::command!).
 
 mod answer;
 mod bands;

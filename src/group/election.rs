@@ -75,16 +75,8 @@ impl<S: Service> Turn<'_, S> {
 
     fn prepare_one(&mut self, node: NodeId) {
         let (term, committed, last) = (self.state.term, self.committed(), self.log().last());
-        let held = match self.state.role {
-            Role::Candidate { reading: Some(reading), .. } if reading.from.node == node => {
-                reading.held
-            }
-            Role::Candidate { .. }
-            | Role::Leading { .. }
-            | Role::Seeking { .. }
-            | Role::Promised { .. }
-            | Role::Following { .. } => last,
-        };
+        let reading = self.state.reading().filter(|reading| reading.from.node == node);
+        let held = reading.map_or(last, |reading| reading.held);
         self.send(node, Message::Prepare { term, committed, held });
     }
 

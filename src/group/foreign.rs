@@ -1,10 +1,8 @@
 //! Processes of another group, and of a former one.
 
-use super::{
-    Founding, Message, Observation, Service, Summary, Term, log::After, log::Part, turn::Turn,
-};
+use super::{Founding, Message, Observation, Service, Summary, Term, turn::Turn};
 use crate::machine::{Address, Effect};
-use im::{OrdMap, Vector};
+use im::OrdMap;
 
 impl<S: Service> Turn<'_, S> {
     /// A process of another group has sent something. It learns so, unless this process gives way.
@@ -72,9 +70,7 @@ impl<S: Service> Turn<'_, S> {
             group: Some(Founding { anew: Some(term), ..group }),
             ..self.state.counted.clone()
         };
-        self.changed(0);
-        self.state.counted = base.clone();
-        self.state.log = Part { after: After::Summary(base), entries: Vector::new() }.into();
+        self.begin_after(base);
         self.state.giving = OrdMap::new();
         self.found(term);
     }

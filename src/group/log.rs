@@ -1,6 +1,6 @@
 //! The log: views and multicasts, in the order of their numbers.
 
-use super::{Multicast, Service, Summary, Term, size::size};
+use super::{Multicast, Service, Summary, Term, size::first};
 use crate::machine::{Address, Value};
 use im::Vector;
 use serde::{Deserialize, Serialize};
@@ -165,14 +165,15 @@ impl<R: Value, A: Value + Default> Log<R, A> {
             Some(position) => {
                 // Splitting the vector would copy its neighbours.
                 let numbers = number + 1..=self.len();
-                let entries = first(numbers.filter_map(|number| self.get(number)), most);
+                let held = numbers.filter_map(|number| self.get(number));
+                let entries = first(held, most).cloned().collect();
                 Part { after: After::Entry(position), entries }
             }
             None if number > self.len() => {
                 Part { after: After::Entry(self.last()), entries: Vector::new() }
             }
             None => {
-                let entries = first(&self.entries, most);
+                let entries = first(&self.entries, most).cloned().collect();
                 Part { after: After::Summary(self.base.clone()), entries }
             }
         }
@@ -270,19 +271,6 @@ impl<R: Value, A: Value + Default> FromIterator<Entry<R>> for Log<R, A> {
     fn from_iter<I: IntoIterator<Item = Entry<R>>>(entries: I) -> Self {
         Self { base: Summary::default(), entries: entries.into_iter().collect() }
     }
-}
-
-/// The first entries, as many as are this large in bytes, and one at least.
-fn first<'a, R: Value>(
-    entries: impl IntoIterator<Item = &'a Entry<R>>,
-    most: u64,
-) -> Vector<Entry<R>> {
-    let sizes = entries.into_iter().scan(0, |before, entry| {
-        let begin = *before;
-        *before += size(entry);
-        Some((begin, entry))
-    });
-    sizes.take_while(|(begin, _)| *begin < most).map(|(_, entry)| entry.clone()).collect()
 }
 
 /// No log is longer than memory.

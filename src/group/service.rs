@@ -1,6 +1,6 @@
 //! The application of a group.
 
-use super::size::size;
+use super::size::first;
 use crate::{
     gen_leader::dictionary::{Dictionary, Reply, Request, apply},
     machine::Value,
@@ -91,13 +91,7 @@ impl<K: Value, V: Value> Service for Dictionary<K, V> {
     }
 
     fn split(&self, mut dict: OrdMap<K, V>) -> (OrdMap<K, V>, Option<OrdMap<K, V>>) {
-        let mut bytes = 0;
-        let fits = |entry: &(&K, &V)| {
-            let begin = bytes;
-            bytes += size(entry);
-            begin < PIECE
-        };
-        let keys: Vec<K> = dict.iter().take_while(fits).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<K> = first(dict.iter(), PIECE).map(|(key, _)| key.clone()).collect();
         // Removed one by one, so that what is shared with other copies is copied once.
         let piece = keys.iter().filter_map(|key| dict.remove_with_key(key)).collect();
         (piece, Some(dict).filter(|rest| !rest.is_empty()))

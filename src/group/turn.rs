@@ -5,7 +5,7 @@ use super::{
     ObservationOf, Pending, Role, STOPPED_ON_COMMAND, Safeguard, Service, Stable, StableOf, State,
     StateOf, TICK, Term, Timer, View,
     log::{After, Entry, Part, Position},
-    size::size,
+    size,
     summary::Summary,
 };
 use crate::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, NodeId, Peer};
@@ -208,11 +208,16 @@ impl<'a, S: Service> Turn<'a, S> {
 
     /// Begins with what others have forgotten. All of that is committed, and is more than is committed here.
     pub(super) fn restore(&mut self, base: Summary<S::State>) {
+        self.begin_after(base);
+        self.report_restored();
+        self.forget_answered();
+    }
+
+    /// Holds a summary, and no entry after it.
+    pub(super) fn begin_after(&mut self, base: Summary<S::State>) {
         self.changed(0);
         self.state.counted = base.clone();
         self.state.log = Log::from(Part { after: After::Summary(base), entries: Vector::new() });
-        self.report_restored();
-        self.forget_answered();
     }
 
     fn report_restored(&mut self) {
@@ -370,13 +375,12 @@ impl<'a, S: Service> Turn<'a, S> {
         if !self.group.has(Safeguard::Resend) {
             return;
         }
-        let mut bytes = 0;
-        for (sequence, Pending { message, .. }) in self.state.pending.clone() {
-            if bytes >= most {
-                return;
-            }
-            bytes += size(&message);
-            self.forward(Multicast { origin: self.state.me, sequence, message });
+        let pending = self.state.pending.clone();
+        let messages =
+            pending.iter().map(|(sequence, Pending { message, .. })| (*sequence, message));
+        for (sequence, message) in size::first(messages, most) {
+            let (origin, message) = (self.state.me, message.clone());
+            self.forward(Multicast { origin, sequence, message });
         }
     }
 

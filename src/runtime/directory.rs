@@ -323,7 +323,7 @@ impl<'a> Records<'a> {
             &self.file[begin.max(self.at)..end.min(self.file.len())]
         });
         let is_unwritten = |piece: &[u8]| piece.iter().all(|byte| *byte == 0);
-        // A length and its checksum cannot both be right in the first bytes of a head.
+        // Or the last byte of a head's own checksum is missing, and all that comes after it.
         let has_gap = pieces.any(is_unwritten) || self.rest().get(8..).is_some_and(is_unwritten);
         if has_gap && !self.is_followed_by_a_sync() { Damage::Torn } else { Damage::Altered }
     }

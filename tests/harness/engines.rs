@@ -62,7 +62,7 @@ fn both_engines_find_the_same() {
     assert!(violated > 50, "{violated}");
 }
 
-/// Which thread takes which world makes no difference, and neither does the order in which parts are first needed.
+/// It makes no difference which thread takes which world, or in which order parts are first needed.
 #[test]
 fn any_number_of_threads_finds_the_same() {
     let larger = |scenario: &Scenario| scenario.states > Some(2_000);

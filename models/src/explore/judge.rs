@@ -28,10 +28,10 @@ pub struct Judged {
 pub struct Remembered {
     /// The profiles of nodes, as far as they are known. It is faster than the shared tables.
     profiles: Vec<Option<Handle>>,
-    /// By a fingerprint of everything that was judged, as many as stay in a cache of the processor. Worlds that are judged
-    /// one after the other have much in common.
+    /// The latest judgements on lists of nodes, by a fingerprint of everything that was judged. They are as many as stay in a
+    /// cache of the processor. Worlds that are judged one after the other have much in common.
     groups: Box<[(Fingerprint, Judgement)]>,
-    /// Of the properties of pairs, by what was judged and the profiles of the two.
+    /// The judgements on pairs of nodes, by what was judged and the profiles of the two.
     pairs: OfPairs,
 }
 

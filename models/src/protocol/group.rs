@@ -91,8 +91,8 @@ impl Checked for Journal {
     }
 }
 
-/// What a log keeps although all members hold it, and what goes in one message. Real nodes keep more than any scenario
-/// makes, and send more in one message.
+/// A limit on the entries that a log keeps although all members hold them, and on those in one message. Real nodes keep more
+/// than any scenario makes, and send more in one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
     /// None: the log forgets whatever all hold. Entries are sent one by one.

@@ -13,9 +13,9 @@
 //! 5. Its scenarios, `scenarios/NAME/*.toml`; its traces, which `check --save-traces traces` writes; and `unreachable.toml`
 //!    beside the scenarios, for what they do not reach.
 //!
-//! Of the built-in ones, the machine is `src/NAME.rs`, the second step `models/src/protocol/NAME.rs`, the third
-//! `models/src/protocol/NAME/real.rs`, the fourth a line in `models/src/protocol/built_in.rs`, and each has a block for its table in
-//! `traces/README.md`.
+//! The built-in protocols have these places: the machine `src/NAME.rs`; the second step `models/src/protocol/NAME.rs`; the
+//! third `models/src/protocol/NAME/real.rs`; the fourth a line in `models/src/protocol/built_in.rs`; and a block for the table
+//! in `traces/README.md`.
 //!
 //! # Example
 //!
@@ -217,7 +217,7 @@ impl Entry {
     }
 }
 
-/// What needs the types of a protocol's machine.
+/// The answers that need the types of a protocol's machine.
 trait Machines: Send + Sync {
     fn can_replace_its_leader(&self, nodes: u16) -> bool;
     fn suits(&self, environment: &Environment) -> Result<(), Misfit>;

@@ -56,7 +56,7 @@ impl<P: Plain> Application for P {
     }
 }
 
-/// What a node has told of its group.
+/// The group, as a node has told of it.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     leader: Option<Address>,

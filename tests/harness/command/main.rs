@@ -741,7 +741,8 @@ fn what_a_trace_says_does_not_steer_the_terminal() {
     assert!(code == 0 && out.contains("\u{fffd}[2J\u{fffd}\u{fffd}boo"), "{out}");
 }
 
-/// What was built elsewhere, or has been moved since, works on the scenarios that are here. There may be no traces yet.
+/// A program that was built elsewhere, or was moved since, works on the scenarios of the current folder. There may be no traces
+/// yet.
 #[test]
 fn a_source_tree_in_the_current_folder_comes_first() {
     let here = tempfile::tempdir().expect("a folder");

@@ -67,7 +67,7 @@ pub(super) struct Yield {
     pub(super) is_cut: bool,
 }
 
-/// What one thread needs, and what it remembers.
+/// A thread's part of a search: its tools, and its memory.
 pub(super) struct Worker<'a, P: Protocol> {
     rules: &'a Rules<P>,
     judged: &'a Judged,
