@@ -46,7 +46,7 @@
 //! | message | from, to | what the receiver does |
 //! |---|---|---|
 //! | [`Prepare`](Message::Prepare) | a candidate, to the members of its newest view and of its last committed one | *Later term, or its own again:* promises it, and answers with what it holds, unless it follows that candidate already. *Earlier term:* a leader sends the candidate what it lacks, a candidate its own `Prepare`, others `Refuse`. *It has a leader, and the candidate is in none of its views:* it takes the message for an `Ask`; if it leads itself, it begins a still later term, since the candidate listens to no earlier one |
-//! | [`Promise`](Message::Promise) | the answer | adopts the log if it is better than its own, batch by batch. With the promises of a majority of the newest view in that log it leads |
+//! | [`Promise`](Message::Promise) | the answer | adopts the log if it is better than its own, batch by batch. With the promises of a majority of the newest view in that log it leads. A leader repeats its last entry at each tick until that member acknowledges it: it does not follow yet, or no more |
 //! | [`Refuse`](Message::Refuse) | a process that does not lead, to one that takes it for the leader or comes with an earlier term | a candidate or former leader takes on the later term, and asks its owner. An outsider stops asking until `Now` |
 //! | [`Append`](Message::Append) | the leader, to all members and newcomers | follows. Takes the entries, if it holds the one before them; otherwise asks. Of its own log it drops only what contradicts them: an old message cuts nothing off. Delivers what is committed, as far as this message goes, and forgets what all members hold |
 //! | [`Ack`](Message::Ack) | the answer | notes what the member holds. If a majority of the newest view holds an entry of its own term, that and all before it are committed |
@@ -85,6 +85,9 @@
 //!   a healthy leader, and a new one is found at once.
 //! * *Minority.* A leader that suspects a member first removes it, if no other change is under way. If then no majority of
 //!   the newest view is left, it no longer leads.
+//! * *Policy.* All of this is about [`Policy::Majority`]. With [`Policy::Any`] the members that count are those of the newest view
+//!   that are not suspected and not replaced, and all of them are needed. A candidate monitors them. A leader that suspects a
+//!   member goes on without it, however few are left.
 //! * *Stale leaders.* An `Ask` names the last entry that its sender knows to be committed, and so acknowledges it. But a
 //!   leader that lacks that entry, or has another one there, is a former leader, and must not take it for an
 //!   acknowledgement. (Found by random schedules of five nodes, in 39 steps.)
@@ -218,8 +221,22 @@ pub struct Group<S> {
     keep: u64,
     /// The size of a batch in bytes.
     batch: u64,
+    /// The members that must hold an entry before it is committed.
+    policy: Policy,
     /// The safeguard that is left out, to show what it is for.
     without: Option<Safeguard>,
+}
+
+/// The members that must hold an entry before it is committed, and promise a term before its owner leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// More than a half of the newest view.
+    #[default]
+    Majority,
+    /// All that are not suspected, be it a single one. So the group goes on as long as any member is up, as that of
+    /// [`gms3`](crate::gms3) does. This is right only if nobody is ever suspected by mistake, and nobody comes back: members that
+    /// suspect each other go on as two groups, and both confirm calls.
+    Any,
 }
 
 /// A mechanism that can be left out, to see what it prevents. A group without one must not be used for anything else.
@@ -272,7 +289,14 @@ impl<S: Service> Group<S> {
     /// The protocol with this application.
     #[must_use]
     pub fn new(service: S) -> Self {
-        Self { service, nodes: OrdSet::new(), keep: KEPT, batch: BATCH, without: None }
+        Self {
+            service,
+            nodes: OrdSet::new(),
+            keep: KEPT,
+            batch: BATCH,
+            policy: Policy::Majority,
+            without: None,
+        }
     }
 
     /// The same for these nodes. A newcomer asks any of them if it does not reach its contact.
@@ -294,6 +318,12 @@ impl<S: Service> Group<S> {
     #[must_use]
     pub fn in_batches_of(self, bytes: u64) -> Self {
         Self { batch: bytes, ..self }
+    }
+
+    /// The same with another policy. All members must have the same one.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// The same without one of its safeguards.
@@ -323,6 +353,12 @@ impl<S: Service> Group<S> {
     #[must_use]
     pub fn batch(&self) -> u64 {
         self.batch
+    }
+
+    /// The members that must hold an entry before it is committed.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// The safeguard that is left out.

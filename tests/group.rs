@@ -65,6 +65,33 @@ fn a_former_leader_does_not_take_a_question_for_an_acknowledgement() {
     assert_eq!(held(&leader, N0), Some(0));
 }
 
+/// A process that promises the term of a leader does not follow it, whatever it has acknowledged before: old messages can make
+/// a follower forget whom it follows. If the leader's next message was lost, it waited for ever: 25 steps, two nodes.
+#[test]
+fn a_member_that_promises_once_more_is_sent_the_last_entry_until_it_acknowledges() {
+    let ask = Message::Ask { member: N0, committed: Position { term: None, number: 0 } };
+    let (leader, _) = step(founder(N1), N0, ask);
+    let (term, last) = (leader.term, leader.log.last());
+    let all = Message::Ack { term, member: N0, number: last.number };
+    let (leader, _) = step(leader, N0, all);
+    let last = leader.log.last();
+    let acknowledged = Message::Ack { term, member: N0, number: last.number };
+    let (leader, _) = step(leader, N0, acknowledged.clone());
+    assert_eq!((leader.members().len(), held(&leader, N0)), (2, Some(last.number)));
+    let sent_at_tick = |leader: &StateOf<Texts>| {
+        let (_, effects) = group().step(leader.clone(), Event::Timeout(Timer::Tick));
+        effects.iter().filter(|effect| matches!(effect, machine::Effect::Send { .. })).count()
+    };
+    assert_eq!(sent_at_tick(&leader), 0);
+
+    let part = leader.log.part_after(last.number);
+    let promise = Message::Promise { term, member: N0, last, part };
+    let (leader, _) = step(leader, N0, promise);
+    assert_eq!(sent_at_tick(&leader), 1);
+    let (leader, _) = step(leader, N0, acknowledged);
+    assert_eq!(sent_at_tick(&leader), 0);
+}
+
 #[test]
 fn the_better_log_ends_with_the_higher_term_and_then_is_longer() {
     let term = |counter| Term { counter, owner: N0 };

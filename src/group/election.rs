@@ -1,8 +1,8 @@
 //! How a leader is found: succession, candidates and promises.
 
 use super::{
-    Content, Message, Messages, Observation, Other, Reading, Role, Safeguard, Service, Summary,
-    Term,
+    Content, Message, Messages, Observation, Other, Policy, Reading, Role, Safeguard, Service,
+    Summary, Term,
     log::{Part, Position},
     majority,
     turn::{Turn, seeking},
@@ -210,12 +210,12 @@ impl<S: Service> Turn<'_, S> {
     }
 
     /// With a majority of the newest view that it holds, it leads. Others who promised, or were asked to, learn so.
-    fn count_promises(&mut self) {
+    pub(super) fn count_promises(&mut self) {
         let Role::Candidate { promised, .. } = self.state.role.clone() else { return };
-        let newest = self.newest();
-        let count = newest.iter().filter(|member| promised.contains(*member)).count();
-        if count >= self.quorum(newest.len()) {
-            self.lead(newest);
+        let voters = self.voters();
+        let count = voters.iter().filter(|member| promised.contains(*member)).count();
+        if count >= self.quorum(voters.len()) {
+            self.lead(self.newest());
             promised.into_iter().for_each(|member| self.inform(member));
         }
     }
@@ -232,9 +232,45 @@ impl<S: Service> Turn<'_, S> {
         held
     }
 
-    /// The members that an entry or a promise needs.
-    pub(super) fn quorum(&self, members: usize) -> usize {
-        if self.group.has(Safeguard::Majority) { majority(members) } else { 1 }
+    /// The members whose promises and acknowledgements count.
+    pub(super) fn voters(&self) -> Vector<Address> {
+        let newest = self.newest().into_iter();
+        match self.group.policy {
+            Policy::Majority => newest.collect(),
+            Policy::Any => newest.filter(|member| self.may_answer(*member)).collect(),
+        }
+    }
+
+    /// The number of them that an entry or a term needs.
+    pub(super) fn quorum(&self, voters: usize) -> usize {
+        match self.group.policy {
+            _ if !self.group.has(Safeguard::Majority) => 1,
+            Policy::Majority => majority(voters),
+            Policy::Any => voters.max(1),
+        }
+    }
+
+    /// The nodes whose promises a candidate cannot do without.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = NodeId> {
+        let voters = match self.group.policy {
+            Policy::Majority => Vector::new(),
+            Policy::Any => self.voters(),
+        };
+        voters.into_iter().map(|member| member.node)
+    }
+
+    /// False if a member is down, or has been replaced by another one at its node.
+    pub(super) fn may_answer(&self, member: Address) -> bool {
+        let is_there = match &self.state.role {
+            Role::Leading { others, .. } => {
+                others.get(&member.node).is_some_and(|other| other.member == member)
+            }
+            Role::Candidate { promised, .. } => {
+                promised.iter().all(|it| it.node != member.node || it.life <= member.life)
+            }
+            Role::Seeking { .. } | Role::Promised { .. } | Role::Following { .. } => true,
+        };
+        member == self.member() || is_there && !self.state.suspected.contains(&member.node)
     }
 
     /// Leads a group of its own.

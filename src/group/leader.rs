@@ -1,7 +1,7 @@
 //! The leader: it numbers, commits, and changes the view.
 
 use super::{
-    Content, Message, Multicast, Other, Role, Safeguard, Service, State, Term,
+    Content, Message, Multicast, Other, Policy, Role, Safeguard, Service, State, Term,
     log::{After, Part, Position},
     turn::{Turn, seeking},
 };
@@ -144,11 +144,11 @@ impl<S: Service> Turn<'_, S> {
     /// Counts who holds what. What a majority of the newest view holds is committed, if it is of this term.
     pub(super) fn commit(&mut self) {
         let (me, last, term) = (self.member(), self.log().len(), self.state.term);
-        let newest = self.newest();
-        let quorum = self.quorum(newest.len());
+        let voters = self.voters();
+        let quorum = self.quorum(voters.len());
         let Some(others) = self.others() else { return };
         let mut numbers: Vec<_> =
-            newest.iter().map(|member| held_by(others, *member, me, last)).collect();
+            voters.iter().map(|member| held_by(others, *member, me, last)).collect();
         numbers.sort_unstable_by(|one, other| other.cmp(one));
         let Some(number) = numbers.get(quorum - 1).copied() else { return };
         if number > self.state.counted.number() && self.is_of(number, term) {
@@ -221,13 +221,18 @@ impl<S: Service> Turn<'_, S> {
         self.append(Content::View(members));
     }
 
-    /// A process waits for this one to lead, and is in none of its views: it learns so.
+    /// A process waits for this one to lead, and does not follow it. One that is in none of its views learns so. Any other is
+    /// sent the last entry until it acknowledges that, though it may have done so before.
     pub(super) fn inform(&mut self, member: Address) {
         let (me, last) = (self.member(), self.log().len());
         let Some(others) = self.others().filter(|_| member.node != me.node) else { return };
-        if others.get(&member.node).is_none_or(|other| other.member.life < member.life) {
-            others.insert(member.node, Other::holding(member, 0));
-            self.send_committed(member.node, last);
+        match others.get_mut(&member.node) {
+            Some(other) if other.member == member => other.held = other.held.min(last - 1),
+            Some(other) if other.member.life > member.life => {}
+            Some(_) | None => {
+                others.insert(member.node, Other::holding(member, 0));
+                self.send_committed(member.node, last);
+            }
         }
     }
 
@@ -268,15 +273,15 @@ impl<S: Service> Turn<'_, S> {
         self.check_majority();
     }
 
-    /// Leads no longer if a majority of the newest view is down, or has been replaced.
+    /// Somebody is down, or has been replaced. Without a majority of the newest view this process leads no longer. With
+    /// [`Policy::Any`] it waits for one less.
     fn check_majority(&mut self) {
-        let (me, newest, suspected) = (self.member(), self.newest(), self.state.suspected.clone());
-        let Some(others) = self.others() else { return };
-        let may_answer = |member: &&Address| {
-            let is_there = others.get(&member.node).is_some_and(|other| other.member == **member);
-            **member == me || is_there && !suspected.contains(&member.node)
-        };
-        if newest.iter().filter(may_answer).count() < self.quorum(newest.len()) {
+        if self.group.policy == Policy::Any {
+            return self.commit();
+        }
+        let newest = self.newest();
+        let there = newest.iter().filter(|member| self.may_answer(**member)).count();
+        if self.state.leads() && there < self.quorum(newest.len()) {
             let term = self.state.term;
             self.enter(term, seeking());
         }

@@ -289,7 +289,8 @@ impl<'a, S: Service> Turn<'a, S> {
                 told.chain(contact.map(Peer::Name)).collect()
             }
             Role::Candidate { reading, .. } => {
-                reading.iter().map(|reading| Peer::Process(reading.from)).collect()
+                let waits = reading.iter().map(|reading| Peer::Process(reading.from));
+                waits.chain(self.awaited().map(Peer::Name)).collect()
             }
         };
         let me = self.member().node;
@@ -321,6 +322,7 @@ impl<'a, S: Service> Turn<'a, S> {
             }
             Role::Candidate { reading, .. } => {
                 reading.take_if(|reading| reading.from.node == node);
+                self.count_promises();
             }
         }
     }
@@ -414,10 +416,13 @@ impl<'a, S: Service> Turn<'a, S> {
     }
 
     /// Somebody asks. The leader answers; without one, the answer has to wait. A follower that has forwarded this learns that
-    /// its leader leads no more.
+    /// its leader leads no more. Whoever was told to wait is still told when there is another leader: what is forwarded to
+    /// this one may be in vain.
     pub(super) fn asked(&mut self, from: NodeId, member: Address, committed: Position) {
         let node = member.node;
-        self.state.waiting.remove(&node);
+        if !matches!(self.state.role, Role::Following { .. }) {
+            self.state.waiting.remove(&node);
+        }
         if self.state.relies_on(node) {
             // A leader or candidate asks nobody: it is none any more.
             self.state.role = seeking();

@@ -47,7 +47,7 @@ fn shown(scenarios: &[Scenario]) -> Vec<Known> {
 }
 
 #[test]
-fn every_protocol_of_the_matrix_meets_every_class_of_environments_with_three_nodes() {
+fn every_protocol_of_the_matrix_meets_every_class_of_environments() {
     let scenarios = scenarios();
     let shown = shown(&scenarios);
     assert!(shown.len() > 3, "{shown:?}");
@@ -57,7 +57,10 @@ fn every_protocol_of_the_matrix_meets_every_class_of_environments_with_three_nod
             let scenario = scenarios.iter().find(|scenario| scenario.name == name).expect(&name);
             assert_eq!(class_of(scenario), Some(class), "{name}");
             assert_eq!(scenario.environment.class(), Some(class), "{name}");
-            assert_eq!(scenario.environment.size(), 3, "{name}");
+            // Of the members of a group, three with all faults in one run are more than a search can hold.
+            let is_too_large = class == Class::Everything && known.name().starts_with("group");
+            let size = if is_too_large { 2 } else { 3 };
+            assert_eq!(scenario.environment.size(), size, "{name}");
             // Where a property is left out, the table says that it has no meaning.
             assert_eq!(scenario.properties.len(), known.properties().len(), "{name}");
         }

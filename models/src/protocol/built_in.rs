@@ -20,6 +20,7 @@ pub fn built_in() -> &'static Registry {
     static BUILT_IN: LazyLock<Registry> = LazyLock::new(|| {
         let mut all = Registry::new()
             .protocol(group::real::machine)
+            .protocol(group::real::of_survivors)
             .protocol(gms3::real::machine)
             .protocol(gms2::real::machine)
             .protocol(gen_leader::real::of_2003)

@@ -18,8 +18,8 @@ use im::{OrdMap, OrdSet, Vector, vector};
 use interrex::{
     group::{
         self, Command, Content, Entry, Envelope, Founding, Group, Log, Message, Observation,
-        ObservationOf, Other, Position, Role, Service, Stable, State, StateOf, Summary, Timer,
-        majority,
+        ObservationOf, Other, Policy, Position, Role, Service, Stable, State, StateOf, Summary,
+        Timer, majority,
     },
     machine::{Address, NodeId, Peer},
 };
@@ -130,15 +130,22 @@ impl Memory {
 impl<S: Checked> Protocol for Group<S> {
     fn name(&self) -> Cow<'static, str> {
         let memory = Memory::ALL.into_iter().find(|memory| memory.is_of(self));
-        match (self.left_out(), memory) {
-            (None, None) => "group".into(),
-            (None, Some(memory)) => format!("group with {}", memory.name()).into(),
-            (Some(safeguard), _) => format!("group without {}", safeguard.name()).into(),
+        match (self.left_out(), memory, self.policy()) {
+            (None, None, Policy::Majority) => "group".into(),
+            (None, None, Policy::Any) => "group_any".into(),
+            (None, Some(memory), _) => format!("group with {}", memory.name()).into(),
+            (Some(safeguard), ..) => format!("group without {}", safeguard.name()).into(),
         }
     }
 
     fn summary(&self) -> Cow<'static, str> {
-        "group membership and multicast with a majority, our own".into()
+        match self.policy() {
+            Policy::Majority => "group membership and multicast with a majority, our own",
+            Policy::Any => {
+                "group, but whoever survives goes on: only for a detector that never errs"
+            }
+        }
+        .into()
     }
 
     fn properties(&self) -> &'static [&'static Property] {
@@ -157,13 +164,19 @@ impl<S: Checked> Protocol for Group<S> {
         true
     }
 
-    /// A majority of the newest view that any of them holds.
+    /// A majority of the newest view that any of them holds; or one that knows to be a member.
     fn can_lead(&self, up: &[(NodeId, &StateOf<S>)]) -> bool {
-        let states = up.iter().map(|(_, state)| state);
-        let Some(best) = states.max_by_key(|state| state.log.last()) else { return false };
-        let (_, members) = best.newest_view();
-        let is_up = |member: &&Address| up.iter().any(|(_, state)| state.member == **member);
-        members.iter().filter(is_up).count() >= majority(members.len())
+        let mut states = up.iter().map(|(_, state)| state);
+        match self.policy() {
+            Policy::Majority => {
+                let Some(best) = states.max_by_key(|state| state.log.last()) else { return false };
+                let (_, members) = best.newest_view();
+                let is_up =
+                    |member: &&Address| up.iter().any(|(_, state)| state.member == **member);
+                members.iter().filter(is_up).count() >= majority(members.len())
+            }
+            Policy::Any => states.any(|state| state.newest_view().1.contains(&state.member)),
+        }
     }
 
     fn measure(&self) -> Option<&'static str> {

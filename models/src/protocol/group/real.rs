@@ -17,7 +17,8 @@ use im::OrdMap;
 use interrex::{
     gen_leader::{Roster, dictionary::Request},
     group::{
-        self, Command, Group, LEFT, Observation, STOPPED_ON_COMMAND, Safeguard, Timer, majority,
+        self, Command, Group, LEFT, Observation, Policy, STOPPED_ON_COMMAND, Safeguard, Timer,
+        majority,
     },
     machine::{Address, NodeId},
     runtime::{self, Config, Ending, Membership, RunError, Server, SpawnError},
@@ -29,6 +30,12 @@ use tokio::{sync::watch, time::timeout};
 #[must_use]
 pub fn machine(roster: &Roster) -> Group<Texts> {
     Group::new(Texts::default()).among(roster.candidates())
+}
+
+/// The same, of which whoever survives goes on.
+#[must_use]
+pub fn of_survivors(roster: &Roster) -> Group<Texts> {
+    machine(roster).with_policy(Policy::Any)
 }
 
 /// The same without one of its safeguards.
@@ -62,8 +69,11 @@ impl Application for Group<Texts> {
 
     fn model(&self, environment: &Environment) -> Group<Journal> {
         let nodes = (0..environment.size()).map(NodeId);
-        let group =
-            Group::new(Journal).among(nodes).keeping(self.kept()).in_batches_of(self.batch());
+        let group = Group::new(Journal)
+            .among(nodes)
+            .keeping(self.kept())
+            .in_batches_of(self.batch())
+            .with_policy(self.policy());
         match self.left_out() {
             Some(safeguard) => group.without(safeguard),
             None => group,
