@@ -6,6 +6,7 @@ pub mod drawn;
 pub mod harness;
 pub mod matrix;
 pub mod outcome;
+pub mod pins;
 pub mod report;
 pub mod row;
 pub mod scenario;

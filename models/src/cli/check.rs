@@ -1,5 +1,6 @@
 //! `interrex check`.
 
+mod bless;
 mod made;
 mod table;
 
@@ -24,6 +25,7 @@ use crate::{
     io::file::{self, FileError, shown},
     verdict::{check::Report, outcome::Comparison, report::Format, row, scenario::Scenario},
 };
+use bless::Blessed;
 use indicatif::{ProgressBar, ProgressStyle};
 use made::Made;
 use std::{
@@ -73,9 +75,8 @@ pub(super) struct Check {
     /// anything but its input is reported with the first step that differs. The digest is the same on every computer
     #[arg(long)]
     twice: bool,
-    /// Write the shortest counterexamples below this folder
-    #[arg(long, value_name = "DIR")]
-    save_traces: Option<PathBuf>,
+    #[command(flatten)]
+    kept: Kept,
     /// Expand at most this many worlds of a scenario
     #[arg(long, value_name = "N")]
     max_worlds: Option<NonZeroU64>,
@@ -92,6 +93,18 @@ pub(super) struct Check {
     made: Made,
 }
 
+/// What is written into files.
+#[derive(Debug, clap::Args)]
+struct Kept {
+    /// Write the shortest counterexamples below this folder
+    #[arg(long, value_name = "DIR")]
+    save_traces: Option<PathBuf>,
+    /// Write what was found into the files of the scenarios, in place of what differs, and the new runs into the folder
+    /// of known traces; and say what to review. The next check is then as expected
+    #[arg(long, conflicts_with = "protocol")]
+    bless: bool,
+}
+
 impl Check {
     pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
         let places = self.folders.of(of);
@@ -99,7 +112,7 @@ impl Check {
             Some(protocol) => vec![self.made.scenario(of.known(protocol)?)?],
             None => self.chosen.among(places.scenarios()?, of)?,
         };
-        if let Some(folder) = &self.save_traces {
+        if let Some(folder) = &self.kept.save_traces {
             file::can_hold_files(folder)?;
         }
         let mut answer = Answer::new(self.format);
@@ -107,6 +120,8 @@ impl Check {
             answer = answer.quiet();
         }
         let extent = Extent::of(&scenarios);
+        let blessed = self.kept.bless.then(|| Blessed::of(&scenarios, &places.traces));
+        let mut blessed = blessed.transpose()?;
         let covered = self.coverage.then(|| Covered::none(&places, &scenarios));
         let mut covered = covered.transpose()?;
         let stop = stop(self.max_seconds)?;
@@ -119,15 +134,18 @@ impl Check {
                 continue;
             }
             let mut checked = self.check(scenario, covered.as_mut(), stop, extent);
-            name_traces(&mut checked.report, self.save_traces.as_deref(), &places.traces);
+            name_traces(&mut checked.report, self.kept.save_traces.as_deref(), &places.traces);
             answer.add(&checked)?;
             if self.made.protocol.is_some()
                 && let Some(remedy) = idle(&checked.report)
             {
                 answer.add(&remedy)?;
             }
-            if let Some(folder) = &self.save_traces {
+            if let Some(folder) = &self.kept.save_traces {
                 save_traces(&checked.report.properties, folder)?;
+            }
+            if let Some(blessed) = &mut blessed {
+                blessed.write(&checked, &places.traces)?;
             }
         }
         if let Some(covered) = covered {
@@ -135,8 +153,9 @@ impl Check {
         }
         let made = self.made.protocol.is_some();
         let broken = Broken { scenarios: &scenarios, cases: answer.noted(), program: of.name };
-        let end = broken.to_string() + &conclusion(scenarios.len(), answer.worst(), made);
-        answer.add(&Remark(end))?;
+        let blessed = blessed.map_or(String::new(), |blessed| blessed.to_string());
+        let end = conclusion(scenarios.len(), answer.worst(), made);
+        answer.add(&Remark(format!("{broken}{blessed}{end}")))?;
         answer.end()
     }
 

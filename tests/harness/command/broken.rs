@@ -106,3 +106,61 @@ fn what_a_limit_cut_short_did_not_break() {
     assert_eq!((code, listed(&out).len()), (3, 0), "{out}");
     assert!(out.lines().next().is_some_and(|line| line.ends_with(" hold  cut")), "{out}");
 }
+
+#[test]
+fn bless_writes_what_differs_and_nothing_else() {
+    let (folder, traces) = (wrong(), tempfile::tempdir().expect("a folder"));
+    let [path, known] = [&folder, &traces].map(|folder| folder.path().to_str().expect("text"));
+    let file = |name: &str| folder.path().join(name);
+    let read = |name: &str| fs::read_to_string(file(name)).expect("a file");
+    let remark = "# A remark.\r\nno-creation";
+    let wrong = read("wrong.toml").replace("no-creation", remark).replace("= 4000", "=  4000 # !");
+    fs::write(file("wrong.toml"), &wrong).expect("a file");
+    // It violates nothing any more.
+    let stale = traces.path().join("gms3/single-leader.wrong.json");
+    fs::create_dir(traces.path().join("gms3")).expect("a folder");
+    fs::write(&stale, "").expect("a file");
+    let line = ["check", "--scenarios", path, "--traces", known, "--quiet"];
+
+    let cut = [&line as &[_], &["--bless", "--max-worlds", "300"]].concat();
+    let (code, out, _) = interrex(cut);
+    assert!(code == 1 && out.contains("wrong: cut short by a limit, so nothing was"), "{out}");
+    assert_eq!(read("wrong.toml"), wrong);
+
+    let (code, out, _) = interrex(line.into_iter().chain(["--bless"]));
+    assert_eq!(code, 1, "{out}");
+    let right = read("right.toml");
+    let right = right.replace("no-creation", remark).replace("= 4335", "=  4335 # !");
+    assert_eq!(read("wrong.toml"), right);
+    let run = traces.path().join("gms3/no-lost-message-validity.wrong.json");
+    for says in [
+        format!("{}: 6 values\n", file("wrong.toml").display()),
+        format!("{}: a run; say in its `cause`", run.display()),
+        format!("{}: no longer violates its property; remove it\n", stale.display()),
+    ] {
+        assert!(out.contains(&says), "{says}: {out}");
+    }
+    assert_eq!(super::replay(&run, &[]).0, 0);
+    let (code, out, _) = interrex(line.into_iter().chain(["--bless"]));
+    assert_eq!((code, out.as_str()), (0, "nothing to bless\n\n2 scenarios: as expected\n"));
+}
+
+/// A value that cannot be replaced as it stands is left to people, and the file is not touched.
+#[test]
+fn bless_does_not_spoil_a_file() {
+    let folder = wrong();
+    let file = folder.path().join("wrong.toml");
+    let wrong = fs::read_to_string(&file).expect("a file");
+    let (before, after) = wrong.split_once("nobody-stopped = { violated = 5 }\n").expect("a pin");
+    let table = "[expect.properties.nobody-stopped]\nviolated = 5\n";
+    let wrong = format!("{before}{after}\n{table}");
+    fs::write(&file, &wrong).expect("a file");
+    let path = folder.path().to_str().expect("text");
+    let (code, out, err) =
+        interrex(["check", "--scenarios", path, "--traces", path, "--bless", "--quiet"]);
+    let now = fs::read_to_string(&file).expect("a file");
+    match code {
+        2 => assert!(now == wrong && err.contains("wrong.toml: an expectation"), "{err}{out}"),
+        _ => panic!("{code}: {out}{now}"),
+    }
+}
