@@ -5,6 +5,7 @@
 
 mod answer;
 mod bands;
+mod broken;
 mod check;
 mod choice;
 mod chosen;

@@ -227,3 +227,21 @@ fn a_scenario_without_properties_is_refused() {
     let scenario = Scenario { properties: vec![], ..some };
     check(gms3(), &scenario, Limits::default(), &mut |_| {});
 }
+
+/// Whoever reads the output of a test that failed need not run the command to see why.
+#[test]
+fn a_verdict_that_a_test_does_not_expect_comes_with_the_run() {
+    let report =
+        explore(&scenario(1, 1, &[(&property::VALIDITY, Expected::Holds)]), Limits::default());
+    let panic = std::panic::catch_unwind(|| report.assert_as_expected()).expect_err("it differs");
+    let said = panic.downcast_ref::<String>().expect("a text");
+    for part in [
+        "no-lost-message-validity: violated in 5 steps; expected: holds\n",
+        "the shortest run that violates no-lost-message-validity\n",
+        "  Here: n1 sent n1.0 and never delivered it\n",
+        "        n0          n1          n2\n",
+        "command(mcast(n1.0))\n",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+}

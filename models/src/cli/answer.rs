@@ -10,21 +10,39 @@ use std::io::{self, Write};
 /// An answer that is being written.
 pub(super) struct Answer {
     out: anstream::AutoStream<io::StdoutLock<'static>>,
+    format: Format,
     renderer: Box<dyn Renderer>,
+    is_quiet: bool,
     worst: Comparison,
+    noted: Vec<Case>,
 }
 
 impl Answer {
     pub(super) fn new(format: Format) -> Self {
         let (out, renderer) = (anstream::stdout().lock(), format.renderer());
-        Self { out, renderer, worst: Comparison::AsExpected }
+        let worst = Comparison::AsExpected;
+        Self { out, format, renderer, is_quiet: false, worst, noted: vec![] }
+    }
+
+    /// The same without sections for people in which something is judged: a remark says what came of them.
+    pub(super) fn quiet(self) -> Self {
+        Self { is_quiet: self.format == Format::Text, ..self }
     }
 
     /// Adds a section.
     pub(super) fn add(&mut self, section: &dyn Section) -> io::Result<()> {
-        let status = section.cases().iter().map(|case| case.status).max();
+        let mut cases = section.cases();
+        let is_left_out = self.is_quiet && !cases.is_empty();
+        let status = cases.iter().map(|case| case.status).max();
         self.worst = self.worst.max(status.unwrap_or(Comparison::AsExpected));
-        self.renderer.section(&mut self.out, section)
+        cases.retain(|case| case.status == Comparison::Differs || case.drawn.is_some());
+        self.noted.append(&mut cases);
+        if is_left_out { Ok(()) } else { self.renderer.section(&mut self.out, section) }
+    }
+
+    /// The cases so far that are not as expected, or have a run that nobody knows yet.
+    pub(super) fn noted(&self) -> &[Case] {
+        &self.noted
     }
 
     /// The worst status of all cases so far.

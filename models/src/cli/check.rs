@@ -1,54 +1,45 @@
 //! `interrex check`.
 
+mod bless;
+mod made;
+mod table;
+
 use super::{
-    BAD, Command, DOUBTFUL, Exit, Failure, Folders, GOOD, STRONG,
+    BAD, Command, DOUBTFUL, Exit, Failure, Folders, GOOD,
     answer::{Answer, Remark},
+    broken::Broken,
     choice::choice,
-    chosen::{Chosen, budgets, of_option, parse_budget},
+    chosen::Chosen,
     coverage::Covered,
-    show_difference,
     size::parse_size,
     stop::{NotBegun, stop},
-    styled, table,
+    styled,
     time::parse_seconds,
 };
 use crate::{
-    claim::property::Property,
-    evidence::{
-        draw::{self, chart::Chart},
-        replay::Mode,
-        trace::Trace,
-    },
+    evidence::trace::Trace,
     explore::{
-        audit::Audit,
         search::{EngineName, Limits, Pass, Progress},
         stop::Stop,
     },
     io::file::{self, FileError, shown},
-    model::environment::{Bound, Budget, Start, Storage, Timers, Times},
-    protocol::registry::Known,
-    verdict::{
-        check::{Report, Row},
-        outcome::{Comparison, Expected, Verdict},
-        report::{Case, Format, Section, json::Object, text::show_places},
-        row,
-        scenario::Scenario,
-    },
+    verdict::{check::Report, outcome::Comparison, report::Format, row, scenario::Scenario},
 };
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
-use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
+use bless::Blessed;
+use indicatif::{ProgressBar, ProgressStyle};
+use made::Made;
 use std::{
-    collections::BTreeMap,
-    io::{self, Write},
     num::NonZeroU64,
     path::{Path, PathBuf},
     time::Duration,
 };
+use table::{Checked, Extent};
 
 /// Explore scenarios exhaustively and judge their properties
 ///
-/// Without patterns: every scenario that is not marked nightly. Or describe one
-/// in arguments:
+/// Without patterns: every scenario that is not marked nightly. One scenario is
+/// shown in full, of several each is a line. What is not as expected comes last,
+/// with the shortest run that shows it. Or describe a scenario in arguments:
 ///
 ///   interrex check --protocol gms3 --nodes 4 --start joined \
 ///       --budget commands=3,crashes=2 --expect none
@@ -72,6 +63,9 @@ pub(super) struct Check {
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
+    /// Of the text, print only what broke, and the end
+    #[arg(long)]
+    quiet: bool,
     /// Count how often each protocol has handled each kind of event in each role, and emitted each kind of effect.
     /// Those that never occurred must be listed in <scenarios>/<protocol>/unreachable.toml, with a reason; those that did
     /// must not be listed there. That is judged for a protocol if all its scenarios but the nightly ones are run
@@ -81,9 +75,8 @@ pub(super) struct Check {
     /// anything but its input is reported with the first step that differs. The digest is the same on every computer
     #[arg(long)]
     twice: bool,
-    /// Write the shortest counterexamples below this folder
-    #[arg(long, value_name = "DIR")]
-    save_traces: Option<PathBuf>,
+    #[command(flatten)]
+    kept: Kept,
     /// Expand at most this many worlds of a scenario
     #[arg(long, value_name = "N")]
     max_worlds: Option<NonZeroU64>,
@@ -100,67 +93,16 @@ pub(super) struct Check {
     made: Made,
 }
 
-/// A scenario that is described in arguments.
+/// What is written into files.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "A scenario of your own")]
-struct Made {
-    /// The protocol, by name
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["patterns", "nightly"], requires_all = ["nodes", "start"])]
-    protocol: Option<String>,
-    /// The number of nodes that may lead
-    #[arg(long, value_name = "N", requires = "protocol")]
-    nodes: Option<u16>,
-    /// The number of workers: further nodes, which follow and never lead
-    #[arg(long, value_name = "W", requires = "protocol", default_value_t = 0)]
-    workers: u16,
-    /// The beginning of the group
-    #[arg(long, value_parser = choice::<Start>(), requires = "protocol")]
-    start: Option<Start>,
-    /// When timers may fire
-    #[arg(long, value_parser = choice::<Timers>(), requires = "protocol", default_value_t)]
-    timers: Timers,
-    /// The stable storage of a restarted node
-    #[arg(long, value_parser = choice::<Storage>(), requires = "protocol", default_value_t)]
-    storage: Storage,
-    /// How often each of these can happen: starts, commands, timeouts (a number or unlimited), crashes, restarts,
-    /// drops, duplicates, overtakes, suspicions, cuts
-    #[arg(long, value_name = "NAME=N,…", requires = "protocol", value_delimiter = ',', value_parser = parse_budget)]
-    budget: Vec<(Budget, Times)>,
-    /// Leave out worlds beyond this value of the protocol's measure; every verdict is then called bounded
-    #[arg(long, value_name = "NAME=N", requires = "protocol")]
-    bound: Option<Bound>,
-    /// Only these properties
-    #[arg(long, value_name = "NAME,…", requires = "protocol", value_delimiter = ',')]
-    property: Vec<String>,
-    /// The expected verdicts: NAME=holds, NAME=unwitnessed, NAME=violated:STEPS, NAME=anything; or just none, if nothing
-    /// is expected of any property. Without it, a violation is not as expected
-    #[arg(long, value_name = "NAME=VERDICT,…", requires = "protocol", value_delimiter = ',', value_parser = parse_expectation)]
-    expect: Vec<Expectation>,
-}
-
-/// A part of `--expect`.
-#[derive(Clone, Debug)]
-enum Expectation {
-    /// `none`.
-    Nothing,
-    /// `NAME=VERDICT`.
-    Of(String, Expected),
-}
-
-fn parse_expectation(text: &str) -> Result<Expectation, String> {
-    if text == "none" {
-        return Ok(Expectation::Nothing);
-    }
-    let form = "expected NAME=holds, NAME=unwitnessed, NAME=violated:STEPS, NAME=anything, or none";
-    let (name, verdict) = text.split_once('=').ok_or(form)?;
-    let expected = match (verdict, verdict.strip_prefix("violated:")) {
-        ("holds", _) => Expected::Holds,
-        ("unwitnessed", _) => Expected::Unwitnessed,
-        ("anything", _) => Expected::Anything,
-        (_, Some(steps)) => Expected::Violated(steps.parse().map_err(|_| form)?),
-        _ => return Err(form.into()),
-    };
-    Ok(Expectation::Of(name.into(), expected))
+struct Kept {
+    /// Write the shortest counterexamples below this folder
+    #[arg(long, value_name = "DIR")]
+    save_traces: Option<PathBuf>,
+    /// Write what was found into the files of the scenarios, in place of what differs, and the new runs into the folder
+    /// of known traces; and say what to review. The next check is then as expected
+    #[arg(long, conflicts_with = "protocol")]
+    bless: bool,
 }
 
 impl Check {
@@ -170,10 +112,16 @@ impl Check {
             Some(protocol) => vec![self.made.scenario(of.known(protocol)?)?],
             None => self.chosen.among(places.scenarios()?, of)?,
         };
-        if let Some(folder) = &self.save_traces {
+        if let Some(folder) = &self.kept.save_traces {
             file::can_hold_files(folder)?;
         }
         let mut answer = Answer::new(self.format);
+        if self.quiet {
+            answer = answer.quiet();
+        }
+        let extent = Extent::of(&scenarios);
+        let blessed = self.kept.bless.then(|| Blessed::of(&scenarios, &places.traces));
+        let mut blessed = blessed.transpose()?;
         let covered = self.coverage.then(|| Covered::none(&places, &scenarios));
         let mut covered = covered.transpose()?;
         let stop = stop(self.max_seconds)?;
@@ -185,24 +133,29 @@ impl Check {
                 }
                 continue;
             }
-            let mut checked = self.check(scenario, covered.as_mut(), stop);
-            name_traces(&mut checked.report, self.save_traces.as_deref(), &places.traces);
+            let mut checked = self.check(scenario, covered.as_mut(), stop, extent);
+            name_traces(&mut checked.report, self.kept.save_traces.as_deref(), &places.traces);
             answer.add(&checked)?;
-            if self.made.protocol.is_some() {
-                for remark in [idle(&checked.report), shortest(&checked, of)].into_iter().flatten()
-                {
-                    answer.add(&remark)?;
-                }
+            if self.made.protocol.is_some()
+                && let Some(remedy) = idle(&checked.report)
+            {
+                answer.add(&remedy)?;
             }
-            if let Some(folder) = &self.save_traces {
+            if let Some(folder) = &self.kept.save_traces {
                 save_traces(&checked.report.properties, folder)?;
+            }
+            if let Some(blessed) = &mut blessed {
+                blessed.write(&checked, &places.traces)?;
             }
         }
         if let Some(covered) = covered {
             covered.add_to(&mut answer)?;
         }
         let made = self.made.protocol.is_some();
-        answer.add(&conclusion(scenarios.len(), answer.worst(), made))?;
+        let broken = Broken { scenarios: &scenarios, cases: answer.noted(), program: of.name };
+        let blessed = blessed.map_or(String::new(), |blessed| blessed.to_string());
+        let end = conclusion(scenarios.len(), answer.worst(), made);
+        answer.add(&Remark(format!("{broken}{blessed}{end}")))?;
         answer.end()
     }
 
@@ -211,6 +164,7 @@ impl Check {
         scenario: &'a Scenario,
         covered: Option<&mut Covered>,
         stop: Stop,
+        extent: Extent,
     ) -> Checked<'a> {
         let limits = Limits {
             threads: self.threads.into(),
@@ -235,77 +189,8 @@ impl Check {
             let coverage = harness.coverage();
             covered.add(if report.complete { coverage } else { coverage.cut_short() });
         }
-        Checked { scenario, report, audit }
+        Checked { scenario, report, audit, extent }
     }
-}
-
-/// A scenario that was explored.
-struct Checked<'a> {
-    scenario: &'a Scenario,
-    report: Report,
-    audit: Option<Audit>,
-}
-
-impl Section for Checked<'_> {
-    fn cases(&self) -> Vec<Case> {
-        let suite = &self.scenario.name;
-        let audited = |audit: &Audit| Case {
-            seconds: Some(audit.seconds),
-            ..Case::new(suite, "determinism", audit.comparison(), said(audit))
-        };
-        let audited = self.audit.as_ref().map(audited);
-        self.report.cases().into_iter().chain(audited).collect()
-    }
-
-    fn objects(&self) -> Vec<Object> {
-        let object = Object::new("scenario", &self.report);
-        vec![match &self.audit {
-            Some(audit) => object.with("audit", audit),
-            None => object,
-        }]
-    }
-
-    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { scenario, report, audit } = self;
-        writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
-        writeln!(out, "  {}", scenario.environment)?;
-        show_search(out, report)?;
-        if report.states_comparison() == Comparison::Differs {
-            let expected = HumanCount(report.expected_states.unwrap_or_default());
-            writeln!(out, "  {}", styled(BAD, format!("expected {expected} worlds")))?;
-        }
-        writeln!(out, "{}", verdicts(report).trim_fmt())?;
-        show_places(out, &report.cases())?;
-        if let Some(audit) = audit {
-            show_audit(out, audit)?;
-        }
-        writeln!(out)
-    }
-}
-
-/// The remedy for a scenario in which nothing happens.
-fn idle(report: &Report) -> Option<Remark> {
-    let said = "nothing can happen: give it a budget, as in --budget commands=1,crashes=1\n";
-    (report.complete && report.states == 1).then(|| Remark(said.into()))
-}
-
-/// The shortest counterexample of a scenario that nobody knows yet, drawn, and how to keep it.
-fn shortest(checked: &Checked<'_>, of: &Command) -> Option<Remark> {
-    let rows = checked.report.properties.iter();
-    let found = rows.filter_map(|row| Some((row, row.counterexample.as_ref()?)));
-    let (row, trace) = found.min_by_key(|(_, trace)| trace.steps.len())?;
-    let (known, property) = of.registry.of(trace).ok()?;
-    let harness = known.harness(&trace.environment);
-    let chart = Chart::of(&harness.replay(trace, property, Mode::Exact, None));
-    let title = styled(STRONG, format!("the shortest run that violates {}", row.name));
-    let program = of.name;
-    let next = match &row.trace {
-        Some(path) => format!("`{program} replay {path}` shows each step"),
-        None => {
-            format!("`--save-traces DIR` keeps it, and `{program} replay` then shows each step")
-        }
-    };
-    Some(Remark(format!("{title}\n\n{}\n{next}\n", draw::text::draw(&chart))))
 }
 
 /// Names the file of each counterexample: the one that is written, or the known one.
@@ -348,161 +233,13 @@ fn progress_bar(scenario: &Scenario) -> ProgressBar {
     bar.with_style(style).with_prefix(scenario.name.clone())
 }
 
-impl Made {
-    fn scenario(&self, known: Known) -> Result<Scenario, Failure> {
-        let (Some(nodes), Some(start)) = (self.nodes, self.start) else {
-            return Err(Failure::Usage("--protocol needs --nodes and --start".into()));
-        };
-        let mut builder = Scenario::builder()
-            .protocol(known)
-            .summary("described on the command line")
-            .nodes(nodes)
-            .workers(self.workers)
-            .start(start)
-            .timers(self.timers)
-            .storage(self.storage);
-        for (budget, times) in budgets(&self.budget)? {
-            builder = builder.budget(budget, times);
-        }
-        if let Some(Bound { measure, most }) = &self.bound {
-            builder = builder.bound(measure, *most);
-        }
-        let expected = self.expected(known)?;
-        for property in self.properties(known)? {
-            builder = match expected(property) {
-                Some(expected) => builder.expect(property, expected),
-                None => builder.property(property),
-            };
-        }
-        let mut scenario =
-            builder.try_build().map_err(|misfit| Failure::Usage(of_option(&misfit)))?;
-        scenario.name = format!("{}/{}", known.name(), scenario.name);
-        Ok(scenario)
-    }
-
-    /// The expectation of each property.
-    fn expected(&self, known: Known) -> Result<impl Fn(&Property) -> Option<Expected>, Failure> {
-        let mut named = BTreeMap::new();
-        let mut rest = None;
-        for expectation in &self.expect {
-            match expectation {
-                Expectation::Nothing => rest = Some(Expected::Anything),
-                Expectation::Of(name, expected) => {
-                    let property = known.property(name).map_err(Failure::Usage)?;
-                    named.insert(property.name, *expected);
-                }
-            }
-        }
-        Ok(move |property: &Property| named.get(property.name).copied().or(rest))
-    }
-
-    /// Those that are asked for, or all.
-    fn properties(&self, known: Known) -> Result<Vec<&'static Property>, Failure> {
-        if self.property.is_empty() {
-            return Ok(known.properties().to_vec());
-        }
-        if let Some(twice) = first_repeated(&self.property) {
-            return Err(Failure::Usage(format!("the property `{twice}` is given twice")));
-        }
-        let named: Result<_, _> = self.property.iter().map(|name| known.property(name)).collect();
-        named.map_err(Failure::Usage)
-    }
+/// The remedy for a scenario in which nothing happens.
+fn idle(report: &Report) -> Option<Remark> {
+    let said = "nothing can happen: give it a budget, as in --budget commands=1,crashes=1\n";
+    (report.complete && report.states == 1).then(|| Remark(said.into()))
 }
 
-fn first_repeated(names: &[String]) -> Option<&String> {
-    names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name))
-}
-
-fn show_search(out: &mut dyn Write, report: &Report) -> io::Result<()> {
-    let [states, settled, transitions] =
-        [report.states, report.settled, report.transitions].map(HumanCount);
-    let end = if report.complete { "complete" } else { "cut short by a limit" };
-    let depth = report.depth.map(|depth| format!("; depth {depth}"));
-    let memory =
-        report.peak_rss_bytes.map(|bytes| format!(", peak memory {}", DecimalBytes(bytes)));
-    writeln!(
-        out,
-        "  {states} worlds, {settled} settled; {transitions} transitions{}; {end} in {:.2} s{}",
-        depth.unwrap_or_default(),
-        report.seconds,
-        memory.unwrap_or_default(),
-    )
-}
-
-fn show_audit(out: &mut dyn Write, audit: &Audit) -> io::Result<()> {
-    let style = match audit.comparison() {
-        Comparison::AsExpected => GOOD,
-        Comparison::Cut => DOUBTFUL,
-        Comparison::Differs => BAD,
-    };
-    let end = styled(style, said(audit));
-    let Some(difference) = &audit.difference else {
-        let [states, transitions] = [audit.states, audit.transitions].map(HumanCount);
-        let seconds = audit.seconds;
-        return writeln!(
-            out,
-            "  twice: {end}: {states} worlds, {transitions} transitions in {seconds:.2} s; digest {}",
-            audit.digest
-        );
-    };
-    writeln!(out, "  twice: {end}")?;
-    show_difference(out, difference)
-}
-
-fn said(audit: &Audit) -> &'static str {
-    match audit.comparison() {
-        Comparison::AsExpected => "everything is the same",
-        Comparison::Cut => "cut short by a limit; what was compared is the same",
-        Comparison::Differs => "not everything is the same",
-    }
-}
-
-fn verdicts(report: &Report) -> Table {
-    let mut table = table();
-    // A path that is broken into lines cannot be copied.
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header([" property", "kind", "verdict", "steps", ""]);
-    let bounded = if report.bounded { ", bounded" } else { "" };
-    for row in &report.properties {
-        let steps = row.steps.map_or(String::new(), |steps| steps.to_string());
-        table.add_row([
-            Cell::new(format!(" {}", row.name)),
-            Cell::new(format!("{:?}", row.kind).to_lowercase()),
-            Cell::new(format!("{}{bounded}", row.verdict)).fg(colour(row)),
-            Cell::new(steps).set_alignment(CellAlignment::Right),
-            remark(row),
-        ]);
-    }
-    table
-}
-
-/// A violation that is expected is no alarm.
-fn colour(row: &Row) -> Color {
-    match (row.comparison(), row.verdict) {
-        (Comparison::Differs, _) => Color::Red,
-        (Comparison::Cut, _) | (_, Verdict::Violated | Verdict::Unwitnessed | Verdict::Unknown) => {
-            Color::Yellow
-        }
-        (Comparison::AsExpected, Verdict::Holds) => Color::Green,
-    }
-}
-
-fn remark(row: &Row) -> Cell {
-    match (row.comparison(), row.expected, row.more.expected_steps) {
-        (Comparison::Differs, Some(expected), Some(steps)) => {
-            Cell::new(format!("expected: {expected} in {steps} steps")).fg(Color::Red)
-        }
-        (Comparison::Differs, Some(expected), None) => {
-            Cell::new(format!("expected: {expected}")).fg(Color::Red)
-        }
-        _ if row.verdict == Verdict::Unwitnessed => {
-            Cell::new(format!("not exercised; in no world: {}", row.more.exercise))
-        }
-        _ => Cell::new(row.trace.as_deref().unwrap_or_default()),
-    }
-}
-
-fn conclusion(scenarios: usize, worst: Comparison, made: bool) -> Remark {
+fn conclusion(scenarios: usize, worst: Comparison, made: bool) -> String {
     let plural = if scenarios == 1 { "" } else { "s" };
     let end = match worst {
         Comparison::AsExpected if made => styled(GOOD, "complete, and as expected"),
@@ -512,5 +249,5 @@ fn conclusion(scenarios: usize, worst: Comparison, made: bool) -> Remark {
         }
         Comparison::Differs => styled(BAD, "not as expected"),
     };
-    Remark(format!("{scenarios} scenario{plural}: {end}"))
+    format!("{scenarios} scenario{plural}: {end}")
 }

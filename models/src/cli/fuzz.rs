@@ -31,6 +31,7 @@ use crate::{
     model::environment::{Budget, Times},
     protocol::registry::{Known, Registry},
     verdict::{
+        drawn::Drawn,
         outcome::Comparison,
         report::{Case, Format, Section, json::Object, text::show_places},
         scenario::Scenario,
@@ -306,7 +307,8 @@ impl Section for KnownTraces {
 
 impl Section for Fuzzed<'_> {
     fn cases(&self) -> Vec<Case> {
-        self.report.cases()
+        let drawn = |case: Case| Case { drawn: self.drawn(&case), ..case };
+        self.report.cases().into_iter().map(drawn).collect()
     }
 
     fn objects(&self) -> Vec<Object> {
@@ -324,6 +326,17 @@ impl Section for Fuzzed<'_> {
             show_again(out, again)?;
         }
         writeln!(out)
+    }
+}
+
+impl Fuzzed<'_> {
+    /// The run that violates a property, if nobody expects that.
+    fn drawn(&self, case: &Case) -> Option<Drawn> {
+        let row = self.report.properties.iter().find(|row| row.name == case.name)?;
+        let trace = row.counterexample.as_ref().filter(|_| case.status == Comparison::Differs)?;
+        let (known, property) = self.registry.of(trace).ok()?;
+        let replay = known.harness(&trace.environment).replay(trace, property, Mode::Exact, None);
+        Some(Drawn { file: row.trace.clone(), ..Drawn::new(trace, property, &replay) })
     }
 }
 

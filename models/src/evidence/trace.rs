@@ -131,14 +131,19 @@ impl Trace {
         Ok(trace)
     }
 
-    /// The path of its file below the folder of traces: the folder of its scenario, or else that of its
-    /// protocol, and `<property>.<scenario>.json`. It contains the scenario rather than the class of the
-    /// environment, because two scenarios may differ in size only.
+    /// The path of its file below the folder of traces.
     #[must_use]
     pub fn file_name(&self) -> PathBuf {
-        let alone = (self.protocol.as_str(), self.scenario.as_str());
-        let (folder, scenario) = self.scenario.rsplit_once('/').unwrap_or(alone);
-        Path::new(folder).join(format!("{}.{scenario}.json", self.property))
+        Self::path(&self.protocol, &self.scenario, &self.property)
+    }
+
+    /// The path, below the folder of traces, of a run that violates a property in a scenario: the folder of the
+    /// scenario, or else that of the protocol, and `<property>.<scenario>.json`. It contains the scenario rather than
+    /// the class of the environment, because two scenarios may differ in size only.
+    #[must_use]
+    pub fn path(protocol: &str, scenario: &str, property: &str) -> PathBuf {
+        let (folder, scenario) = scenario.rsplit_once('/').unwrap_or((protocol, scenario));
+        Path::new(folder).join(format!("{property}.{scenario}.json"))
     }
 
     /// Writes it, and the folders above it. A file with the same run stays unchanged, with the cause that a

@@ -1,12 +1,17 @@
 //! Checking a scenario: an exhaustive search, and a verdict on each property beside the expected one.
 
 use crate::{
-    evidence::trace::Trace,
+    evidence::{
+        replay::{Mode, replay_with},
+        trace::Trace,
+    },
     explore::search::{EngineName, Finding, Limits, Progress, search},
     io::{memory, text::grouped},
     model::world::Rules,
     protocol::Protocol,
     verdict::{
+        change::Change,
+        drawn::Drawn,
         outcome::{Comparison, Expected, Verdict},
         report::{Case, Place},
         row::{self, Subject},
@@ -65,6 +70,9 @@ pub struct Exact {
     /// The condition under which a world exercises the property.
     #[serde(skip)]
     pub exercise: &'static str,
+    /// The counterexample, drawn, unless it is an expected one.
+    #[serde(skip)]
+    pub drawn: Option<Drawn>,
 }
 
 /// Explores a scenario exhaustively and judges its properties.
@@ -132,8 +140,14 @@ pub fn check_with<P: Protocol>(
             expected_steps: scenario.expected(finding.property).and_then(Expected::steps),
             is_free: scenario.expected(finding.property) == Some(Expected::Anything),
             exercise: finding.property.exercised_when,
+            drawn: None,
         };
-        Row::new(finding.property, scenario, verdict(finding), counterexample, exact)
+        let row = Row::new(finding.property, scenario, verdict(finding), counterexample, exact);
+        let drawn = row.unknown_run().map(|trace| {
+            let replay = replay_with(rules, trace, finding.property, Mode::Exact, None);
+            Drawn::new(trace, finding.property, &replay)
+        });
+        Row { more: Exact { drawn, ..row.more }, ..row }
     };
     Report {
         subject: Subject::new(&scenario.name, rules.protocol(), rules.environment()),
@@ -179,11 +193,14 @@ impl Report {
         let suite = &self.subject.scenario;
         let states = Case {
             seconds: Some(self.seconds),
+            change: self.change_of_states(),
             ..Case::new(suite, "states", self.states_comparison(), self.said_of_states())
                 .at(self.place_of_states.clone())
         };
-        let row = |row: &Row| {
-            Case::new(suite, row.name, row.comparison(), row.said()).at(row.place.clone())
+        let row = |row: &Row| Case {
+            change: row.change(),
+            drawn: row.more.drawn.clone().map(|drawn| Drawn { file: row.trace.clone(), ..drawn }),
+            ..Case::new(suite, row.name, row.comparison(), row.said()).at(row.place.clone())
         };
         [states].into_iter().chain(self.properties.iter().map(row)).collect()
     }
@@ -195,6 +212,12 @@ impl Report {
             Some(expected) => format!("{found} worlds{cut}; expected {}", grouped(expected)),
             None => format!("{found} worlds{cut}"),
         }
+    }
+
+    fn change_of_states(&self) -> Option<Change> {
+        let (before, after) = (self.expected_states?, self.states);
+        let said = format!("{} → {} worlds", grouped(before), grouped(after));
+        (self.states_comparison() == Comparison::Differs).then_some(Change { trend: None, said })
     }
 
     /// Comparison of the number of worlds with the expected one.
@@ -212,11 +235,17 @@ impl Report {
     /// Asserts in a test that everything is as expected.
     ///
     /// # Panics
-    /// If anything differs from the expectation, or the search was cut short. The message has the difference.
+    /// If anything differs from the expectation, or the search was cut short. The message has the differences, and the
+    /// shortest run that nobody expects.
     pub fn assert_as_expected(&self) {
-        let wrong = self.cases().into_iter().filter(|case| case.status != Comparison::AsExpected);
-        let wrong: Vec<_> = wrong.map(|case| format!("{}: {}", case.name, case.message)).collect();
-        assert!(wrong.is_empty(), "{}:\n  {}", self.subject.scenario, wrong.join("\n  "));
+        let mut wrong = self.cases();
+        wrong.retain(|case| case.status != Comparison::AsExpected);
+        let said: Vec<_> =
+            wrong.iter().map(|case| format!("  {}: {}\n", case.name, case.message)).collect();
+        let run = Case::shortest_run(&wrong).map_or(String::new(), |(case, drawn)| {
+            format!("\nthe shortest run that violates {}\n{drawn}", case.name)
+        });
+        assert!(wrong.is_empty(), "{}:\n{}{run}", self.subject.scenario, said.concat());
     }
 }
 
@@ -234,6 +263,12 @@ impl Row {
             (_, Some(_)) if self.steps != self.more.expected_steps => Comparison::Differs,
             _ => Comparison::AsExpected,
         }
+    }
+
+    /// The counterexample, unless it is an expected one.
+    fn unknown_run(&self) -> Option<&Trace> {
+        let is_unknown = self.more.is_free || self.comparison() == Comparison::Differs;
+        self.counterexample.as_ref().filter(|_| is_unknown)
     }
 
     /// `violated in 3 steps; expected: holds`.
@@ -258,7 +293,7 @@ impl fmt::Display for Row {
 }
 
 /// `violated in 3 steps`.
-struct Found(Verdict, Option<usize>);
+pub(super) struct Found(pub(super) Verdict, pub(super) Option<usize>);
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

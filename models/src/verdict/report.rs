@@ -4,19 +4,22 @@
 //! results as [`Case`]s. A [`Renderer`] writes sections in one [`Format`]. The shape of answers to programs is described
 //! in [`json`].
 //!
-//! Another format is one more file beside [`text`] and [`json`], with a `Renderer` that writes the cases; a
+//! Another format is one more file beside these, with a `Renderer` that writes the cases; a
 //! `pub mod` for it here; and one more variant of [`Format`] with its arm in [`Format::renderer`]. Every command
 //! that reports (`check`, `matrix`, `fuzz`, `replay`, `validate`, `list`) understands it then.
 
+pub mod github;
 pub mod json;
+pub mod junit;
+pub mod sarif;
 pub mod text;
 
-use super::outcome::Comparison;
+use super::{change::Change, drawn::Drawn, outcome::Comparison};
 use crate::io::file;
 use json::Object;
 use serde::Serialize;
 use std::{
-    fmt,
+    env, fmt, fs,
     io::{self, Write},
     path::PathBuf,
 };
@@ -39,6 +42,12 @@ pub struct Case {
     /// The time that it took, in seconds, if that is known of it alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// Before and after, of a result that an exhaustive search found not to be as expected.
+    #[serde(skip)]
+    pub change: Option<Change>,
+    /// The counterexample, unless it is an expected one.
+    #[serde(skip)]
+    pub drawn: Option<Drawn>,
 }
 
 /// A line of a file.
@@ -93,6 +102,12 @@ pub enum Format {
     Text,
     /// For programs: JSON objects, one a line
     Json,
+    /// For continuous integration: XML, a suite for each scenario
+    Junit,
+    /// For code scanning: SARIF, a result for each line that is not as expected
+    Sarif,
+    /// For GitHub's workflows: text, annotations, and a summary of the job with each new counterexample
+    Github,
 }
 
 impl Format {
@@ -102,6 +117,9 @@ impl Format {
         match self {
             Self::Text => Box::new(text::Text),
             Self::Json => Box::new(json::Json),
+            Self::Junit => Box::new(junit::Junit::default()),
+            Self::Sarif => Box::new(sarif::Code::default()),
+            Self::Github => Box::new(github::Github::here()),
         }
     }
 }
@@ -115,7 +133,7 @@ impl Case {
         message: impl Into<String>,
     ) -> Self {
         let (suite, name, message) = (suite.into(), name.into(), message.into());
-        Self { suite, name, status, message, place: None, seconds: None }
+        Self { suite, name, status, message, place: None, seconds: None, change: None, drawn: None }
     }
 
     /// The same, about a line of a file.
@@ -123,12 +141,34 @@ impl Case {
     pub fn at(self, place: Option<Place>) -> Self {
         Self { place, ..self }
     }
+
+    /// The shortest counterexample of these: one of a verdict that is worse, if there is any.
+    pub(crate) fn shortest_run<'a>(
+        cases: impl IntoIterator<Item = &'a Self>,
+    ) -> Option<(&'a Self, &'a Drawn)> {
+        let drawn = cases.into_iter().filter_map(|case| Some((case, case.drawn.as_ref()?)));
+        drawn.min_by_key(|(case, drawn)| {
+            let is_worse = case.change.as_ref().is_some_and(Change::is_worse);
+            (!is_worse, drawn.steps)
+        })
+    }
 }
 
 impl Place {
     /// A line of a file.
     pub fn new(file: impl Into<PathBuf>, line: usize) -> Self {
         Self { file: file.into(), line }
+    }
+
+    /// The file as seen from the root of the repository: the workspace of a job on GitHub, or else the current folder.
+    #[must_use]
+    pub fn in_repository(&self) -> String {
+        let root = env::var_os("GITHUB_WORKSPACE").and_then(|root| fs::canonicalize(root).ok());
+        let path = fs::canonicalize(&self.file).ok();
+        match (root, path) {
+            (Some(root), Some(path)) if path.starts_with(&root) => file::name_below(&root, &path),
+            _ => file::shown(&self.file).replace('\\', "/"),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command, as its users run it: what it prints, what it ends with, and what it says of bad input.
 
 mod answers;
+mod broken;
+mod reports;
 
 use assert_cmd::Command;
 use serde_json::Value;

@@ -30,3 +30,12 @@ pub fn show_places(out: &mut dyn Write, cases: &[Case]) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// The message of a case, and the run that shows it.
+#[must_use]
+pub fn with_run(case: &Case) -> String {
+    match &case.drawn {
+        Some(drawn) => format!("{}\n\n{drawn}", case.message),
+        None => case.message.clone(),
+    }
+}

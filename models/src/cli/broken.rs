@@ -1,0 +1,105 @@
+//! What broke: the end of a report, for people.
+
+use super::{BAD, STRONG, WEAK, styled};
+use crate::{
+    io::{file::shown, text::printable},
+    verdict::{
+        change::{Change, Trend},
+        drawn::Drawn,
+        outcome::Comparison,
+        report::Case,
+        scenario::Scenario,
+    },
+};
+use std::fmt;
+
+/// What is not as expected: a line each, and the shortest run that shows it.
+pub(super) struct Broken<'a> {
+    /// All scenarios.
+    pub(super) scenarios: &'a [Scenario],
+    /// The cases that are not as expected, or have a run that nobody knows yet.
+    pub(super) cases: &'a [Case],
+    /// The name of the program.
+    pub(super) program: &'a str,
+}
+
+impl fmt::Display for Broken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let differing: Vec<_> = self.differing().collect();
+        if !differing.is_empty() {
+            writeln!(f, "\n{}", styled(BAD, self.count(&differing)))?;
+            list(f, &differing)?;
+        }
+        // If nothing differs, they are those of which nothing is expected.
+        let all: Vec<_> =
+            if differing.is_empty() { self.cases.iter().collect() } else { differing };
+        match Case::shortest_run(all) {
+            Some((case, drawn)) => self.draw(f, case, drawn),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Broken<'_> {
+    fn differing(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter().filter(|case| case.status == Comparison::Differs)
+    }
+
+    /// `2 of 93 scenarios differ: 3 verdicts worse, 1 better, 0 gone; 2 other differences`.
+    fn count(&self, differing: &[&Case]) -> String {
+        let trend = |case: &Case| case.change.as_ref().and_then(|change| change.trend);
+        let [worse, better, gone, other] =
+            [Some(Trend::Worse), Some(Trend::Better), Some(Trend::Gone), None]
+                .map(|wanted| differing.iter().filter(|case| trend(case) == wanted).count());
+        let differs =
+            |scenario: &&Scenario| differing.iter().any(|case| case.suite == scenario.name);
+        let (some, all) = (self.scenarios.iter().filter(differs).count(), self.scenarios.len());
+        let plural = if all == 1 { "" } else { "s" };
+        let (verb, verdicts) = (
+            if some == 1 { "differs" } else { "differ" },
+            if worse == 1 { "verdict" } else { "verdicts" },
+        );
+        let others = match other {
+            0 => String::new(),
+            1 => "; 1 other difference".into(),
+            _ => format!("; {other} other differences"),
+        };
+        format!(
+            "{some} of {all} scenario{plural} {verb}: {worse} {verdicts} worse, {better} better, {gone} gone{others}"
+        )
+    }
+
+    fn draw(&self, f: &mut fmt::Formatter<'_>, case: &Case, drawn: &Drawn) -> fmt::Result {
+        let (suite, name, program) = (&case.suite, &case.name, self.program);
+        let title = format!("the shortest run that violates {name} in {suite}");
+        writeln!(f, "{}\n{drawn}", styled(STRONG, title))?;
+        let next = match &drawn.file {
+            Some(path) => format!("`{program} replay {path}` shows each step"),
+            None => {
+                format!("`--save-traces DIR` keeps it, and `{program} replay` then shows each step")
+            }
+        };
+        writeln!(f, "{}\n", styled(WEAK, next))
+    }
+}
+
+/// Below the name of each scenario and its file: the line in the file, the direction, and before and after.
+fn list(f: &mut fmt::Formatter<'_>, differing: &[&Case]) -> fmt::Result {
+    let width = differing.iter().map(|case| case.name.chars().count()).max();
+    let width = width.unwrap_or_default();
+    for cases in differing.chunk_by(|one, other| one.suite == other.suite) {
+        let [first, ..] = cases else { continue };
+        let file = first.place.as_ref().map_or(String::new(), |place| shown(&place.file));
+        writeln!(f, "\n{}  {file}", styled(STRONG, &first.suite))?;
+        for case in cases {
+            let line = case.place.as_ref().map_or(String::new(), |place| place.line.to_string());
+            let trend = case.change.as_ref().and_then(|change| change.trend);
+            let trend = trend.map_or("differs".into(), |trend| trend.to_string());
+            let said = case.change.as_ref().map_or(&case.message, |Change { said, .. }| said);
+            let (name, said) = (printable(&case.name), printable(said));
+            let trend = styled(BAD, format!("{trend:7}"));
+            writeln!(f, "{line:>4}  {trend}  {name:width$}  {said}")?;
+        }
+    }
+    writeln!(f)
+}

@@ -1,0 +1,195 @@
+//! What was found in a scenario, for people: all of it, or a line.
+
+use crate::{
+    cli::{BAD, DOUBTFUL, GOOD, STRONG, show_difference, styled, table},
+    explore::audit::Audit,
+    io::text::grouped,
+    verdict::{
+        check::{Report, Row},
+        outcome::{Comparison, Verdict},
+        report::{Case, Section, json::Object, text::show_places},
+        scenario::Scenario,
+    },
+};
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use indicatif::{DecimalBytes, HumanCount};
+use std::io::{self, Write};
+
+/// A scenario that was explored.
+pub(super) struct Checked<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) report: Report,
+    pub(super) audit: Option<Audit>,
+    pub(super) extent: Extent,
+}
+
+/// How much of a scenario is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Extent {
+    /// All of it: it is the only one.
+    Whole,
+    /// A line. The name takes this many columns, so that lines stand below each other.
+    Line(usize),
+}
+
+impl Extent {
+    /// As it fits the number of these scenarios.
+    pub(super) fn of(scenarios: &[Scenario]) -> Self {
+        let names = scenarios.iter().map(|scenario| scenario.name.chars().count());
+        if scenarios.len() == 1 { Self::Whole } else { Self::Line(names.max().unwrap_or_default()) }
+    }
+}
+
+impl Section for Checked<'_> {
+    fn cases(&self) -> Vec<Case> {
+        let suite = &self.scenario.name;
+        let audited = |audit: &Audit| Case {
+            seconds: Some(audit.seconds),
+            ..Case::new(suite, "determinism", audit.comparison(), said(audit))
+        };
+        let audited = self.audit.as_ref().map(audited);
+        self.report.cases().into_iter().chain(audited).collect()
+    }
+
+    fn objects(&self) -> Vec<Object> {
+        let object = Object::new("scenario", &self.report);
+        vec![match &self.audit {
+            Some(audit) => object.with("audit", audit),
+            None => object,
+        }]
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { scenario, report, audit, extent } = self;
+        match extent {
+            Extent::Whole => show_all(out, scenario, report)?,
+            Extent::Line(width) => show_line(out, report, *width)?,
+        }
+        if let Some(audit) = audit {
+            show_audit(out, audit)?;
+        }
+        match extent {
+            Extent::Whole => writeln!(out),
+            Extent::Line(_) => Ok(()),
+        }
+    }
+}
+
+fn show_all(out: &mut dyn Write, scenario: &Scenario, report: &Report) -> io::Result<()> {
+    writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
+    writeln!(out, "  {}", scenario.environment)?;
+    show_search(out, report)?;
+    if report.states_comparison() == Comparison::Differs {
+        let expected = HumanCount(report.expected_states.unwrap_or_default());
+        writeln!(out, "  {}", styled(BAD, format!("expected {expected} worlds")))?;
+    }
+    writeln!(out, "{}", verdicts(report).trim_fmt())?;
+    show_places(out, &report.cases())
+}
+
+/// `gms3/joined-3    4,335 worlds  10/14 hold     0.0 s`. Where something is not as expected, that stands in place of the
+/// time.
+fn show_line(out: &mut dyn Write, report: &Report, width: usize) -> io::Result<()> {
+    let holds = report.properties.iter().filter(|row| row.verdict == Verdict::Holds).count();
+    let end = match report.comparison() {
+        Comparison::AsExpected => format!("{:>6.1} s", report.seconds),
+        Comparison::Cut => styled(DOUBTFUL, " cut"),
+        Comparison::Differs => styled(BAD, " differs"),
+    };
+    writeln!(
+        out,
+        "{:width$}  {:>7} worlds  {holds:>2}/{:<2} hold {end}",
+        report.subject.scenario,
+        grouped(report.states),
+        report.properties.len(),
+    )
+}
+
+fn show_search(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let [states, settled, transitions] =
+        [report.states, report.settled, report.transitions].map(HumanCount);
+    let end = if report.complete { "complete" } else { "cut short by a limit" };
+    let depth = report.depth.map(|depth| format!("; depth {depth}"));
+    let memory =
+        report.peak_rss_bytes.map(|bytes| format!(", peak memory {}", DecimalBytes(bytes)));
+    writeln!(
+        out,
+        "  {states} worlds, {settled} settled; {transitions} transitions{}; {end} in {:.2} s{}",
+        depth.unwrap_or_default(),
+        report.seconds,
+        memory.unwrap_or_default(),
+    )
+}
+
+fn show_audit(out: &mut dyn Write, audit: &Audit) -> io::Result<()> {
+    let style = match audit.comparison() {
+        Comparison::AsExpected => GOOD,
+        Comparison::Cut => DOUBTFUL,
+        Comparison::Differs => BAD,
+    };
+    let end = styled(style, said(audit));
+    let Some(difference) = &audit.difference else {
+        let [states, transitions] = [audit.states, audit.transitions].map(HumanCount);
+        let seconds = audit.seconds;
+        return writeln!(
+            out,
+            "  twice: {end}: {states} worlds, {transitions} transitions in {seconds:.2} s; digest {}",
+            audit.digest
+        );
+    };
+    writeln!(out, "  twice: {end}")?;
+    show_difference(out, difference)
+}
+
+fn said(audit: &Audit) -> &'static str {
+    match audit.comparison() {
+        Comparison::AsExpected => "everything is the same",
+        Comparison::Cut => "cut short by a limit; what was compared is the same",
+        Comparison::Differs => "not everything is the same",
+    }
+}
+
+fn verdicts(report: &Report) -> Table {
+    let mut table = table();
+    // A path that is broken into lines cannot be copied.
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([" property", "kind", "verdict", "steps", ""]);
+    let bounded = if report.bounded { ", bounded" } else { "" };
+    for row in &report.properties {
+        let steps = row.steps.map_or(String::new(), |steps| steps.to_string());
+        table.add_row([
+            Cell::new(format!(" {}", row.name)),
+            Cell::new(format!("{:?}", row.kind).to_lowercase()),
+            Cell::new(format!("{}{bounded}", row.verdict)).fg(colour(row)),
+            Cell::new(steps).set_alignment(CellAlignment::Right),
+            remark(row),
+        ]);
+    }
+    table
+}
+
+/// A violation that is expected is no alarm.
+fn colour(row: &Row) -> Color {
+    match (row.comparison(), row.verdict) {
+        (Comparison::Differs, _) => Color::Red,
+        (Comparison::Cut, _) | (_, Verdict::Violated | Verdict::Unwitnessed | Verdict::Unknown) => {
+            Color::Yellow
+        }
+        (Comparison::AsExpected, Verdict::Holds) => Color::Green,
+    }
+}
+
+fn remark(row: &Row) -> Cell {
+    match (row.comparison(), row.expected, row.more.expected_steps) {
+        (Comparison::Differs, Some(expected), Some(steps)) => {
+            Cell::new(format!("expected: {expected} in {steps} steps")).fg(Color::Red)
+        }
+        (Comparison::Differs, Some(expected), None) => {
+            Cell::new(format!("expected: {expected}")).fg(Color::Red)
+        }
+        _ if row.verdict == Verdict::Unwitnessed => {
+            Cell::new(format!("not exercised; in no world: {}", row.more.exercise))
+        }
+        _ => Cell::new(row.trace.as_deref().unwrap_or_default()),
+    }
+}

@@ -1,0 +1,155 @@
+//! Reports for GitHub's workflows: the text, an annotation at the line of each expectation that is not met, and a summary
+//! of the job with each counterexample that nobody expects.
+
+use super::{Case, Renderer, Section};
+use crate::verdict::{change::Change, drawn::Drawn, outcome::Comparison};
+use std::{
+    env,
+    fmt::Write as _,
+    fs::OpenOptions,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+/// The most that is put into a summary. GitHub refuses one of more than a mebibyte.
+const MOST_BYTES: usize = 1_000_000;
+
+/// Writes the text of each section; at the end, annotations, and the summary to a file, or behind them.
+#[derive(Clone, Debug, Default)]
+pub struct Github {
+    cases: Vec<Case>,
+    summary: Option<PathBuf>,
+}
+
+impl Github {
+    /// For the job that this process is a step of, if it is one: its environment names the file of the summary.
+    #[must_use]
+    pub fn here() -> Self {
+        Self { cases: vec![], summary: env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from) }
+    }
+}
+
+impl Renderer for Github {
+    fn section(&mut self, out: &mut dyn Write, section: &dyn Section) -> io::Result<()> {
+        self.cases.extend(section.cases());
+        section.text(out)
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        for case in &self.cases {
+            if let Some(annotation) = annotation(case) {
+                writeln!(out, "{annotation}")?;
+            }
+        }
+        let summary = summary(&self.cases);
+        match &self.summary {
+            Some(file) => {
+                let mut file = OpenOptions::new().create(true).append(true).open(file)?;
+                file.write_all(summary.as_bytes())
+            }
+            None => write!(out, "\n{summary}"),
+        }
+    }
+}
+
+/// `::error file=models/scenarios/gms3/joined-3.toml,line=19,title=…::violated in 4 steps; expected: holds`.
+fn annotation(case: &Case) -> Option<String> {
+    let level = match case.status {
+        Comparison::AsExpected => return None,
+        Comparison::Cut => "warning",
+        Comparison::Differs => "error",
+    };
+    let place = case.place.as_ref().map_or(String::new(), |place| {
+        format!("file={},line={},", property(&place.in_repository()), place.line)
+    });
+    let title = property(&format!("{}: {}", case.suite, case.name));
+    let complaints = case.drawn.iter().flat_map(|drawn| &drawn.complaints);
+    let said = complaints.fold(case.message.clone(), |said, it| format!("{said}\nHere: {it}"));
+    Some(format!("::{level} {place}title={title}::{}", data(&said)))
+}
+
+/// The text of a workflow command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// The value of a parameter of a workflow command.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// What was judged, in Markdown: a table of all that differs, then each counterexample, the shortest first.
+fn summary(cases: &[Case]) -> String {
+    let count = |status| cases.iter().filter(|case| case.status == status).count();
+    let (all, cut) = (cases.len(), count(Comparison::Cut));
+    let end = match (count(Comparison::Differs), cut) {
+        (0, 0) => format!("As expected: {all} results"),
+        (0, cut) => format!("Cut short by a limit: {cut} of {all} results are unknown"),
+        (some, _) => format!("Not as expected: {some} of {all} results"),
+    };
+    let mut text = format!("## interrex\n\n**{end}**\n\n");
+    let differing: Vec<_> =
+        cases.iter().filter(|case| case.status == Comparison::Differs).collect();
+    if !differing.is_empty() {
+        text += "| scenario | result | | before → after | expected in |\n|---|---|---|---|---|\n";
+        text.extend(differing.iter().map(|case| row(case)));
+    }
+    let mut drawn: Vec<_> =
+        differing.iter().filter_map(|case| Some((*case, case.drawn.as_ref()?))).collect();
+    drawn.sort_by_key(|(_, drawn)| drawn.steps);
+    if !drawn.is_empty() {
+        text += LEGEND;
+    }
+    for (nth, (case, run)) in drawn.iter().enumerate() {
+        let shown = counterexample(case, run);
+        if text.len() + shown.len() > MOST_BYTES {
+            let _ = writeln!(text, "\n{} more are too long to be shown here.", drawn.len() - nth);
+            break;
+        }
+        text += &shown;
+    }
+    text
+}
+
+const LEGEND: &str = "
+In the runs below each column is a node, time goes down, and each number is one step, `●`. An arrow is a message or a \
+signal that arrives, `○` one that a fault happens to. `✕` is the end of a life, `┊` a node that is cut off, `⟲` the \
+beginning of a loop.
+";
+
+fn row(case: &Case) -> String {
+    let trend = case.change.as_ref().and_then(|change| change.trend);
+    let trend = trend.map_or(String::new(), |trend| trend.to_string());
+    let said = case.change.as_ref().map_or(&case.message, |Change { said, .. }| said);
+    let place = case
+        .place
+        .as_ref()
+        .map_or(String::new(), |place| format!("{}:{}", place.in_repository(), place.line));
+    let [suite, name, said, place] = [&case.suite, &case.name, said, &place].map(|it| plain(it));
+    format!("| {suite} | {name} | {trend} | {said} | {place} |\n")
+}
+
+fn counterexample(case: &Case, run: &Drawn) -> String {
+    let (name, suite) = (plain(&case.name), plain(&case.suite));
+    let mut text = format!("\n### {name} is violated in {suite}, in {} steps\n\n", run.steps);
+    let _ = writeln!(text, "* It claims: {}", plain(run.claim));
+    for complaint in &run.complaints {
+        let _ = writeln!(text, "* Here: {}", plain(complaint));
+    }
+    let _ = writeln!(text, "* With {}", plain(&run.environment));
+    let _ = writeln!(text, "\n````text\n{}````\n", run.diagram);
+    let _ = match &run.file {
+        Some(file) => writeln!(text, "`replay {file}` shows each step."),
+        None => writeln!(
+            text,
+            "`check {} --save-traces DIR` keeps the run, and `replay` then shows each step.",
+            case.suite
+        ),
+    };
+    text
+}
+
+/// The text without what means something in a table of Markdown.
+fn plain(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
+}
