@@ -60,6 +60,24 @@ pub fn differences(before: &Value, after: &Value) -> Vec<(String, Value, Value)>
     found
 }
 
+/// Puts a new value at a path, as [`differences`] writes it.
+pub fn put(value: &mut Value, path: &str, new: &Value) {
+    let leads_on = |name: &String| {
+        let rest = path.strip_prefix(name.as_str())?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+    };
+    let fields = value.as_object_mut().filter(|_| !path.is_empty());
+    // A name may itself contain a dot.
+    let longest = fields.and_then(|fields| {
+        let fields = fields.iter_mut().filter(|(name, _)| leads_on(name).is_some());
+        fields.max_by_key(|(name, _)| name.len())
+    });
+    match longest {
+        Some((name, inner)) => put(inner, leads_on(name).unwrap_or_default(), new),
+        None => value.clone_from(new),
+    }
+}
+
 fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, Value, Value)>) {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) if old.keys().eq(new.keys()) => {
