@@ -52,6 +52,14 @@ fn inside(value: &Value) -> String {
     }
 }
 
+/// `14:03:07.250310`: the time of day, in UTC, of a time in microseconds since 1970.
+#[must_use]
+pub fn time_of_day(micros: u64) -> String {
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+    let [hours, minutes, seconds] = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
+    format!("{hours:02}:{minutes:02}:{seconds:02}.{micros:06}")
+}
+
 /// The differences between two values: path, old value, new value.
 #[must_use]
 pub fn differences(before: &Value, after: &Value) -> Vec<(String, Value, Value)> {

@@ -33,6 +33,8 @@ pub struct Chart {
 pub struct Row {
     /// The number of the step, from 1.
     pub step: usize,
+    /// Its time in a run of real nodes, in microseconds since 1970, if it is known.
+    pub time: Option<u64>,
     /// The loop of a livelock begins with this step.
     pub begins_loop: bool,
     /// For each node, its lane while the step is taken.
@@ -155,6 +157,17 @@ impl Chart {
     }
 }
 
+impl Chart {
+    /// The same with the times of its steps.
+    #[must_use]
+    pub fn at_times(mut self, times: &[Option<u64>]) -> Self {
+        for (row, time) in self.rows.iter_mut().zip(times) {
+            row.time = *time;
+        }
+        self
+    }
+}
+
 impl Passage {
     fn of(journey: &Journey) -> Self {
         let Journey { from, to, signal, sent, end } = journey;
@@ -169,6 +182,7 @@ impl Row {
     fn of(step: &Replayed, up: &[bool]) -> Self {
         let row = Self {
             step: step.step,
+            time: None,
             begins_loop: step.begins_loop,
             lanes: lanes(up, step.cut_off),
             arrow: None,

@@ -7,7 +7,10 @@ use super::{
     fold,
     svg::{self, Caption},
 };
-use crate::claim::property::{Kind, Property};
+use crate::{
+    claim::property::{Kind, Property},
+    io::text::time_of_day,
+};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("html/page.css");
@@ -58,7 +61,7 @@ pub fn draw(chart: &Chart, caption: &Caption, claim: Claim<'_>) -> String {
                 header {
                     h1 { (caption.title) }
                     p.weak { (caption.source) }
-                    @for sentence in &caption.sentences { p.outcome { (sentence) } }
+                    @for sentence in &caption.sentences { p.bad[chart.violated.is_some()] { (sentence) } }
                 }
                 (controls(chart))
                 main {
@@ -119,6 +122,7 @@ fn step(row: &Row) -> Markup {
         section data-from=(row.step) data-until=(row.step + 1) {
             h2 { "Step " (row.step) ": " (row.action) }
             @if row.begins_loop { p.weak { "⟲ from here, for ever" } }
+            @if let Some(time) = row.time { p.weak { (time_of_day(time)) } }
             p { (row.note) }
             @if !row.effects.is_empty() { ul { @for effect in &row.effects { li { (effect) } } } }
             @if let Some(end) = row.end { p.bad { (end) } }

@@ -6,7 +6,7 @@ use super::{
     chart::{Chart, Kind, Passage, Row},
     fold::{self, Line},
 };
-use crate::{claim::notion::Standing, evidence::replay::Fate};
+use crate::{claim::notion::Standing, evidence::replay::Fate, io::text::time_of_day};
 use interrex::machine::NodeId;
 use layout::{LABEL_GAP, Layout, Placed, TEXT_HEIGHT, between, clipped, wrapped};
 use maud::{Markup, PreEscaped, html};
@@ -116,6 +116,7 @@ fn ground(layout: &Layout<'_>, placed: &Placed<'_>) -> Markup {
             @match line {
                 Line::Step(row) => {
                     text class="number" x="40" y=(y + 4) { (row.step) }
+                    @if let Some(time) = row.time { text class="weak" x="52" y=(y + 4) { (time_of_day(time)) } }
                     (notes(layout, row, y + 4))
                     @if row.begins_loop {
                         line class="loop" x1="16" x2=(layout.width - 16) y1=(top) y2=(top) {}

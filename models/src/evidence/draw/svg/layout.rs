@@ -12,8 +12,10 @@ pub(super) const TEXT_HEIGHT: usize = 17;
 /// The distance from an arrow's tip or a mark to its label.
 pub(super) const LABEL_GAP: usize = 11;
 
-/// The place of the first lane, and the distance between two lanes.
+/// The place of the first lane without times, and the distance between two lanes.
 const MARGIN: usize = 92;
+/// The room for the time of a step.
+const TIMES_WIDTH: usize = 110;
 const DISTANCE: usize = 122;
 /// The height of a line without anything that needs more.
 const LINE_HEIGHT: usize = 28;
@@ -42,6 +44,8 @@ pub(super) struct Layout<'a> {
     /// Where the run ends.
     pub bottom: usize,
     pub width: usize,
+    /// The place of the first lane.
+    margin: usize,
     /// For each signal that ends on its way: the number of those before it that go the same way.
     nth: Vec<usize>,
 }
@@ -83,15 +87,16 @@ impl<'a> Layout<'a> {
             bottom += height;
         }
         let across = chart.nodes.len().saturating_sub(1) * DISTANCE;
-        let width = MARGIN + across + LABEL_GAP + NEWS_WIDTH + NOTES_WIDTH;
+        let has_times = chart.rows.iter().any(|row| row.time.is_some());
+        let margin = if has_times { MARGIN + TIMES_WIDTH } else { MARGIN };
+        let width = margin + across + LABEL_GAP + NEWS_WIDTH + NOTES_WIDTH;
         let nth = nth(chart);
-        Self { chart, lines: placed, steps, line_of, bottom: bottom + 12, width, nth }
+        Self { chart, lines: placed, steps, line_of, bottom: bottom + 12, width, margin, nth }
     }
 
     /// The place of a lane.
-    #[expect(clippy::unused_self, reason = "it reads as the others do")]
     pub(super) fn x(&self, node: usize) -> usize {
-        MARGIN + node * DISTANCE
+        self.margin + node * DISTANCE
     }
 
     pub(super) fn lanes_width(&self) -> usize {
