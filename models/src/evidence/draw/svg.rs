@@ -256,6 +256,8 @@ fn legend(y: usize) -> Markup {
         }
         path class="cross" d=(cross(448, y - 5)) {}
         text class="weak" x="460" y=(y) { "lost, or the end of a life" }
+        line class="message under-way legend" x1="636" x2="664" y1=(y - 5) y2=(y - 5) {}
+        text class="weak" x="672" y=(y) { "still under way" }
     }
 }
 

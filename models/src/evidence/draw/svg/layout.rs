@@ -28,6 +28,8 @@ const NEWS_WIDTH: usize = 95;
 /// The longest note, in characters, and its room.
 const LONGEST: usize = 58;
 const NOTES_WIDTH: usize = 430;
+/// The room for the legend.
+const LEGEND_WIDTH: usize = 790;
 /// The most reports that are written below a step.
 const MOST_REPORTS: usize = 3;
 /// The distance between the ends of signals that go the same way and are lost together.
@@ -90,6 +92,7 @@ impl<'a> Layout<'a> {
         let has_times = chart.rows.iter().any(|row| row.time.is_some());
         let margin = if has_times { MARGIN + TIMES_WIDTH } else { MARGIN };
         let width = margin + across + LABEL_GAP + NEWS_WIDTH + NOTES_WIDTH;
+        let width = width.max(LEGEND_WIDTH);
         let nth = nth(chart);
         Self { chart, lines: placed, steps, line_of, bottom: bottom + 12, width, margin, nth }
     }
