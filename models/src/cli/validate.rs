@@ -282,7 +282,11 @@ fn page(validation: &Validation, property: &'static Property, run: &Run) -> Stri
             format!("{} is not violated", property.name),
         ),
     };
-    let source = format!("From {}. Times are UTC{}", logs.join(", "), without(left_out));
+    let source = format!(
+        "From {}. Times are UTC, with clocks corrected{}",
+        logs.join(", "),
+        without(left_out)
+    );
     let caption =
         Caption { title, source: printable(&source), sentences: vec![printable(&sentence)] };
     html::draw(&chart, &caption, Claim::of(property))

@@ -52,6 +52,15 @@ fn inside(value: &Value) -> String {
     }
 }
 
+/// The beginning of a text that is longer than this many characters.
+#[must_use]
+pub fn clipped(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
+        return text.into();
+    }
+    text.chars().take(longest - 1).chain(['…']).collect()
+}
+
 /// `14:03:07.250310`: the time of day, in UTC, of a time in microseconds since 1970.
 #[must_use]
 pub fn time_of_day(micros: u64) -> String {

@@ -175,7 +175,8 @@ pub struct Run {
     pub trace: Trace,
     /// A description of the steps left out of it.
     pub left_out: Vec<String>,
-    /// The time of each of its steps by the clock of its host, in microseconds since 1970; none for an end that nobody noticed.
+    /// The time of each of its steps, in microseconds since 1970, with the clocks of the hosts corrected; none for an end
+    /// that nobody noticed.
     pub times: Vec<Option<u64>>,
 }
 

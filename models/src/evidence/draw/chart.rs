@@ -155,9 +155,7 @@ impl Chart {
         let journeys = replay.journeys.iter().map(Passage::of).collect();
         Self { nodes: replay.nodes.clone(), rows, journeys, violated }
     }
-}
 
-impl Chart {
     /// The same with the times of its steps.
     #[must_use]
     pub fn at_times(mut self, times: &[Option<u64>]) -> Self {

@@ -4,11 +4,14 @@ use super::{
     chart::{Chart, Kind, Passage, Row},
     fold::{self, Line},
 };
-use crate::evidence::replay::Fate;
+use crate::{evidence::replay::Fate, io::text::clipped};
 use std::fmt::Write;
 
 /// The ground of the violating step: readable on light and on dark pages.
 const VIOLATING: &str = "rgba(230, 60, 60, 0.25)";
+
+/// The longest note of a node, in characters: a longer one would push the nodes apart.
+const LONGEST: usize = 80;
 
 /// Draws a chart; a long run is folded.
 ///
@@ -65,7 +68,7 @@ impl Drawing<'_> {
         if is_violating {
             self.line(&format!("rect {VIOLATING}"));
         }
-        let says = format!("{} {}", row.step, row.brief);
+        let says = format!("{} {}", row.step, clipped(&row.brief, LONGEST));
         match (&row.arrow, row.mark) {
             (Some(arrow), Some(_)) => {
                 let tip = if arrow.is_message { "->>" } else { "-->>" };
@@ -79,7 +82,7 @@ impl Drawing<'_> {
         }
         if let Some(node) = row.mark {
             for report in &row.reports {
-                self.line(&format!("Note over {node}: {}", escaped(report)));
+                self.line(&format!("Note over {node}: {}", escaped(&clipped(report, LONGEST))));
             }
             if let Some(end) = row.end.filter(|_| row.kind != Kind::Crash) {
                 self.line(&format!("Note over {node}: {end}"));

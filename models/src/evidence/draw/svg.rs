@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{claim::notion::Standing, evidence::replay::Fate, io::text::time_of_day};
 use interrex::machine::NodeId;
-use layout::{LABEL_GAP, Layout, Placed, TEXT_HEIGHT, between, clipped, wrapped};
+use layout::{LABEL_GAP, Layout, Placed, TEXT_HEIGHT, between, fitted, wrapped};
 use maud::{Markup, PreEscaped, html};
 
 /// The colours, light and dark.
@@ -136,10 +136,10 @@ fn notes(layout: &Layout<'_>, row: &Row, y: usize) -> Markup {
     html! {
         text class=(class) x=(layout.notes()) y=(y) {
             @if !row.effects.is_empty() { title { (row.note) @for effect in &row.effects { "\n→ " (effect) } } }
-            (clipped(&row.brief))
+            (fitted(&row.brief))
         }
         @for (at, report) in layout::reports(row).enumerate() {
-            text class="weak" x=(layout.notes() + 12) y=(y + TEXT_HEIGHT * (at + 1)) { (clipped(&report)) }
+            text class="weak" x=(layout.notes() + 12) y=(y + TEXT_HEIGHT * (at + 1)) { (fitted(&report)) }
         }
     }
 }

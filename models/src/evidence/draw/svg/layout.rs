@@ -4,7 +4,7 @@ use super::super::{
     chart::{Chart, Passage, Row},
     fold::Line,
 };
-use crate::{claim::notion::Standing, evidence::replay::Fate};
+use crate::{claim::notion::Standing, evidence::replay::Fate, io::text::clipped};
 use interrex::machine::NodeId;
 
 /// The distance between two lines of text.
@@ -230,11 +230,8 @@ pub(super) fn reports(row: &Row) -> impl Iterator<Item = String> {
 }
 
 /// A text that fits beside the lanes.
-pub(super) fn clipped(text: &str) -> String {
-    if text.chars().count() <= LONGEST {
-        return text.into();
-    }
-    text.chars().take(LONGEST - 1).chain(['…']).collect()
+pub(super) fn fitted(text: &str) -> String {
+    clipped(text, LONGEST)
 }
 
 /// A text in lines of this many characters; a longer word has a line of its own.
