@@ -32,7 +32,7 @@
 //! | an engine | `explore/<name>.rs` implements [`Engine`](explore::engine::Engine), the trait of `explore/engine.rs`; a variant of [`EngineName`](explore::search::EngineName), with its arm in [`search`](explore::search::search), makes it an `--engine`; [`search_by`](explore::search::search_by) takes any. |
 //! | a report format | `verdict/report/<name>.rs` implements [`Renderer`](verdict::report::Renderer), and [`Format`](verdict::report::Format) gets one variant, with its arm in `Format::renderer`. `check`, `matrix`, `fuzz`, `replay`, `validate` and `list` then accept it. A format of one command only (`replay --format diagram`, `matrix --format markdown`) is a variant of the enum that this command gives to `format_or`, in `cli/<command>.rs`. |
 //! | a fault, an action, a rule of the world | `models/SEMANTICS.md` says first what it does. A variant of [`Choice`](model::action::Choice) in `model/action.rs`, and the kind that bounds it in `model/environment/budget.rs`; when it is possible, in `model/world/offer.rs`; what it does, in `model/world/consequence.rs`. The compiler then names each `match` that lacks it. |
-//! | a drawing | One file below `evidence/draw/`. It draws a [`Chart`](evidence::draw::chart::Chart). |
+//! | a drawing | One file below `evidence/draw/`. It draws a [`Chart`](evidence::draw::chart::Chart), and is a variant of `Drawing` in `cli/replay.rs`. |
 //!
 //! # What a verdict means
 //!

@@ -4,11 +4,16 @@
 use interrex::{gen_leader::Repair, group::Safeguard};
 use interrex_models::{
     evidence::{
-        draw::{chart::Chart, text},
+        draw::{
+            chart::{Chart, Passage},
+            svg::{self, Caption},
+            text,
+        },
         known::{KnownTrace, Status},
-        replay::{Mode, Outcome, Replay},
+        replay::{Fate, Mode, Outcome, Replay},
         trace::Trace,
     },
+    model::action::Choice,
     protocol::registry::built_in,
     verdict::{outcome::Expected, scenario::Scenario},
 };
@@ -79,6 +84,32 @@ fn every_trace_is_drawn() {
             insta::assert_snapshot!(name, text);
         }
     });
+}
+
+/// None of them is long enough to be folded: each step has a row, and each message an arrow.
+#[test]
+fn every_trace_is_a_picture() {
+    for (path, trace) in traces() {
+        let chart = Chart::of(&run(&trace, Mode::Exact));
+        let picture = svg::draw(&chart, &Caption::default());
+        let picture = roxmltree::Document::parse(&picture).expect("XML");
+        let count = |class: &str| {
+            let is_it = |node: &roxmltree::Node<'_, '_>| node.attribute("class") == Some(class);
+            picture.descendants().filter(is_it).count()
+        };
+        let name = path.display();
+        assert_eq!((count("row"), count("row violating")), (trace.steps.len() - 1, 1), "{name}");
+        let fates = |fate| {
+            let has_it = |it: &&Passage| it.is_message && it.end.map(|(_, fate)| fate) == fate;
+            chart.journeys.iter().filter(has_it).count()
+        };
+        let expected = [Some(Fate::Arrived), Some(Fate::Lost), None].map(fates);
+        let drawn = ["message", "message lost", "message under-way"].map(count);
+        assert_eq!(drawn, expected, "{name}");
+        let received =
+            trace.steps.iter().filter(|step| matches!(step.action, Choice::Deliver { .. }));
+        assert_eq!(expected[0] + count("message down"), received.count(), "{name}");
+    }
 }
 
 #[test]

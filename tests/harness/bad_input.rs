@@ -706,15 +706,16 @@ fn the_command_refuses_what_is_mangled_with_2_and_the_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let refused = Cell::new(0);
     let path = folder.path().join("a.json");
+    let drawings = ["diagram", "svg", "html", "mermaid"];
+    let drawn = Cell::new(0);
     mangled(&Corpus::traces(), 60, 3, |_, content| {
         let read = file::text(&path, content.clone());
         let is_trace = read.and_then(|text| Trace::parse(&path, &text)).is_ok();
         fs::write(&path, content).expect("a file");
         let code = interrex(&["replay", "a.json"], folder.path());
-        let schedule = interrex(
-            &["replay", "--schedule-only", "--format", "diagram", "a.json"],
-            folder.path(),
-        );
+        let drawing = drawings[drawn.replace(drawn.get() + 1) % drawings.len()];
+        let schedule =
+            interrex(&["replay", "--schedule-only", "--format", drawing, "a.json"], folder.path());
         assert_eq!(code == 2, schedule == 2);
         if !is_trace {
             count(&refused);

@@ -4,21 +4,25 @@ use interrex::machine::{Boot, EffectOf, Event, EventOf, Machine, NodeId};
 use interrex_models::{
     claim::property::{Property, SINGLE_LEADER},
     evidence::{
-        draw::{chart::Chart, text},
-        replay::{End, Mode, Replay, replay},
+        draw::{
+            chart::{Chart, Passage},
+            fold::{self, Line},
+            text,
+        },
+        replay::{End, Fate, Mode, Replay, replay},
         trace::Trace,
     },
-    io::text::plain,
+    io::text::{differences, plain, put},
     model::{
         action::{ActionOf, Choice},
         environment::{Budget, Environment, Start, Timers},
         world::Rules,
     },
-    protocol::{Notion, Protocol, Standing},
+    protocol::{Notion, Protocol, Standing, registry::built_in},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::borrow::Cow;
+use std::{borrow::Cow, path::Path};
 
 const N0: NodeId = NodeId(0);
 
@@ -92,13 +96,18 @@ impl Protocol for Moody {
 
 /// A node that comes up, is busy, is idle again, and crashes.
 fn replayed() -> Replay {
-    let budgets = [(Budget::Commands, 2), (Budget::Crashes, 1)].into();
+    replayed_with(2)
+}
+
+/// The same with another number of commands.
+fn replayed_with(commands: u32) -> Replay {
+    let budgets = [(Budget::Commands, commands), (Budget::Crashes, 1)].into();
     let environment = Environment::new(1, Start::Idle, Timers::Late, &budgets).expect("it fits");
     let rules = Rules::new(Moody, environment);
-    let start = Choice::Start { node: N0, contact: None };
-    let command = Choice::Command { node: N0 };
-    let run = [start, command.clone(), command, Choice::Crash { node: N0 }];
-    let run: Vec<ActionOf<Moody>> = run.map(Into::into).into();
+    let start = [Choice::Start { node: N0, contact: None }];
+    let commands = (0..commands).map(|_| Choice::Command { node: N0 });
+    let run = start.into_iter().chain(commands).chain([Choice::Crash { node: N0 }]);
+    let run: Vec<ActionOf<Moody>> = run.map(Into::into).collect();
     let trace = Trace::record(&rules, "a scene", SINGLE_LEADER.name, &run);
     replay(Moody, &trace, &SINGLE_LEADER, Mode::Exact, None)
 }
@@ -124,4 +133,62 @@ fn a_state_that_is_called_idle_is_not_a_node_that_has_not_started() {
     assert_eq!(changes(0), [r#"condition: "idle" "up""#, r#"state: null "idle""#]);
     assert_eq!(changes(1), [r#"state: "idle" "busy""#]);
     assert_eq!(changes(3), [r#"condition: "up" "crashed""#, r#"state: "idle" null"#]);
+}
+
+#[test]
+fn a_long_run_is_folded_and_a_short_one_is_not() {
+    let lines = |commands: u32| -> Vec<(usize, usize)> {
+        let chart = Chart::of(&replayed_with(commands));
+        let ends = |line: &Line<'_>| (line.rows()[0].step, line.rows().len());
+        fold::folded(&chart).iter().map(ends).collect()
+    };
+    assert_eq!(lines(58), (1..=60).map(|step| (step, 1)).collect::<Vec<_>>());
+    // The start, what does not matter, and the last steps with the crash.
+    let last = (296..=301).map(|step| (step, 1));
+    let expected: Vec<_> = [(1, 1), (2, 294)].into_iter().chain(last).collect();
+    assert_eq!(lines(299), expected);
+}
+
+#[test]
+fn a_journey_ends_where_its_message_is_lost() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces");
+    let path = folder.join("gms3/no-lost-message-validity.joined-3.json");
+    let trace = Trace::read(&path).expect("a trace");
+    let (known, property) = built_in().of(&trace).expect("a known protocol and property");
+    let replay = known.harness(&trace.environment).replay(&trace, property, Mode::Exact, None);
+    let journey = |it: &Passage| (it.from.0, it.to.0, it.label.clone(), it.sent, it.end);
+    let journeys: Vec<_> = Chart::of(&replay).journeys.iter().map(journey).collect();
+    let lost = |step| Some((step, Fate::Lost));
+    let expected = [
+        // The multicast is lost with the leader, which ends in step 2.
+        (1, 0, "mcast".into(), 1, lost(2)),
+        (0, 1, "down".into(), 2, Some((3, Fate::Arrived))),
+        (0, 2, "down".into(), 2, lost(4)),
+        // The last view again, and the new one.
+        (1, 2, "view".into(), 3, lost(4)),
+        (1, 2, "view".into(), 3, lost(4)),
+    ];
+    assert_eq!(journeys, expected);
+}
+
+#[test]
+fn the_differences_of_two_values_lead_from_one_to_the_other() {
+    let pairs = [
+        (json!({ "a": { "b": 1, "c": 2 } }), json!({ "a": { "b": 1, "c": 3 } })),
+        (json!({ "a": null, "b": 1 }), json!({ "a": { "b": 2 }, "b": 1 })),
+        // A name may contain a dot, or begin like another.
+        (
+            json!({ "n0": 1, "n0.1": { "x": 1 }, "n": 0 }),
+            json!({ "n0": 2, "n0.1": { "x": 2 }, "n": 1 }),
+        ),
+        (json!({ "a": { "b": 1 }, "a.b": 1 }), json!({ "a": { "b": 1 }, "a.b": 2 })),
+        (json!(1), json!([2])),
+    ];
+    for (before, after) in pairs {
+        let mut value = before.clone();
+        for (path, _, new) in differences(&before, &after) {
+            put(&mut value, &path, &new);
+        }
+        assert_eq!(value, after);
+    }
 }

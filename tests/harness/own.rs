@@ -278,6 +278,7 @@ async fn a_real_node_takes_typed_commands_and_its_log_is_judged() {
     assert_eq!((complaints[0].as_str(), place.line), ("the lamp of n0 is lit", 2));
     assert_eq!(rest[0], ("few-switches", &Verdict::Holds));
     assert_eq!(rest[1], ("never-asked", &Verdict::Unwitnessed));
-    let (trace, _) = validation.carried.expect("a run").outcome.expect("it can be carried over");
+    let carried = validation.carried.expect("a run").outcome.expect("it can be carried over");
+    let trace = carried.trace;
     assert_eq!((trace.property.as_str(), trace.steps.len()), ("dark", 2));
 }

@@ -16,10 +16,13 @@ use interrex_models::{
         trace::Trace,
     },
     model::environment::Budget,
-    protocol::{gen_leader as dictionary, gms3 as group, multicast::Multicast, registry::built_in},
+    protocol::{
+        gen_leader as dictionary, gms3 as group, group as our_group, multicast::Multicast,
+        registry::built_in,
+    },
     real::{
         application,
-        validate::{Carried, Carry, Validation, Verdict, validate},
+        validate::{Carried, Carry, Run, Validation, Verdict, validate},
     },
 };
 use std::{
@@ -405,8 +408,8 @@ fn carried(validation: &Validation) -> (Trace, Trace) {
     let Some(Carried { property, outcome }) = &validation.carried else {
         panic!("nothing is violated")
     };
-    let (trace, _) = match outcome {
-        Ok(carried) => carried,
+    let trace = match outcome {
+        Ok(run) => &run.trace,
         Err(why) => panic!("{}: {why}", property.name),
     };
     let (known, property) = built_in().of(trace).expect("a trace of a known protocol");
@@ -989,7 +992,7 @@ fn a_suspected_leader_of_a_dictionary_is_carried_over_without_the_local_calls() 
     assert_eq!(violated(&validation)[0], "single-leader");
     let (trace, _) = carried(&validation);
     assert!(actions(&trace).contains("n1 suspects"), "{}", actions(&trace));
-    let Some(Carried { outcome: Ok((_, left_out)), .. }) = &validation.carried else {
+    let Some(Carried { outcome: Ok(Run { left_out, .. }), .. }) = &validation.carried else {
         panic!("carried over")
     };
     assert_eq!(left_out, &["what stays between an application and its process (1)"]);
@@ -1050,7 +1053,7 @@ fn who_was_waited_for_came_up_earlier_in_the_harness() {
         assert_agrees(&validation);
         match &validation.carried {
             None => {}
-            Some(Carried { outcome: Ok((trace, _)), .. }) => {
+            Some(Carried { outcome: Ok(Run { trace, .. }), .. }) => {
                 let actions = actions(trace);
                 earlier += usize::from(actions.starts_with("start n0; start n2; deliver n1 → n0;"));
             }
@@ -1165,6 +1168,69 @@ fn interrex() -> Command {
     let mut command = Command::cargo_bin("interrex").expect("the command");
     command.arg("validate");
     command
+}
+
+/// The page that `validate --html` writes of these logs, and the exit code.
+fn page(logs: &[PathBuf], more: &[&str]) -> (String, i32) {
+    let folder = TempDir::new().expect("a folder");
+    let page = folder.path().join("run.html");
+    let output =
+        interrex().args(logs).args(more).arg("--html").arg(&page).output().expect("it runs");
+    let text = fs::read_to_string(page).expect("a page");
+    (text, output.status.code().expect("it is not killed"))
+}
+
+#[test]
+fn a_run_of_real_nodes_is_a_page_with_the_times_of_its_steps() {
+    let mut nodes = gms3_nodes(2);
+    let leader = nodes.up[&N0].me;
+    let (quiet, code) = page(&nodes.save(), &[]);
+    assert_eq!(code, 0);
+    // Each line is a hundredth of a second after the one before; the first is the start of n0, which is no step.
+    for says in [
+        "<h1>gms3: a run of real nodes</h1>",
+        "<h2>Step 1: start n1, through n0</h2><p class=\"weak\">22:13:20.020000</p>",
+        "<h2>Step 2: deliver n1 → n0</h2><p class=\"weak\">22:13:20.030000</p>",
+        ">22:13:20.020000</text>",
+        ">single-leader is not violated</p>",
+    ] {
+        assert!(quiet.contains(says), "{says} is not in {quiet}");
+    }
+    nodes.suspect(N1, leader.into());
+    // It takes a step: it was not dead.
+    nodes.mcast(N0, 0);
+    let (violated, code) = page(&nodes.save(), &[]);
+    assert_eq!(code, 1);
+    assert!(violated.contains("<h1>gms3 violates single-leader</h1>"), "{violated}");
+    assert!(violated.contains("Violated: n0 and n1 both act as leader"), "{violated}");
+    // What is allowed is no reason to end the run.
+    let (allowed, code) = page(&nodes.save(), &["--allow", "single-leader"]);
+    assert_eq!(code, 0);
+    assert!(allowed.contains("<h2>Step 4: n1 suspects n0</h2>"), "{allowed}");
+}
+
+/// It starts without a contact, and is not taken for one that founds another group.
+#[test]
+fn a_member_that_finds_its_group_in_its_storage_comes_back_in_the_harness_too() {
+    let roster = Roster::new(2, 0);
+    let mut nodes = Nodes::new(
+        our_group::real::machine(&roster),
+        "group",
+        application::configuration(Some(&roster)),
+    );
+    nodes.start(N0, None);
+    nodes.start(N1, Some(N0));
+    nodes.deliver_all();
+    nodes.kill(N1);
+    nodes.deliver_all();
+    nodes.start(N1, None);
+    nodes.deliver_all();
+    let validation = validate(built_in(), &nodes.save(), Carry::Any(&[])).expect("logs");
+    assert_agrees(&validation);
+    let carried = validation.carried.expect("a run");
+    let run = carried.outcome.unwrap_or_else(|why| panic!("{why}"));
+    assert!(actions(&run.trace).contains("restart n1"), "{}", actions(&run.trace));
+    assert_eq!(run.times.len(), run.trace.steps.len());
 }
 
 #[test]

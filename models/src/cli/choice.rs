@@ -29,7 +29,15 @@ pub(super) enum FormatOr<Own> {
     Own(Own),
 }
 
-impl<Own> FormatOr<Own> {
+impl<Own: Copy> FormatOr<Own> {
+    /// The way of the command's own, if it is one.
+    pub(super) fn own(&self) -> Option<Own> {
+        match self {
+            Self::Common(_) => None,
+            Self::Own(own) => Some(*own),
+        }
+    }
+
     /// The format in which sections are written.
     pub(super) fn format(&self) -> Format {
         match self {
@@ -39,7 +47,7 @@ impl<Own> FormatOr<Own> {
     }
 
     pub(super) fn is_own(&self) -> bool {
-        matches!(self, Self::Own(_))
+        self.own().is_some()
     }
 }
 

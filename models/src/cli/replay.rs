@@ -9,7 +9,13 @@ use super::{
 use crate::{
     claim::property::Property,
     evidence::{
-        draw::{chart::Chart, text},
+        draw::{
+            chart::Chart,
+            html::{self, Claim},
+            mermaid,
+            svg::{self, Caption},
+            text,
+        },
         replay::{self, Mode, Outcome, Replayed},
         trace::Trace,
     },
@@ -52,7 +58,7 @@ pub(super) struct Replay {
     /// Stop after this step; the first is 1
     #[arg(long, value_name = "K")]
     until: Option<NonZeroUsize>,
-    /// The format: every step with its effects and changes of state, a sequence diagram, or for programs
+    /// The format: every step with its effects and changes of state, a drawing, or for programs
     #[arg(long, value_parser = format_or::<Drawing>(), default_value = <&str>::from(Format::Text))]
     format: FormatOr<Drawing>,
 }
@@ -63,8 +69,14 @@ pub(super) struct Replay {
 )]
 #[strum(serialize_all = "kebab-case")]
 enum Drawing {
-    /// For people: a sequence diagram
+    /// For people: a sequence diagram in characters
     Diagram,
+    /// A picture of messages in space and time
+    Svg,
+    /// A page that steps through the run: one file
+    Html,
+    /// A sequence diagram for pages in Markdown
+    Mermaid,
 }
 
 impl Replay {
@@ -75,9 +87,9 @@ impl Replay {
         let until = self.until_step(trace.steps.len())?;
         let mode = if self.schedule_only { Mode::Schedule } else { Mode::Exact };
         let replay = known.harness(&trace.environment).replay(&trace, property, mode, until);
-        let drawn = self.format.is_own();
+        let drawing = self.format.own();
         let mut answer = Answer::new(self.format.format());
-        answer.add(&Shown { path: &self.trace, trace, property, mode, replay, drawn })?;
+        answer.add(&Shown { path: &self.trace, trace, property, mode, replay, drawing })?;
         answer.end()
     }
 
@@ -100,10 +112,37 @@ struct Shown<'a> {
     property: &'static Property,
     mode: Mode,
     replay: replay::Replay,
-    drawn: bool,
+    drawing: Option<Drawing>,
 }
 
 impl Shown<'_> {
+    fn caption(&self, chart: &Chart) -> Caption {
+        let Trace { scenario, environment, cause, .. } = &self.trace;
+        let source = format!("Found in {scenario}: {environment}. {cause}");
+        let sentence = match &chart.violated {
+            Some((after, complaints)) => {
+                format!("violated after step {after}: {}", complaints.join("; "))
+            }
+            None => self.message(),
+        };
+        Caption {
+            title: title(&self.trace),
+            source: printable(&source),
+            sentences: vec![printable(&sentence)],
+        }
+    }
+
+    /// The document of a drawing.
+    fn drawn(&self, drawing: Drawing) -> String {
+        let chart = Chart::of(&self.replay);
+        match drawing {
+            Drawing::Diagram => text::draw(&chart),
+            Drawing::Svg => svg::draw(&chart, &self.caption(&chart)),
+            Drawing::Html => html::draw(&chart, &self.caption(&chart), Claim::of(self.property)),
+            Drawing::Mermaid => mermaid::draw(&chart, &title(&self.trace)),
+        }
+    }
+
     /// An exact replay is to show the violation that was recorded; that of a schedule, that it is gone.
     fn status(&self) -> Comparison {
         match (&self.replay.outcome, self.mode) {
@@ -152,22 +191,31 @@ impl Section for Shown<'_> {
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        heading(out, &self.trace)?;
-        if self.drawn {
-            writeln!(out, "\n{}", text::draw(&Chart::of(&self.replay)))?;
-        } else {
-            for step in &self.replay.steps {
-                show(out, step)?;
+        match self.drawing {
+            None => {
+                heading(out, &self.trace)?;
+                self.replay.steps.iter().try_for_each(|step| show(out, step))?;
+                self.conclude(out)
+            }
+            Some(Drawing::Diagram) => {
+                heading(out, &self.trace)?;
+                writeln!(out, "\n{}", self.drawn(Drawing::Diagram))?;
+                self.conclude(out)
+            }
+            Some(drawing @ (Drawing::Svg | Drawing::Html | Drawing::Mermaid)) => {
+                write!(out, "{}", self.drawn(drawing))
             }
         }
-        self.conclude(out)
     }
 }
 
+fn title(Trace { protocol, property, .. }: &Trace) -> String {
+    format!("{protocol} violates {property}")
+}
+
 fn heading(out: &mut dyn Write, trace: &Trace) -> io::Result<()> {
-    let Trace { protocol, scenario, environment, property, cause, .. } = trace;
-    let title = format!("{protocol} violates {property}");
-    writeln!(out, "{}", styled(STRONG, title))?;
+    let Trace { scenario, environment, cause, .. } = trace;
+    writeln!(out, "{}", styled(STRONG, title(trace)))?;
     writeln!(out, "  found in {}: {environment}", printable(scenario))?;
     if !cause.is_empty() {
         writeln!(out, "  {}", printable(cause))?;

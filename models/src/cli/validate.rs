@@ -9,13 +9,21 @@ use super::{
 };
 use crate::{
     claim::property::Property,
-    evidence::trace::Trace,
+    evidence::{
+        draw::{
+            chart::Chart,
+            html::{self, Claim},
+            svg::Caption,
+        },
+        replay::Mode,
+        trace::Trace,
+    },
     io::{
         file::{self, did_you_mean, shown},
         text::printable,
     },
     protocol::registry::Registry,
-    real::validate::{Carried, Carry, Validation, Verdict, Where, validate_with},
+    real::validate::{Carried, Carry, Run, Validation, Verdict, Where, validate_with},
     verdict::{
         outcome::Comparison,
         report::{Case, Format, Place, Section, json::Object},
@@ -53,6 +61,10 @@ pub(super) struct Validate {
     /// the run of the first that --allow does not name
     #[arg(long, value_name = "FILE")]
     save_trace: Option<PathBuf>,
+    /// Write a page to this file that steps through the run: the run that violates a property, as for --save-trace, or
+    /// else the whole run
+    #[arg(long, value_name = "FILE", conflicts_with = "save_trace")]
+    html: Option<PathBuf>,
     /// The largest difference of the hosts' clocks, in milliseconds, unless the messages in the logs show a larger one
     #[arg(long, value_name = "MS", default_value = "5", value_parser = milliseconds_in(0..=u64::from(u32::MAX)))]
     skew: Duration,
@@ -68,11 +80,13 @@ impl Validate {
     pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
         // Before the logs, which may take long.
         self.check_allowed(&of.registry)?;
-        if let Some(path) = &self.save_trace {
-            file::can_be_written(path)?;
-        }
-        let carry =
-            if self.save_trace.is_some() { Carry::FirstBut(&self.allow) } else { Carry::Nothing };
+        let written = self.save_trace.as_ref().or(self.html.as_ref());
+        written.map_or(Ok(()), |path| file::can_be_written(path))?;
+        let carry = match (&self.save_trace, &self.html) {
+            (Some(_), _) => Carry::FirstBut(&self.allow),
+            (None, Some(_)) => Carry::Any(&self.allow),
+            (None, None) => Carry::Nothing,
+        };
         let validation = validate_with(&of.registry, &self.logs, carry, self.skew)
             .map_err(|error| self.trace(of.name).unwrap_or_else(|| error.into()))?;
         for name in &self.allow {
@@ -80,18 +94,18 @@ impl Validate {
         }
         let mut answer = Answer::new(self.format);
         answer.add(&Validated { validation: &validation, allowed: &self.allow })?;
-        match (&self.save_trace, &validation.carried) {
+        let form = if self.html.is_some() { Form::Page } else { Form::Trace };
+        match (written, &validation.carried) {
             (Some(path), Some(carried)) => {
-                if let Ok((trace, _)) = &carried.outcome {
-                    trace.save(path)?;
+                if let Ok(run) = &carried.outcome {
+                    match form {
+                        Form::Trace => run.trace.save(path)?,
+                        Form::Page => file::write(path, &page(&validation, carried.property, run))?,
+                    }
                 }
-                answer.add(&Saved { path, carried })?;
+                answer.add(&Saved { path, form, carried })?;
             }
-            (Some(_), None) => {
-                answer.add(&Remark(
-                    "no trace: no property is violated but those of --allow".into(),
-                ))?;
-            }
+            (Some(_), None) => answer.add(&Remark(form.without().into()))?,
             (None, _) => {}
         }
         answer.end()
@@ -250,9 +264,68 @@ impl Section for Validated<'_> {
     }
 }
 
-/// The run that violates a property, written to a file, or the reason why it is not.
+/// The page of a run.
+fn page(validation: &Validation, property: &'static Property, run: &Run) -> String {
+    let Run { trace, left_out, times } = run;
+    let harness = validation.protocol.harness(&trace.environment);
+    let replay = harness.replay(trace, property, Mode::Exact, None);
+    let chart = Chart::of(&replay).at_times(times);
+    let logs: Vec<_> = validation.logs.iter().map(|log| shown(&log.path)).collect();
+    let protocol = validation.protocol.name();
+    let (title, sentence) = match &chart.violated {
+        Some((after, complaints)) => (
+            format!("{protocol} violates {}", property.name),
+            format!("violated after step {after}: {}", complaints.join("; ")),
+        ),
+        None => (
+            format!("{protocol}: a run of real nodes"),
+            format!("{} is not violated", property.name),
+        ),
+    };
+    let source = format!(
+        "From {}. Times are UTC, with clocks corrected{}",
+        logs.join(", "),
+        without(left_out)
+    );
+    let caption =
+        Caption { title, source: printable(&source), sentences: vec![printable(&sentence)] };
+    html::draw(&chart, &caption, Claim::of(property))
+}
+
+/// `; left out: time-outs of local clients (2)`.
+fn without(left_out: &[String]) -> String {
+    if left_out.is_empty() { String::new() } else { format!("; left out: {}", left_out.join(", ")) }
+}
+
+/// The form in which a run is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Trace,
+    Page,
+}
+
+impl Form {
+    /// Its names in JSON: where it is written, and where it is not.
+    fn names(self) -> [&'static str; 2] {
+        match self {
+            Self::Trace => ["trace", "no_trace"],
+            Self::Page => ["page", "no_page"],
+        }
+    }
+
+    /// The reason why nothing was even tried.
+    fn without(self) -> &'static str {
+        match self {
+            Self::Trace => "no trace: no property is violated but those of --allow",
+            Self::Page => "no page: the logs are not joined to one run",
+        }
+    }
+}
+
+/// A run, written to a file, or the reason why it is not.
 struct Saved<'a> {
     path: &'a Path,
+    form: Form,
     carried: &'a Carried,
 }
 
@@ -263,38 +336,41 @@ impl Section for Saved<'_> {
 
     fn objects(&self) -> Vec<Object> {
         let (path, property) = (self.path, self.carried.property.name);
+        let [name, no_name] = self.form.names();
         vec![match &self.carried.outcome {
-            Ok((trace, left_out)) => {
+            Ok(Run { trace, left_out, .. }) => {
                 let steps = trace.steps.len();
                 let fields = json!({ "path": path, "property": property, "steps": steps, "left_out": left_out });
-                Object::new("trace", fields)
+                Object::new(name, fields)
             }
             Err(why) => {
                 let fields =
                     json!({ "reason": why.reason, "property": property, "place": why.place });
-                Object::new("no_trace", fields)
+                Object::new(no_name, fields)
             }
         }]
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (path, property) = (self.path.display(), self.carried.property.name);
-        match &self.carried.outcome {
-            Ok((trace, left_out)) => {
+        match (&self.carried.outcome, self.form) {
+            (Ok(Run { trace, left_out, .. }), form) => {
+                let run = match form {
+                    Form::Trace => format!("the run that violates {property}"),
+                    Form::Page => "the run as a page".into(),
+                };
                 let steps = match trace.steps.len() {
                     1 => "1 step".into(),
                     count => format!("{count} steps"),
                 };
-                let without = if left_out.is_empty() {
-                    String::new()
-                } else {
-                    format!("; left out: {}", left_out.join(", "))
-                };
-                writeln!(out, "{path}: the run that violates {property}, {steps}{without}")
+                writeln!(out, "{path}: {run}, {steps}{}", without(left_out))
             }
-            Err(why) => {
-                let said = styled(DOUBTFUL, format!("no trace of {property}:"));
-                writeln!(out, "{said} {}", printable(&why.to_string()))
+            (Err(why), form) => {
+                let what = match form {
+                    Form::Trace => format!("no trace of {property}:"),
+                    Form::Page => "no page:".into(),
+                };
+                writeln!(out, "{} {}", styled(DOUBTFUL, what), printable(&why.to_string()))
             }
         }
     }

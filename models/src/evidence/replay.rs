@@ -4,10 +4,13 @@
 //! replay of the schedule runs today's protocol with the recorded actions, leaves out those that are no
 //! longer possible, and checks whether the property is still violated.
 
-mod origins;
+mod journeys;
 
 use crate::{
-    claim::property::{Kind, Property},
+    claim::{
+        notion::{Notion, Standing},
+        property::{Kind, Property},
+    },
     evidence::trace::{Trace, TraceStep, to_value},
     explore::livelock::Cycle,
     io::text::differences,
@@ -20,7 +23,8 @@ use crate::{
     protocol::Protocol,
 };
 use interrex::machine::NodeId;
-use origins::Origins;
+use journeys::Journeys;
+pub use journeys::{Fate, Journey};
 use serde::Serialize;
 use serde_json::{Value, json};
 use strum::Display;
@@ -37,12 +41,33 @@ pub enum Mode {
 /// The result of a replay.
 #[derive(Clone, Debug, Serialize)]
 pub struct Replay {
-    /// For each node, true if it is up at the beginning.
-    pub up: Vec<bool>,
+    /// Each node at the beginning.
+    pub nodes: Vec<Beginning>,
     /// The steps, one for each action that was replayed.
     pub steps: Vec<Replayed>,
+    /// The journeys of all signals, in the order in which they began.
+    pub journeys: Vec<Journey>,
     /// The outcome.
     pub outcome: Outcome,
+}
+
+/// A node at the beginning of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Beginning {
+    /// What it is, without its history.
+    pub state: Value,
+    /// What it announces.
+    #[serde(skip)]
+    pub announced: Announced,
+}
+
+/// What a node lets others know of its part in the group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// Its standing; none if it is not up.
+    pub standing: Option<Standing>,
+    /// The view that it has installed or the term that it was elected for, if it has just been.
+    pub news: Option<String>,
 }
 
 /// One action, replayed.
@@ -69,6 +94,12 @@ pub struct Replayed {
     pub effects: Vec<Value>,
     /// The changes of the node.
     pub changes: Vec<Change>,
+    /// What the node announces after it.
+    #[serde(skip)]
+    pub announced: Announced,
+    /// The complaints about the world after it.
+    #[serde(skip)]
+    pub complaints: Vec<String>,
     /// The end of the life of the node, if it ended in this step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<End>,
@@ -177,36 +208,37 @@ fn run<P: Protocol>(
     // A run may be as long as production runs. What its steps were is not needed again.
     let mut rules = rules.anew();
     let mut world = rules.initial();
-    let nodes = (0..rules.environment().size()).map(NodeId);
-    let up = nodes.map(|node| rules.node(&world, node).is_up()).collect();
-    let mut origins = Origins::new(&rules, &world);
-    let mut violated = violation(&rules, &world, property, 0);
-    let (mut steps, mut cycle) = (vec![], None);
+    let mut replay = Replay::begin(&rules, &world);
+    let mut journeys = Journeys::new(&rules, &world);
+    let mut violated = violation(0, &rules.complaints(&world, property));
+    let mut cycle = None;
     let count = until.unwrap_or(trace.steps.len());
     for (recorded, step) in trace.steps.iter().zip(1..=count) {
         let action = recorded.action();
         let (enabled, next) = match action.and_then(|action| rules.take(&world, &action)) {
             Ok(taken) => taken,
             Err(reason) if mode == Mode::Schedule => {
-                steps.push(left_out(step, recorded, world.cut(), reason));
+                replay.steps.push(left_out(step, recorded, world.cut(), reason));
                 continue;
             }
             Err(reason) => {
                 let outcome = Outcome::Impossible { step, reason };
-                return Replay { up, steps, outcome };
+                return Replay { outcome, journeys: journeys.all(), ..replay };
             }
         };
         let replayed = Replayed {
-            sent: origins.of(&enabled.action.choice),
+            sent: journeys.origin(&enabled.action.choice),
+            complaints: rules.complaints(&next, property),
             ..show(&rules, step, &world, &enabled, &next)
         };
-        origins.follow(&rules, step, &enabled.action.choice, &next);
+        journeys.follow(&rules, step, &enabled, &next);
+        violated = violated.or_else(|| violation(step, &replayed.complaints));
         let now = replayed.effects.clone();
-        steps.push(replayed);
+        replay.steps.push(replayed);
         if mode == Mode::Exact && now != recorded.effects {
             let recorded = recorded.effects.clone();
             let outcome = Outcome::Diverged { step, recorded, now };
-            return Replay { up, steps, outcome };
+            return Replay { outcome, journeys: journeys.all(), ..replay };
         }
         if trace.loop_from == Some(step - 1) {
             cycle = Some(Cycle::begin(&rules, &world));
@@ -214,24 +246,35 @@ fn run<P: Protocol>(
         if let Some(cycle) = &mut cycle {
             cycle.take(&rules, &enabled.action.choice, &next);
         }
-        violated = violated.or_else(|| violation(&rules, &next, property, step));
         // A cycle is compared with the world in which it began.
         world = if cycle.is_some() { next } else { rules.forget_at(step, next) };
     }
     let whole = count >= trace.steps.len();
-    if property.kind == Kind::Fair && whole && steps.iter().all(|step| step.left_out.is_none()) {
+    let complete = replay.left_out() == 0;
+    if property.kind == Kind::Fair && whole && complete {
         let closed = cycle.filter(|cycle| cycle.closes_in(&world));
         violated = closed.and(trace.loop_from).map(|first| livelock(first, trace.steps.len()));
     }
     let not_violated = match whole {
         false => Outcome::Partial,
-        true if steps.iter().any(|step| step.left_out.is_some()) => Outcome::NotReproduced,
-        true => Outcome::NotViolated,
+        true if complete => Outcome::NotViolated,
+        true => Outcome::NotReproduced,
     };
-    Replay { up, steps, outcome: violated.unwrap_or(not_violated) }
+    let outcome = violated.unwrap_or(not_violated);
+    Replay { outcome, journeys: journeys.all(), ..replay }
 }
 
 impl Replay {
+    /// A replay without steps, which begins in this world.
+    fn begin<P: Protocol>(rules: &Rules<P>, world: &World) -> Self {
+        let beginning = |node| Beginning {
+            state: describe(rules.node(world, node)),
+            announced: Announced::of(rules.protocol(), rules.node(world, node), 0),
+        };
+        let nodes = (0..rules.environment().size()).map(NodeId).map(beginning).collect();
+        Self { nodes, steps: vec![], journeys: vec![], outcome: Outcome::Partial }
+    }
+
     /// The number of steps that were left out, because they are not possible.
     #[must_use]
     pub fn left_out(&self) -> usize {
@@ -251,14 +294,35 @@ fn livelock(first: usize, last: usize) -> Outcome {
     Outcome::Violated { after: last, complaints: vec![complaint] }
 }
 
-fn violation<P: Protocol>(
-    rules: &Rules<P>,
-    world: &World,
-    property: &Property,
-    after: usize,
-) -> Option<Outcome> {
-    let complaints = rules.complaints(world, property);
+fn violation(after: usize, complaints: &[String]) -> Option<Outcome> {
+    let complaints = complaints.to_vec();
     (!complaints.is_empty()).then_some(Outcome::Violated { after, complaints })
+}
+
+impl Beginning {
+    /// True if the node is up.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.announced.standing.is_some()
+    }
+}
+
+impl Announced {
+    /// What a node announces: its standing, and the last news after the first `known` observations.
+    fn of<P: Protocol>(protocol: &P, node: &Node<P>, known: usize) -> Self {
+        let standing = match &node.condition {
+            Condition::Up(state) => Some(protocol.standing(state)),
+            Condition::Idle | Condition::Crashed | Condition::Stopped => None,
+        };
+        let since = (known..node.history.len()).rev().filter_map(|at| node.history.get(at));
+        let news = since.map(|observation| protocol.notion(observation)).find_map(|it| match it {
+            Notion::Installed(view) if view.number == 0 => Some(format!("view of {}", view.leader)),
+            Notion::Installed(view) => Some(format!("view {} of {}", view.number, view.leader)),
+            Notion::Elected(term) => Some(format!("term {term}")),
+            _ => None,
+        });
+        Self { standing, news: news.filter(|_| standing.is_some()) }
+    }
 }
 
 fn show<P: Protocol>(
@@ -274,6 +338,10 @@ fn show<P: Protocol>(
         let [old, new] = [before, after].map(|world| describe(rules.node(world, node)));
         differences(&old, &new)
     });
+    let announced = node.map(|node| {
+        let known = rules.node(before, node).history.len();
+        Announced::of(rules.protocol(), rules.node(after, node), known)
+    });
     Replayed {
         step,
         action: action.to_string(),
@@ -288,6 +356,8 @@ fn show<P: Protocol>(
         changes: (changes.into_iter())
             .map(|(what, before, after)| Change { what, before, after })
             .collect(),
+        announced: announced.unwrap_or_default(),
+        complaints: vec![],
         ended: node.and_then(|node| End::of(rules.node(after, node))),
         cut_off: after.cut(),
         left_out: None,
@@ -306,6 +376,8 @@ fn left_out(step: usize, recorded: &TraceStep, cut_off: Option<Side>, reason: St
         met: None,
         effects: vec![],
         changes: vec![],
+        announced: Announced::default(),
+        complaints: vec![],
         ended: None,
         cut_off,
         left_out: Some(reason),

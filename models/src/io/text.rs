@@ -52,12 +52,47 @@ fn inside(value: &Value) -> String {
     }
 }
 
+/// The beginning of a text that is longer than this many characters.
+#[must_use]
+pub fn clipped(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
+        return text.into();
+    }
+    text.chars().take(longest - 1).chain(['…']).collect()
+}
+
+/// `14:03:07.250310`: the time of day, in UTC, of a time in microseconds since 1970.
+#[must_use]
+pub fn time_of_day(micros: u64) -> String {
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+    let [hours, minutes, seconds] = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
+    format!("{hours:02}:{minutes:02}:{seconds:02}.{micros:06}")
+}
+
 /// The differences between two values: path, old value, new value.
 #[must_use]
 pub fn differences(before: &Value, after: &Value) -> Vec<(String, Value, Value)> {
     let mut found = vec![];
     compare("", before, after, &mut found);
     found
+}
+
+/// Puts a new value at a path, as [`differences`] writes it.
+pub fn put(value: &mut Value, path: &str, new: &Value) {
+    let leads_on = |name: &String| {
+        let rest = path.strip_prefix(name.as_str())?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+    };
+    let fields = value.as_object_mut().filter(|_| !path.is_empty());
+    // A name may itself contain a dot.
+    let longest = fields.and_then(|fields| {
+        let fields = fields.iter_mut().filter(|(name, _)| leads_on(name).is_some());
+        fields.max_by_key(|(name, _)| name.len())
+    });
+    match longest {
+        Some((name, inner)) => put(inner, leads_on(name).unwrap_or_default(), new),
+        None => value.clone_from(new),
+    }
 }
 
 fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, Value, Value)>) {

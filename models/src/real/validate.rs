@@ -86,7 +86,7 @@ pub struct Validation {
     pub clocks: Clocks,
     /// The verdicts, in the order of the protocol's properties.
     pub verdicts: Vec<(&'static Property, Verdict)>,
-    /// The translation of a run that violates one of them, if there is one and it was requested.
+    /// The translation of a run, if it was requested and there is one.
     pub carried: Option<Carried>,
 }
 
@@ -159,13 +159,25 @@ pub enum Verdict {
     NotJudged(String),
 }
 
-/// The translation of a run that violates a property, or the reason why there is none.
+/// The translation of a run, or the reason why there is none.
 #[derive(Debug)]
 pub struct Carried {
-    /// The property.
+    /// The property that it is judged by.
     pub property: &'static Property,
-    /// The trace, with a description of the steps left out of it.
-    pub outcome: Result<(Trace, Vec<String>), NotCarried>,
+    /// The run.
+    pub outcome: Result<Run, NotCarried>,
+}
+
+/// A run of real nodes, translated into a trace of the harness.
+#[derive(Debug)]
+pub struct Run {
+    /// The trace.
+    pub trace: Trace,
+    /// A description of the steps left out of it.
+    pub left_out: Vec<String>,
+    /// The time of each of its steps, in microseconds since 1970, with the clocks of the hosts corrected; none for an end
+    /// that nobody noticed.
+    pub times: Vec<Option<u64>>,
 }
 
 /// The reason why a run cannot be translated into a trace of the harness.
@@ -184,6 +196,8 @@ pub enum Carry<'a> {
     Nothing,
     /// The run that violates the first violated property, except these properties.
     FirstBut(&'a [String]),
+    /// The same, or else the whole run.
+    Any(&'a [String]),
 }
 
 /// Validates the logs of a cluster.
@@ -361,18 +375,33 @@ fn judge<R: Application>(cluster: &Cluster<'_, R>, carry: Carry<'_>, validation:
     validation.lost = cluster.lost;
     validation.clocks.clone_from(&cluster.clocks);
     let judged = judge::judge(cluster);
-    if let Carry::FirstBut(allowed) = carry {
-        let mut violated =
-            judged.iter().filter_map(|(property, _, first)| Some((*property, (*first)?)));
-        let wanted =
-            violated.find(|(property, _)| !allowed.iter().any(|name| name == property.name));
-        validation.carried = wanted.map(|(property, first)| Carried {
-            property,
-            outcome: carry::carry(cluster, property, first),
-        });
-    }
+    validation.carried = match carry {
+        Carry::Nothing => None,
+        Carry::FirstBut(allowed) => first_violated(&judged, allowed)
+            .map(|(property, moments)| carry::carry(cluster, property, moments)),
+        Carry::Any(allowed) => first_violated(&judged, allowed)
+            .or_else(|| whole(cluster))
+            .map(|(property, moments)| carry::carry_any(cluster, property, moments)),
+    };
     validation.verdicts =
         judged.into_iter().map(|(property, verdict, _)| (property, verdict)).collect();
+}
+
+/// The first violated property, except these, and the number of moments after which it is violated.
+fn first_violated(
+    judged: &judge::Judged,
+    allowed: &[String],
+) -> Option<(&'static Property, usize)> {
+    let mut violated =
+        judged.iter().filter_map(|(property, _, first)| Some((*property, (*first)?)));
+    violated.find(|(property, _)| !allowed.iter().any(|name| name == property.name))
+}
+
+/// A property that does not ask for an end, and all moments.
+fn whole<R: Application>(cluster: &Cluster<'_, R>) -> Option<(&'static Property, usize)> {
+    let mut properties = cluster.machine.properties().iter();
+    let property = properties.find(|property| property.kind == Kind::Safety)?;
+    Some((property, cluster.order.len()))
 }
 
 impl fmt::Display for Where {

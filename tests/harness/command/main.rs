@@ -575,6 +575,69 @@ fn replay_draws_and_answers_programs_too() {
     assert_eq!(lines[6]["outcome"]["violated"]["after"], 6);
 }
 
+/// The picture that the README shows.
+#[test]
+fn the_picture_beside_a_trace_is_what_replay_draws() {
+    let beside = traces().join("gms3/no-lost-message-validity.joined-3.svg");
+    let (code, drawn, _) = replay(&beside.with_extension("json"), &["--format", "svg"]);
+    assert_eq!(code, 0);
+    let kept = fs::read_to_string(&beside).expect("a picture");
+    assert!(kept == drawn, "write it anew: replay --format svg > {}", beside.display());
+    let readme = fs::read_to_string(traces().join("../README.md")).expect("a text");
+    assert!(readme.contains("](traces/gms3/no-lost-message-validity.joined-3.svg)"));
+}
+
+#[test]
+fn a_page_needs_nothing_else_and_says_what_a_trace_says_as_text() {
+    let (_folder, path) = altered(|trace| {
+        trace["cause"] = "</style></script><script>alert(1)</script> & <b>bold</b>".into();
+    });
+    let (code, page, _) = replay(&path, &["--format", "html"]);
+    assert_eq!(code, 0);
+    assert_eq!(page.matches("<script").count(), 1, "{page}");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; &lt;b&gt;bold"), "{page}");
+    for elsewhere in ["src=", "href=\"http", "@import", "url(http", "<link"] {
+        assert!(!page.contains(elsewhere), "{elsewhere}");
+    }
+    // Each step, the claim and the complaint, and the message that is under way after the first step.
+    for says in [
+        "<section data-from=\"6\" data-until=\"7\"><h2>Step 6: ",
+        "<p class=\"bad\">Violated: where n1 delivered n0.0, n2 delivered n2.0",
+        "<li data-from=\"1\" data-until=\"2\"><b>n0 → n1</b> msg(number: 2, message: n0.0)",
+    ] {
+        assert!(page.contains(says), "{says:?} is not in {page}");
+    }
+    let (code, picture, _) = replay(&path, &["--format", "svg"]);
+    assert!(code == 0 && picture.contains("&lt;script&gt;alert(1)"), "{picture}");
+    roxmltree::Document::parse(&picture).expect("XML");
+}
+
+#[test]
+fn a_sequence_diagram_for_markdown_says_where_messages_are_lost() {
+    let trace = traces().join("gms3/no-lost-message-validity.joined-3.json");
+    let (code, drawn, _) = replay(&trace, &["--format", "mermaid"]);
+    assert_eq!(code, 0);
+    let expected = "\
+sequenceDiagram
+    title gms3 violates no-lost-message-validity
+    participant n0
+    participant n1
+    participant n2
+    Note over n1: 1 command(mcast(n1.0))
+    Note over n0: 2 crash
+    n1-xn0: mcast, sent in step 1: lost
+    n0-->>n1: 3 down(n0)
+    Note over n1: installed(number: 2, leader: n1, followers: [n2])
+    rect rgba(230, 60, 60, 0.25)
+    Note over n2: 4 crash
+    n1-xn2: view, sent in step 3: lost
+    n1-xn2: view, sent in step 3: lost
+    end
+    Note over n0,n2: n1 sent n1.0 and never delivered it
+";
+    assert_eq!(drawn, expected);
+}
+
 #[test]
 fn replay_stops_where_it_is_told_to() {
     let (code, out, _) = replay(&traces().join(TRACE), &["--until", "2"]);

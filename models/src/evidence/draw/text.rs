@@ -1,6 +1,7 @@
 //! A chart as a sequence diagram, in characters.
 
 use super::chart::{Arrow, Chart, Lane, Row};
+use crate::evidence::replay::Beginning;
 use interrex::machine::NodeId;
 use std::fmt::Write;
 
@@ -20,7 +21,7 @@ pub const LOOP: &str = "⟲";
 #[must_use]
 pub fn draw(chart: &Chart) -> String {
     let mut drawing = Drawing(String::new());
-    drawing.heading(&chart.up);
+    drawing.heading(&chart.nodes.iter().map(Beginning::is_up).collect::<Vec<_>>());
     for row in &chart.rows {
         drawing.row(row);
     }

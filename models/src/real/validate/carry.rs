@@ -8,7 +8,7 @@
 //! itself, clients whose time has run out), and time-outs that change nothing.
 
 use super::{
-    NotCarried,
+    Carried, NotCarried, Run,
     join::Cluster,
     judge,
     life::{Delivery, EffectKind, Input, Place},
@@ -28,7 +28,7 @@ use crate::{
     protocol::Protocol,
     real::application::{Application, CommandKind},
 };
-use interrex::machine::{Address, Effect, EffectOf, Event, NodeId, Peer};
+use interrex::machine::{Address, Effect, EffectOf, Event, Machine, NodeId, Peer};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -43,21 +43,38 @@ enum RemoteEffect {
     Demonitor(Peer),
 }
 
-/// The trace, and a description of the steps left out.
-pub(super) type Carried = (Trace, Vec<String>);
-
 /// A message that was sent: the life that sent it, and the index of the effect in that life.
 type Sent = (usize, usize);
 
 /// Translates the first moments of a run, and checks that the trace violates the property.
-///
-/// # Errors
-/// The place where the translation fails, and the reason.
 pub(super) fn carry<R: Application>(
     cluster: &Cluster<'_, R>,
     property: &'static Property,
     moments: usize,
-) -> Result<Carried, NotCarried> {
+) -> Carried {
+    let outcome = translate(cluster, property, moments).and_then(Translation::record_violation);
+    Carried { property, outcome }
+}
+
+/// Translates the first moments of a run, whether the trace violates the property or not.
+pub(super) fn carry_any<R: Application>(
+    cluster: &Cluster<'_, R>,
+    property: &'static Property,
+    moments: usize,
+) -> Carried {
+    let translated = translate(cluster, property, moments);
+    Carried { property, outcome: translated.and_then(Translation::record) }
+}
+
+/// Translates the first moments of a run.
+///
+/// # Errors
+/// The place where the translation fails, and the reason.
+fn translate<'a, R: Application>(
+    cluster: &'a Cluster<'a, R>,
+    property: &'static Property,
+    moments: usize,
+) -> Result<Translation<'a, R>, NotCarried> {
     let (environment, order) = prepare(cluster, moments)?;
     let rules = Rules::new(cluster.machine.model(&environment), environment.clone());
     let mut translation = Translation {
@@ -68,6 +85,7 @@ pub(super) fn carry<R: Application>(
         links: FxHashMap::default(),
         receipts: receipts(cluster),
         actions: vec![],
+        times: vec![],
         left_out: BTreeMap::new(),
         violated: false,
     };
@@ -80,7 +98,7 @@ pub(super) fn carry<R: Application>(
     if property.kind == Kind::Settled {
         translation.settle()?;
     }
-    translation.record()
+    Ok(translation)
 }
 
 /// The environment, with maximal budgets, and the order of the run in the harness.
@@ -212,6 +230,8 @@ struct Translation<'a, R: Application> {
     links: FxHashMap<(NodeId, NodeId), VecDeque<Sent>>,
     receipts: FxHashMap<Place, Sent>,
     actions: Vec<ActionOf<R::Model>>,
+    /// The time of each action.
+    times: Vec<Option<u64>>,
     /// The kinds of steps left out, with their number.
     left_out: BTreeMap<&'static str, usize>,
     /// True if the property is violated.
@@ -261,6 +281,13 @@ impl<R: Application> Translation<'_, R> {
         self.rules.node(&self.world, node).is_up()
     }
 
+    /// True if a node that comes up again needs no contact.
+    fn finds_its_group(&self, node: NodeId) -> bool {
+        let stable = self.rules.node(&self.world, node).stable.as_ref();
+        let kept = stable.filter(|_| self.rules.environment().storage == Storage::Kept);
+        kept.is_some_and(|stable| self.rules.protocol().finds_its_group(stable))
+    }
+
     fn is_there(&self, peer: Peer) -> bool {
         match peer {
             Peer::Name(node) => self.is_up(node),
@@ -289,7 +316,8 @@ impl<R: Application> Translation<'_, R> {
         let life = &self.cluster.lives[place.life];
         let node = life.me.node;
         let is_first = self.cluster.number(place.life) == 0;
-        let joins = self.cluster.machine.joins_through_contact();
+        let joins = self.cluster.machine.joins_through_contact()
+            && (is_first || !self.finds_its_group(node));
         if joins && life.contact.is_none() {
             // n0 is up from the beginning.
             return if is_first && node == NodeId(0) {
@@ -497,6 +525,7 @@ impl<R: Application> Translation<'_, R> {
         let taken = self.rules.take(&self.world, &action);
         let (_, next) = taken.map_err(|reason| self.refusal(place, &action, &reason))?;
         self.actions.push(action);
+        self.times.push(self.cluster.time(place));
         // A log may be as long as a process has run.
         self.world = self.rules.forget_at(self.actions.len(), next);
         self.violated = self.property.kind == Kind::Safety
@@ -516,15 +545,13 @@ impl<R: Application> Translation<'_, R> {
     }
 
     /// The trace, in an environment with the budgets that it needs.
-    fn record(self) -> Result<Carried, NotCarried> {
-        let nowhere = |reason: String| NotCarried { place: None, reason };
+    fn record(self) -> Result<Run, NotCarried> {
         let mut environment = self.rules.environment().clone();
         environment.budgets = spent(&self.actions);
         if environment.budgets[Budget::Timeouts] == 0 {
             environment.timers = Timers::Late;
         }
-        let model = || self.cluster.machine.model(&environment);
-        let mut rules = Rules::new(model(), environment.clone());
+        let mut rules = Rules::new(self.cluster.machine.model(&environment), environment.clone());
         let mut world = rules.initial();
         for (action, nth) in self.actions.iter().zip(1..) {
             let (_, next) = rules.take(&world, action).map_err(|reason| {
@@ -535,17 +562,28 @@ impl<R: Application> Translation<'_, R> {
         let name = rules.protocol().name();
         let trace =
             Trace::record(&rules, &format!("{name}/logs"), self.property.name, &self.actions);
-        match replay(model(), &trace, self.property, Mode::Exact, None).outcome {
-            Outcome::Violated { .. } => {
-                let count = |(what, times): (&&str, &usize)| format!("{what} ({times})");
-                Ok((trace, self.left_out.iter().map(count).collect()))
-            }
+        let count = |(what, times): (&&str, &usize)| format!("{what} ({times})");
+        let left_out = self.left_out.iter().map(count).collect();
+        Ok(Run { trace, left_out, times: self.times })
+    }
+
+    /// The same, if it violates the property.
+    fn record_violation(self) -> Result<Run, NotCarried> {
+        let (machine, property) = (self.cluster.machine, self.property);
+        let run = self.record()?;
+        let model = machine.model(&run.trace.environment);
+        match replay(model, &run.trace, property, Mode::Exact, None).outcome {
+            Outcome::Violated { .. } => Ok(run),
             _ => Err(nowhere(format!(
                 "the whole run could be carried over, and in the harness it does not violate {}",
-                self.property.name
+                property.name
             ))),
         }
     }
+}
+
+fn nowhere(reason: String) -> NotCarried {
+    NotCarried { place: None, reason }
 }
 
 fn remote<M: interrex::machine::Machine>(effect: &EffectOf<M>) -> Option<RemoteEffect> {

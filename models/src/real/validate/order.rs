@@ -87,7 +87,7 @@ impl<R: Application> Cluster<'_, R> {
                     stuck.push(place);
                     continue;
                 }
-                let at = self.time(place);
+                let at = self.time(place).unwrap_or(u64::MAX);
                 if next.is_none_or(|(earliest, ..)| at < earliest) {
                     next = Some((at, node, place));
                 }
@@ -103,11 +103,12 @@ impl<R: Application> Cluster<'_, R> {
         }
     }
 
-    fn time(&self, place: Place) -> u64 {
+    /// The time of a step or an end, if it is known.
+    pub(super) fn time(&self, place: Place) -> Option<u64> {
         if self.is_end(place) {
-            self.over[place.life].unwrap_or(u64::MAX)
+            self.over[place.life]
         } else {
-            self.lives[place.life].steps[place.step].at
+            Some(self.lives[place.life].steps[place.step].at)
         }
     }
 
