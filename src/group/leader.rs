@@ -135,7 +135,8 @@ impl<S: Service> Turn<'_, S> {
         let is_member = newest.contains(&member);
         let is_committed = view <= self.state.counted.number();
         let Some(others) = self.others() else { return };
-        let is_informed = |other: &Other| other.joins.is_none() && other.held >= view;
+        let is_informed =
+            |other: &Other| other.member == member && other.joins.is_none() && other.held >= view;
         if !is_member && is_committed && others.get(&member.node).is_some_and(is_informed) {
             others.remove(&member.node);
         }

@@ -459,14 +459,13 @@ impl<'a, S: Service> Turn<'a, S> {
         }
         let is_outside = !self.may_lead();
         match &mut self.state.role {
+            // It knows better; and a follower that its leader asks leaves it.
+            Role::Leading { .. } => return,
             Role::Seeking { told } => drop(told.remove(&from)),
             Role::Promised { to: Some(owner) } if *owner == from && is_outside => {
                 self.state.role = seeking();
             }
-            Role::Promised { .. }
-            | Role::Following { .. }
-            | Role::Candidate { .. }
-            | Role::Leading { .. } => {}
+            Role::Promised { .. } | Role::Following { .. } | Role::Candidate { .. } => {}
         }
         self.ask_node(from.node);
     }
