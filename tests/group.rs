@@ -92,6 +92,31 @@ fn a_member_that_promises_once_more_is_sent_the_last_entry_until_it_acknowledges
     assert_eq!(sent_at_tick(&leader), 0);
 }
 
+/// A leader that asks would make a follower believe that it leads no more.
+#[test]
+fn a_leader_asks_nobody() {
+    let (_, effects) = step(founder(N1), N0, Message::Now);
+    assert!(effects.is_empty(), "{effects:?}");
+}
+
+/// A late message of a former life made a leader forget the member that had come instead: 20 steps, two nodes.
+#[test]
+fn what_a_former_life_has_sent_does_not_dismiss_the_present_member() {
+    let later = Address { life: 1, ..N0 };
+    let ask = |member| Message::Ask { member, committed: Position { term: None, number: 0 } };
+    let (leader, _) = step(founder(N1), N0, ask(N0));
+    let (leader, _) = step(leader, later, ask(later));
+    let number = leader.log.len();
+    let (leader, _) =
+        step(leader, later, Message::Ack { term: leader.term, member: later, number });
+    let number = leader.log.len();
+    let (leader, _) =
+        step(leader, later, Message::Ack { term: leader.term, member: later, number });
+    assert_eq!(held(&leader, later), Some(number));
+    let (leader, _) = step(leader, N0, Message::Ack { term: leader.term, member: N0, number });
+    assert_eq!(held(&leader, later), Some(number));
+}
+
 #[test]
 fn the_better_log_ends_with_the_higher_term_and_then_is_longer() {
     let term = |counter| Term { counter, owner: N0 };
