@@ -68,10 +68,9 @@ impl Step {
     /// Suspected processes are told where the log ends.
     pub fn repeat_entries(&mut self, others: BTreeMap<Node, Other>) {
         for (node, other) in others {
-            if self.is_suspected(node) {
-                self.give(node, self.length());
-            } else if other.held < self.length() {
-                self.give(node, other.held);
+            if other.held < self.length() {
+                let after = if self.is_suspected(node) { self.length() } else { other.held };
+                self.give(node, after);
             }
         }
     }

@@ -28,7 +28,7 @@ pub struct Budgets {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Condition {
     Idle,
-    Up(State),
+    Up(Box<State>),
     Crashed,
 }
 
@@ -491,7 +491,7 @@ impl World {
     }
 
     pub fn take(&mut self, node: Node, (state, effects): Stepped) {
-        self.place_mut(node).condition = Condition::Up(state);
+        self.place_mut(node).condition = Condition::Up(Box::new(state));
         for effect in effects {
             self.carry_out(node, effect);
         }
