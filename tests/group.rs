@@ -106,15 +106,18 @@ fn what_a_former_life_has_sent_does_not_dismiss_the_present_member() {
     let ask = |member| Message::Ask { member, committed: Position { term: None, number: 0 } };
     let (leader, _) = step(founder(N1), N0, ask(N0));
     let (leader, _) = step(leader, later, ask(later));
-    let number = leader.log.len();
-    let (leader, _) =
-        step(leader, later, Message::Ack { term: leader.term, member: later, number });
-    let number = leader.log.len();
-    let (leader, _) =
-        step(leader, later, Message::Ack { term: leader.term, member: later, number });
-    assert_eq!(held(&leader, later), Some(number));
-    let (leader, _) = step(leader, N0, Message::Ack { term: leader.term, member: N0, number });
-    assert_eq!(held(&leader, later), Some(number));
+    let all = |leader: &StateOf<Texts>, member| {
+        let (term, number) = (leader.term, leader.log.len());
+        Message::Ack { term, member, number }
+    };
+    let ack = all(&leader, later);
+    let (leader, _) = step(leader, later, ack);
+    let ack = all(&leader, later);
+    let (leader, _) = step(leader, later, ack);
+    assert_eq!(held(&leader, later), Some(leader.log.len()));
+    let ack = all(&leader, N0);
+    let (leader, _) = step(leader, N0, ack);
+    assert_eq!(held(&leader, later), Some(leader.log.len()));
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct State<R, A> {
     pub issued: u64,
     /// Those that it has not delivered yet.
     pub pending: OrdMap<u64, Pending<R>>,
-    /// The nodes that were told to wait for a leader.
+    /// The nodes that will be told when there is a leader, again at each tick, until they are members.
     pub waiting: OrdSet<NodeId>,
     /// It wants to be no member any more.
     pub is_leaving: bool,
@@ -126,7 +126,8 @@ pub enum Role {
     Candidate {
         /// The members that have given them.
         promised: OrdSet<Address>,
-        /// Nodes that are in none of its views and may hold more. They are asked, too.
+        /// Nodes that it has asked beyond the members: those that have said something of an earlier term, or have asked; from the
+        /// first tick on all of the list. They may hold more.
         invited: OrdSet<NodeId>,
         /// The better log that it is taking over, if there is more of it than one batch.
         reading: Option<Reading>,

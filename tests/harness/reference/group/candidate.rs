@@ -229,6 +229,7 @@ impl Step {
     pub fn on_now(&mut self, from: Address) {
         let is_eligible = self.is_eligible();
         match &mut self.state.role {
+            Role::Leading { .. } => return,
             Role::Seeking { told } => {
                 told.remove(&from);
             }

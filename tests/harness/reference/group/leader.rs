@@ -170,12 +170,16 @@ impl Step {
     }
 
     /// Takes note of a process that has promised, if its node was known by another member: it is told where the log
-    /// ends, so that it asks.
+    /// ends, so that it asks. One that was known has to acknowledge the last entry once more.
     pub fn meet(&mut self, member: Address) {
+        let length = self.length();
         let Role::Leading { others, .. } = &mut self.state.role else { return };
-        if others.get(&member.node).is_none_or(|other| other.member != member) {
-            others.insert(member.node, Other { member, held: 0, joins: None });
-            self.give(member.node, self.length());
+        match others.get_mut(&member.node) {
+            Some(other) if other.member == member => other.held = other.held.min(length - 1),
+            _ => {
+                others.insert(member.node, Other { member, held: 0, joins: None });
+                self.give(member.node, length);
+            }
         }
     }
 
@@ -320,7 +324,9 @@ impl Step {
 
     /// A process that asks whom it leads, or wants to lead, leads no more.
     pub fn on_ask(&mut self, from: Address, member: Address, committed: Position) {
-        self.state.waiting.remove(&member.node);
+        if !matches!(self.state.role, Role::Following { .. }) {
+            self.state.waiting.remove(&member.node);
+        }
         match self.state.role {
             Role::Leading { .. } => return self.answer(member, committed),
             Role::Candidate { .. } => return self.invite(member.node),

@@ -9,9 +9,7 @@
 //! It covers what the scenarios of group do: calls without time-outs, among one group, in one batch. Nothing is
 //! forgotten, so that there are no summaries on their way; nobody leaves or hands over; no group is founded anew.
 //!
-//! Its world is that of the reference of gms3, with storage and names. Where ours is at fault, it does not follow: an
-//! acknowledgement of a former life that arrives after one of the next life makes our leader forget a member (2 joining,
-//! storage lost, a crash, a restart, a lost message, two copies, an overtake: 88747 worlds, and 88732 here).
+//! Its world is that of the reference of gms3, with storage and names.
 //!
 //! # Where the documentation leaves a choice
 //!
