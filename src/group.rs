@@ -191,6 +191,9 @@ pub const KEPT: u64 = 4096;
 /// The size of a batch in bytes, unless [`Group::in_batches_of`] says otherwise.
 pub const BATCH: u64 = 1 << 20;
 
+/// The number of entries that no log reaches: a billion a second would take 146 years.
+const LONGEST_LOG: u64 = 1 << 62;
+
 /// The number of multicasts of one process that may be under way. Beyond it a [`Command::Call`] fails at once.
 pub const MOST_PENDING: usize = 10_000;
 

@@ -1,6 +1,6 @@
 //! group, step by step: what random schedules found, and what scenarios are too large for.
 
-use im::OrdMap;
+use im::{OrdMap, Vector};
 use interrex::{
     gen_leader::{
         Dictionary,
@@ -8,8 +8,8 @@ use interrex::{
     },
     group::{
         After, CallFailure, Command, Content, Effect, Entry, Envelope, Founding, Group, Log,
-        Message, MessageOf, Messages, Multicast, Observation, ObservationOf, Position, Role,
-        Service, Stable, StableOf, StateOf, Term, Timer,
+        Message, MessageOf, Messages, Multicast, Observation, ObservationOf, Part, Position, Role,
+        Service, Stable, StableOf, StateOf, Summary, Term, Timer,
     },
     machine::{self, Address, Boot, Event, Machine, NodeId},
 };
@@ -118,6 +118,24 @@ fn what_a_former_life_has_sent_does_not_dismiss_the_present_member() {
     let ack = all(&leader, N0);
     let (leader, _) = step(leader, N0, ack);
     assert_eq!(held(&leader, later), Some(leader.log.len()));
+}
+
+/// A summary with the last number that there is made the receiver search for ever, after each restart, too.
+#[test]
+fn a_number_that_no_log_reaches_is_not_taken_over() {
+    let founder = founder(N1);
+    let term = Term { counter: 2, owner: N0 };
+    let last = Position { term: Some(term), number: u64::MAX };
+    let summary = Summary { last, ..founder.log.base().clone() };
+    let part = Part { after: After::Summary(summary), entries: Vector::new() };
+    let all = Message::Append { term, part: part.clone(), committed: last.number, forgotten: 0 };
+    let (follower, _) = step(founder.clone(), N0, all);
+    assert_eq!((follower.term, follower.log.len()), (term, founder.log.len()));
+
+    // From a file, it is at least no search without end.
+    let stable = Stable { member: N1, term, forgotten: 0, part };
+    let (restarted, _) = group().start(Boot { me: N1, stable: Some(stable), contact: None });
+    assert_eq!((restarted.log.len(), restarted.newest_view().1.len()), (u64::MAX, 0));
 }
 
 #[test]

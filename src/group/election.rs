@@ -224,7 +224,7 @@ impl<S: Service> Turn<'_, S> {
     fn all_held(&self) -> Summary<()> {
         let Summary { last, group, view, known, next, .. } = self.state.counted.clone();
         let mut held = Summary { last, group, view, known, next, application: () };
-        for number in last.number + 1..=self.log().len() {
+        for number in last.number.saturating_add(1)..=self.log().len() {
             if let Some(entry) = self.log().get(number) {
                 held.add(&Messages::default(), entry);
             }

@@ -86,7 +86,7 @@ impl<R: Value, A: Value> Part<R, A> {
         let before = self.after.last();
         match self.entries.last() {
             Some(entry) => {
-                let number = before.number + self.entries.len() as u64;
+                let number = before.number.saturating_add(self.entries.len() as u64);
                 Position { term: Some(entry.term), number }
             }
             None => before,
@@ -105,7 +105,7 @@ impl<R: Value, A: Value + Default> Log<R, A> {
     /// The number of its last entry.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.base.last.number + self.entries.len() as u64
+        self.base.last.number.saturating_add(self.entries.len() as u64)
     }
 
     /// True if it has never had an entry.
@@ -164,7 +164,7 @@ impl<R: Value, A: Value + Default> Log<R, A> {
         match self.position(number) {
             Some(position) => {
                 // Splitting the vector would copy its neighbours.
-                let numbers = number + 1..=self.len();
+                let numbers = number.saturating_add(1)..=self.len();
                 let held = numbers.filter_map(|number| self.get(number));
                 let entries = first(held, most).cloned().collect();
                 Part { after: After::Entry(position), entries }
@@ -188,7 +188,8 @@ impl<R: Value, A: Value + Default> Log<R, A> {
     /// The number and the members of the newest view after an entry, if there is one.
     #[must_use]
     pub fn newest_view_after(&self, number: u64) -> Option<(u64, &Vector<Address>)> {
-        let numbers = (number.max(self.base.last.number) + 1..=self.len()).rev();
+        let first = number.max(self.base.last.number).saturating_add(1);
+        let numbers = (first..=self.len()).rev();
         let mut views = numbers.filter_map(|number| match &self.get(number)?.content {
             Content::View(members) => Some((number, members)),
             Content::Multicast(_) => None,

@@ -1,9 +1,9 @@
 //! One step of a process: what every role has in common.
 
 use super::{
-    Command, Content, Envelope, Group, Log, Message, MessageOf, Multicast, Observation,
-    ObservationOf, Pending, Role, STOPPED_ON_COMMAND, Safeguard, Service, Stable, StableOf, State,
-    StateOf, TICK, Term, Timer, View,
+    Command, Content, Envelope, Group, LONGEST_LOG, Log, Message, MessageOf, Multicast,
+    Observation, ObservationOf, Pending, Role, STOPPED_ON_COMMAND, Safeguard, Service, Stable,
+    StableOf, State, StateOf, TICK, Term, Timer, View,
     log::{After, Entry, Part, Position},
     size,
     summary::Summary,
@@ -183,8 +183,12 @@ impl<'a, S: Service> Turn<'a, S> {
         self.state.log.push(Entry { term, content });
     }
 
-    /// Takes over a part of a log that is better than its own. False if it lacks the entry before that.
+    /// Takes over a part of a log that is better than its own. False if it lacks the entry before that, or if no log can be
+    /// that long: a summary with such a number would be stored, and no number would be left.
     pub(super) fn take(&mut self, from: Address, part: Part<S::Request, S::State>) -> bool {
+        if part.last().number > LONGEST_LOG {
+            return false;
+        }
         let previous = match part.after {
             After::Entry(previous) => previous,
             After::Beginning(base) => {

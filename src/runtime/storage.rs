@@ -167,7 +167,7 @@ pub enum StorageError {
     InUse(PathBuf),
     /// The file is torn or corrupt. It was not changed.
     #[error(
-        "{path}: torn or corrupt ({reason}); restore it, or remove it if the node may start as one that has lost its storage",
+        "{path}: torn or corrupt ({reason}); remove it, and the node starts as one that has lost its storage. An older copy must not take its place: what the node has promised since would be forgotten",
         path = path.display()
     )]
     Corrupt {

@@ -1251,6 +1251,11 @@ fn the_command_says_what_it_found() {
     let answer = command.assert().code(1).get_output().stdout.clone();
     let answer = String::from_utf8(answer).expect("a text");
     assert!(answer.contains("n0 and n1 both act as leader"), "{answer}");
+    let before = std::fs::read(&paths[0]).expect("a log");
+    let error = interrex().args(&paths).arg("--save-trace").arg(&paths[0]).assert().code(2);
+    let error = String::from_utf8(error.get_output().stderr.clone()).expect("a text");
+    assert!(error.contains("is one of the logs"), "{error}");
+    assert_eq!(std::fs::read(&paths[0]).expect("a log"), before);
     Command::cargo_bin("interrex").expect("the command").arg("replay").arg(&trace).assert().code(0);
     Command::cargo_bin("interrex").expect("the command").arg("shrink").arg(&trace).assert().code(0);
 

@@ -43,7 +43,15 @@ impl Failure {
     pub(super) fn say(&self, form: Form) {
         match self {
             Self::Arguments(error) if form == Form::Text || !error.use_stderr() => {
-                let _ = error.print();
+                // The words of the user can be the name of somebody else's file, as in `replay *`.
+                let plain = error.render().to_string();
+                let lines: Vec<_> = plain.lines().map(printable).collect();
+                let _ = if error.use_stderr() && plain.lines().ne(lines.iter().map(String::as_str))
+                {
+                    writeln!(anstream::stderr(), "{}", lines.join("\n"))
+                } else {
+                    error.print()
+                };
             }
             _ if self.exit() == Exit::Unread => {}
             _ => {

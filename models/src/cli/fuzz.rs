@@ -146,6 +146,8 @@ impl Fuzz {
         self.takes_some()?;
         let altered = chosen.into_iter().map(|scenario| self.altered(scenario));
         let scenarios = altered.collect::<Result<Vec<_>, _>>()?;
+        // From here on an interrupt ends with a report.
+        let stop = stop(self.max_seconds)?;
         let known = replay_known(&places, &scenarios)?;
         let mut answer = Answer::new(self.format);
         for known in &known {
@@ -158,7 +160,6 @@ impl Fuzz {
             covered = covered.map(|covered| covered.part(&shard));
         }
         file::can_hold_files(&self.save_traces)?;
-        let stop = stop(self.max_seconds)?;
         for scenario in &scenarios {
             if stop.is_due() {
                 answer.add(&NotBegun(scenario))?;

@@ -3,7 +3,10 @@
 use super::{Command, Exit, Failure};
 use crate::{
     evidence::trace::Trace,
-    io::file::{self, FileError},
+    io::{
+        file::{self, FileError},
+        text::printable,
+    },
 };
 use std::{io::Write, path::PathBuf};
 
@@ -37,7 +40,7 @@ impl Shrink {
 
         let mut err = anstream::stderr().lock();
         let Some(shrunk) = shrunk else {
-            let (name, path) = (property.name, self.trace.display());
+            let (name, path) = (property.name, printable(&self.trace.display().to_string()));
             writeln!(
                 err,
                 "{path}: the run does not violate {name}, so there is nothing to shrink"

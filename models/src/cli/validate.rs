@@ -19,7 +19,7 @@ use crate::{
         trace::Trace,
     },
     io::{
-        file::{self, did_you_mean, shown},
+        file::{self, FileError, did_you_mean, shown},
         text::printable,
     },
     protocol::registry::Registry,
@@ -32,6 +32,7 @@ use crate::{
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use serde_json::json;
 use std::{
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -73,6 +74,11 @@ pub(super) struct Validate {
     format: Format,
 }
 
+/// True if both paths lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|it| it == one))
+}
+
 /// The number of contradictions that are shown to people: one missing log makes very many.
 const SHOWN: usize = 10;
 
@@ -82,6 +88,10 @@ impl Validate {
         self.check_allowed(&of.registry)?;
         let written = self.save_trace.as_ref().or(self.html.as_ref());
         written.map_or(Ok(()), |path| file::can_be_written(path))?;
+        if let Some(log) = written.and_then(|path| self.logs.iter().find(|log| is_same(log, path)))
+        {
+            return Err(FileError::new(log, "is one of the logs: it would be replaced").into());
+        }
         let carry = match (&self.save_trace, &self.html) {
             (Some(_), _) => Carry::FirstBut(&self.allow),
             (None, Some(_)) => Carry::Any(&self.allow),
@@ -352,7 +362,8 @@ impl Section for Saved<'_> {
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let (path, property) = (self.path.display(), self.carried.property.name);
+        let path = printable(&self.path.display().to_string());
+        let property = self.carried.property.name;
         match (&self.carried.outcome, self.form) {
             (Ok(Run { trace, left_out, .. }), form) => {
                 let run = match form {

@@ -350,7 +350,7 @@ pub fn files_below(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, FileE
 /// The name of a file below a folder: its relative path, with `/` on every system.
 #[must_use]
 pub fn name_below(folder: &Path, path: &Path) -> String {
-    path.strip_prefix(folder).unwrap_or(path).to_string_lossy().replace('\\', "/")
+    printable(&path.strip_prefix(folder).unwrap_or(path).to_string_lossy().replace('\\', "/"))
 }
 
 /// A path as seen from the current folder, if it is below that.
@@ -359,7 +359,7 @@ pub fn shown(path: &Path) -> String {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let here = env::current_dir().and_then(fs::canonicalize);
     let below = here.ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
-    below.unwrap_or(path).display().to_string()
+    printable(&below.unwrap_or(path).display().to_string())
 }
 
 /// `, did you mean …?` if a name is close to a known one, or to the last part of a known path. The part is then what is meant.

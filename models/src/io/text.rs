@@ -34,10 +34,16 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// The text without control characters: a file must not steer the terminal that shows it.
+/// The text without control characters, and without those that change the direction or the line: a file must not steer the
+/// terminal that shows it, nor make it show something else than it says.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    text.replace(steers, "\u{fffd}")
+}
+
+fn steers(it: char) -> bool {
+    let turns = matches!(it, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || it.is_control()
 }
 
 /// The value without brackets, for a place that has brackets already.

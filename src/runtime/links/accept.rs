@@ -6,7 +6,11 @@ use crate::runtime::{
     repeats::Repeats,
     transport::Transport,
 };
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -33,9 +37,10 @@ pub(super) async fn accept<T: Transport>(
                 make_room(&mut oldest_first, limits.max_pending_handshakes, &identity);
                 let (identity, authenticated) = (identity.clone(), authenticated.clone());
                 let limit = limits.handshake_timeout;
-                oldest_first.push_back(handshakes.spawn(async move {
+                let handshake = handshakes.spawn(async move {
                     shake_hands::<T>(stream, from, &identity, limit, authenticated).await;
-                }));
+                });
+                oldest_first.push_back((from.ip(), handshake));
             }
             Err(error) => {
                 if let Some(times) = failures.count(error.kind()) {
@@ -47,15 +52,47 @@ pub(super) async fn accept<T: Transport>(
     }
 }
 
-/// Gives up the handshakes that have taken longest, until another one may begin.
-fn make_room(oldest_first: &mut VecDeque<AbortHandle>, limit: usize, identity: &Identity) {
-    oldest_first.retain(|handshake| !handshake.is_finished());
+/// Gives up handshakes until another one may begin: of the address that has the most of them, the one that has taken longest.
+/// So a crowd at one address does not keep out nodes at others.
+fn make_room(
+    oldest_first: &mut VecDeque<(IpAddr, AbortHandle)>,
+    limit: usize,
+    identity: &Identity,
+) {
+    oldest_first.retain(|(_, handshake)| !handshake.is_finished());
     while oldest_first.len() >= limit.max(1) {
-        if let Some(oldest) = oldest_first.pop_front() {
-            oldest.abort();
-            let why = HandshakeError::Crowded;
-            identity.report_refused(None, &"an unauthenticated connection", &why);
-        }
+        let addresses: Vec<_> = oldest_first.iter().map(|(address, _)| *address).collect();
+        let Some((_, oldest)) = crowded_out(&addresses).and_then(|at| oldest_first.remove(at))
+        else {
+            return;
+        };
+        oldest.abort();
+        let why = HandshakeError::Crowded;
+        identity.report_refused(None, &"an unauthenticated connection", &why);
+    }
+}
+
+/// The place of the first of the addresses that occur most often.
+fn crowded_out(addresses: &[IpAddr]) -> Option<usize> {
+    let times = |address: &IpAddr| addresses.iter().filter(|other| *other == address).count();
+    // Of several largest ones, the last is found; the first is wanted.
+    (0..addresses.len()).rev().max_by_key(|at| times(&addresses[*at]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_at_one_address_keeps_out_only_itself() {
+        let crowd = |places: &[u8]| {
+            let addresses: Vec<_> = places.iter().map(|it| IpAddr::from([10, 0, 0, *it])).collect();
+            crowded_out(&addresses)
+        };
+        assert_eq!(crowd(&[]), None);
+        assert_eq!(crowd(&[1, 2, 2, 3]), Some(1));
+        assert_eq!(crowd(&[1, 2, 3]), Some(0));
+        assert_eq!(crowd(&[4, 4, 5, 5, 5]), Some(2));
     }
 }
 

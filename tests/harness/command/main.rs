@@ -804,6 +804,20 @@ fn what_a_trace_says_does_not_steer_the_terminal() {
     let (_folder, path) = altered(|trace| trace["cause"] = "\u{1b}[2J\r\nboo".into());
     let (code, out, _) = replay(&path, &[]);
     assert!(code == 0 && out.contains("\u{fffd}[2J\u{fffd}\u{fffd}boo"), "{out}");
+    // Nor does it make a line read otherwise than it is.
+    let (_folder, path) = altered(|trace| trace["cause"] = "\u{202e}oob\u{2066}".into());
+    let (code, out, _) = replay(&path, &[]);
+    assert!(code == 0 && out.contains("\u{fffd}oob\u{fffd}"), "{out}");
+}
+
+/// `replay *` in a folder of somebody else.
+#[test]
+fn what_a_file_is_called_does_not_steer_the_terminal() {
+    for arguments in [&["replay", "a", "\u{1b}[2Jboo"][..], &["check", "--\u{202e}boo"]] {
+        let (code, _, err) = interrex(arguments.iter().copied());
+        let steers = |it: char| it != '\n' && (it.is_control() || it == '\u{202e}');
+        assert!(code == 2 && err.contains("boo") && !err.contains(steers), "{err:?}");
+    }
 }
 
 /// A program that was built elsewhere, or was moved since, works on the scenarios of the current folder. There may be no traces

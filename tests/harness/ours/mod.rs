@@ -13,6 +13,10 @@ macro_rules! with_machine {
                 let $machine = group::real::machine(roster);
                 $body
             }
+            "group_any" => {
+                let $machine = group::real::of_survivors(roster);
+                $body
+            }
             "group with short memory" => {
                 let $machine = group::real::with(group::Memory::Short, roster);
                 $body
