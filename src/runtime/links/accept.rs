@@ -79,6 +79,22 @@ fn crowded_out(addresses: &[IpAddr]) -> Option<usize> {
     (0..addresses.len()).rev().max_by_key(|at| times(&addresses[*at]))
 }
 
+async fn shake_hands<T: Transport>(
+    stream: T::Stream,
+    from: SocketAddr,
+    identity: &Identity,
+    limit: Duration,
+    authenticated: mpsc::Sender<Authenticated<T::Stream>>,
+) {
+    let result = timeout(limit, authenticate(stream, from, identity)).await;
+    match result.unwrap_or_else(|_| Err(HandshakeError::TimedOut.into())) {
+        // Without a receiver, the node has ended.
+        Ok(Some(inbound)) => drop(authenticated.send(inbound).await),
+        Ok(None) => tracing::trace!(%from, "answered a probe"),
+        Err(Rejected { node, why }) => identity.report_refused(node, &from, &why),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,21 +109,5 @@ mod tests {
         assert_eq!(crowd(&[1, 2, 2, 3]), Some(1));
         assert_eq!(crowd(&[1, 2, 3]), Some(0));
         assert_eq!(crowd(&[4, 4, 5, 5, 5]), Some(2));
-    }
-}
-
-async fn shake_hands<T: Transport>(
-    stream: T::Stream,
-    from: SocketAddr,
-    identity: &Identity,
-    limit: Duration,
-    authenticated: mpsc::Sender<Authenticated<T::Stream>>,
-) {
-    let result = timeout(limit, authenticate(stream, from, identity)).await;
-    match result.unwrap_or_else(|_| Err(HandshakeError::TimedOut.into())) {
-        // Without a receiver, the node has ended.
-        Ok(Some(inbound)) => drop(authenticated.send(inbound).await),
-        Ok(None) => tracing::trace!(%from, "answered a probe"),
-        Err(Rejected { node, why }) => identity.report_refused(node, &from, &why),
     }
 }
