@@ -145,7 +145,7 @@ pub(super) fn write_new_secret(path: &Path, text: &str) -> Result<(), KeyError> 
 fn warn_if_public(path: &Path, file: &File) {
     use std::os::unix::fs::MetadataExt;
     if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o077 != 0) {
-        tracing::warn!(path = %path.display(), "other users of this host can read the key: `chmod 600` the file");
+        tracing::warn!(?path, "other users of this host can read the key: `chmod 600` the file");
     }
 }
 
