@@ -81,9 +81,9 @@
 //! * *Monitors.* A leader monitors all that it sends to; a follower its leader; a process without a leader the most senior
 //!   member that it does not suspect; a candidate nobody; a process that is being given a summary the giver.
 //! * *Succession.* If the leader is down, the most senior member that is not suspected takes over at once. Any other waits
-//!   for the next tick, and takes over if nobody has; until then it asks the former leader, in case its detector erred. A candidate goes on until it leads or hears of a later term; then it
-//!   takes that term on, and asks its owner instead. There is no vote before the vote: one member that errs ends the term of
-//!   a healthy leader, and a new one is found at once.
+//!   for the next tick, and takes over if nobody has; until then it asks the former leader, in case its detector erred. A
+//!   candidate goes on until it leads or hears of a later term; then it takes that term on, and asks its owner instead. There is
+//!   no vote before the vote: one member that errs ends the term of a healthy leader, and a new one is found at once.
 //! * *Minority.* A leader that suspects a member, or learns of another one at its node, first removes it, if no other change
 //!   is under way. If then no majority of the newest view is left, it no longer leads.
 //! * *Waiting.* Who asks or comes as a candidate, is no member, and is refused, will be told with `Now` when there is a leader,

@@ -234,10 +234,10 @@ impl<S: Service> Turn<'_, S> {
 
     /// The members whose promises and acknowledgements count.
     pub(super) fn voters(&self) -> Vector<Address> {
-        let newest = self.newest().into_iter();
+        let newest = self.newest();
         match self.group.policy {
-            Policy::Majority => newest.collect(),
-            Policy::Any => newest.filter(|member| self.may_answer(*member)).collect(),
+            Policy::Majority => newest,
+            Policy::Any => newest.into_iter().filter(|it| self.may_answer(*it)).collect(),
         }
     }
 

@@ -259,7 +259,7 @@ impl<S: Service> Turn<'_, S> {
             others.insert(member.node, Other { joins, ..Other::holding(member, held) });
             self.send_after(member.node, held);
             self.change();
-            self.check_majority();
+            self.recount();
         }
     }
 
@@ -271,12 +271,12 @@ impl<S: Service> Turn<'_, S> {
             other.joins = None;
         }
         self.change();
-        self.check_majority();
+        self.recount();
     }
 
     /// Somebody is down, or has been replaced. Without a majority of the newest view this process leads no longer. With
     /// [`Policy::Any`] it waits for one less.
-    fn check_majority(&mut self) {
+    fn recount(&mut self) {
         if self.group.policy == Policy::Any {
             return self.commit();
         }

@@ -24,7 +24,7 @@ impl Answer {
         Self { out, format, renderer, is_quiet: false, worst, noted: vec![] }
     }
 
-    /// The same without sections for people in which something is judged: a remark says what came of them.
+    /// The same, but as text it leaves out the sections that judge something: a remark at the end has their results.
     pub(super) fn quiet(self) -> Self {
         Self { is_quiet: self.format == Format::Text, ..self }
     }

@@ -1,19 +1,13 @@
-//! What broke: the end of a report, for people.
+//! The end of a report as text: the results that are not as expected.
 
 use super::{BAD, STRONG, WEAK, styled};
 use crate::{
     io::{file::shown, text::printable},
-    verdict::{
-        change::{Change, Trend},
-        drawn::Drawn,
-        outcome::Comparison,
-        report::Case,
-        scenario::Scenario,
-    },
+    verdict::{change::Trend, drawn::Drawn, outcome::Comparison, report::Case, scenario::Scenario},
 };
 use std::fmt;
 
-/// What is not as expected: a line each, and the shortest run that shows it.
+/// The results that are not as expected: a line each, and the shortest run that shows one.
 pub(super) struct Broken<'a> {
     /// All scenarios.
     pub(super) scenarios: &'a [Scenario],
@@ -47,10 +41,9 @@ impl Broken<'_> {
 
     /// `2 of 93 scenarios differ: 3 verdicts worse, 1 better, 0 gone; 2 other differences`.
     fn count(&self, differing: &[&Case]) -> String {
-        let trend = |case: &Case| case.change.as_ref().and_then(|change| change.trend);
         let [worse, better, gone, other] =
             [Some(Trend::Worse), Some(Trend::Better), Some(Trend::Gone), None]
-                .map(|wanted| differing.iter().filter(|case| trend(case) == wanted).count());
+                .map(|wanted| differing.iter().filter(|case| case.trend() == wanted).count());
         let differs =
             |scenario: &&Scenario| differing.iter().any(|case| case.suite == scenario.name);
         let (some, all) = (self.scenarios.iter().filter(differs).count(), self.scenarios.len());
@@ -93,10 +86,8 @@ fn list(f: &mut fmt::Formatter<'_>, differing: &[&Case]) -> fmt::Result {
         writeln!(f, "\n{}  {file}", styled(STRONG, &first.suite))?;
         for case in cases {
             let line = case.place.as_ref().map_or(String::new(), |place| place.line.to_string());
-            let trend = case.change.as_ref().and_then(|change| change.trend);
-            let trend = trend.map_or("differs".into(), |trend| trend.to_string());
-            let said = case.change.as_ref().map_or(&case.message, |Change { said, .. }| said);
-            let (name, said) = (printable(&case.name), printable(said));
+            let trend = case.trend().map_or("differs".into(), |trend| trend.to_string());
+            let (name, said) = (printable(&case.name), printable(case.said()));
             let trend = styled(BAD, format!("{trend:7}"));
             writeln!(f, "{line:>4}  {trend}  {name:width$}  {said}")?;
         }

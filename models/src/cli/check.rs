@@ -63,7 +63,7 @@ pub(super) struct Check {
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
-    /// Of the text, print only what broke, and the end
+    /// Print only the results that are not as expected, and the conclusion
     #[arg(long)]
     quiet: bool,
     /// Count how often each protocol has handled each kind of event in each role, and emitted each kind of effect.
@@ -93,7 +93,7 @@ pub(super) struct Check {
     made: Made,
 }
 
-/// What is written into files.
+/// The files to write.
 #[derive(Debug, clap::Args)]
 struct Kept {
     /// Write the shortest counterexamples below this folder

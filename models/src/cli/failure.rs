@@ -45,12 +45,12 @@ impl Failure {
             Self::Arguments(error) if form == Form::Text || !error.use_stderr() => {
                 // The words of the user can be the name of somebody else's file, as in `replay *`.
                 let plain = error.render().to_string();
-                let lines: Vec<_> = plain.lines().map(printable).collect();
-                let _ = if error.use_stderr() && plain.lines().ne(lines.iter().map(String::as_str))
-                {
-                    writeln!(anstream::stderr(), "{}", lines.join("\n"))
-                } else {
+                let lines: Vec<_> = plain.split('\n').map(printable).collect();
+                let clean = lines.join("\n");
+                let _ = if clean == plain {
                     error.print()
+                } else {
+                    write!(anstream::stderr(), "{clean}")
                 };
             }
             _ if self.exit() == Exit::Unread => {}

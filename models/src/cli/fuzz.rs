@@ -136,6 +136,7 @@ struct KnownTraces {
 struct Fuzzed<'a> {
     scenario: &'a Scenario,
     report: Report,
+    cases: Vec<Case>,
     registry: &'a Registry,
 }
 
@@ -173,7 +174,7 @@ impl Fuzz {
                 covered.add(if report.complete { coverage } else { coverage.cut_short() });
             }
             self.name_traces(&mut report);
-            let fuzzed = Fuzzed { scenario, report, registry: &of.registry };
+            let fuzzed = Fuzzed::new(scenario, report, &of.registry);
             answer.add(&fuzzed)?;
             save_traces(&fuzzed.report.properties, &self.save_traces)?;
             self.save_unshrunk(&fuzzed.report)?;
@@ -308,8 +309,7 @@ impl Section for KnownTraces {
 
 impl Section for Fuzzed<'_> {
     fn cases(&self) -> Vec<Case> {
-        let drawn = |case: Case| Case { drawn: self.drawn(&case), ..case };
-        self.report.cases().into_iter().map(drawn).collect()
+        self.cases.clone()
     }
 
     fn objects(&self) -> Vec<Object> {
@@ -317,12 +317,12 @@ impl Section for Fuzzed<'_> {
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { scenario, report, registry } = self;
+        let Self { scenario, report, cases, registry } = self;
         writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
         writeln!(out, "  {}; each schedule draws budgets up to these", scenario.environment)?;
         show_schedules(out, report)?;
         writeln!(out, "{}", verdicts(report, registry).trim_fmt())?;
-        show_places(out, &self.cases())?;
+        show_places(out, cases)?;
         if let Some(again) = &report.again {
             show_again(out, again)?;
         }
@@ -330,15 +330,21 @@ impl Section for Fuzzed<'_> {
     }
 }
 
-impl Fuzzed<'_> {
-    /// The run that violates a property, if nobody expects that.
-    fn drawn(&self, case: &Case) -> Option<Drawn> {
-        let row = self.report.properties.iter().find(|row| row.name == case.name)?;
-        let trace = row.counterexample.as_ref().filter(|_| case.status == Comparison::Differs)?;
-        let (known, property) = self.registry.of(trace).ok()?;
-        let replay = known.harness(&trace.environment).replay(trace, property, Mode::Exact, None);
-        Some(Drawn { file: row.trace.clone(), ..Drawn::new(trace, property, &replay) })
+impl<'a> Fuzzed<'a> {
+    fn new(scenario: &'a Scenario, report: Report, registry: &'a Registry) -> Self {
+        let drawn = |case: Case| Case { drawn: drawn(&report, registry, &case), ..case };
+        let cases = report.cases().into_iter().map(drawn).collect();
+        Self { scenario, report, cases, registry }
     }
+}
+
+/// The run that violates a property, if nobody expects that.
+fn drawn(report: &Report, registry: &Registry, case: &Case) -> Option<Drawn> {
+    let row = report.properties.iter().find(|row| row.name == case.name)?;
+    let trace = row.counterexample.as_ref().filter(|_| case.status == Comparison::Differs)?;
+    let (known, property) = registry.of(trace).ok()?;
+    let replay = known.harness(&trace.environment).replay(trace, property, Mode::Exact, None);
+    Some(Drawn { file: row.trace.clone(), ..Drawn::new(trace, property, &replay) })
 }
 
 fn show_schedules(out: &mut dyn Write, report: &Report) -> io::Result<()> {

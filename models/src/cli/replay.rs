@@ -119,14 +119,9 @@ impl Shown<'_> {
     fn caption(&self, chart: &Chart) -> Caption {
         let Trace { scenario, environment, cause, .. } = &self.trace;
         let source = format!("Found in {scenario}: {environment}. {cause}");
-        let sentence = match &chart.violated {
-            Some((after, complaints)) => {
-                format!("violated after step {after}: {}", complaints.join("; "))
-            }
-            None => self.message(),
-        };
+        let sentence = chart.violation().unwrap_or_else(|| self.message());
         Caption {
-            title: title(&self.trace),
+            title: self.trace.title(),
             source: printable(&source),
             sentences: vec![printable(&sentence)],
         }
@@ -139,7 +134,7 @@ impl Shown<'_> {
             Drawing::Diagram => text::draw(&chart),
             Drawing::Svg => svg::draw(&chart, &self.caption(&chart)),
             Drawing::Html => html::draw(&chart, &self.caption(&chart), Claim::of(self.property)),
-            Drawing::Mermaid => mermaid::draw(&chart, &title(&self.trace)),
+            Drawing::Mermaid => mermaid::draw(&chart, &self.trace.title()),
         }
     }
 
@@ -209,13 +204,9 @@ impl Section for Shown<'_> {
     }
 }
 
-fn title(Trace { protocol, property, .. }: &Trace) -> String {
-    format!("{protocol} violates {property}")
-}
-
 fn heading(out: &mut dyn Write, trace: &Trace) -> io::Result<()> {
     let Trace { scenario, environment, cause, .. } = trace;
-    writeln!(out, "{}", styled(STRONG, title(trace)))?;
+    writeln!(out, "{}", styled(STRONG, trace.title()))?;
     writeln!(out, "  found in {}: {environment}", printable(scenario))?;
     if !cause.is_empty() {
         writeln!(out, "  {}", printable(cause))?;

@@ -281,14 +281,10 @@ fn page(validation: &Validation, property: &'static Property, run: &Run) -> Stri
     let replay = harness.replay(trace, property, Mode::Exact, None);
     let chart = Chart::of(&replay).at_times(times);
     let logs: Vec<_> = validation.logs.iter().map(|log| shown(&log.path)).collect();
-    let protocol = validation.protocol.name();
-    let (title, sentence) = match &chart.violated {
-        Some((after, complaints)) => (
-            format!("{protocol} violates {}", property.name),
-            format!("violated after step {after}: {}", complaints.join("; ")),
-        ),
+    let (title, sentence) = match chart.violation() {
+        Some(violation) => (trace.title(), violation),
         None => (
-            format!("{protocol}: a run of real nodes"),
+            format!("{}: a run of real nodes", trace.protocol),
             format!("{} is not violated", property.name),
         ),
     };

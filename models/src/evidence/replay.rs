@@ -54,14 +54,14 @@ pub struct Replay {
 /// A node at the beginning of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Beginning {
-    /// What it is, without its history.
+    /// Its state, without its history.
     pub state: Value,
-    /// What it announces.
+    /// Its announcements.
     #[serde(skip)]
     pub announced: Announced,
 }
 
-/// What a node lets others know of its part in the group.
+/// The part of a node in the group, as it announces it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Announced {
     /// Its standing; none if it is not up.
@@ -94,7 +94,7 @@ pub struct Replayed {
     pub effects: Vec<Value>,
     /// The changes of the node.
     pub changes: Vec<Change>,
-    /// What the node announces after it.
+    /// The announcements of the node after it.
     #[serde(skip)]
     pub announced: Announced,
     /// The complaints about the world after it.
@@ -308,7 +308,7 @@ impl Beginning {
 }
 
 impl Announced {
-    /// What a node announces: its standing, and the last news after the first `known` observations.
+    /// The announcements of a node: its standing, and the last news after the first `known` observations.
     fn of<P: Protocol>(protocol: &P, node: &Node<P>, known: usize) -> Self {
         let standing = match &node.condition {
             Condition::Up(state) => Some(protocol.standing(state)),

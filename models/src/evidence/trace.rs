@@ -137,6 +137,12 @@ impl Trace {
         Self::path(&self.protocol, &self.scenario, &self.property)
     }
 
+    /// `gms3 violates no-duplicate`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} violates {}", self.protocol, self.property)
+    }
+
     /// The path, below the folder of traces, of a run that violates a property in a scenario: the folder of the
     /// scenario, or else that of the protocol, and `<property>.<scenario>.json`. It contains the scenario rather than
     /// the class of the environment, because two scenarios may differ in size only.

@@ -164,7 +164,7 @@ impl<S: Checked> Protocol for Group<S> {
         true
     }
 
-    /// A majority of the newest view that any of them holds; or one that knows to be a member.
+    /// A majority of the newest view that any of them holds is up. With [`Policy::Any`], one of them is in its own newest view.
     fn can_lead(&self, up: &[(NodeId, &StateOf<S>)]) -> bool {
         let mut states = up.iter().map(|(_, state)| state);
         match self.policy() {

@@ -27,14 +27,6 @@ pub enum Trend {
     Gone,
 }
 
-impl Change {
-    /// True of a verdict that is worse.
-    #[must_use]
-    pub fn is_worse(&self) -> bool {
-        self.trend == Some(Trend::Worse)
-    }
-}
-
 impl Row {
     /// The change of the verdict, if it is not as expected.
     #[must_use]

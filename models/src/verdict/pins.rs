@@ -21,12 +21,15 @@ struct Pins {
     properties: BTreeMap<String, Spanned<Expected>>,
 }
 
-/// Replaces, in the file of a scenario, what is not as expected by what was found. Nothing else changes. Returns the
-/// number of values that were replaced.
+/// Replaces, in the file of a scenario, what is not as expected by what a complete search has found. Nothing else changes.
+/// Returns the number of values that were replaced.
 ///
 /// # Errors
 /// If the file cannot be read or written, or a value stands there in a form that is not replaced.
 pub fn bless(path: &Path, report: &Report) -> Result<usize, FileError> {
+    if !report.complete {
+        return Ok(0);
+    }
     let text = file::read(path)?;
     let edits = edits(&parse(path, &text)?, report);
     if edits.is_empty() {
@@ -56,10 +59,10 @@ fn parse(path: &Path, text: &str) -> Result<Pins, FileError> {
 /// The values that are not what was found, in the order of their places, and what was found.
 fn edits(pins: &Pins, report: &Report) -> Vec<(Range<usize>, String)> {
     let mut edits = vec![];
-    if report.complete && *pins.states.get_ref() != report.states {
+    if *pins.states.get_ref() != report.states {
         edits.push((pins.states.span(), report.states.to_string()));
     }
-    for row in report.properties.iter().filter(|_| report.complete) {
+    for row in &report.properties {
         if let (Some(found), Some(pin)) = (found(row), pins.properties.get(row.name))
             && *pin.get_ref() != found
         {
@@ -70,7 +73,7 @@ fn edits(pins: &Pins, report: &Report) -> Vec<(Range<usize>, String)> {
     edits
 }
 
-/// What was found, if it is not as expected.
+/// The verdict that was found, if it is not as expected.
 fn found(row: &Row) -> Option<Expected> {
     let found = match row.verdict {
         Verdict::Holds => Some(Expected::Holds),

@@ -14,7 +14,11 @@ pub mod junit;
 pub mod sarif;
 pub mod text;
 
-use super::{change::Change, drawn::Drawn, outcome::Comparison};
+use super::{
+    change::{Change, Trend},
+    drawn::Drawn,
+    outcome::Comparison,
+};
 use crate::io::file;
 use json::Object;
 use serde::Serialize;
@@ -92,6 +96,23 @@ pub trait Renderer {
     }
 }
 
+/// Keeps all cases, and writes them at the end, as one document.
+struct AtEnd {
+    cases: Vec<Case>,
+    write: fn(&[Case], &mut dyn Write) -> io::Result<()>,
+}
+
+impl Renderer for AtEnd {
+    fn section(&mut self, _: &mut dyn Write, section: &dyn Section) -> io::Result<()> {
+        self.cases.extend(section.cases());
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        (self.write)(&self.cases, out)
+    }
+}
+
 /// The formats in which reports are written.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Display, EnumMessage, EnumString, IntoStaticStr, VariantArray,
@@ -117,8 +138,8 @@ impl Format {
         match self {
             Self::Text => Box::new(text::Text),
             Self::Json => Box::new(json::Json),
-            Self::Junit => Box::new(junit::Junit::default()),
-            Self::Sarif => Box::new(sarif::Code::default()),
+            Self::Junit => Box::new(AtEnd { cases: vec![], write: junit::write }),
+            Self::Sarif => Box::new(AtEnd { cases: vec![], write: sarif::write }),
             Self::Github => Box::new(github::Github::here()),
         }
     }
@@ -142,15 +163,24 @@ impl Case {
         Self { place, ..self }
     }
 
+    /// The direction in which a verdict has changed.
+    #[must_use]
+    pub fn trend(&self) -> Option<Trend> {
+        self.change.as_ref()?.trend
+    }
+
+    /// Before and after, or else the message.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        self.change.as_ref().map_or(&self.message, |change| &change.said)
+    }
+
     /// The shortest counterexample of these: one of a verdict that is worse, if there is any.
     pub(crate) fn shortest_run<'a>(
         cases: impl IntoIterator<Item = &'a Self>,
     ) -> Option<(&'a Self, &'a Drawn)> {
         let drawn = cases.into_iter().filter_map(|case| Some((case, case.drawn.as_ref()?)));
-        drawn.min_by_key(|(case, drawn)| {
-            let is_worse = case.change.as_ref().is_some_and(Change::is_worse);
-            (!is_worse, drawn.steps)
-        })
+        drawn.min_by_key(|(case, drawn)| (case.trend() != Some(Trend::Worse), drawn.steps))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::runtime::{
     transport::Transport,
 };
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -74,9 +74,12 @@ fn make_room(
 
 /// The place of the first of the addresses that occur most often.
 fn crowded_out(addresses: &[IpAddr]) -> Option<usize> {
-    let times = |address: &IpAddr| addresses.iter().filter(|other| *other == address).count();
+    let mut times = BTreeMap::new();
+    for address in addresses {
+        *times.entry(address).or_insert(0) += 1;
+    }
     // Of several largest ones, the last is found; the first is wanted.
-    (0..addresses.len()).rev().max_by_key(|at| times(&addresses[*at]))
+    (0..addresses.len()).rev().max_by_key(|at| times[&addresses[*at]])
 }
 
 async fn shake_hands<T: Transport>(

@@ -13,7 +13,7 @@ use crate::{
 };
 use std::{fmt, path::Path};
 
-/// What was written, and what remains to be done by hand.
+/// The files that were written, and those to be removed by hand: a line each.
 #[derive(Debug, Default)]
 pub(super) struct Blessed(Vec<String>);
 

@@ -124,7 +124,7 @@ impl Made {
         Ok(move |property: &Property| named.get(property.name).copied().or(rest))
     }
 
-    /// Those that are asked for, or all.
+    /// The properties that are asked for, or all.
     fn properties(&self, known: Known) -> Result<Vec<&'static Property>, Failure> {
         if self.property.is_empty() {
             return Ok(known.properties().to_vec());

@@ -1,4 +1,4 @@
-//! What was found in a scenario, for people: all of it, or a line.
+//! The result of a scenario as text: in full, or in a line.
 
 use crate::{
     cli::{BAD, DOUBTFUL, GOOD, STRONG, show_difference, styled, table},
@@ -23,17 +23,17 @@ pub(super) struct Checked<'a> {
     pub(super) extent: Extent,
 }
 
-/// How much of a scenario is shown.
+/// The extent to which a scenario is shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Extent {
-    /// All of it: it is the only one.
+    /// In full: it is the only one.
     Whole,
     /// A line. The name takes this many columns, so that lines stand below each other.
     Line(usize),
 }
 
 impl Extent {
-    /// As it fits the number of these scenarios.
+    /// In full if there is one scenario, otherwise in a line.
     pub(super) fn of(scenarios: &[Scenario]) -> Self {
         let names = scenarios.iter().map(|scenario| scenario.name.chars().count());
         if scenarios.len() == 1 { Self::Whole } else { Self::Line(names.max().unwrap_or_default()) }

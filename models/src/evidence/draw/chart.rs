@@ -43,7 +43,7 @@ pub struct Row {
     pub arrow: Option<Arrow>,
     /// The node that takes the step.
     pub mark: Option<NodeId>,
-    /// What kind of step it is.
+    /// The kind of step.
     pub kind: Kind,
     /// The action.
     pub action: String,
@@ -53,11 +53,11 @@ pub struct Row {
     pub brief: String,
     /// The effects at the node.
     pub effects: Vec<String>,
-    /// Those that no other mark of a picture shows: what it reports to its application, and why it stops.
+    /// The effects that no mark of a picture shows: reports to the application, and the reason for a stop.
     pub reports: Vec<String>,
     /// The changes of the node.
     pub changes: Vec<Change>,
-    /// What the node announces after it.
+    /// The announcements of the node after it.
     pub announced: Announced,
     /// The first complaints about the world after it.
     pub complaints: Vec<String>,
@@ -154,6 +154,13 @@ impl Chart {
         };
         let journeys = replay.journeys.iter().map(Passage::of).collect();
         Self { nodes: replay.nodes.clone(), rows, journeys, violated }
+    }
+
+    /// `violated after step 4: …`, if the property is violated.
+    #[must_use]
+    pub fn violation(&self) -> Option<String> {
+        let (after, complaints) = self.violated.as_ref()?;
+        Some(format!("violated after step {after}: {}", complaints.join("; ")))
     }
 
     /// The same with the times of its steps.
@@ -259,7 +266,7 @@ fn suspected(step: &Replayed) -> Option<NodeId> {
     Peer::deserialize(down).ok().map(Peer::node)
 }
 
-/// What a node reports to its application, or why it stops.
+/// The report of a node to its application, or the reason for its stop.
 fn report(effect: &Value) -> Option<String> {
     let stops = || effect.get("stop").map(|why| format!("stops: {}", plain(why)));
     effect.get("observe").map(plain).or_else(stops)
@@ -276,7 +283,7 @@ fn is_message(signal: &Value) -> bool {
     signal.get("message").is_some()
 }
 
-/// What is inside an envelope: a record that holds a message beside other fields.
+/// The message inside an envelope, which is a record that holds it beside other fields.
 fn opened(message: &Value) -> &Value {
     let fields = message.as_object().filter(|fields| fields.len() > 1);
     let inside = fields.and_then(|fields| fields.get("message"));

@@ -4,7 +4,7 @@ mod node;
 
 use super::{
     chart::{Chart, Passage, Row},
-    fold,
+    fold::{self, Line},
     svg::{self, Caption},
 };
 use crate::{
@@ -47,6 +47,7 @@ impl<'a> Claim<'a> {
 /// of one step. A link can name a step, as `#step-3`. Without the script everything is shown.
 #[must_use]
 pub fn draw(chart: &Chart, caption: &Caption, claim: Claim<'_>) -> String {
+    let lines = fold::folded(chart);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -63,9 +64,9 @@ pub fn draw(chart: &Chart, caption: &Caption, claim: Claim<'_>) -> String {
                     p.weak { (caption.source) }
                     @for sentence in &caption.sentences { p.bad[chart.violated.is_some()] { (sentence) } }
                 }
-                (controls(chart))
+                (controls(chart, lines.len() < chart.rows.len()))
                 main {
-                    (pictures(chart))
+                    (pictures(chart, &lines))
                     aside {
                         (steps(chart))
                         (verdicts(chart, claim))
@@ -80,8 +81,7 @@ pub fn draw(chart: &Chart, caption: &Caption, claim: Claim<'_>) -> String {
     page.into_string() + "\n"
 }
 
-fn controls(chart: &Chart) -> Markup {
-    let is_long = fold::folded(chart).len() < chart.rows.len();
+fn controls(chart: &Chart, is_folded: bool) -> Markup {
     let violated = chart.violated.as_ref().map(|(after, _)| *after);
     html! {
         nav hidden {
@@ -90,26 +90,24 @@ fn controls(chart: &Chart) -> Markup {
             button type="button" data-by="1" title="The next step (→)" { "→" }
             a id="here" href="#step-0" title="A link to this step" {}
             @if let Some(after) = violated { a href=(format!("#step-{after}")) { "violation" } }
-            @if is_long { label { input id="whole" type="checkbox"; " all steps" } }
+            @if is_folded { label { input id="whole" type="checkbox"; " all steps" } }
         }
     }
 }
 
-fn pictures(chart: &Chart) -> Markup {
-    let lines = fold::folded(chart);
-    let is_long = lines.len() < chart.rows.len();
+fn pictures(chart: &Chart, lines: &[Line<'_>]) -> Markup {
     let none = Caption::default();
     html! {
         div.pictures {
-            div id="folded" { (svg::picture(chart, &lines, &none, "run")) }
-            @if is_long {
+            div id="folded" { (svg::picture(chart, lines, &none, "run")) }
+            @if lines.len() < chart.rows.len() {
                 div id="unfolded" hidden { (svg::picture(chart, &fold::whole(chart), &none, "all")) }
             }
         }
     }
 }
 
-/// What happens in each step.
+/// The steps, each with its effects.
 fn steps(chart: &Chart) -> Markup {
     html! {
         section data-from="0" data-until="1" { h2 { "The beginning" } }

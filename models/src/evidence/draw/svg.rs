@@ -14,12 +14,12 @@ use maud::{Markup, PreEscaped, html};
 /// The colours, light and dark.
 const STYLE: &str = include_str!("picture.css");
 
-/// What is written above and below a picture.
+/// The text above and below a picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caption {
     /// The first line.
     pub title: String,
-    /// Where the run comes from.
+    /// The origin of the run.
     pub source: String,
     /// The sentences below it.
     pub sentences: Vec<String>,
@@ -98,7 +98,7 @@ fn markers(name: &str) -> Markup {
     }
 }
 
-/// What lies under everything else: the ground of a line, its number and its note.
+/// The background of a line, its number and its note: everything else is drawn over it.
 fn ground(layout: &Layout<'_>, placed: &Placed<'_>) -> Markup {
     let Placed { line, top, height, y } = placed;
     let rows = line.rows();

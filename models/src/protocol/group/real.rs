@@ -32,7 +32,7 @@ pub fn machine(roster: &Roster) -> Group<Texts> {
     Group::new(Texts::default()).among(roster.candidates())
 }
 
-/// The same, of which whoever survives goes on.
+/// The same with [`Policy::Any`].
 #[must_use]
 pub fn of_survivors(roster: &Roster) -> Group<Texts> {
     machine(roster).with_policy(Policy::Any)

@@ -2,7 +2,7 @@
 //! of the job with each counterexample that nobody expects.
 
 use super::{Case, Renderer, Section};
-use crate::verdict::{change::Change, drawn::Drawn, outcome::Comparison};
+use crate::verdict::{drawn::Drawn, outcome::Comparison};
 use std::{
     env,
     fmt::Write as _,
@@ -78,7 +78,7 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// What was judged, in Markdown: a table of all that differs, then each counterexample, the shortest first.
+/// All cases, in Markdown: a table of those that differ, then each counterexample, the shortest first.
 fn summary(cases: &[Case]) -> String {
     let count = |status| cases.iter().filter(|case| case.status == status).count();
     let (all, cut) = (cases.len(), count(Comparison::Cut));
@@ -118,14 +118,12 @@ beginning of a loop.
 ";
 
 fn row(case: &Case) -> String {
-    let trend = case.change.as_ref().and_then(|change| change.trend);
-    let trend = trend.map_or(String::new(), |trend| trend.to_string());
-    let said = case.change.as_ref().map_or(&case.message, |Change { said, .. }| said);
+    let trend = case.trend().map_or(String::new(), |trend| trend.to_string());
     let place = case
         .place
         .as_ref()
         .map_or(String::new(), |place| format!("{}:{}", place.in_repository(), place.line));
-    let [suite, name, said, place] = [&case.suite, &case.name, said, &place].map(|it| plain(it));
+    let [suite, name, said, place] = [&case.suite, &case.name, case.said(), &place].map(plain);
     format!("| {suite} | {name} | {trend} | {said} | {place} |\n")
 }
 

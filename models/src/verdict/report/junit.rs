@@ -1,6 +1,6 @@
 //! Reports for continuous integration: the XML of `JUnit`, a suite for each scenario.
 
-use super::{Case, Renderer, Section, text::with_run};
+use super::{Case, text::with_run};
 use crate::verdict::outcome::Comparison;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::{
@@ -8,31 +8,23 @@ use std::{
     time::Duration,
 };
 
-/// Writes all cases at the end. One that differs is a failure; one that a limit cut short is an error.
-#[derive(Clone, Debug, Default)]
-pub struct Junit {
-    cases: Vec<Case>,
-}
-
-impl Renderer for Junit {
-    fn section(&mut self, _: &mut dyn Write, section: &dyn Section) -> io::Result<()> {
-        self.cases.extend(section.cases());
-        Ok(())
+/// Writes all cases. One that differs is a failure; one that a limit cut short is an error.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn write(cases: &[Case], out: &mut dyn Write) -> io::Result<()> {
+    let mut report = Report::new("interrex");
+    // The cases of a suite need not come one after the other.
+    let mut cases: Vec<_> = cases.iter().collect();
+    cases.sort_by(|one, other| one.suite.cmp(&other.suite));
+    for cases in cases.chunk_by(|one, other| one.suite == other.suite) {
+        let mut suite = TestSuite::new(cases.first().map_or("", |case| &case.suite));
+        suite.add_test_cases(cases.iter().map(|case| test_case(case)));
+        report.add_test_suite(suite);
     }
-
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let mut report = Report::new("interrex");
-        // The cases of a suite need not come one after the other.
-        self.cases.sort_by(|one, other| one.suite.cmp(&other.suite));
-        for cases in self.cases.chunk_by(|one, other| one.suite == other.suite) {
-            let mut suite = TestSuite::new(cases.first().map_or("", |case| &case.suite));
-            suite.add_test_cases(cases.iter().map(test_case));
-            report.add_test_suite(suite);
-        }
-        // As a whole: an error in writing it is then one of the output.
-        let text = report.to_string().map_err(io::Error::other)?;
-        out.write_all(text.as_bytes())
-    }
+    // As a whole: an error in writing it is then one of the output.
+    let text = report.to_string().map_err(io::Error::other)?;
+    out.write_all(text.as_bytes())
 }
 
 fn test_case(case: &Case) -> TestCase {

@@ -1,6 +1,6 @@
 //! Reports for code scanning: SARIF 2.1.0, a result for each case that is not as expected.
 
-use super::{Case, Place, Renderer, Section, text::with_run};
+use super::{Case, Place, text::with_run};
 use crate::verdict::outcome::Comparison;
 use serde_sarif::sarif::{
     ArtifactLocation, Location, LogicalLocation, Message, PhysicalLocation, Region,
@@ -12,34 +12,25 @@ use std::{
     io::{self, Write},
 };
 
-/// Writes all results at the end.
-#[derive(Clone, Debug, Default)]
-pub struct Code {
-    cases: Vec<Case>,
-}
-
-impl Renderer for Code {
-    fn section(&mut self, _: &mut dyn Write, section: &dyn Section) -> io::Result<()> {
-        self.cases.extend(section.cases());
-        Ok(())
-    }
-
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let rules: BTreeSet<_> = self.cases.iter().map(|case| &case.name).collect();
-        let rule = |name: &String| ReportingDescriptor::builder().id(name).build();
-        let driver = ToolComponent::builder()
-            .name("interrex")
-            .version(env!("CARGO_PKG_VERSION"))
-            .rules(rules.into_iter().map(rule).collect::<Vec<_>>())
-            .build();
-        let run = Run::builder()
-            .tool(Tool::builder().driver(driver).build())
-            .results(self.cases.iter().filter_map(finding).collect::<Vec<_>>())
-            .build();
-        let report = Sarif::builder().schema(SCHEMA_URL).version("2.1.0").runs(vec![run]).build();
-        serde_json::to_writer_pretty(&mut *out, &report)?;
-        writeln!(out)
-    }
+/// Writes a result for each case that is not as expected.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn write(cases: &[Case], out: &mut dyn Write) -> io::Result<()> {
+    let rules: BTreeSet<_> = cases.iter().map(|case| &case.name).collect();
+    let rule = |name: &String| ReportingDescriptor::builder().id(name).build();
+    let driver = ToolComponent::builder()
+        .name("interrex")
+        .version(env!("CARGO_PKG_VERSION"))
+        .rules(rules.into_iter().map(rule).collect::<Vec<_>>())
+        .build();
+    let run = Run::builder()
+        .tool(Tool::builder().driver(driver).build())
+        .results(cases.iter().filter_map(finding).collect::<Vec<_>>())
+        .build();
+    let report = Sarif::builder().schema(SCHEMA_URL).version("2.1.0").runs(vec![run]).build();
+    serde_json::to_writer_pretty(&mut *out, &report)?;
+    writeln!(out)
 }
 
 fn finding(case: &Case) -> Option<Finding> {

@@ -43,7 +43,7 @@ pub(super) struct Layout<'a> {
     steps: Vec<usize>,
     /// The number of the line of each step.
     line_of: Vec<usize>,
-    /// Where the run ends.
+    /// The end of the run.
     pub bottom: usize,
     pub width: usize,
     /// The place of the first lane.
