@@ -47,10 +47,10 @@
 //! |---|---|---|
 //! | [`Prepare`](Message::Prepare) | a candidate, to the members of its newest view and of its last committed one | *Later term, or its own again:* promises it, and answers with what it holds, unless it follows that candidate already. *Earlier term:* a leader sends the candidate what it lacks, a candidate its own `Prepare`, others `Refuse`. *Later term, but it has another leader and is a member, and the candidate is in none of its views:* it takes the message for an `Ask`; if it leads itself, it begins a still later term, since the candidate listens to no earlier one |
 //! | [`Promise`](Message::Promise) | the answer | adopts the log if it is better than its own, batch by batch. With the promises of a majority of the newest view in that log it leads. A leader repeats its last entry at each tick until that member acknowledges it: it does not follow yet, or no more |
-//! | [`Refuse`](Message::Refuse) | a process that does not lead, to one that takes it for the leader or comes with an earlier term | a candidate or former leader takes on the later term, and asks its owner, unless it suspects that one; a follower does, if its leader says so. In the follower's own term it means that this leader leads no more. An outsider stops asking until `Now` |
+//! | [`Refuse`](Message::Refuse) | a process that does not lead, to one that takes it for the leader or comes with an earlier term | a candidate or former leader takes on the later term, and asks its owner, unless it suspects that one; a follower does, if its leader says so. In the follower's own term it means that this leader leads no more; in an earlier one, that nobody owns the term that it waits for. Who seeks a leader does not ask the sender again; an outsider does after `Now` |
 //! | [`Append`](Message::Append) | the leader, to all members and newcomers | follows. Takes the entries, if it holds the one before them; otherwise asks. Of its own log it drops only what contradicts them: an old message cuts nothing off. Delivers what is committed, as far as this message goes, and forgets what all members hold |
 //! | [`Ack`](Message::Ack) | the answer | notes what the member holds. If a majority of the newest view holds an entry of its own term, that and all before it are committed |
-//! | [`Ask`](Message::Ask) | a process that is behind or outside, to the leader or to others who may know it | the leader sends what is missing, and admits an outsider that has everything. A follower forwards it, unless it comes from its own leader, who therefore leads no more. A candidate answers with `Prepare`, others with `Refuse` |
+//! | [`Ask`](Message::Ask) | a process that is behind or outside, to the leader or to others who may know it | the leader sends what is missing, and admits an outsider that has everything. A follower forwards it, unless its own leader asks, who therefore leads no more. A candidate answers with `Prepare`, others with `Refuse`, also to who has forwarded it |
 //! | [`Now`](Message::Now) | a process that has refused an outsider, once it has a leader; a founder, to all nodes; a leader that has forgotten what the receiver may lack | asks the sender, unless it leads itself |
 //! | [`More`](Message::More) | a process that is being given a summary, to the giver | sends the next piece, or [`Gone`](Message::Gone) |
 //! | [`Piece`](Message::Piece) | the giver, in answer | adds it to the others. With the last one it has the summary, and asks for the entries after it |
@@ -61,7 +61,9 @@
 //!
 //! One timer repeats whatever may have been lost: a leader's entries to those who have not acknowledged them, a candidate's
 //! `Prepare` (then to all nodes of the list: its views may be old), a follower's acknowledgement of what is not committed
-//! yet, a question without an answer, multicasts that are not delivered.
+//! yet, a question without an answer, multicasts that are not delivered. A follower also asks if it holds entries that its
+//! leader has not sent it: in a former life it may have acknowledged its removal, and then the leader has forgotten it. (Found
+//! with two nodes, in 15 steps.)
 //!
 //! # Rules
 //!
@@ -79,19 +81,24 @@
 //! * *Return.* A member that finds itself removed asks to be admitted again, at each tick until it is in its last committed view,
 //!   and is brought up to date first.
 //! * *Monitors.* A leader monitors all that it sends to; a follower its leader; a process without a leader the most senior
-//!   member that it does not suspect; a candidate nobody; a process that is being given a summary the giver.
+//!   member that it does not suspect; a candidate the members of its newest view; a process that is being given a summary
+//!   the giver.
 //! * *Succession.* If the leader is down, the most senior member that is not suspected takes over at once. Any other waits
-//!   for the next tick, and takes over if nobody has; until then it asks the former leader, in case its detector erred. A
+//!   for the next tick, and takes over if nobody has; until then it asks whoever is down, in case its detector erred. A
 //!   candidate goes on until it leads or hears of a later term; then it takes that term on, and asks its owner instead. There is
 //!   no vote before the vote: one member that errs ends the term of a healthy leader, and a new one is found at once.
+//! * *Prospects.* A member that suspects so many that the others are no majority of its newest view does not take over, and does
+//!   not lead, whatever they have promised. As a candidate it gives up at the next tick. Then it asks all nodes, so that who has
+//!   promised it something no longer waits, and goes on to ask at each tick. So a minority does not raise terms, and of
+//!   five members of which only one reaches all, that one leads.
 //! * *Minority.* A leader that suspects a member, or learns of another one at its node, first removes it, if no other change
 //!   is under way. If then no majority of the newest view is left, it no longer leads.
 //! * *Waiting.* Who asks or comes as a candidate, is no member, and is refused, will be told with `Now` when there is a leader,
 //!   again at each tick until it is a member. A follower that forwards an `Ask` still tells its sender: its leader may be gone
 //!   before it answers. (Without this a newcomer waited for ever: 18 steps, three nodes, [`Policy::Any`].)
 //! * *Policy.* All of this is about [`Policy::Majority`]. With [`Policy::Any`] the members that count are those of the newest view
-//!   that are not suspected and not replaced, and all of them are needed. A candidate monitors them. A leader that suspects a
-//!   member goes on without it, however few are left.
+//!   that are not suspected and not replaced, and all of them are needed. A leader that suspects a member goes on without it,
+//!   however few are left.
 //! * *Stale leaders.* An `Ask` names the last entry that its sender knows to be committed, and so acknowledges it. But a
 //!   leader that lacks that entry, or has another one there, is a former leader, and must not take it for an
 //!   acknowledgement. (Found by random schedules of five nodes, in 39 steps.)

@@ -11,7 +11,7 @@ use interrex::{
         Message, MessageOf, Messages, Multicast, Observation, ObservationOf, Part, Position, Role,
         Service, Stable, StableOf, StateOf, Summary, Term, Timer,
     },
-    machine::{self, Address, Boot, Event, Machine, NodeId},
+    machine::{self, Address, Boot, Event, Machine, NodeId, Peer},
 };
 use std::{collections::VecDeque, time::Duration};
 
@@ -118,6 +118,90 @@ fn what_a_former_life_has_sent_does_not_dismiss_the_present_member() {
     let ack = all(&leader, N0);
     let (leader, _) = step(leader, N0, ack);
     assert_eq!(held(&leader, later), Some(leader.log.len()));
+}
+
+/// Restarts a member whose storage holds these views, of the first term of n0.
+fn restarted(member: Address, views: &[&[Address]]) -> StateOf<Texts> {
+    let term = Term { counter: 1, owner: N0 };
+    let views = views.iter().map(|members| Content::View(members.iter().copied().collect()));
+    let entries = views.map(|content| Entry { term, content }).collect();
+    let part = Part { entries, ..Log::default().whole() };
+    let stable = Stable { member, term, forgotten: 0, part };
+    let me = Address { life: member.life + 1, ..member };
+    group().start(Boot { me, stable: Some(stable), contact: None }).0
+}
+
+/// What a process sends at a tick.
+fn sent_at_tick(state: StateOf<Texts>) -> (StateOf<Texts>, Vec<Message<String, ()>>) {
+    let (state, effects) = group().step(state, Event::Timeout(Timer::Tick));
+    let sent = effects.into_iter().filter_map(|effect| match effect {
+        machine::Effect::Send { message, .. } => Some(message.message),
+        _ => None,
+    });
+    (state, sent.collect())
+}
+
+/// Its leader has forgotten it, and what that still sends to a former life ends before the removal. It waited for ever: 15
+/// steps, two nodes.
+#[test]
+fn a_member_that_has_acknowledged_its_removal_before_it_restarts_asks() {
+    let member = restarted(N1, &[&[N0, N1], &[N0]]);
+    let position = member.log.position(1).expect("a view");
+    let part = Part { after: After::Entry(position), entries: Vector::new() };
+    let late = Message::Append { term: member.term, part, committed: 2, forgotten: 0 };
+    let (member, _) = step(member, N0, late);
+    assert!(member.is_member() && matches!(member.role, Role::Following { .. }));
+    let (_, sent) = sent_at_tick(member);
+    assert!(matches!(sent[..], [Message::Ask { member: N1, .. }]), "{sent:?}");
+}
+
+/// Otherwise a minority raises terms, and ends that of the leader when the network is whole again. Of five members of which
+/// only one reaches all, none led.
+#[test]
+fn a_member_that_reaches_no_majority_does_not_take_over() {
+    let nodes = [0, 1, 2, 3, 4].map(|node| NodeId(node).first_life());
+    let down = |state, node| group().step(state, Event::Down(Peer::Name(NodeId(node)))).0;
+    let suspicious = |state, nodes: &[u16]| nodes.iter().copied().fold(state, down);
+    let term = |state: &StateOf<Texts>| state.term.counter;
+    let member = restarted(N1, &[&nodes]);
+    let (unable, sent) = sent_at_tick(suspicious(member.clone(), &[2, 3, 4]));
+    assert!(term(&unable) == 1 && sent.iter().all(|it| matches!(it, Message::Ask { .. })));
+
+    // Two of five are down: it takes over, and gives up when it finds a third one down.
+    let (candidate, sent) = sent_at_tick(suspicious(member, &[3, 4]));
+    assert!(term(&candidate) == 2 && sent.iter().all(|it| matches!(it, Message::Prepare { .. })));
+    let promised = |state: StateOf<Texts>, member: Address| {
+        let (term, last) = (state.term, state.log.last());
+        let part = state.log.part_after(last.number);
+        step(state, member, Message::Promise { term, member, last, part }).0
+    };
+    let leads = |state: &StateOf<Texts>| matches!(state.role, Role::Leading { .. });
+    assert!(leads(&promised(promised(candidate.clone(), nodes[0]), nodes[2])));
+    let alone = suspicious(promised(candidate, nodes[0]), &[0]);
+    let (alone, sent) = sent_at_tick(alone);
+    assert!(matches!(alone.role, Role::Seeking { .. }), "{:?}", alone.role);
+    assert!(sent.len() == 4 && sent.iter().all(|it| matches!(it, Message::Ask { .. })), "{sent:?}");
+    // One that answers after all makes it possible.
+    let refuse = Message::Refuse { term: alone.term };
+    let (alone, _) = step(alone, nodes[3], refuse);
+    assert_eq!(term(&sent_at_tick(alone).0), 3);
+}
+
+/// It would be a leader that can commit nothing, and would not learn so: who is suspected is not monitored.
+#[test]
+fn a_candidate_that_suspects_those_who_have_promised_does_not_lead() {
+    let nodes = [0, 1, 2, 3].map(|node| NodeId(node).first_life());
+    let (candidate, _) = sent_at_tick(restarted(N1, &[&nodes]));
+    let (term, last) = (candidate.term, candidate.log.last());
+    let promise = |member| {
+        let part = candidate.log.part_after(last.number);
+        Message::Promise { term, member, last, part }
+    };
+    let (state, _) = step(candidate.clone(), nodes[2], promise(nodes[2]));
+    let (state, _) = group().step(state, Event::Down(Peer::Name(NodeId(2))));
+    let (state, _) = group().step(state, Event::Down(Peer::Name(NodeId(0))));
+    let (state, _) = step(state, nodes[3], promise(nodes[3]));
+    assert!(matches!(state.role, Role::Candidate { .. }), "{:?}", state.role);
 }
 
 /// A summary with the last number that there is made the receiver search for ever, after each restart, too.

@@ -20,7 +20,7 @@ impl<S: Service> Turn<'_, S> {
     /// Its leader is down, or whoever should have taken over. In case that was a mistake, it asks.
     pub(super) fn succeed(&mut self, down: NodeId) {
         self.state.role = seeking();
-        if self.may_lead() && self.successor() == Some(self.member()) {
+        if self.may_lead() && self.may_win() && self.successor() == Some(self.member()) {
             self.take_over();
         } else {
             self.ask_node(down);
@@ -214,7 +214,7 @@ impl<S: Service> Turn<'_, S> {
         let Role::Candidate { promised, .. } = self.state.role.clone() else { return };
         let voters = self.voters();
         let count = voters.iter().filter(|member| promised.contains(*member)).count();
-        if count >= self.quorum(voters.len()) {
+        if count >= self.quorum(voters.len()) && self.may_win() {
             self.lead(self.newest());
             promised.into_iter().for_each(|member| self.inform(member));
         }
@@ -250,13 +250,18 @@ impl<S: Service> Turn<'_, S> {
         }
     }
 
-    /// The nodes whose promises a candidate cannot do without.
-    pub(super) fn awaited(&self) -> impl Iterator<Item = NodeId> {
-        let voters = match self.group.policy {
-            Policy::Majority => Vector::new(),
-            Policy::Any => self.voters(),
-        };
-        voters.into_iter().map(|member| member.node)
+    /// True if the members that it does not suspect suffice to lead.
+    pub(super) fn may_win(&self) -> bool {
+        let voters = self.voters();
+        let there = voters.iter().filter(|it| !self.state.suspected.contains(&it.node)).count();
+        there >= self.quorum(voters.len())
+    }
+
+    /// Too many do not answer. Others may reach more, and can take over once nobody waits for this candidate.
+    pub(super) fn give_up_candidacy(&mut self) {
+        self.state.taking = None;
+        self.enter(self.state.term, seeking());
+        self.ask();
     }
 
     /// False if a member is down, or has been replaced by another one at its node.
@@ -312,24 +317,22 @@ impl<S: Service> Turn<'_, S> {
         let is_owner = from.node == own.owner.node && term >= own;
         match &mut self.state.role {
             Role::Leading { .. } | Role::Candidate { .. } if term > own => self.wait_for(term),
-            Role::Following { .. } | Role::Promised { .. } if is_owner && is_outside => {
-                self.state.role = Role::Seeking { told: OrdSet::unit(from) };
-            }
-            // Nobody there owns that term any more.
-            Role::Promised { to: None } if from.node == own.owner.node && term <= own => {
-                self.state.role = seeking();
-            }
-            Role::Following { .. } | Role::Promised { .. } if is_owner && term > own => {
+            Role::Following { .. } | Role::Promised { .. }
+                if is_owner && term > own && !is_outside =>
+            {
                 self.wait_for(term);
             }
             Role::Following { .. } | Role::Promised { .. } if is_owner => {
-                self.state.role = seeking();
+                self.state.role = Role::Seeking { told: OrdSet::unit(from) };
             }
-            Role::Seeking { told } if is_outside => drop(told.insert(from)),
+            // Nobody there owns that term any more.
+            Role::Promised { to: None } if from.node == own.owner.node => {
+                self.state.role = Role::Seeking { told: OrdSet::unit(from) };
+            }
+            Role::Seeking { told } => drop(told.insert(from)),
             Role::Leading { .. }
             | Role::Candidate { .. }
             | Role::Following { .. }
-            | Role::Seeking { .. }
             | Role::Promised { .. } => {}
         }
     }

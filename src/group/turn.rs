@@ -293,8 +293,9 @@ impl<'a, S: Service> Turn<'a, S> {
                 told.chain(contact.map(Peer::Name)).collect()
             }
             Role::Candidate { reading, .. } => {
-                let waits = reading.iter().map(|reading| Peer::Process(reading.from));
-                waits.chain(self.awaited().map(Peer::Name)).collect()
+                let read = reading.iter().map(|reading| Peer::Process(reading.from));
+                let voters = self.voters().into_iter().map(|member| Peer::Name(member.node));
+                read.chain(voters).collect()
             }
         };
         let me = self.member().node;
@@ -337,17 +338,20 @@ impl<'a, S: Service> Turn<'a, S> {
         self.ask_for_more();
         match self.state.role.clone() {
             Role::Leading { .. } => self.resend(),
-            Role::Candidate { .. } => self.prepare_again(),
+            Role::Candidate { .. } if self.may_win() => self.prepare_again(),
+            Role::Candidate { .. } => self.give_up_candidacy(),
             Role::Following { matched, .. } => {
                 if matched > self.state.counted.number() {
                     self.acknowledge(matched);
                 }
                 self.forward_first(self.group.batch);
-                if !self.state.is_member() && !self.state.is_leaving {
+                // In a former life it may have acknowledged its removal, and its leader has forgotten it.
+                let has_held_more = matched < self.log().len();
+                if has_held_more || !self.state.is_member() && !self.state.is_leaving {
                     self.ask();
                 }
             }
-            Role::Seeking { .. } if self.may_lead() => self.take_over(),
+            Role::Seeking { .. } if self.may_lead() && self.may_win() => self.take_over(),
             Role::Seeking { .. } | Role::Promised { to: None } => self.ask(),
             Role::Promised { to: Some(_) } => {}
         }

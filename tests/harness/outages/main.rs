@@ -215,6 +215,33 @@ fn partition(nodes: u16, rounds: u32) {
     outage.end("leaders cut off");
 }
 
+/// Cuts all ways but those of one member, which does not lead.
+fn leave_one_that_reaches_all(rounds: u32) {
+    let mut cluster = cluster(5);
+    let network = Network::between(&mut cluster);
+    let mut outage = Outage::of(cluster);
+    for _ in 0..rounds {
+        outage.round(|it| {
+            let leader = it.group.agree(LONG).expect("a leader");
+            let hub = it.nodes().into_iter().find(|node| *node != leader).expect("another");
+            let spokes: Vec<_> = it.nodes().into_iter().filter(|node| *node != hub).collect();
+            let all = |from: NodeId| spokes.iter().map(move |to| (from, *to));
+            network.swallow(spokes.iter().copied().flat_map(all));
+            let until = Instant::now() + LONG;
+            while it.group.agree(LONG).expect("all follow one that they reach") != hub {
+                assert!(Instant::now() < until, "{hub} does not lead");
+                thread::sleep(Duration::from_millis(20));
+            }
+            for node in it.nodes() {
+                let done = it.process(node).ask("put hub 1", LONG).expect("an answer");
+                assert_eq!(done, Notice::Done, "at {node}");
+            }
+            network.swallow([]);
+        });
+    }
+    outage.end("one member left that reaches all");
+}
+
 /// Kills all nodes at once, and starts them again with what they have stored.
 fn cut_the_power(rounds: u32) {
     let mut outage = Outage::new(3);
@@ -266,6 +293,11 @@ fn no_confirmed_write_is_lost_when_leaders_pause() {
 #[test]
 fn no_confirmed_write_is_lost_when_leaders_are_cut_off() {
     partition(3, 6);
+}
+
+#[test]
+fn the_only_member_that_reaches_all_leads() {
+    leave_one_that_reaches_all(1);
 }
 
 #[test]
@@ -365,6 +397,12 @@ fn a_hundred_leaders_are_cut_off() {
 #[ignore = "nightly: a hundred rounds"]
 fn a_hundred_leaders_of_five_are_cut_off() {
     partition(5, 100);
+}
+
+#[test]
+#[ignore = "nightly: a hundred rounds"]
+fn the_only_member_that_reaches_all_leads_a_hundred_times() {
+    leave_one_that_reaches_all(100);
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl Step {
         let promised = promised.clone();
         let view = self.newest_view();
         let some = view.iter().filter(|member| promised.contains(member)).count();
-        if is_majority(some, view.len()) {
+        if is_majority(some, view.len()) && self.may_win() {
             self.keep_asked_waiting();
             self.lead(&promised);
         }
@@ -194,8 +194,9 @@ impl Step {
     }
 
     pub fn on_refuse(&mut self, from: Address, term: Term) {
-        let seeks = matches!(self.state.role, Role::Seeking { .. });
-        if term > self.state.term && !seeks && self.is_eligible() {
+        let stands = matches!(self.state.role, Role::Candidate { .. } | Role::Leading { .. });
+        let concerns = stands || self.trusts(from.node);
+        if term > self.state.term && concerns && self.is_eligible() {
             if self.is_suspected(term.owner.node) {
                 self.yield_to(term, Role::seeking());
             } else {
@@ -204,15 +205,12 @@ impl Step {
             }
             return;
         }
-        if term >= self.state.term && self.trusts(from.node) {
+        let waits = matches!(self.state.role, Role::Promised { to: None });
+        if (term >= self.state.term || waits) && self.trusts(from.node) {
             self.state.role = Role::seeking();
         }
-        let is_eligible = self.is_eligible();
-        match &mut self.state.role {
-            Role::Seeking { told } if !is_eligible => {
-                told.insert(from);
-            }
-            _ => {}
+        if let Role::Seeking { told } = &mut self.state.role {
+            told.insert(from);
         }
     }
 

@@ -317,7 +317,7 @@ impl Step {
             self.send(leader, Message::Ack { term, member, number: matched });
         }
         self.forward_to(leader);
-        if !self.is_member() {
+        if !self.is_member() || self.length() > matched {
             self.ask(leader);
         }
     }
@@ -330,17 +330,19 @@ impl Step {
         match self.state.role {
             Role::Leading { .. } => return self.answer(member, committed),
             Role::Candidate { .. } => return self.invite(member.node),
-            Role::Following { leader, .. } if leader.node != from.node => {
+            Role::Following { leader, .. } if leader.node != member.node => {
                 return self.send(leader.node, Message::Ask { member, committed });
             }
-            Role::Promised { to: Some(candidate) } if candidate.node != from.node => {}
+            Role::Promised { to: Some(candidate) } if candidate.node != member.node => {}
             Role::Promised { to: None } | Role::Seeking { .. } => {}
             Role::Following { .. } | Role::Promised { to: Some(_) } => {
                 self.state.role = Role::seeking();
             }
         }
         self.state.waiting.insert(member.node);
-        self.send(member.node, Message::Refuse { term: self.state.term });
+        for to in BTreeSet::from([from.node, member.node]) {
+            self.refuse(to);
+        }
     }
 
     /// Delivers the entries up to this one.

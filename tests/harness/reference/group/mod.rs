@@ -32,6 +32,8 @@
 //!   One of the same term from whom it follows, waits for or has promised, ends that.
 //! * A process that was promised something, or is followed, and asks something itself, ends that, too.
 //! * A process that loses its leader asks the owner of its term, even if that is the one that is down.
+//! * A candidate that gives up asks all nodes, in the same tick. A seeker does so that cannot win, but for those who have
+//!   refused it.
 //!
 //! Leaders:
 //! * Of members of its newest view a new leader takes for granted that they hold what is committed, and of others that

@@ -143,6 +143,13 @@ impl Step {
         self.newest_view().contains(&self.state.member)
     }
 
+    /// Are those that it does not suspect enough to lead?
+    pub fn may_win(&self) -> bool {
+        let view = self.newest_view();
+        let some = view.iter().filter(|member| !self.is_suspected(member.node)).count();
+        is_majority(some, view.len())
+    }
+
     pub fn is_member(&self) -> bool {
         self.committed_view().contains(&self.state.member)
     }
@@ -238,13 +245,18 @@ impl Step {
             Role::Following { leader, .. } => [Peer::Process(*leader)].into(),
             Role::Promised { to: Some(candidate) } => [Peer::Process(*candidate)].into(),
             Role::Promised { to: None } => [Peer::Name(self.state.term.owner.node)].into(),
-            Role::Candidate { .. } => BTreeSet::new(),
+            Role::Candidate { .. } => {
+                let others = self.newest_view().into_iter().map(|member| member.node);
+                let others = others.filter(|node| *node != self.state.me.node);
+                others.filter(|node| !self.is_suspected(*node)).map(Peer::Name).collect()
+            }
             Role::Seeking { told } => {
                 let senior = self.most_senior().map(|senior| senior.node);
                 let hope = if self.is_eligible() { senior } else { self.state.contact };
                 let is_other = |node: &Node| *node != self.state.me.node;
                 let hope = hope.filter(|node| is_other(node) && !self.is_suspected(*node));
-                let told = told.iter().copied().map(Peer::Process);
+                let told = told.iter().filter(|_| !self.is_eligible());
+                let told = told.copied().map(Peer::Process);
                 hope.map(Peer::Name).into_iter().chain(told).collect()
             }
         }
@@ -277,6 +289,7 @@ impl Step {
         self.state.watched.remove(&peer);
         let node = peer.node();
         self.state.suspected.insert(node);
+        let is_eligible = self.is_eligible();
         match &mut self.state.role {
             Role::Leading { others, .. } => {
                 if let Some(other) = others.get_mut(&node) {
@@ -284,14 +297,19 @@ impl Step {
                 }
                 self.advance();
             }
-            Role::Seeking { told } => {
+            Role::Seeking { told } if !is_eligible => {
                 told.retain(|process| process.node != node);
-                if self.most_senior() == Some(self.state.member) {
+            }
+            Role::Seeking { .. } => {
+                self.state.role = Role::seeking();
+                if self.most_senior() == Some(self.state.member) && self.may_win() {
                     self.campaign();
+                } else {
+                    self.ask(node);
                 }
             }
             Role::Promised { .. } | Role::Following { .. } => {
-                if self.most_senior() == Some(self.state.member) {
+                if self.most_senior() == Some(self.state.member) && self.may_win() {
                     self.campaign();
                 } else {
                     self.seek();
@@ -318,10 +336,14 @@ impl Step {
         match self.state.role.clone() {
             Role::Leading { others, .. } => self.repeat_entries(others),
             Role::Following { leader, matched } => self.repeat_to(leader.node, matched),
-            Role::Candidate { promised, .. } => self.invite_all(&promised),
+            Role::Candidate { promised, .. } if self.may_win() => self.invite_all(&promised),
+            Role::Candidate { .. } => {
+                self.yield_to(self.state.term, Role::seeking());
+                self.other_nodes().into_iter().for_each(|node| self.ask(node));
+            }
             Role::Promised { to: Some(_) } => {}
             Role::Promised { to: None } => self.ask(self.state.term.owner.node),
-            Role::Seeking { .. } if self.is_eligible() => self.campaign(),
+            Role::Seeking { .. } if self.is_eligible() && self.may_win() => self.campaign(),
             Role::Seeking { told } => {
                 let told: Vec<_> = told.iter().map(|process| process.node).collect();
                 for node in self.other_nodes().into_iter().filter(|node| !told.contains(node)) {
