@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fmt,
     fs::{self, File, TryLockError},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -70,10 +70,24 @@ impl Directory {
         Self { folder: folder.into(), lock: None, header, file: None }
     }
 
-    /// True if a node has stored something there.
+    /// True if the machine of a node has stored something there, or if there is a file that cannot be read. False if no
+    /// more than the number of a life is there: that node did not start.
     #[must_use]
     pub fn is_used(&self) -> bool {
-        self.folder.join(FILE).exists()
+        match self.has_more_than_a_header() {
+            Ok(has_more) => has_more,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    fn has_more_than_a_header(&self) -> io::Result<bool> {
+        let path = self.folder.join(FILE);
+        private::refuse_special(&path)?;
+        let mut file = File::open(&path)?;
+        let mut head = [0; Head::LENGTH];
+        file.read_exact(&mut head)?;
+        let header = Head::read(&head).map_or(0, |head| Head::LENGTH + head.length);
+        Ok(file.metadata()?.len() > header as u64)
     }
 
     fn lock(&self) -> Result<File, StorageError> {

@@ -59,6 +59,20 @@ pub enum SpawnError {
         /// The number of the known life.
         life: u64,
     },
+    /// The storage is not the one that this node has used last, but an older copy, or that of another folder: another node
+    /// knows a life that is later than the last one of this storage. What the node has promised in that life would be
+    /// forgotten, and what was confirmed with it could be lost. What the machine has stored is as before. The number of this
+    /// life is used up in the storage.
+    #[error(
+        "the storage is older than this node: {by} knows life {life} of it, which has not used this storage. Start it with \
+         the latest storage, or with none: then it is a node that has lost its storage"
+    )]
+    OldStorage {
+        /// The other node.
+        by: NodeId,
+        /// The number of the known life.
+        life: u64,
+    },
     /// This node does not find itself at the address at which the other nodes are to reach it,
     /// [`Config::advertised`](super::Config::advertised). The number of this life is used up in the storage.
     #[error("this node is listed at {at} and does not answer there: {why}")]

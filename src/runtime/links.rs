@@ -194,7 +194,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
 
     /// Listens as another life. All connections are closed before.
     pub(super) async fn reopen(mut self, config: &Config, me: Address) -> io::Result<Self> {
-        self.tasks.shutdown().await;
+        self.stop_listening().await;
         Self::begin(self.transport, self.detector, config, me).await
     }
 
@@ -497,7 +497,11 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
             // An error says that it is closed already.
             let _ = poll_fn(|cx| outgoing.poll_shutdown(cx)).await;
         }
-        // The listener is closed with its task: another process can listen there.
+        self.stop_listening().await;
+    }
+
+    /// When this returns, another process can listen there: the listener is closed with its task.
+    pub(super) async fn stop_listening(&mut self) {
         self.tasks.shutdown().await;
     }
 }

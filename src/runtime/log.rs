@@ -4,10 +4,10 @@
 //! killed may have done less than its last lines say, and never more. All lives of a node are in one file, in order.
 
 use super::private;
-use crate::machine::{Boot, EffectOf, EventOf, Machine, NodeId};
+use crate::machine::{Address, Boot, EffectOf, EventOf, Machine, NodeId};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -115,12 +115,18 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Opens a log to append to. If the last line is incomplete, because the node was killed, it is ended first.
-    pub(super) fn open(path: &Path, clock: fn() -> u64) -> io::Result<Self> {
+    /// Opens a log to append to. If the last line is incomplete, because the node was killed, it is ended first. A file that
+    /// is something else is left alone.
+    pub(super) fn open(path: &Path, node: NodeId, clock: fn() -> u64) -> io::Result<Self> {
         private::refuse_pipe(path)?;
         let mut file = private::open(path, File::options().read(true).append(true).create(true))?;
+        let metadata = file.metadata()?;
+        if metadata.is_file() {
+            lock(&file)?;
+        }
         let mut lines = vec![];
-        if file.metadata()?.len() > 0 {
+        if metadata.len() > 0 {
+            refuse_other(&file, node)?;
             file.seek(SeekFrom::End(-1))?;
             let mut last = [0];
             file.read_exact(&mut last)?;
@@ -149,6 +155,42 @@ impl Log {
         self.lines.clear();
         written
     }
+}
+
+/// Two nodes that append to one file would mix their lines.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(invalid("another process writes to it".into())),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// How a log begins, and what comes before the name of the process. A stored state may follow, of any length.
+const BEGIN: &str = r#"{"start":{"format":"#;
+const BOOT: &str = r#""boot":{"me":""#;
+/// More than comes before the name of the process.
+const PREFIX: u64 = 1 << 16;
+
+/// An error for a file that is not the log of this node.
+fn refuse_other(file: &File, node: NodeId) -> io::Result<()> {
+    let mut prefix = vec![];
+    file.take(PREFIX).read_to_end(&mut prefix)?;
+    let prefix = String::from_utf8_lossy(&prefix);
+    if !prefix.starts_with(BEGIN) {
+        return Err(invalid("it has other content than the log of a node".into()));
+    }
+    let named = prefix.split_once(BOOT).and_then(|(_, rest)| rest.split('"').next());
+    match named.and_then(|name| name.parse::<Address>().ok()) {
+        Some(process) if process.node != node => {
+            Err(invalid(format!("it is the log of {}", process.node)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn invalid(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
 /// The clock of the host, in microseconds since 1970. A clock before 1970 reads 0.

@@ -164,7 +164,7 @@ where
         if let Some(problem) = config.problem() {
             return Err(SpawnError::Configuration(problem));
         }
-        let log = config.log.as_deref().map(|path| open_log(path, config.clock)).transpose()?;
+        let log = config.log.as_deref().map(|path| open_log(path, &config)).transpose()?;
         let mut owner = Owner::of(&config);
         let mut opened = storage.open(&owner)?;
         let me = |life| Address { node: config.node, life };
@@ -173,7 +173,10 @@ where
         let mut links = links.map_err(listen)?;
         let mut attempts = 1;
         while let Err(unmet) = links.meet().await {
-            owner.least_life = next_life(unmet, attempts)?;
+            // Also if it does not start: somebody else may listen there then.
+            links.stop_listening().await;
+            let has_stored = !opened.stable.is_empty();
+            owner.least_life = next_life(unmet, attempts, has_stored)?;
             attempts += 1;
             opened = storage.open(&owner)?;
             links = links.reopen(&config, me(opened.life)).await.map_err(listen)?;
@@ -185,7 +188,11 @@ where
         let contact = if config.contacts.is_empty() || finds {
             None
         } else {
-            Some(reach(&mut links, &config.contacts, config.limits.contact_timeout).await?)
+            let reached = reach(&mut links, &config.contacts, config.limits.contact_timeout).await;
+            if reached.is_err() {
+                links.stop_listening().await;
+            }
+            Some(reached?)
         };
         let address = links.address();
         let (commands, receiver) = mpsc::channel(capacity(config.limits.max_queued_commands));
@@ -317,17 +324,20 @@ fn capacity(limit: usize) -> usize {
     limit.clamp(1, Semaphore::MAX_PERMITS)
 }
 
-fn open_log(path: &Path, clock: fn() -> u64) -> Result<Log, SpawnError> {
-    Log::open(path, clock).map_err(|source| SpawnError::Log { path: path.into(), source })
+fn open_log(path: &Path, config: &Config) -> Result<Log, SpawnError> {
+    let log = Log::open(path, config.node, config.clock);
+    log.map_err(|source| SpawnError::Log { path: path.into(), source })
 }
 
 /// The number of attempts to start, each with a later life than the one before.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The least number of a life that no other node knows, as far as one of them has said.
-fn next_life(unmet: Unmet, attempts: u32) -> Result<u64, SpawnError> {
+/// The least number of a life that no other node knows, as far as one of them has said. Storage knows the last life that has
+/// used it: if there was a later one, it is not the latest storage.
+fn next_life(unmet: Unmet, attempts: u32, has_stored: bool) -> Result<u64, SpawnError> {
     match unmet {
         Unmet::Differs { node, at, how } => Err(SpawnError::Differs { node, at, how }),
+        Unmet::LifeIsKnown { by, life } if has_stored => Err(SpawnError::OldStorage { by, life }),
         Unmet::LifeIsKnown { by, life } => {
             let next = life.checked_add(1).filter(|_| attempts < MAX_ATTEMPTS);
             next.ok_or(SpawnError::LifeIsOver { by, life })

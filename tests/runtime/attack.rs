@@ -15,6 +15,7 @@ use interrex::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    fs,
     future::Future,
     io,
     net::SocketAddr,
@@ -244,6 +245,30 @@ async fn a_node_whose_log_is_full_ends() {
     };
     let error = ended.expect_err("nothing can be written");
     assert!(error.contains("the log") && error.contains("cannot be written"), "{error}");
+}
+
+#[tokio::test]
+async fn a_log_is_not_appended_to_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let [mut a, mut b] = configs(Duration::from_secs(1)).await;
+    (a.log, b.log) = (Some(log.clone()), Some(log.clone()));
+    let refused = async |config: &Config| match Node::spawn(Probe, config.clone()).await {
+        Ok(_) => panic!("it starts"),
+        Err(error) => error.to_string(),
+    };
+    fs::write(&log, "a key, perhaps").unwrap();
+    assert!(refused(&a).await.contains("other content than the log of a node"));
+    assert_eq!(fs::read_to_string(&log).unwrap(), "a key, perhaps");
+    fs::remove_file(&log).unwrap();
+
+    let first = Node::spawn(Probe, a.clone()).await.unwrap();
+    assert!(refused(&b).await.contains("another process writes to it"));
+    first.shut_down().await.unwrap();
+    assert!(refused(&b).await.contains("it is the log of n0"));
+    // The next life of the same node goes on.
+    Node::spawn(Probe, a).await.unwrap().shut_down().await.unwrap();
+    assert_eq!(fs::read_to_string(&log).unwrap().matches("\"start\"").count(), 2);
 }
 
 /// A proxy before a node, which tampers once with the bytes to the node.

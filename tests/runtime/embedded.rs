@@ -10,9 +10,10 @@ use interrex::{
     },
     group::Group,
     machine::NodeId,
-    runtime::{CallError, ClusterKey, Config, Ending, Heartbeats, Server},
+    runtime::{CallError, ClusterKey, Config, Ending, Heartbeats, Server, SpawnError},
 };
 use std::{
+    fs,
     net::TcpListener,
     pin::pin,
     time::{Duration, Instant},
@@ -183,4 +184,37 @@ async fn a_request_that_is_too_large_is_refused_and_the_next_one_is_not() {
     assert_eq!(refused, Err(CallError::TooLarge { bytes: 1007, most: 1000 }));
     assert!(matches!(client.mcast(store(2000)).await, Err(CallError::TooLarge { .. })));
     assert_eq!(client.call(store(900), Some(LONG)).await, Ok(Reply::Ok));
+}
+
+/// A copy of the storage that was made before the node's last life: what it has promised since is not in it, and a write that
+/// was confirmed with it was lost.
+#[tokio::test]
+async fn an_older_copy_of_the_storage_is_refused_while_others_know_better() {
+    let [folder, copy] = [0, 1].map(|_| tempfile::tempdir().expect("a folder"));
+    let mut configs = configs();
+    configs[1].data = Some(folder.path().join("data"));
+    configs[1].contacts = vec![NodeId(0)];
+    let group = || Group::new(Store::default());
+    let founder = Server::spawn(group(), configs[0].clone()).await.expect("it starts");
+    let join = async || {
+        let newcomer = Server::spawn(group(), configs[1].clone()).await.expect("it starts");
+        let mut watch = newcomer.membership();
+        let is_in = watch.wait_for(|it| it.view.as_ref().is_some_and(|it| it.members.len() == 2));
+        drop(timeout(LONG, is_in).await.expect("in time").expect("it runs"));
+        newcomer
+    };
+    let first = join().await;
+    first.shut_down().await.expect("it ends");
+    let [stable, kept] = [folder.path().join("data/stable"), copy.path().join("stable")];
+    fs::copy(&stable, &kept).expect("a copy");
+    let second = join().await;
+    second.shut_down().await.expect("it ends");
+    fs::copy(&kept, &stable).expect("the copy is put back");
+    let refused = Server::spawn(group(), configs[1].clone()).await.err();
+    assert!(matches!(refused, Some(SpawnError::OldStorage { by: NodeId(0), .. })), "{refused:?}");
+    // Without it, the node has lost its storage, and is another member.
+    fs::remove_file(&stable).expect("a file");
+    let third = join().await;
+    third.shut_down().await.expect("it ends");
+    founder.shut_down().await.expect("it ends");
 }

@@ -48,6 +48,20 @@ fn the_last_value_survives_and_lives_are_numbered_upwards() {
     assert!(second.life > first.life, "{first:?}, {second:?}");
 }
 
+/// A node that did not start has used up the number of a life, and is no member of anything.
+#[test]
+fn a_folder_is_used_once_something_is_persisted() {
+    let folder = tempdir().unwrap();
+    let is_used = || Directory::new(folder.path()).is_used();
+    assert!(!is_used());
+    drop(open(folder.path()).unwrap());
+    assert!(!is_used());
+    persist(folder.path(), "one");
+    assert!(is_used());
+    fs::write(folder.path().join("stable"), "damaged").unwrap();
+    assert!(is_used());
+}
+
 #[test]
 fn a_life_that_persists_nothing_keeps_the_value() {
     let folder = tempdir().unwrap();
