@@ -189,6 +189,9 @@ pub use crate::gms3::STOPPED_ON_COMMAND;
 /// The reason of a process that ends because it has left its group.
 pub const LEFT: &str = "left the group";
 
+/// How the reason of a process begins that ends because another group is the right one.
+pub const GIVES_WAY: &str = "gives way to another group";
+
 /// The interval at which a process repeats what may have been lost.
 pub const TICK: Duration = Duration::from_millis(250);
 

@@ -1,6 +1,6 @@
 //! Processes of another group, and of a former one.
 
-use super::{Founding, Message, Observation, Service, Summary, Term, turn::Turn};
+use super::{Founding, GIVES_WAY, Message, Observation, Service, Summary, Term, turn::Turn};
 use crate::machine::{Address, Effect};
 use im::OrdMap;
 
@@ -42,14 +42,14 @@ impl<S: Service> Turn<'_, S> {
             && other.anew > own.anew
         {
             return Some(format!(
-                "the group was founded anew by {owner}, without this process; what is stored here belongs to the former group: \
-                 join the new one with an empty storage"
+                "{GIVES_WAY}: this one was founded anew by {owner}, without this process; what is stored here belongs to the \
+                 former group: join the new one with an empty storage"
             ));
         }
         let is_alone = self.newest().iter().all(|member| *member == self.member());
         (own.by != other.by && age(other) < age(own) && is_alone).then(|| {
             format!(
-                "{node} is in a group that {} has founded before this one: join that one, with an empty storage",
+                "{GIVES_WAY}: {node} is in one that {} has founded before this one: join that one, with an empty storage",
                 other.by
             )
         })

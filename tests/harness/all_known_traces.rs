@@ -218,6 +218,11 @@ fn saving_the_same_run_again_keeps_its_cause() {
     Trace { cause: String::new(), ..trace.clone() }.save(&path).expect("it can be written");
     assert_eq!(Trace::read(&path).expect("a trace"), trace);
 
+    let mut other = trace.clone();
+    other.steps[0].effects.clear();
+    Trace { cause: String::new(), ..other.clone() }.save(&path).expect("it can be written");
+    assert_eq!(Trace::read(&path).expect("a trace"), other);
+
     let shorter = Trace { steps: trace.steps[..3].to_vec(), ..trace.clone() };
     shorter.save(&path).expect("it can be written");
     let cause = format!("of an earlier run: {}", trace.cause);

@@ -31,7 +31,7 @@ pub(super) struct Key {
     /// Make the secret key of this node, and print its line of the list of public keys
     #[arg(long, value_name = "NODE")]
     node: Option<NodeId>,
-    /// Make nothing: print the line for the secret key in the file
+    /// With --node: make nothing, print the line for the secret key in the file
     #[arg(long, requires = "node")]
     public: bool,
 }

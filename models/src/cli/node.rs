@@ -31,7 +31,8 @@ Exit codes:
 
 /// Run one node of a cluster, over TCP
 ///
-/// The node reads commands from standard input, one per line; `help` lists them.
+/// The node reads commands from standard input, one per line of at most 64 KiB;
+/// `help` lists them.
 /// It prints answers and events on standard output, one per line. Commands are
 /// carried out in order. One that has no answer after a second, as a put without
 /// a majority, no longer holds up the next ones: its answer comes later, and

@@ -153,7 +153,7 @@ impl Trace {
     }
 
     /// Writes it, and the folders above it. A file with the same run stays unchanged, with the cause that a
-    /// person wrote. If the file has another run, its cause is kept and marked as that of another run.
+    /// person wrote. That is kept, too, if only the effects differ. If the actions do, it is marked as that of another run.
     ///
     /// # Errors
     /// If it cannot be written. An existing file stays unchanged then.
@@ -166,7 +166,9 @@ impl Trace {
             if known.has_run_of(self) {
                 return Ok(());
             }
-            if !known.cause.is_empty() {
+            if known.has_actions_of(self) {
+                trace.cause = known.cause;
+            } else if !known.cause.is_empty() {
                 trace.cause = format!("of an earlier run: {}", known.cause);
             }
         }
@@ -182,6 +184,11 @@ impl Trace {
     pub fn has_run_of(&self, other: &Self) -> bool {
         let cause = self.cause.clone();
         *self == Self { cause, ..other.clone() }
+    }
+
+    fn has_actions_of(&self, other: &Self) -> bool {
+        let action = |step: &TraceStep| (step.action.clone(), step.crash_after);
+        self.steps.iter().map(action).eq(other.steps.iter().map(action))
     }
 
     /// The text of its file, with one effect per line.

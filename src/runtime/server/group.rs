@@ -7,6 +7,7 @@ use crate::{
     machine::{Address, Peer},
     runtime::error::Ended,
 };
+use im::Vector;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -21,6 +22,9 @@ pub struct Membership {
     pub leader: Option<Leader<Term>>,
     /// The last view. None before the first one.
     pub view: Option<View>,
+    /// The members of the newest view that it holds, even if that is not known to be committed: after a restart none is,
+    /// until a majority of these have found each other. Empty at a process that has none.
+    pub newest: Vector<Address>,
 }
 
 impl<S: Service> Serving for Group<S> {
@@ -62,7 +66,8 @@ impl<S: Service> Serving for Group<S> {
                 tracing::warn!(
                     last,
                     committed,
-                    "the group is founded anew: what only others held after the last entry is lost"
+                    "the group is founded anew: what only others held after the last entry is lost; up to `committed`, this \
+                     life knew that nothing is missing"
                 );
             }
             Observation::Started(_)
@@ -74,7 +79,10 @@ impl<S: Service> Serving for Group<S> {
 
     /// A view may arrive from a leader that is down by then.
     fn look(state: &Self::State, status: &mut Membership) -> bool {
-        state.leader().is_none() && status.leader.take().is_some()
+        let (_, newest) = state.newest_view();
+        let is_newer = newest != status.newest;
+        status.newest = newest;
+        is_newer | (state.leader().is_none() && status.leader.take().is_some())
     }
 
     fn lose(peer: Peer, status: &mut Membership) {

@@ -1,6 +1,7 @@
 //! What broke, at a glance: a line for each scenario, then what differs, and the shortest run that shows it.
 
 use super::{interrex, words};
+use interrex_models::evidence::trace::Trace;
 use std::{fs, path::Path};
 use tempfile::TempDir;
 
@@ -135,7 +136,7 @@ fn bless_writes_what_differs_and_nothing_else() {
     let run = traces.path().join("gms3/no-lost-message-validity.wrong.json");
     for says in [
         format!("{}: 6 values\n", file("wrong.toml").display()),
-        format!("{}: a run; say in its `cause`", run.display()),
+        format!("{}: a run\n", run.display()),
         format!("{}: no longer violates its property; remove it\n", stale.display()),
     ] {
         assert!(out.contains(&says), "{says}: {out}");
@@ -143,6 +144,15 @@ fn bless_writes_what_differs_and_nothing_else() {
     assert_eq!(super::replay(&run, &[]).0, 0);
     let (code, out, _) = interrex(line.into_iter().chain(["--bless"]));
     assert_eq!((code, out.as_str()), (0, "nothing to bless\n\n2 scenarios: as expected\n"));
+
+    // A run in which the protocol did something else, once.
+    let text = fs::read_to_string(&run).expect("a trace");
+    let mut trace = Trace::parse(&run, &text).expect("a trace");
+    trace.steps[0].effects.clear();
+    fs::write(&run, trace.to_json()).expect("a file");
+    let (code, out, _) = interrex(line.into_iter().chain(["--bless"]));
+    assert!(code == 0 && out.contains("no-lost-message-validity.wrong.json: a run\n"), "{out}");
+    assert_eq!(fs::read_to_string(&run).expect("a trace"), text);
 }
 
 /// A value that cannot be replaced as it stands is left to people, and the file is not touched.

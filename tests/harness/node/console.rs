@@ -121,14 +121,15 @@ fn the_only_member_neither_leaves_nor_hands_over() -> Result<(), ProcessError> {
     Ok(())
 }
 
-/// Before it is locked, nobody is waited for.
+/// Before they are locked, nobody is waited for. The log is opened first.
 #[test]
-fn a_locked_folder_is_refused_before_anybody_is_waited_for() -> Result<(), ProcessError> {
+fn a_second_process_of_a_node_is_refused_before_anybody_is_waited_for() -> Result<(), ProcessError>
+{
     let group = Group::form(plan(2))?;
     let mut command = group.cluster().command(NodeId(1), Some(N0));
     let second = command.args(["--listen", "127.0.0.1:0"]).output().expect("it runs");
     let [out, err] = [second.stdout, second.stderr].map(|it| String::from_utf8(it).expect("text"));
     assert_eq!((second.status.code(), out.as_str()), (Some(1), ""), "{err}");
-    assert!(err.contains("another process uses it"), "{err}");
+    assert!(err.contains("n1.log cannot be written: another process writes to it"), "{err}");
     Ok(())
 }

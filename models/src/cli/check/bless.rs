@@ -2,10 +2,12 @@
 
 use super::table::Checked;
 use crate::{
-    evidence::trace::Trace,
+    evidence::{
+        replay::{Mode, Outcome},
+        trace::Trace,
+    },
     io::file::{self, FileError, shown},
     verdict::{
-        check::Row,
         outcome::{Comparison, Verdict},
         pins,
         scenario::Scenario,
@@ -26,7 +28,8 @@ impl Blessed {
         Ok(Self::default())
     }
 
-    /// Writes what is not as expected: into the file of the scenario, and each new run below the folder of known traces.
+    /// Writes what is not as expected: into the file of the scenario, and below the folder of known traces each new run, and
+    /// those in which the protocol now does something else.
     pub(super) fn write(&mut self, checked: &Checked<'_>, traces: &Path) -> Result<(), FileError> {
         let Checked { scenario, report, .. } = checked;
         let Some(source) = &scenario.source else { return Ok(()) };
@@ -36,18 +39,19 @@ impl Blessed {
             return Ok(());
         }
         match pins::bless(&source.file, report)? {
-            0 => return Ok(()),
+            0 => {}
             1 => self.0.push(format!("{}: a value", shown(&source.file))),
             values => self.0.push(format!("{}: {values} values", shown(&source.file))),
         }
-        let differs = |row: &&Row| row.comparison() == Comparison::Differs;
-        for row in report.properties.iter().filter(differs) {
+        for row in &report.properties {
+            let differs = row.comparison() == Comparison::Differs;
             if let Some(trace) = &row.counterexample {
                 let path = traces.join(trace.file_name());
-                trace.save(&path)?;
-                let advice = "say in its `cause` which rule of the protocol makes it possible";
-                self.0.push(format!("{}: a run; {advice}", shown(&path)));
-            } else if row.expected == Some(Verdict::Violated) {
+                if differs || has_other_effects(scenario, &path) {
+                    trace.save(&path)?;
+                    self.0.push(format!("{}: a run", shown(&path)));
+                }
+            } else if differs && row.expected == Some(Verdict::Violated) {
                 let path = Trace::path(&report.subject.protocol, name, row.name);
                 let path = traces.join(path);
                 if path.exists() {
@@ -60,13 +64,27 @@ impl Blessed {
     }
 }
 
+/// True if a known trace is not what the protocol does now.
+fn has_other_effects(scenario: &Scenario, path: &Path) -> bool {
+    let Ok(trace) = Trace::read(path) else { return false };
+    let property = scenario.protocol.and_then(|protocol| protocol.property(&trace.property).ok());
+    property.is_some_and(|property| {
+        let replay = scenario.harness().replay(&trace, property, Mode::Exact, None);
+        !matches!(replay.outcome, Outcome::Violated { .. })
+    })
+}
+
 /// A line for each file.
 impl fmt::Display for Blessed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return writeln!(f, "nothing to bless\n");
         }
-        writeln!(f, "blessed; to be reviewed, as with `git diff`:")?;
+        writeln!(
+            f,
+            "blessed; to be reviewed, as with `git diff`; say in the `cause` of a run which rule"
+        )?;
+        writeln!(f, "of the protocol makes it possible:")?;
         self.0.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         writeln!(f)
     }

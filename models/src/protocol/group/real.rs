@@ -13,12 +13,12 @@ use crate::{
         line::{Notice, View},
     },
 };
-use im::OrdMap;
+use im::{OrdMap, Vector};
 use interrex::{
     gen_leader::{Roster, dictionary::Request},
     group::{
-        self, Command, Group, LEFT, Observation, Policy, STOPPED_ON_COMMAND, Safeguard, Timer,
-        majority,
+        self, Command, GIVES_WAY, Group, LEFT, Observation, Policy, STOPPED_ON_COMMAND, Safeguard,
+        Timer, majority,
     },
     machine::{Address, NodeId},
     runtime::{self, Config, Ending, Membership, RunError, Server, SpawnError},
@@ -117,7 +117,8 @@ impl Application for Group<Texts> {
     }
 
     fn is_requested_stop(&self, reason: &str) -> bool {
-        reason == STOPPED_ON_COMMAND || reason == LEFT
+        // Somebody has founded the other group, anew or by mistake.
+        reason == STOPPED_ON_COMMAND || reason == LEFT || reason.starts_with(GIVES_WAY)
     }
 
     type Request = Ask;
@@ -129,6 +130,7 @@ impl Application for Group<Texts> {
         config: Config,
         call_timeout: Duration,
     ) -> Result<(Member, Dictionary), SpawnError> {
+        let policy = self.policy();
         let server = Server::spawn(self, config).await?;
         let mut membership = server.membership();
         let dictionary = Dictionary {
@@ -136,6 +138,7 @@ impl Application for Group<Texts> {
             client: server.client(),
             membership: membership.clone(),
             call_timeout,
+            policy,
         };
         // It may know of a view already.
         membership.mark_changed();
@@ -178,7 +181,10 @@ impl Member {
             }
             return Some(said);
         }
-        (now.leader.is_none() && before.leader.is_some()).then_some(Notice::Leader { leader: None })
+        let comes_up = before.newest.is_empty()
+            && now.newest.iter().any(|member| member.node == self.server.me().node);
+        let is_news = now.leader.is_none() && (before.leader.is_some() || comes_up);
+        is_news.then_some(Notice::Leader { leader: None })
     }
 }
 
@@ -227,6 +233,7 @@ pub struct Dictionary {
     client: runtime::Client<Group<Texts>>,
     membership: watch::Receiver<Membership>,
     call_timeout: Duration,
+    policy: Policy,
 }
 
 /// A request to a member.
@@ -277,11 +284,7 @@ impl Client for Dictionary {
         let now = self.membership.borrow();
         match (&now.view, now.leader) {
             (Some(view), Some(_)) => notice(view),
-            (Some(view), None) => Notice::Error { error: leaderless(view) },
-            (None, _) => Notice::Error {
-                error: "this node is no member yet, or waits for a majority of the last view that it has stored"
-                    .into(),
-            },
+            _ => Notice::Error { error: leaderless(&now.newest, self.policy) },
         }
     }
 
@@ -366,13 +369,16 @@ impl Dictionary {
 }
 
 /// The answer of a node that knows no leader.
-fn leaderless(view: &group::View) -> String {
-    let members: Vec<_> = view.members.iter().map(ToString::to_string).collect();
-    let (needed, number) = (majority(members.len()), view.number);
-    let members = members.join(", ");
-    format!(
-        "this node knows no leader; {needed} of its last view must find each other ({number}: {members})"
-    )
+fn leaderless(newest: &Vector<Address>, policy: Policy) -> String {
+    if newest.is_empty() {
+        return "this node is no member yet".into();
+    }
+    let members: Vec<_> = newest.iter().map(|member| member.node.to_string()).collect();
+    let needed = match policy {
+        Policy::Majority => majority(members.len()).to_string(),
+        Policy::Any => "those that are up".into(),
+    };
+    format!("this node knows no leader; {needed} of {} must find each other", members.join(", "))
 }
 
 /// The answer to a departure that the others have not agreed to in time.
