@@ -380,9 +380,9 @@ fn a_node_whose_output_nobody_reads_goes_on_and_says_what_it_has_dropped() {
     assert!(node.try_wait().expect("it can be asked").is_none(), "it has ended");
     let out = node.stdout.take().expect("a pipe");
     let read = thread::spawn(move || std::io::read_to_string(out).expect("text"));
-    drop(writer.join().expect("no panic"));
-    thread::sleep(Duration::from_millis(500));
-    assert_eq!(terminate(node), Some(0));
+    // It ends when it has carried out all of them.
+    writeln!(writer.join().expect("no panic"), "quit").expect("it reads");
+    assert_eq!(node.wait().expect("it ends").code(), Some(0));
     let out = read.join().expect("no panic");
     let lines: Vec<serde_json::Value> =
         out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

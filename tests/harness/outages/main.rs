@@ -242,6 +242,28 @@ fn leave_one_that_reaches_all(rounds: u32) {
     outage.end("one member left that reaches all");
 }
 
+/// Cuts ways at random, each by itself, and others a moment later, again and again. A seed gives the same cuts.
+fn cut_at_random(nodes: u16, rounds: u32) {
+    let mut cluster = cluster(nodes);
+    let network = Network::between(&mut cluster);
+    let mut outage = Outage::of(cluster);
+    let mut chance = fastrand::Rng::with_seed(nodes.into());
+    for _ in 0..rounds {
+        outage.round(|it| {
+            let all = it.nodes();
+            let ways = all.iter().flat_map(|from| all.iter().map(move |to| (*from, *to)));
+            let ways: Vec<_> = ways.collect();
+            for _ in 0..chance.u8(2..6) {
+                let of_ten = chance.u8(1..6);
+                network.swallow(ways.iter().copied().filter(|_| chance.u8(0..10) < of_ten));
+                thread::sleep(TIMEOUT * chance.u32(1..30) / 10);
+            }
+            network.swallow([]);
+        });
+    }
+    outage.end("ways cut at random");
+}
+
 /// Kills all nodes at once, and starts them again with what they have stored.
 fn cut_the_power(rounds: u32) {
     let mut outage = Outage::new(3);
@@ -298,6 +320,11 @@ fn no_confirmed_write_is_lost_when_leaders_are_cut_off() {
 #[test]
 fn the_only_member_that_reaches_all_leads() {
     leave_one_that_reaches_all(1);
+}
+
+#[test]
+fn no_confirmed_write_is_lost_when_ways_are_cut_at_random() {
+    cut_at_random(3, 2);
 }
 
 #[test]
@@ -403,6 +430,18 @@ fn a_hundred_leaders_of_five_are_cut_off() {
 #[ignore = "nightly: a hundred rounds"]
 fn the_only_member_that_reaches_all_leads_a_hundred_times() {
     leave_one_that_reaches_all(100);
+}
+
+#[test]
+#[ignore = "nightly: a hundred rounds"]
+fn ways_of_three_are_cut_at_random_a_hundred_times() {
+    cut_at_random(3, 100);
+}
+
+#[test]
+#[ignore = "nightly: a hundred rounds"]
+fn ways_of_five_are_cut_at_random_a_hundred_times() {
+    cut_at_random(5, 100);
 }
 
 #[test]
