@@ -30,7 +30,8 @@
 //! The *newest view* of a process is the last one in its log, committed or not. Its *last committed view* is the last one
 //! that it knows to be committed. A process may lead if it is in its newest view.
 //!
-//! A node is *suspected* by a process from the `Down` that its monitor reports until the next message from that node.
+//! A node is *suspected* by a process from the `Down` that its monitor reports until the next message from that node, or
+//! until the process follows a leader.
 //!
 //! A [`Term`] is a counter and the member that owns it, who is its only possible leader. A higher counter is a later term;
 //! of equal counters, the term of the greater owner is later. A process promises a term by storing it as its own before it

@@ -187,6 +187,23 @@ fn a_member_that_reaches_no_majority_does_not_take_over() {
     assert_eq!(term(&sent_at_tick(alone).0), 3);
 }
 
+/// A follower monitors nobody but its leader, and hears of nobody else. Members that it once found down would keep it from
+/// taking over, long after they have come back.
+#[test]
+fn a_follower_suspects_nobody() {
+    let nodes = [0, 1, 2].map(|node| NodeId(node).first_life());
+    let member = restarted(N1, &[&nodes]);
+    let (seeker, _) = group().step(member, Event::Down(Peer::Name(NodeId(2))));
+    let last = seeker.log.last();
+    let part = Part { after: After::Entry(last), entries: Vector::new() };
+    let append = Message::Append { term: seeker.term, part, committed: 1, forgotten: 0 };
+    let (follower, _) = step(seeker, N0, append);
+    assert!(matches!(follower.role, Role::Following { .. }), "{:?}", follower.role);
+    let leader = Event::Down(Peer::Process(N0));
+    let (candidate, _) = group().step(follower, leader);
+    assert!(matches!(candidate.role, Role::Candidate { .. }), "{:?}", candidate.role);
+}
+
 /// It would be a leader that can commit nothing, and would not learn so: who is suspected is not monitored.
 #[test]
 fn a_candidate_that_suspects_those_who_have_promised_does_not_lead() {

@@ -518,6 +518,8 @@ impl<'a, S: Service> Turn<'a, S> {
 
     fn follow(&mut self, term: Term, leader: Address) {
         self.enter(term, Role::Following { leader, matched: 0 });
+        // From now on the leader watches the others. What this process believes of them would grow old.
+        self.state.suspected = OrdSet::new();
         self.state.waiting.remove(&leader.node);
         self.forward_pending();
         if self.state.is_leaving {

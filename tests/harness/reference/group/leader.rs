@@ -291,6 +291,7 @@ impl Step {
             Role::Following { leader, .. } if leader == from && term == self.state.term => {}
             _ => {
                 self.yield_to(term, Role::Following { leader: from, matched: 0 });
+                self.state.suspected.clear();
                 self.state.waiting.remove(&from.node);
                 self.forward_to(from.node);
                 self.tell_waiting();
