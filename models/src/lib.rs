@@ -100,6 +100,12 @@
 //!   first lives. `one-leader-per-term`, `no-duplicate` and `surrendered-before-served` read a node's whole
 //!   history.
 
+#[doc = include_str!("guide.md")]
+pub mod guide {}
+
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}
+
 pub mod claim;
 pub mod cli;
 pub mod evidence;
