@@ -207,10 +207,15 @@ struct Cli {
 
 /// Whether the output has colours. It is read before the other arguments are: their errors have colours, too.
 fn color() -> Arg {
-    let choices = value_parser!(ColorChoice);
-    let color =
-        Arg::new("color").long("color").value_name("WHEN").value_parser(choices).global(true);
-    color.default_value("auto").help("Colours in the output; auto: on a terminal")
+    Arg::new("color")
+        .long("color")
+        .value_name("WHEN")
+        .value_parser(value_parser!(ColorChoice))
+        .default_value("auto")
+        .global(true)
+        .hide_possible_values(true)
+        .hide_default_value(true)
+        .help("Colours: always, never, or auto: on a terminal [default: auto]")
 }
 
 /// Decides whether the output has colours from now on.
