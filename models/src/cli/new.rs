@@ -57,8 +57,9 @@ impl New {
             return Err(Failure::Usage(format!("{folder}: cannot be made: {error}{advice}")));
         }
         for (path, text) in FILES {
-            let text = text.replace("INTERREX", &library).replace("MODELS", &harness);
             let text = text.replace(NAME, name).replace(&identifier(NAME), &identifier(name));
+            // No name has braces, and each stands before everything that is put in: paths may contain anything.
+            let text = text.replacen("{MODELS}", &harness, 1).replacen("{INTERREX}", &library, 1);
             write(&folder.join(path), &text)?;
         }
         let mut out = anstream::stdout().lock();

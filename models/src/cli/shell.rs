@@ -5,10 +5,8 @@ use std::{io::Write, path::PathBuf};
 
 /// Print the completions of this command for a shell
 ///
-/// Store them where the shell looks for them; for bash:
-///
-///   interrex completions bash \
-///       > ~/.local/share/bash-completion/completions/interrex
+/// Store them under the name of this command where the shell looks for them: for
+/// bash, in ~/.local/share/bash-completion/completions.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::exit_codes! {
     "0    the completions were printed"
