@@ -81,8 +81,8 @@ impl List {
         answer.end()
     }
 
-    fn all_patterns_choose(&self, sections: &[Items], program: &str) -> Result<(), Failure> {
-        let names = sections.iter().flat_map(Items::names);
+    fn all_patterns_choose(&self, sections: &[Chapter], program: &str) -> Result<(), Failure> {
+        let names = sections.iter().flat_map(Chapter::names);
         for pattern in &self.patterns {
             if !names.clone().any(|name| name.contains(pattern.as_str())) {
                 let hint = file::did_you_mean(pattern, names.clone());
@@ -95,7 +95,7 @@ impl List {
     }
 
     /// The items that are named, and the properties that are judged there.
-    fn chosen(&self, section: Items, judged: &BTreeSet<&str>) -> Items {
+    fn chosen(&self, section: Chapter, judged: &BTreeSet<&str>) -> Chapter {
         if self.patterns.is_empty() {
             return section;
         }
@@ -104,18 +104,18 @@ impl List {
             judged.contains(item.name.as_str()) || is_chosen(&item.name, &self.patterns, &names)
         };
         let items = section.items.iter().filter(wanted).cloned().collect();
-        Items { items, ..section }
+        Chapter { items, ..section }
     }
 }
 
 /// Everything that can be listed.
-fn sections(registry: &Registry, scenarios: &[Scenario]) -> Vec<Items> {
+fn sections(registry: &Registry, scenarios: &[Scenario]) -> Vec<Chapter> {
     let all = registry.properties();
     let protocols = registry.all().iter().copied().map(protocol).collect();
     let scenarios = scenarios.iter().map(scenario).collect();
     let mut sections = vec![
-        Items { title: "Protocols", part: Part::Protocols, items: protocols },
-        Items { title: "Scenarios", part: Part::Scenarios, items: scenarios },
+        Chapter { title: "Protocols", part: Part::Protocols, items: protocols },
+        Chapter { title: "Scenarios", part: Part::Scenarios, items: scenarios },
     ];
     let settled = "Settled properties, judged where the protocol has nothing left to do";
     let fair = "Fair properties, judged on runs as a whole; settled ones depend on them";
@@ -126,13 +126,13 @@ fn sections(registry: &Registry, scenarios: &[Scenario]) -> Vec<Items> {
     ] {
         let properties = all.iter().filter(|property| property.kind == kind);
         let items = properties.map(|it| claimed(it)).collect();
-        sections.push(Items { title, part: Part::Properties, items });
+        sections.push(Chapter { title, part: Part::Properties, items });
     }
     sections
 }
 
 /// The words of the documentation, from its own page: a line each, `* **word**: meaning`.
-fn glossary() -> Items {
+fn glossary() -> Chapter {
     let page = include_str!("../glossary.md").lines();
     let entries = page.filter_map(|line| line.strip_prefix("* **")?.split_once("**: "));
     let word = |(word, meaning): (&str, &str)| Item {
@@ -141,7 +141,7 @@ fn glossary() -> Items {
         object: Object::new("word", json!({ "word": word, "meaning": meaning })),
         properties: vec![],
     };
-    Items { title: "Words", part: Part::Words, items: entries.map(word).collect() }
+    Chapter { title: "Words", part: Part::Words, items: entries.map(word).collect() }
 }
 
 fn claimed(property: &Property) -> Item {
@@ -194,14 +194,14 @@ fn scenario(scenario: &Scenario) -> Item {
     }
 }
 
-/// A section of the list.
-struct Items {
+/// A chapter of the list.
+struct Chapter {
     title: &'static str,
     part: Part,
     items: Vec<Item>,
 }
 
-impl Items {
+impl Chapter {
     fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.items.iter().map(|item| item.name.as_str())
     }
@@ -216,7 +216,7 @@ struct Item {
     properties: Vec<&'static str>,
 }
 
-impl Section for Items {
+impl Section for Chapter {
     fn cases(&self) -> Vec<Case> {
         vec![]
     }

@@ -12,7 +12,7 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).expect("a file")
 }
 
-fn in_folder<'a>(folder: &'a Path, name: &str) -> [String; 2] {
+fn in_folder(folder: &Path, name: &str) -> [String; 2] {
     ["new".into(), folder.join(name).display().to_string()]
 }
 
