@@ -50,6 +50,18 @@
 //! assert_eq!(effects, [Effect::Observe(delivered)]);
 //! ```
 //!
+//! # Is this for me?
+//!
+//! | you want | take |
+//! |---|---|
+//! | one leader, the list of members, or one replicated state, among a few processes of one program, without another service to run | [`group`], with its [limits](group#what-it-survives-and-what-it-does-not-promise): the list of nodes is fixed, and it is young |
+//! | locks, leases, or settings that many programs share | a service, as etcd or Consul. Others have run them for years, and there are clients for every language |
+//! | a replicated log whose list of nodes changes while it runs, with years of use behind it | a Raft library: `openraft`, or the `raft` that `tikv` is built on |
+//! | to know whether a protocol of your own does what you think | the harness alone. The protocol is a [`Machine`](machine::Machine); it can run over your own network, and nothing here has to be in your program but that trait. The guide in the documentation of `interrex-models` begins with an empty folder |
+//! | the same of a program that is written with sockets and tasks | a simulator of networks, as `turmoil`, or Jepsen. The harness explores machines only |
+//! | a proof, for any number of nodes | TLA+, Ivy or Coq. The harness visits every world of a small group, and nothing beyond |
+//! | what Erlang's `gen_leader` or these group services do, faults included | [`gen_leader`], [`gms2`], [`gms3`] |
+//!
 //! # Architecture invariants
 //!
 //! * No machine reads a clock, a random number, a file, the environment, or the order of a hash table. `.clippy.toml` and

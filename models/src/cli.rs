@@ -16,8 +16,10 @@ mod fuzz;
 mod key;
 mod list;
 mod matrix;
+mod new;
 mod node;
 mod replay;
+mod shell;
 mod shrink;
 mod size;
 mod stop;
@@ -33,8 +35,9 @@ use crate::{
 };
 use anstyle::{AnsiColor, Style};
 use clap::{
-    CommandFactory, FromArgMatches, Parser, ValueEnum,
+    Arg, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, ValueEnum,
     builder::{PathBufValueParser, TypedValueParser},
+    value_parser,
 };
 use comfy_table::{ContentArrangement, Table, presets};
 use failure::Failure;
@@ -46,7 +49,7 @@ use std::{
 };
 
 /// The command of a program, with all its subcommands: `check`, `matrix`, `fuzz`, `list`, `replay`, `shrink`, `validate`,
-/// `node`, `failover`, `key`. [`command!`](crate::command!) makes it for the crate in which it is written.
+/// `node`, `failover`, `key`, `completions`, `man`. [`command!`](crate::command!) makes it for the crate in which it is written.
 #[derive(Clone, Debug)]
 pub struct Command {
     name: &'static str,
@@ -119,10 +122,21 @@ impl Command {
     }
 
     fn answer(&self) -> Result<Exit, Failure> {
-        let matches = self.parser().try_get_matches().map_err(Failure::Arguments)?;
+        let color = failure::asked(env::args_os(), "--color");
+        let color = color.and_then(|when| ColorChoice::from_str(&when, false).ok());
+        let color = color.unwrap_or_default();
+        set_color(color);
+        let matches = self.parser().color(color).try_get_matches().map_err(Failure::Arguments)?;
+        if let Some((Self::NEW, arguments)) = matches.subcommand() {
+            let new = new::New::from_arg_matches(arguments).map_err(Failure::Arguments)?;
+            return new.run();
+        }
         let cli = Cli::from_arg_matches(&matches).map_err(Failure::Arguments)?;
         cli.run(self)
     }
+
+    /// The subcommand that only `interrex` has: the command of a crate is there when the crate has been made.
+    const NEW: &str = "new";
 
     /// The parser of arguments: the program has another name, and the first protocol is the default one.
     fn parser(&self) -> clap::Command {
@@ -134,7 +148,10 @@ impl Command {
                 it.required(false).default_value(first).value_parser(named)
             })
         };
-        let parser = Cli::command().name(self.name).version(self.version);
+        let mut parser = Cli::command().name(self.name).version(self.version).arg(color());
+        if self.name == OURS {
+            parser = parser.subcommand(new::New::augment_args(clap::Command::new(Self::NEW)));
+        }
         let parser = parser.mut_subcommand("node", protocols);
         renamed(parser.mut_subcommand("failover", protocols), self.name)
     }
@@ -188,6 +205,29 @@ struct Cli {
     command: Subcommand,
 }
 
+/// Whether the output has colours. It is read before the other arguments are: their errors have colours, too.
+fn color() -> Arg {
+    Arg::new("color")
+        .long("color")
+        .value_name("WHEN")
+        .value_parser(value_parser!(ColorChoice))
+        .default_value("auto")
+        .global(true)
+        .hide_possible_values(true)
+        .hide_default_value(true)
+        .help("Colours: always, never, or auto: on a terminal [default: auto]")
+}
+
+/// Decides whether the output has colours from now on.
+fn set_color(choice: ColorChoice) {
+    match choice {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    as expected
@@ -220,6 +260,8 @@ enum Subcommand {
     Key(key::Key),
     Node(node::Node),
     Failover(failover::Failover),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 impl Cli {
@@ -235,6 +277,8 @@ impl Cli {
             Subcommand::Key(key) => key.run(of),
             Subcommand::Node(node) => node.run(of),
             Subcommand::Failover(failover) => failover.run(of),
+            Subcommand::Completions(completions) => completions.run(of),
+            Subcommand::Man(man) => man.run(of),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! scenarios begin, and what its states and observations mean in the field's notions. The rest of the harness
 //! is written once, for all protocols.
 //!
+//! The [guide] begins with an empty folder. The [glossary] explains the words.
+//!
 //! # The map
 //!
 //! | module | content |
@@ -26,7 +28,7 @@
 //!
 //! | addition | places |
 //! |---|---|
-//! | a protocol | The five steps of [`protocol::registry`], in a crate of its own as in this one. `models/examples/ring` is such a crate, with scenarios, a trace, a test and the command. |
+//! | a protocol | The five steps of [`protocol::registry`], in a crate of its own as in this one. `interrex new` makes such a crate, and the [guide] begins there; `models/examples/ring` is a larger one. |
 //! | a property of one protocol | A constant, made by [`Property::new`](claim::property::Property::new), in its [`properties`](protocol::Protocol::properties). What it reads beyond the notions are the protocol's own [`facts`](protocol::Protocol::facts). |
 //! | a property of many | A constant in `claim/leadership.rs`, `order.rs`, `delivery.rs` or `calls.rs`; in `claim/property.rs` its `pub use` and its place in the lists. |
 //! | an engine | `explore/<name>.rs` implements [`Engine`](explore::engine::Engine), the trait of `explore/engine.rs`; a variant of [`EngineName`](explore::search::EngineName), with its arm in [`search`](explore::search::search), makes it an `--engine`; [`search_by`](explore::search::search_by) takes any. |
@@ -99,6 +101,12 @@
 //!   while it was down. Its former life counts among the crashed, and `validity` covers only messages sent in
 //!   first lives. `one-leader-per-term`, `no-duplicate` and `surrendered-before-served` read a node's whole
 //!   history.
+
+#[doc = include_str!("guide.md")]
+pub mod guide {}
+
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}
 
 pub mod claim;
 pub mod cli;

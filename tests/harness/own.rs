@@ -28,6 +28,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{borrow::Cow, path::Path, time::Duration};
 
+/// The crate that `interrex new` makes.
+#[path = "../../models/template/src/lib.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub, clippy::pedantic)]
+mod template;
+
+#[test]
+fn what_new_makes_is_wrong_in_the_one_place_that_its_scenario_expects() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("template/scenarios");
+    let scenarios = Scenario::read_all(&template::protocols(), &folder).expect("scenarios");
+    for scenario in &scenarios {
+        let limits = Limits::default();
+        let report = scenario.harness().check(scenario, None, limits, &mut |_| {});
+        report.assert_as_expected();
+        let wrong =
+            report.properties.iter().filter(|row| row.verdict == outcome::Verdict::Violated);
+        assert_eq!(wrong.map(|row| row.name).collect::<Vec<_>>(), ["leader-exists"]);
+    }
+    assert_eq!(scenarios.len(), 1);
+}
+
 /// A lamp that its application switches on and off.
 #[derive(Clone)]
 struct Lamp;

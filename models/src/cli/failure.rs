@@ -71,10 +71,11 @@ pub(super) enum Form {
 impl Form {
     /// The form that these arguments ask for, even if they are not understood otherwise.
     pub(super) fn of(arguments: impl Iterator<Item = OsString>) -> Self {
-        let arguments: Vec<_> = arguments.collect();
-        let asks = arguments.iter().any(|it| it == "--format=json")
-            || arguments.windows(2).any(|two| two[0] == "--format" && two[1] == "json");
-        if asks { Self::Json } else { Self::Text }
+        if asked(arguments, "--format").is_some_and(|it| it == "json") {
+            Self::Json
+        } else {
+            Self::Text
+        }
     }
 
     /// A line about a failure.
@@ -92,6 +93,18 @@ impl Form {
             }
         }
     }
+}
+
+/// The value that these arguments give an option, even if they are not understood otherwise.
+pub(super) fn asked(arguments: impl Iterator<Item = OsString>, option: &str) -> Option<String> {
+    let arguments: Vec<_> = arguments.map(|it| it.to_string_lossy().into_owned()).collect();
+    let mut values = (1..=arguments.len()).filter_map(|next| {
+        match arguments[next - 1].strip_prefix(option)? {
+            "" => arguments.get(next).cloned(),
+            value => value.strip_prefix('=').map(String::from),
+        }
+    });
+    values.next()
 }
 
 /// The message of an error in the arguments, without the usage of the command.

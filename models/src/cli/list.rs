@@ -18,8 +18,9 @@ use std::{
     collections::BTreeSet,
     io::{self, Write},
 };
+use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-/// Show all protocols, scenarios and properties
+/// Show all protocols, scenarios and properties, or the glossary
 ///
 /// A pattern that names protocols or scenarios also shows the properties that are judged there, with their claims. A
 /// property `holds` only if it was exercised somewhere: the list says when that is.
@@ -32,6 +33,9 @@ pub(super) struct List {
     /// Only those whose names contain one of these; a whole name means just that one
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
+    /// Only this part; the glossary is shown only if it is asked for
+    #[arg(long, value_name = "PART", value_parser = choice::<Part>())]
+    only: Option<Part>,
     /// The format
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
@@ -39,9 +43,30 @@ pub(super) struct List {
     folders: Folders,
 }
 
+/// A part of the list.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, EnumMessage, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+enum Part {
+    /// The protocols
+    Protocols,
+    /// The scenarios
+    Scenarios,
+    /// The properties
+    Properties,
+    /// The glossary: the words of the commands, the scenarios and the documentation
+    Words,
+}
+
 impl List {
     pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
-        let sections = sections(&of.registry, &self.folders.of(of).scenarios()?);
+        let sections = match self.only {
+            Some(Part::Words) => vec![glossary()],
+            Some(Part::Protocols | Part::Scenarios | Part::Properties) | None => {
+                sections(&of.registry, &self.folders.of(of).scenarios()?)
+            }
+        };
         self.all_patterns_choose(&sections, of.name)?;
         let mut answer = Answer::new(self.format);
         let mut judged = BTreeSet::new();
@@ -49,13 +74,15 @@ impl List {
         for section in sections {
             let chosen = self.chosen(section, &judged);
             judged.extend(chosen.items.iter().flat_map(|item| item.properties.clone()));
-            answer.add(&chosen)?;
+            if self.only.is_none_or(|only| only == chosen.part) {
+                answer.add(&chosen)?;
+            }
         }
         answer.end()
     }
 
-    fn all_patterns_choose(&self, sections: &[Items], program: &str) -> Result<(), Failure> {
-        let names = sections.iter().flat_map(Items::names);
+    fn all_patterns_choose(&self, sections: &[Chapter], program: &str) -> Result<(), Failure> {
+        let names = sections.iter().flat_map(Chapter::names);
         for pattern in &self.patterns {
             if !names.clone().any(|name| name.contains(pattern.as_str())) {
                 let hint = file::did_you_mean(pattern, names.clone());
@@ -68,7 +95,7 @@ impl List {
     }
 
     /// The items that are named, and the properties that are judged there.
-    fn chosen(&self, section: Items, judged: &BTreeSet<&str>) -> Items {
+    fn chosen(&self, section: Chapter, judged: &BTreeSet<&str>) -> Chapter {
         if self.patterns.is_empty() {
             return section;
         }
@@ -77,16 +104,18 @@ impl List {
             judged.contains(item.name.as_str()) || is_chosen(&item.name, &self.patterns, &names)
         };
         let items = section.items.iter().filter(wanted).cloned().collect();
-        Items { title: section.title, items }
+        Chapter { items, ..section }
     }
 }
 
 /// Everything that can be listed.
-fn sections(registry: &Registry, scenarios: &[Scenario]) -> Vec<Items> {
+fn sections(registry: &Registry, scenarios: &[Scenario]) -> Vec<Chapter> {
     let all = registry.properties();
+    let protocols = registry.all().iter().copied().map(protocol).collect();
+    let scenarios = scenarios.iter().map(scenario).collect();
     let mut sections = vec![
-        Items { title: "Protocols", items: registry.all().iter().copied().map(protocol).collect() },
-        Items { title: "Scenarios", items: scenarios.iter().map(scenario).collect() },
+        Chapter { title: "Protocols", part: Part::Protocols, items: protocols },
+        Chapter { title: "Scenarios", part: Part::Scenarios, items: scenarios },
     ];
     let settled = "Settled properties, judged where the protocol has nothing left to do";
     let fair = "Fair properties, judged on runs as a whole; settled ones depend on them";
@@ -96,9 +125,23 @@ fn sections(registry: &Registry, scenarios: &[Scenario]) -> Vec<Items> {
         (Kind::Fair, fair),
     ] {
         let properties = all.iter().filter(|property| property.kind == kind);
-        sections.push(Items { title, items: properties.map(|it| claimed(it)).collect() });
+        let items = properties.map(|it| claimed(it)).collect();
+        sections.push(Chapter { title, part: Part::Properties, items });
     }
     sections
+}
+
+/// The words of the documentation, from its own page: a line each, `* **word**: meaning`.
+fn glossary() -> Chapter {
+    let page = include_str!("../glossary.md").lines();
+    let entries = page.filter_map(|line| line.strip_prefix("* **")?.split_once("**: "));
+    let word = |(word, meaning): (&str, &str)| Item {
+        name: word.into(),
+        summary: meaning.replace('`', ""),
+        object: Object::new("word", json!({ "word": word, "meaning": meaning })),
+        properties: vec![],
+    };
+    Chapter { title: "Words", part: Part::Words, items: entries.map(word).collect() }
 }
 
 fn claimed(property: &Property) -> Item {
@@ -151,13 +194,14 @@ fn scenario(scenario: &Scenario) -> Item {
     }
 }
 
-/// A part of the list.
-struct Items {
+/// A chapter of the list.
+struct Chapter {
     title: &'static str,
+    part: Part,
     items: Vec<Item>,
 }
 
-impl Items {
+impl Chapter {
     fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.items.iter().map(|item| item.name.as_str())
     }
@@ -172,7 +216,7 @@ struct Item {
     properties: Vec<&'static str>,
 }
 
-impl Section for Items {
+impl Section for Chapter {
     fn cases(&self) -> Vec<Case> {
         vec![]
     }

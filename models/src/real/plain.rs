@@ -16,7 +16,7 @@ use interrex::{
     runtime::{Commands, Config, Ending, Node, RunError, SpawnError},
 };
 use serde_json::Value;
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 use tokio::sync::watch;
 
 /// A protocol without an application of its own: `impl Plain for Ring {}` is enough to run it for real.
@@ -48,9 +48,11 @@ impl<P: Plain> Application for P {
         config: Config,
         _: Duration,
     ) -> Result<(Running<P>, Client<P>), SpawnError> {
-        let nodes = config.peers.keys().copied().collect();
+        // The same list at every node, whether or not its own entry is left out.
+        let nodes: BTreeSet<_> = config.peers.keys().copied().chain([config.node]).collect();
         let node = Node::spawn(self.clone(), config).await?;
         let (known, seen) = watch::channel(Seen::default());
+        let nodes = nodes.into_iter().collect();
         let client = Client { nodes, commands: node.commands().clone(), seen };
         Ok((Running { protocol: self, node, known }, client))
     }

@@ -3,6 +3,7 @@
 mod answers;
 mod broken;
 mod reports;
+mod small;
 
 use assert_cmd::Command;
 use serde_json::Value;

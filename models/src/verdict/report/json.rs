@@ -8,7 +8,7 @@
 //! | `check` | `scenario`; with `--coverage` also `coverage`, one for each protocol |
 //! | `fuzz` | `known_traces`, one for each protocol; then as `check` |
 //! | `matrix` | `cell`, one for each verdict; then `matrix` |
-//! | `list` | `protocol`, `scenario`, `property` |
+//! | `list` | `protocol`, `scenario`, `property`; with `--only words`, `word` |
 //! | `replay` | `step`; then `replay` |
 //! | `validate` | `log`, `difference`, `contradiction`, `lost`, `clocks`, `property`; then `validation`; with `--save-trace` also `trace` or `no_trace` |
 //! | `failover` | `round` |
