@@ -10,6 +10,7 @@ mod check;
 mod choice;
 mod chosen;
 mod coverage;
+mod diff;
 mod failover;
 mod failure;
 mod fuzz;
@@ -254,6 +255,7 @@ enum Subcommand {
     Matrix(matrix::Show),
     Fuzz(fuzz::Fuzz),
     List(list::List),
+    Diff(diff::Diff),
     Replay(replay::Replay),
     Shrink(shrink::Shrink),
     Validate(validate::Validate),
@@ -271,6 +273,7 @@ impl Cli {
             Subcommand::Matrix(matrix) => matrix.run(of),
             Subcommand::Fuzz(fuzz) => fuzz.run(of),
             Subcommand::List(list) => list.run(of),
+            Subcommand::Diff(diff) => diff.run(of),
             Subcommand::Replay(replay) => replay.run(of),
             Subcommand::Shrink(shrink) => shrink.run(of),
             Subcommand::Validate(validate) => validate.run(of),

@@ -21,7 +21,8 @@ impl fmt::Display for Broken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let differing: Vec<_> = self.differing().collect();
         if !differing.is_empty() {
-            writeln!(f, "\n{}", styled(BAD, self.count(&differing)))?;
+            let names: Vec<_> = self.scenarios.iter().map(|scenario| &*scenario.name).collect();
+            writeln!(f, "\n{}", styled(BAD, count(&names, &differing)))?;
             list(f, &differing)?;
         }
         // If nothing differs, they are those of which nothing is expected.
@@ -39,29 +40,6 @@ impl Broken<'_> {
         self.cases.iter().filter(|case| case.status == Comparison::Differs)
     }
 
-    /// `2 of 93 scenarios differ: 3 verdicts worse, 1 better, 0 gone; 2 other differences`.
-    fn count(&self, differing: &[&Case]) -> String {
-        let [worse, better, gone, other] =
-            [Some(Trend::Worse), Some(Trend::Better), Some(Trend::Gone), None]
-                .map(|wanted| differing.iter().filter(|case| case.trend() == wanted).count());
-        let differs =
-            |scenario: &&Scenario| differing.iter().any(|case| case.suite == scenario.name);
-        let (some, all) = (self.scenarios.iter().filter(differs).count(), self.scenarios.len());
-        let plural = if all == 1 { "" } else { "s" };
-        let (verb, verdicts) = (
-            if some == 1 { "differs" } else { "differ" },
-            if worse == 1 { "verdict" } else { "verdicts" },
-        );
-        let others = match other {
-            0 => String::new(),
-            1 => "; 1 other difference".into(),
-            _ => format!("; {other} other differences"),
-        };
-        format!(
-            "{some} of {all} scenario{plural} {verb}: {worse} {verdicts} worse, {better} better, {gone} gone{others}"
-        )
-    }
-
     fn draw(&self, f: &mut fmt::Formatter<'_>, case: &Case, drawn: &Drawn) -> fmt::Result {
         let (suite, name, program) = (&case.suite, &case.name, self.program);
         let title = format!("the shortest run that violates {name} in {suite}");
@@ -76,8 +54,30 @@ impl Broken<'_> {
     }
 }
 
+/// `2 of 93 scenarios differ: 3 verdicts worse, 1 better, 0 gone; 2 other differences`.
+pub(super) fn count(scenarios: &[&str], differing: &[&Case]) -> String {
+    let [worse, better, gone, other] =
+        [Some(Trend::Worse), Some(Trend::Better), Some(Trend::Gone), None]
+            .map(|wanted| differing.iter().filter(|case| case.trend() == wanted).count());
+    let differs = |scenario: &&&str| differing.iter().any(|case| case.suite == **scenario);
+    let (some, all) = (scenarios.iter().filter(differs).count(), scenarios.len());
+    let plural = if all == 1 { "" } else { "s" };
+    let (verb, verdicts) = (
+        if some == 1 { "differs" } else { "differ" },
+        if worse == 1 { "verdict" } else { "verdicts" },
+    );
+    let others = match other {
+        0 => String::new(),
+        1 => "; 1 other difference".into(),
+        _ => format!("; {other} other differences"),
+    };
+    format!(
+        "{some} of {all} scenario{plural} {verb}: {worse} {verdicts} worse, {better} better, {gone} gone{others}"
+    )
+}
+
 /// Below the name of each scenario and its file: the line in the file, the direction, and before and after.
-fn list(f: &mut fmt::Formatter<'_>, differing: &[&Case]) -> fmt::Result {
+pub(super) fn list(f: &mut dyn fmt::Write, differing: &[&Case]) -> fmt::Result {
     let width = differing.iter().map(|case| case.name.chars().count()).max();
     let width = width.unwrap_or_default();
     for cases in differing.chunk_by(|one, other| one.suite == other.suite) {

@@ -38,6 +38,12 @@ pub trait Application: Protocol {
         false
     }
 
+    /// In a log: true if it is no fault of the protocol that a process ended itself for this reason. Default: if that was
+    /// requested.
+    fn is_faultless_stop(&self, reason: &str) -> bool {
+        self.is_requested_stop(reason)
+    }
+
     /// The requests on standard input that only this protocol has.
     type Request: Request;
     /// A running node.

@@ -468,14 +468,15 @@ impl Process {
         matches!(lock(&self.child).try_wait(), Ok(None))
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself, and all its output is read.
     ///
     /// # Errors
     /// If it has not in time.
     pub fn ended(&self, within: Duration) -> Result<ExitStatus, ProcessError> {
         let until = Instant::now() + within;
         loop {
-            if let Ok(Some(status)) = lock(&self.child).try_wait() {
+            let status = lock(&self.child).try_wait();
+            if let (Ok(Some(status)), true) = (status, lock(&self.output.said).over.is_some()) {
                 return Ok(status);
             }
             if Instant::now() > until {

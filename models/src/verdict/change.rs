@@ -32,30 +32,35 @@ impl Row {
     #[must_use]
     pub fn change(&self) -> Option<Change> {
         let Exact { expected_steps, .. } = self.more;
-        let now = Found(self.verdict, self.steps);
-        let said = match (self.expected, expected_steps, self.steps) {
-            (Some(Verdict::Violated), Some(before), Some(after))
-                if self.verdict == Verdict::Violated =>
-            {
-                format!("violated in {before} → {after} steps")
-            }
-            (Some(before), ..) => format!("{} → {now}", Found(before, expected_steps)),
-            (None, ..) => format!("{now}; not expected"),
-        };
-        let change = Change { trend: Some(self.trend()), said };
+        let before = self.expected.map(|verdict| Found(verdict, expected_steps));
+        let change = Change::between(before, Found(self.verdict, self.steps));
         (self.comparison() == Comparison::Differs).then_some(change)
     }
+}
 
-    fn trend(&self) -> Trend {
-        match (self.expected, self.verdict) {
-            (Some(Verdict::Violated), Verdict::Violated)
-                if self.steps > self.more.expected_steps =>
+impl Change {
+    /// The change from one verdict to another, or to one that was not expected.
+    pub(crate) fn between(before: Option<Found>, now: Found) -> Self {
+        let said = match (before, now) {
+            (
+                Some(Found(Verdict::Violated, Some(before))),
+                Found(Verdict::Violated, Some(after)),
+            ) => {
+                format!("violated in {before} → {after} steps")
+            }
+            (Some(before), now) => format!("{before} → {now}"),
+            (None, now) => format!("{now}; not expected"),
+        };
+        let trend = match (before, now) {
+            (Some(Found(Verdict::Violated, before)), Found(Verdict::Violated, after))
+                if after > before =>
             {
                 Trend::Better
             }
-            (_, Verdict::Violated) => Trend::Worse,
-            (_, Verdict::Unwitnessed | Verdict::Unknown) => Trend::Gone,
-            (_, Verdict::Holds) => Trend::Better,
-        }
+            (_, Found(Verdict::Violated, _)) => Trend::Worse,
+            (_, Found(Verdict::Unwitnessed | Verdict::Unknown, _)) => Trend::Gone,
+            (_, Found(Verdict::Holds, _)) => Trend::Better,
+        };
+        Self { trend: Some(trend), said }
     }
 }

@@ -293,7 +293,8 @@ impl fmt::Display for Row {
 }
 
 /// `violated in 3 steps`.
-pub(super) struct Found(pub(super) Verdict, pub(super) Option<usize>);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found(pub(crate) Verdict, pub(crate) Option<usize>);
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

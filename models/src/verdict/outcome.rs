@@ -5,7 +5,7 @@ use std::fmt;
 use strum::{Display, IntoStaticStr};
 
 /// The verdict of an exhaustive search on a property.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Verdict {

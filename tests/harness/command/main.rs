@@ -2,6 +2,7 @@
 
 mod answers;
 mod broken;
+mod diff;
 mod reports;
 mod small;
 

@@ -14,10 +14,12 @@ use interrex_models::{
 use std::{
     fs,
     io::Write,
+    io::{BufRead, BufReader},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -379,15 +381,25 @@ fn a_node_whose_output_nobody_reads_goes_on_and_says_what_it_has_dropped() {
     thread::sleep(Duration::from_secs(1));
     assert!(node.try_wait().expect("it can be asked").is_none(), "it has ended");
     let out = node.stdout.take().expect("a pipe");
-    let read = thread::spawn(move || std::io::read_to_string(out).expect("text"));
-    // It ends when it has carried out all of them.
-    writeln!(writer.join().expect("no panic"), "quit").expect("it reads");
-    assert_eq!(node.wait().expect("it ends").code(), Some(0));
-    let out = read.join().expect("no panic");
-    let lines: Vec<serde_json::Value> =
-        out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let answers = lines.iter().filter(|line| line["kind"] == "done").count();
-    assert_eq!(answers, MULTICASTS, "every answer is there");
+    let (said, heard) = mpsc::channel();
+    let read = thread::spawn(move || {
+        for line in BufReader::new(out).lines() {
+            let line: serde_json::Value = serde_json::from_str(&line.expect("text")).expect("JSON");
+            said.send(line).expect("a reader");
+        }
+    });
+    drop(writer.join().expect("no panic"));
+    let (mut lines, mut answers) = (vec![], 0);
+    while answers < MULTICASTS {
+        let line = heard.recv_timeout(LONG).expect("every answer is there");
+        answers += usize::from(line["kind"] == "done");
+        lines.push(line);
+    }
+    // What it has delivered since is on its way.
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(terminate(node), Some(0));
+    read.join().expect("no panic");
+    lines.extend(heard);
     let delivered = lines.iter().filter(|line| line["kind"] == "delivered").count();
     let dropped: u64 = lines.iter().filter_map(|line| line["lines"].as_u64()).sum();
     assert_eq!(delivered + usize::try_from(dropped).expect("a number"), MULTICASTS);

@@ -117,8 +117,12 @@ impl Application for Group<Texts> {
     }
 
     fn is_requested_stop(&self, reason: &str) -> bool {
-        // Somebody has founded the other group, anew or by mistake.
-        reason == STOPPED_ON_COMMAND || reason == LEFT || reason.starts_with(GIVES_WAY)
+        reason == STOPPED_ON_COMMAND || reason == LEFT
+    }
+
+    /// It also gives way to another group, which somebody has founded anew, or by mistake.
+    fn is_faultless_stop(&self, reason: &str) -> bool {
+        self.is_requested_stop(reason) || reason.starts_with(GIVES_WAY)
     }
 
     type Request = Ask;

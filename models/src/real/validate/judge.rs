@@ -264,11 +264,11 @@ impl<R: Application> Histories<'_, R> {
         let life = &cluster.lives[place.life];
         let node = self.index[&life.me.node];
         if cluster.is_end(place) {
-            let was_requested = life
+            let is_faultless = life
                 .stopped
                 .as_ref()
-                .is_none_or(|reason| cluster.machine.is_requested_stop(reason));
-            let presence = if was_requested { Presence::Crashed } else { Presence::Stopped };
+                .is_none_or(|reason| cluster.machine.is_faultless_stop(reason));
+            let presence = if is_faultless { Presence::Crashed } else { Presence::Stopped };
             self.profiles[node].presence = presence;
             self.profiles[node].facts = vec![];
             return false;

@@ -123,18 +123,18 @@ fn row(case: &Case) -> String {
         .place
         .as_ref()
         .map_or(String::new(), |place| format!("{}:{}", place.in_repository(), place.line));
-    let [suite, name, said, place] = [&case.suite, &case.name, case.said(), &place].map(plain);
+    let [suite, name, said, place] = [&case.suite, &case.name, case.said(), &place].map(cell);
     format!("| {suite} | {name} | {trend} | {said} | {place} |\n")
 }
 
 fn counterexample(case: &Case, run: &Drawn) -> String {
-    let (name, suite) = (plain(&case.name), plain(&case.suite));
+    let (name, suite) = (cell(&case.name), cell(&case.suite));
     let mut text = format!("\n### {name} is violated in {suite}, in {} steps\n\n", run.steps);
-    let _ = writeln!(text, "* It claims: {}", plain(run.claim));
+    let _ = writeln!(text, "* It claims: {}", cell(run.claim));
     for complaint in &run.complaints {
-        let _ = writeln!(text, "* Here: {}", plain(complaint));
+        let _ = writeln!(text, "* Here: {}", cell(complaint));
     }
-    let _ = writeln!(text, "* With {}", plain(&run.environment));
+    let _ = writeln!(text, "* With {}", cell(&run.environment));
     let _ = writeln!(text, "\n````text\n{}````\n", run.diagram);
     let _ = match &run.file {
         Some(file) => writeln!(text, "`replay {file}` shows each step."),
@@ -148,6 +148,6 @@ fn counterexample(case: &Case, run: &Drawn) -> String {
 }
 
 /// The text without what means something in a table of Markdown.
-fn plain(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }

@@ -9,6 +9,7 @@
 //! | `fuzz` | `known_traces`, one for each protocol; then as `check` |
 //! | `matrix` | `cell`, one for each verdict; then `matrix` |
 //! | `list` | `protocol`, `scenario`, `property`; with `--only words`, `word` |
+//! | `diff` | `diff` |
 //! | `replay` | `step`; then `replay` |
 //! | `validate` | `log`, `difference`, `contradiction`, `lost`, `clocks`, `property`; then `validation`; with `--save-trace` also `trace` or `no_trace` |
 //! | `failover` | `round` |
