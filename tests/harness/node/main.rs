@@ -13,8 +13,7 @@ use interrex_models::{
 };
 use std::{
     fs,
-    io::Write,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
