@@ -17,7 +17,11 @@ use std::{fmt, path::Path};
 
 /// The files that were written, and those to be removed by hand: a line each.
 #[derive(Debug, Default)]
-pub(super) struct Blessed(Vec<String>);
+pub(super) struct Blessed {
+    lines: Vec<String>,
+    /// A run is among them.
+    has_run: bool,
+}
 
 impl Blessed {
     /// Makes sure, before long work, that the files can be written.
@@ -35,13 +39,13 @@ impl Blessed {
         let Some(source) = &scenario.source else { return Ok(()) };
         let name = &scenario.name;
         if !report.complete {
-            self.0.push(format!("{name}: cut short by a limit, so nothing was written"));
+            self.lines.push(format!("{name}: cut short by a limit, so nothing was written"));
             return Ok(());
         }
         match pins::bless(&source.file, report)? {
             0 => {}
-            1 => self.0.push(format!("{}: a value", shown(&source.file))),
-            values => self.0.push(format!("{}: {values} values", shown(&source.file))),
+            1 => self.lines.push(format!("{}: a value", shown(&source.file))),
+            values => self.lines.push(format!("{}: {values} values", shown(&source.file))),
         }
         for row in &report.properties {
             let differs = row.comparison() == Comparison::Differs;
@@ -49,14 +53,15 @@ impl Blessed {
                 let path = traces.join(trace.file_name());
                 if differs || has_other_effects(scenario, &path) {
                     trace.save(&path)?;
-                    self.0.push(format!("{}: a run", shown(&path)));
+                    self.lines.push(format!("{}: a run", shown(&path)));
+                    self.has_run = true;
                 }
             } else if differs && row.expected == Some(Verdict::Violated) {
                 let path = Trace::path(&report.subject.protocol, name, row.name);
                 let path = traces.join(path);
                 if path.exists() {
                     let path = shown(&path);
-                    self.0.push(format!("{path}: no longer violates its property; remove it"));
+                    self.lines.push(format!("{path}: no longer violates its property; remove it"));
                 }
             }
         }
@@ -77,15 +82,17 @@ fn has_other_effects(scenario: &Scenario, path: &Path) -> bool {
 /// A line for each file.
 impl fmt::Display for Blessed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
+        if self.lines.is_empty() {
             return writeln!(f, "nothing to bless\n");
         }
-        writeln!(
-            f,
-            "blessed; to be reviewed, as with `git diff`; say in the `cause` of a run which rule"
-        )?;
-        writeln!(f, "of the protocol makes it possible:")?;
-        self.0.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        writeln!(f, "blessed; to be reviewed, as with `git diff`:")?;
+        self.lines.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        if self.has_run {
+            writeln!(
+                f,
+                "say in the `cause` of each run which rule of the protocol makes it possible"
+            )?;
+        }
         writeln!(f)
     }
 }
