@@ -23,6 +23,8 @@
 //! nothing. A late timer that stays armed because there is always something to deliver does: it would fire in
 //! the end, but the world of [`Timers::Late`] does not say what follows then.
 
+pub(super) mod recurring;
+
 use crate::{
     claim::property::NO_LIVELOCK,
     explore::{
@@ -39,11 +41,16 @@ use crate::{
     protocol::Protocol,
 };
 use interrex::machine::NodeId;
+use recurring::Recurring;
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Serialize;
+use strum::Display;
 
 /// The result of looking for livelocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Livelock<Timer> {
+    /// The way in which it was found out.
+    pub means: Means,
     /// Every reachable world has been visited.
     pub complete: bool,
     /// There is a fair cycle.
@@ -51,6 +58,17 @@ pub struct Livelock<Timer> {
     /// A fair cycle and the path to it. None if there is none, or if a limit ended the search before the
     /// shortest stem was found.
     pub lasso: Option<Lasso<Timer>>,
+}
+
+/// The way in which it was found out whether there are livelocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Means {
+    /// No step that was taken can be part of a cycle. No world was visited for it.
+    Proof,
+    /// The worlds were searched for cycles.
+    Search,
 }
 
 /// A run whose last step returns to an earlier world.
@@ -71,36 +89,38 @@ pub fn livelock<P: Protocol>(
     let explored = survey(rules, &Judged::new(&[&NO_LIVELOCK]), limits, None, &mut |states| {
         progress(Progress { states, pass: Pass::Livelocks });
     });
-    livelock_among(
-        rules,
-        &explored.returns.unwrap_or_default(),
-        explored.complete,
-        limits,
-        progress,
-    )
+    livelock_among(rules, explored.returns, explored.complete, limits, progress)
 }
 
-/// The same, after an exploration that was complete or not, and noted these worlds.
+/// The same, after an exploration that was complete or not, and may have noted the worlds to which a step returned.
 pub(crate) fn livelock_among<P: Protocol>(
     rules: &Rules<P>,
-    returns: &Packed,
+    returns: Option<Packed>,
     is_complete: bool,
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Livelock<P::Timer> {
-    let mut components = Components::new(rules);
-    let complete = components.visit_all(returns, limits, progress) && is_complete;
+    // Of the steps that were not taken nothing is known.
+    let recurring = is_complete.then(|| Recurring::of(rules));
+    if recurring.as_ref().is_some_and(Recurring::is_empty) {
+        return Livelock { means: Means::Proof, complete: true, exists: false, lasso: None };
+    }
+    let Some(returns) = returns else { return livelock(rules, limits, progress) };
+    let mut components = Components::new(rules, recurring);
+    let complete = components.visit_all(&returns, limits, progress) && is_complete;
     let fair = components.fair;
     let exists = !fair.is_empty();
     // If the search was cut short, a nearer one may have been missed.
     let lasso = if complete && exists { lasso(rules, &fair, limits) } else { None };
-    Livelock { complete, exists, lasso }
+    Livelock { means: Means::Search, complete, exists, lasso }
 }
 
 /// The strongly connected components of worlds, by Tarjan's algorithm: depth first, with full worlds only on
 /// the current path.
 struct Components<'a, P: Protocol> {
     rules: &'a Rules<P>,
+    /// The steps that are tried, if not all that can recur.
+    recurring: Option<Recurring>,
     /// Worlds whose component is known.
     done: FxHashSet<Fingerprint>,
     /// Worlds whose component is not known yet, in the order of discovery.
@@ -129,9 +149,10 @@ struct Stop {
 }
 
 impl<'a, P: Protocol> Components<'a, P> {
-    fn new(rules: &'a Rules<P>) -> Self {
+    fn new(rules: &'a Rules<P>, recurring: Option<Recurring>) -> Self {
         Self {
             rules,
+            recurring,
             done: FxHashSet::default(),
             open: vec![],
             places: FxHashMap::default(),
@@ -184,7 +205,11 @@ impl<'a, P: Protocol> Components<'a, P> {
             if self.ahead.len() == stop.ahead {
                 self.leave();
             } else if let Some(action) = self.ahead.pop() {
-                if !self.rules.can_recur(&stop.world, &action) {
+                let is_excluded =
+                    |step| self.recurring.as_ref().is_some_and(|it| !it.contains(step));
+                if !self.rules.can_recur(&stop.world, &action)
+                    || action.step().is_some_and(is_excluded)
+                {
                     continue;
                 }
                 let next = self.rules.follow(&stop.world, &action);
