@@ -18,7 +18,7 @@ use crate::{
         breadth::{Goal, fingerprint, retrace},
         engine::{Engine, Explored, Limits, Pass, Progress},
         judge::{Judged, Judgement},
-        livelock::recurring::Recurring,
+        livelock::recurring::may_recur,
         visited::Visited,
     },
     model::{
@@ -189,7 +189,7 @@ impl<'a, P: Protocol> Survey<'a, P> {
             };
             yields = share(&mut self.workers, yields, keep_first, || {});
         }
-        if waits && !Recurring::of(self.rules).is_empty() {
+        if waits && may_recur(self.rules) {
             let look_back =
                 |worker: &mut Worker<'a, P>, batch: Batch| worker.look_back(&layer, &batch);
             let looked = share(&mut self.workers, kept, look_back, || {});

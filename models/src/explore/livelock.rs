@@ -6,11 +6,14 @@
 //! empty somewhere or delivers, each timer is disarmed somewhere or fires. An unfair cycle is the scheduler's
 //! fault and not the protocol's.
 //!
+//! Often a look at the steps that were taken shows that none of them can be part of a cycle: [`recurring`] says how. Then
+//! it is proved that there is no livelock. Otherwise the worlds are searched.
+//!
 //! A cycle has a step that leads no farther from the initial world than it came from. The exploration, which
 //! goes breadth first, notes the worlds to which such steps lead
 //! ([`returns`](crate::explore::engine::Explored::returns)). Every cycle passes through one of them. So only
-//! what can be reached from them is searched, and only by steps that cost nothing ([`Rules::can_recur`]):
-//! mostly a small part of all worlds.
+//! what can be reached from them is searched, and only by steps that cost nothing ([`Rules::can_recur`]) and are not
+//! excluded already: mostly a small part of all worlds.
 //!
 //! The more worlds of a strongly connected component a cycle visits, the fewer choices wait all along it. So a
 //! component has a fair cycle if, and only if, the cycle through all of it is fair. [`livelock`] looks at each

@@ -53,18 +53,14 @@ struct Candidate {
 impl Recurring {
     /// Looks at all steps that were taken so far.
     pub(crate) fn of<P: Protocol>(rules: &Rules<P>) -> Self {
-        let parts = rules.parts();
-        let with_time = rules.environment().budgets[Budget::Timeouts] == UNLIMITED;
-        let taken = parts.steps().filter(|(_, step)| step.recurs && step.was_taken_whole());
-        let candidates = taken.filter_map(|(at, step)| candidate(parts, at, step, with_time));
-        let mut candidates: Vec<_> = candidates.collect();
+        let mut candidates = exchanging(rules);
         loop {
-            exchange(&mut candidates);
             let before = candidates.len();
-            go_round(parts, &mut candidates);
+            go_round(rules.parts(), &mut candidates);
             if candidates.len() == before {
                 return Self(candidates.iter().map(|it| it.step).collect());
             }
+            exchange(&mut candidates);
         }
     }
 
@@ -77,6 +73,22 @@ impl Recurring {
     pub(crate) fn contains(&self, step: Handle) -> bool {
         self.0.contains(&step)
     }
+}
+
+/// False if the signals alone show that no step that was taken so far can be part of a cycle.
+pub(crate) fn may_recur<P: Protocol>(rules: &Rules<P>) -> bool {
+    !exchanging(rules).is_empty()
+}
+
+/// The steps that were taken and are not excluded by the signals that they need.
+fn exchanging<P: Protocol>(rules: &Rules<P>) -> Vec<Candidate> {
+    let parts = rules.parts();
+    let with_time = rules.environment().budgets[Budget::Timeouts] == UNLIMITED;
+    let taken = parts.steps().filter(|(_, step)| step.recurs && step.was_taken_whole());
+    let candidates = taken.filter_map(|(at, step)| candidate(parts, at, step, with_time));
+    let mut candidates = candidates.collect();
+    exchange(&mut candidates);
+    candidates
 }
 
 fn candidate<P: Protocol>(
