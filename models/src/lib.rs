@@ -76,8 +76,9 @@
 //! * **Counterexamples are reproducible.** A counterexample is a shortest one. Among equally short ones, the
 //!   one with the fewest faults is kept. It is the same on any number of threads.
 //! * **One thread by default.** It is fast enough for daily use. All results are the same on any number.
-//! * **Livelocks have a search of their own**, and only on request. stateright's `eventually` misses cycles.
-//!   The exploration notes where a step that costs nothing leads back. A depth-first search from there keeps a
+//! * **Livelocks have a search of their own**, and only on request. stateright's `eventually` misses cycles. Often no search
+//!   is needed: the steps that were taken, each once, show that no run can go round
+//!   ([`livelock`](explore::livelock)). The report says `by proof` or `by search`. For the search, the exploration notes where a step that costs nothing leads back. A depth-first search from there keeps a
 //!   fingerprint of each world, and full worlds only on its current path.
 //! * **Judgements are remembered**, because worlds differ in much that no property reads. Most properties compare two nodes
 //!   at a time, and say so ([`Scope`](claim::property::Scope)). Pairs of profiles are much fewer than lists of them, so

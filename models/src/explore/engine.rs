@@ -56,7 +56,7 @@ pub struct Explored<P: Protocol> {
     /// Shortest runs to a violation, by the place of the property. An engine need not know any.
     pub shortest: BTreeMap<usize, Vec<ActionOf<P>>>,
     /// The worlds reached by a step that [can recur](Rules::can_recur) and leads no farther from the initial
-    /// world. Every cycle passes through one of them. None if the engine does not know them.
+    /// world, or enough of them: every cycle passes through one of these. None if the engine does not know them.
     pub returns: Option<Packed>,
 }
 

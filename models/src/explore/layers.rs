@@ -15,9 +15,10 @@ mod worker;
 use crate::{
     claim::property::Kind,
     explore::{
-        breadth::{Fingerprint, Goal, fingerprint, retrace},
+        breadth::{Goal, fingerprint, retrace},
         engine::{Engine, Explored, Limits, Pass, Progress},
         judge::{Judged, Judgement},
+        livelock::recurring::may_recur,
         visited::Visited,
     },
     model::{
@@ -75,8 +76,8 @@ pub(crate) fn shortest_runs<P: Protocol>(
     explored.shortest
 }
 
-/// Visits all worlds. If a property asks about cycles, it notes the worlds to which a step returns. With `sought`, it
-/// stops when the counterexamples of those properties are known.
+/// Visits all worlds. If a property asks about cycles, it notes the worlds to which a step returns, unless it is proved
+/// that there are no cycles. With `sought`, it stops when the counterexamples of those properties are known.
 pub(crate) fn survey<P: Protocol>(
     rules: &Rules<P>,
     judged: &Judged,
@@ -121,8 +122,12 @@ struct Tally {
 }
 
 /// The worlds to which a step returned, each once.
+///
+/// Nothing is noted as long as no step that was taken can be part of a cycle: every cycle goes through a layer that is
+/// still to be expanded, and returns from the farthest one.
 #[derive(Default)]
 struct Returns {
+    are_noted: bool,
     met: Visited,
     worlds: Packed,
 }
@@ -170,8 +175,10 @@ impl<'a, P: Protocol> Survey<'a, P> {
             limits: self.limits,
             is_stopped: &self.is_stopped,
             threads: self.workers.len(),
-            notes_returns: self.returns.is_some(),
+            notes_returns: self.returns.as_ref().is_some_and(|returns| returns.are_noted),
         };
+        let waits = self.returns.is_some() && !layer.notes_returns;
+        let kept = if waits { batches.clone() } else { vec![] };
         let expand = |worker: &mut Worker<'a, P>, batch: Batch| worker.expand(&layer, &batch);
         let tick = || progress((layer.visited.len() + layer.fresh().len()) as u64);
         let mut yields = share(&mut self.workers, batches, expand, tick);
@@ -181,6 +188,14 @@ impl<'a, P: Protocol> Survey<'a, P> {
                 found
             };
             yields = share(&mut self.workers, yields, keep_first, || {});
+        }
+        if waits && may_recur(self.rules) {
+            let look_back =
+                |worker: &mut Worker<'a, P>, batch: Batch| worker.look_back(&layer, &batch);
+            let looked = share(&mut self.workers, kept, look_back, || {});
+            let returns = self.returns.get_or_insert_default();
+            returns.are_noted = true;
+            looked.iter().for_each(|found| returns.note(found));
         }
         for found in yields {
             self.take_in(found);
@@ -192,6 +207,9 @@ impl<'a, P: Protocol> Survey<'a, P> {
 
     /// Takes in what was found in the next batch of a layer.
     fn take_in(&mut self, found: Yield) {
+        if let Some(returns) = &mut self.returns {
+            returns.note(&found);
+        }
         self.tally.complete &= !found.is_cut;
         self.tally.transitions += found.transitions;
         self.tally.settled += found.settled;
@@ -200,9 +218,6 @@ impl<'a, P: Protocol> Survey<'a, P> {
             if self.tally.ends.get(&row).is_none_or(|earlier| goal.replaces(earlier)) {
                 self.tally.ends.insert(row, goal);
             }
-        }
-        if let Some(returns) = &mut self.returns {
-            returns.note(&found.prints_of_returns, &found.returns);
         }
         // The first world has the place 0, and no way leads to it.
         let first = self.ways.len() + 1;
@@ -247,10 +262,10 @@ fn add(layer: &mut Vec<Batch>, first: usize, mut worlds: Packed) {
 }
 
 impl Returns {
-    fn note(&mut self, prints: &[Fingerprint], worlds: &Packed) {
-        for (nth, print) in prints.iter().enumerate() {
+    fn note(&mut self, found: &Yield) {
+        for (nth, print) in found.prints_of_returns.iter().enumerate() {
             if self.met.insert(*print) {
-                self.worlds.extend(worlds, nth..nth + 1);
+                self.worlds.extend(&found.returns, nth..nth + 1);
             }
         }
     }

@@ -6,11 +6,14 @@
 //! empty somewhere or delivers, each timer is disarmed somewhere or fires. An unfair cycle is the scheduler's
 //! fault and not the protocol's.
 //!
+//! Often a look at the steps that were taken shows that none of them can be part of a cycle: [`recurring`] says how. Then
+//! it is proved that there is no livelock. Otherwise the worlds are searched.
+//!
 //! A cycle has a step that leads no farther from the initial world than it came from. The exploration, which
 //! goes breadth first, notes the worlds to which such steps lead
 //! ([`returns`](crate::explore::engine::Explored::returns)). Every cycle passes through one of them. So only
-//! what can be reached from them is searched, and only by steps that cost nothing ([`Rules::can_recur`]):
-//! mostly a small part of all worlds.
+//! what can be reached from them is searched, and only by steps that cost nothing ([`Rules::can_recur`]) and are not
+//! excluded already: mostly a small part of all worlds.
 //!
 //! The more worlds of a strongly connected component a cycle visits, the fewer choices wait all along it. So a
 //! component has a fair cycle if, and only if, the cycle through all of it is fair. [`livelock`] looks at each
@@ -22,6 +25,8 @@
 //! A timer that cannot fire does not make a cycle unfair: its budget is spent, or to fire would change
 //! nothing. A late timer that stays armed because there is always something to deliver does: it would fire in
 //! the end, but the world of [`Timers::Late`] does not say what follows then.
+
+pub(super) mod recurring;
 
 use crate::{
     claim::property::NO_LIVELOCK,
@@ -39,11 +44,16 @@ use crate::{
     protocol::Protocol,
 };
 use interrex::machine::NodeId;
+use recurring::Recurring;
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Serialize;
+use strum::Display;
 
 /// The result of looking for livelocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Livelock<Timer> {
+    /// The way in which it was found out.
+    pub means: Means,
     /// Every reachable world has been visited.
     pub complete: bool,
     /// There is a fair cycle.
@@ -51,6 +61,17 @@ pub struct Livelock<Timer> {
     /// A fair cycle and the path to it. None if there is none, or if a limit ended the search before the
     /// shortest stem was found.
     pub lasso: Option<Lasso<Timer>>,
+}
+
+/// The way in which it was found out whether there are livelocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Means {
+    /// No step that was taken can be part of a cycle. No world was visited for it.
+    Proof,
+    /// The worlds were searched for cycles.
+    Search,
 }
 
 /// A run whose last step returns to an earlier world.
@@ -71,36 +92,38 @@ pub fn livelock<P: Protocol>(
     let explored = survey(rules, &Judged::new(&[&NO_LIVELOCK]), limits, None, &mut |states| {
         progress(Progress { states, pass: Pass::Livelocks });
     });
-    livelock_among(
-        rules,
-        &explored.returns.unwrap_or_default(),
-        explored.complete,
-        limits,
-        progress,
-    )
+    livelock_among(rules, explored.returns, explored.complete, limits, progress)
 }
 
-/// The same, after an exploration that was complete or not, and noted these worlds.
+/// The same, after an exploration that was complete or not, and may have noted the worlds to which a step returned.
 pub(crate) fn livelock_among<P: Protocol>(
     rules: &Rules<P>,
-    returns: &Packed,
+    returns: Option<Packed>,
     is_complete: bool,
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Livelock<P::Timer> {
-    let mut components = Components::new(rules);
-    let complete = components.visit_all(returns, limits, progress) && is_complete;
+    // Of the steps that were not taken nothing is known.
+    let recurring = is_complete.then(|| Recurring::of(rules));
+    if recurring.as_ref().is_some_and(Recurring::is_empty) {
+        return Livelock { means: Means::Proof, complete: true, exists: false, lasso: None };
+    }
+    let Some(returns) = returns else { return livelock(rules, limits, progress) };
+    let mut components = Components::new(rules, recurring);
+    let complete = components.visit_all(&returns, limits, progress) && is_complete;
     let fair = components.fair;
     let exists = !fair.is_empty();
     // If the search was cut short, a nearer one may have been missed.
     let lasso = if complete && exists { lasso(rules, &fair, limits) } else { None };
-    Livelock { complete, exists, lasso }
+    Livelock { means: Means::Search, complete, exists, lasso }
 }
 
 /// The strongly connected components of worlds, by Tarjan's algorithm: depth first, with full worlds only on
 /// the current path.
 struct Components<'a, P: Protocol> {
     rules: &'a Rules<P>,
+    /// The steps that are tried, if not all that can recur.
+    recurring: Option<Recurring>,
     /// Worlds whose component is known.
     done: FxHashSet<Fingerprint>,
     /// Worlds whose component is not known yet, in the order of discovery.
@@ -129,9 +152,10 @@ struct Stop {
 }
 
 impl<'a, P: Protocol> Components<'a, P> {
-    fn new(rules: &'a Rules<P>) -> Self {
+    fn new(rules: &'a Rules<P>, recurring: Option<Recurring>) -> Self {
         Self {
             rules,
+            recurring,
             done: FxHashSet::default(),
             open: vec![],
             places: FxHashMap::default(),
@@ -184,7 +208,11 @@ impl<'a, P: Protocol> Components<'a, P> {
             if self.ahead.len() == stop.ahead {
                 self.leave();
             } else if let Some(action) = self.ahead.pop() {
-                if !self.rules.can_recur(&stop.world, &action) {
+                let is_excluded =
+                    |step| self.recurring.as_ref().is_some_and(|it| !it.contains(step));
+                if !self.rules.can_recur(&stop.world, &action)
+                    || action.step().is_some_and(is_excluded)
+                {
                     continue;
                 }
                 let next = self.rules.follow(&stop.world, &action);

@@ -13,7 +13,7 @@ use crate::{
         engine::Engine,
         judge::Judged,
         layers::{Layers, shortest_runs},
-        livelock::{livelock, livelock_among},
+        livelock::{Means, livelock_among},
         stateright::Stateright,
     },
     model::{action::ActionOf, world::Rules},
@@ -70,6 +70,8 @@ pub struct Finding<P: Protocol> {
     pub counterexample: Option<Vec<ActionOf<P>>>,
     /// The number of actions before the cycle of a lasso.
     pub loop_from: Option<usize>,
+    /// The way in which livelocks were looked for. None for other properties.
+    pub means: Option<Means>,
 }
 
 /// Explores every world that the rules allow and judges the properties in it. Unless an engine is named, it is
@@ -118,13 +120,12 @@ pub fn search_by<P: Protocol>(
         witnessed: judgement.witnessed & (1 << row) != 0,
         counterexample: runs.remove(&row),
         loop_from: None,
+        means: None,
     };
     let mut findings: Vec<_> = properties.iter().enumerate().map(&mut finding).collect();
     for finding in findings.iter_mut().filter(|finding| finding.property.kind == Kind::Fair) {
-        let livelock = match returns.take() {
-            Some(returns) => livelock_among(rules, &returns, explored.complete, limits, progress),
-            None => livelock(rules, limits, progress),
-        };
+        let livelock = livelock_among(rules, returns.take(), explored.complete, limits, progress);
+        finding.means = Some(livelock.means);
         (finding.complete, finding.violated) = (livelock.complete, livelock.exists);
         finding.loop_from = livelock.lasso.as_ref().map(|lasso| lasso.loop_from);
         finding.counterexample = livelock.lasso.map(|lasso| lasso.run);

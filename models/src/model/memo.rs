@@ -86,6 +86,16 @@ impl<V: Copy> Tree<V> {
         }
     }
 
+    /// All values so far.
+    pub(crate) fn values(&self) -> impl Iterator<Item = V> {
+        let mut ahead = vec![self];
+        std::iter::from_fn(move || {
+            let fork = std::iter::from_fn(|| ahead.pop()).find_map(|tree| tree.0.get())?;
+            ahead.extend(&fork.next);
+            Some(fork.value)
+        })
+    }
+
     /// The value, or the leaf where it is missing and the rest of the path from there.
     fn look_up(&self, key: Handle, mut way: u32) -> Result<V, (&Self, u32)> {
         let mut leaf = self;

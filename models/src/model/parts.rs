@@ -59,6 +59,11 @@ impl<M: Machine> Step<M> {
     pub fn crashes(&self) -> usize {
         self.crashed.len()
     }
+
+    /// True if the step was taken and no crash cut it short, at least once.
+    pub(crate) fn was_taken_whole(&self) -> bool {
+        self.taken.load(Relaxed) > self.effects.len()
+    }
 }
 
 /// A step that was taken.
@@ -458,6 +463,15 @@ impl<P: Protocol> Parts<P> {
     /// All nodes so far, in the order in which they were first needed.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Handle> {
         self.nodes.handles()
+    }
+
+    /// All pairs of nodes so far of which one has become the other by a change of its monitors.
+    pub(crate) fn differing_in_monitors(&self) -> impl Iterator<Item = (Handle, Handle)> {
+        self.nodes().flat_map(|node| {
+            let entry = self.nodes.get(node);
+            let changed = entry.watching.values().chain(entry.unwatched.values());
+            changed.map(move |other| (node, other))
+        })
     }
 
     /// The step of a handle.

@@ -5,7 +5,10 @@ use crate::{
         replay::{Mode, replay_with},
         trace::Trace,
     },
-    explore::search::{EngineName, Finding, Limits, Progress, search},
+    explore::{
+        livelock::Means,
+        search::{EngineName, Finding, Limits, Progress, search},
+    },
     io::{memory, text::grouped},
     model::world::Rules,
     protocol::Protocol,
@@ -64,6 +67,9 @@ pub type Row = row::Row<Verdict, Exact>;
 pub struct Exact {
     /// The number of steps that a shortest counterexample is expected to have.
     pub expected_steps: Option<usize>,
+    /// The way in which livelocks were looked for: `proof` or `search`. Left out for other properties.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub means: Option<Means>,
     /// Nothing is expected: any verdict is as expected.
     #[serde(skip)]
     pub is_free: bool,
@@ -138,6 +144,7 @@ pub fn check_with<P: Protocol>(
             .map(|trace| Trace { loop_from: finding.loop_from, ..trace });
         let exact = Exact {
             expected_steps: scenario.expected(finding.property).and_then(Expected::steps),
+            means: finding.means,
             is_free: scenario.expected(finding.property) == Some(Expected::Anything),
             exercise: finding.property.exercised_when,
             drawn: None,

@@ -190,6 +190,10 @@ fn remark(row: &Row) -> Cell {
         _ if row.verdict == Verdict::Unwitnessed => {
             Cell::new(format!("not exercised; in no world: {}", row.more.exercise))
         }
-        _ => Cell::new(row.trace.as_deref().unwrap_or_default()),
+        _ => Cell::new(match (&row.trace, row.more.means) {
+            (Some(trace), _) => trace.clone(),
+            (None, Some(means)) if row.verdict == Verdict::Holds => format!("by {means}"),
+            (None, _) => String::new(),
+        }),
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Layer<'a> {
 }
 
 /// Some worlds of a layer, with consecutive places.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Batch {
     pub(super) first: usize,
     pub(super) worlds: Packed,
@@ -146,6 +146,26 @@ impl<'a, P: Protocol> Worker<'a, P> {
             let print = fingerprint(&next);
             self.ahead.push(Ahead { world: next, print, way: Way::new(place, nth), can_recur });
         }
+    }
+
+    /// Notes the worlds of this layer and of nearer ones to which steps lead from worlds that were expanded.
+    pub(super) fn look_back(&mut self, layer: &Layer<'_>, batch: &Batch) -> Yield {
+        let Self { rules, actions, returned, .. } = self;
+        let mut found = Yield::default();
+        for nth in (0..batch.worlds.len()).filter(|nth| layer.may_expand(batch.first + nth)) {
+            let world = batch.worlds.get(rules, nth);
+            actions.clear();
+            rules.enabled(&world, actions);
+            for enabled in actions.iter().filter(|enabled| rules.can_recur(&world, enabled)) {
+                let next = rules.follow(&world, enabled);
+                let print = fingerprint(&next);
+                if layer.visited.contains(print) && returned.insert(print) {
+                    found.returns.push(rules, &next);
+                    found.prints_of_returns.push(print);
+                }
+            }
+        }
+        found
     }
 
     /// Looks up the worlds ahead: which of them are new?

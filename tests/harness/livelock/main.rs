@@ -1,30 +1,27 @@
 //! Runs that go round for ever: fair ones are found, as short lassos that can be replayed, and unfair
 //! ones are none.
 
-use interrex::machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId};
+mod proof;
+mod stage;
+
+use interrex::machine::NodeId;
 use interrex_models::{
-    claim::property::{NO_LIVELOCK, Property},
     evidence::{
         draw::{chart::Chart, text},
-        replay::{Mode, Outcome, Replay, replay},
-        trace::{Trace, TraceStep},
+        replay::{Mode, Outcome},
+        trace::Trace,
     },
     explore::{search::Limits, stop::Stop},
     model::{
         action::Choice,
-        environment::{Budget, Environment, Start, Timers},
-        node::{Condition, Node},
+        environment::{Budget, Timers},
         world::{Rules, World},
     },
-    protocol::{Notion, Protocol, Standing},
-    verdict::{
-        check::{Report, check},
-        outcome::{Expected, Verdict},
-        scenario::Scenario,
-    },
+    verdict::outcome::Verdict,
 };
 use proptest::{collection::vec, prelude::*};
-use std::{borrow::Cow, collections::BTreeMap, num::NonZeroU64, str::FromStr, time::Duration};
+use stage::{Scene, actions};
+use std::{num::NonZeroU64, time::Duration};
 
 const PING_PONG: &str = "n0 command 0: send @n1 ping | n1 ping from n0: send @n0 pong
     | n0 pong from n1: send @n1 ping";
@@ -271,150 +268,5 @@ proptest! {
             Ok(Some(steps)) => prop_assert_eq!(scene.lasso().loop_from, Some(steps)),
             _ => prop_assert!(scene.holds()),
         }
-    }
-}
-
-// The stage: machines that do what their script says and remember nothing.
-
-struct Puppet(BTreeMap<String, Vec<EffectOf<Puppet>>>);
-
-impl Machine for Puppet {
-    type State = Address;
-    type Message = String;
-    type Command = u32;
-    type Timer = u8;
-    type Stable = ();
-    type Observation = ();
-
-    fn start(&self, boot: Boot<()>) -> (Address, Vec<EffectOf<Self>>) {
-        (boot.me, vec![])
-    }
-
-    fn step(&self, me: Address, event: EventOf<Self>) -> (Address, Vec<EffectOf<Self>>) {
-        let event = match event {
-            Event::Message { from, message } => format!("{message} from {from}"),
-            Event::Down(peer) => format!("down {peer}"),
-            Event::Timeout(timer) => format!("timeout {timer}"),
-            Event::Command(index) => format!("command {index}"),
-        };
-        (me, self.0.get(&format!("{me} {event}")).cloned().unwrap_or_default())
-    }
-}
-
-impl Protocol for Puppet {
-    fn name(&self) -> Cow<'static, str> {
-        "puppet".into()
-    }
-
-    fn summary(&self) -> Cow<'static, str> {
-        "does what it is told".into()
-    }
-
-    fn properties(&self) -> &'static [&'static Property] {
-        &[&NO_LIVELOCK]
-    }
-
-    fn starts(&self) -> &'static [Start] {
-        &[Start::Joined]
-    }
-
-    fn joins_through_contact(&self) -> bool {
-        true
-    }
-
-    fn command(&self, node: NodeId, issued: u32) -> Option<u32> {
-        self.0.contains_key(&format!("{node} command {issued}")).then_some(issued)
-    }
-
-    fn joined(&self, size: u16) -> Option<Vec<Node<Self>>> {
-        let up = |id: NodeId| Condition::Up(id.first_life());
-        Some((0..size).map(NodeId).map(|id| Node { condition: up(id), ..Node::idle(id) }).collect())
-    }
-
-    fn standing(&self, _: &Address) -> Standing {
-        Standing::Outsider
-    }
-
-    fn notion(&self, (): &()) -> Notion {
-        Notion::Unremarked
-    }
-}
-
-fn effect(text: &str) -> EffectOf<Puppet> {
-    match text.split_whitespace().collect::<Vec<_>>()[..] {
-        ["send", to, message] => Effect::Send { to: parse(to), message: message.into() },
-        ["set", timer] => Effect::SetTimer { timer: parse(timer), after: Duration::ZERO },
-        ["stop"] => Effect::Stop("stop".into()),
-        _ => panic!("`{text}` is not an effect"),
-    }
-}
-
-fn parse<T: FromStr>(text: &str) -> T {
-    text.parse().ok().unwrap_or_else(|| panic!("`{text}`"))
-}
-
-fn actions(trace: &Trace) -> Vec<String> {
-    let action = |step: &TraceStep| step.action::<u8>().map(|a| a.to_string());
-    trace.steps.iter().map(|step| action(step).expect("an action")).collect()
-}
-
-/// Puppets that play a script, where nobody crashes.
-struct Scene<'a> {
-    nodes: u16,
-    script: &'a str,
-    timers: Timers,
-    timeouts: u32,
-}
-
-impl<'a> Scene<'a> {
-    fn of(nodes: u16, script: &'a str) -> Self {
-        Self { nodes, script, timers: Timers::Late, timeouts: 0 }
-    }
-
-    fn puppet(&self) -> Puppet {
-        let rows = self.script.split('|').filter_map(|row| row.trim().split_once(':'));
-        let effects = |does: &str| {
-            let effects = does.split(',').map(str::trim).filter(|effect| !effect.is_empty());
-            effects.map(effect).collect()
-        };
-        Puppet(rows.map(|(event, does)| (event.into(), effects(does))).collect())
-    }
-
-    fn environment(&self) -> Environment {
-        let given = [(Budget::Commands, 9), (Budget::Timeouts, self.timeouts)].into();
-        Environment::new(self.nodes, Start::Joined, self.timers, &given).expect("it fits")
-    }
-
-    fn check(&self, limits: Limits) -> Report {
-        let scenario = Scenario {
-            name: "a scene".into(),
-            protocol: None,
-            summary: String::new(),
-            nightly: false,
-            environment: self.environment(),
-            states: None,
-            properties: vec![(&NO_LIVELOCK, Some(Expected::Holds))],
-            source: None,
-        };
-        check(self.puppet(), &scenario, limits, &mut |_| {})
-    }
-
-    fn holds(&self) -> bool {
-        self.check(Limits::default()).properties[0].verdict == Verdict::Holds
-    }
-
-    /// The lasso that is found, and that violates when it is run again.
-    fn lasso(&self) -> Trace {
-        let mut report = self.check(Limits::default());
-        let row = report.properties.remove(0);
-        assert_eq!(row.verdict, Verdict::Violated);
-        let trace = row.counterexample.expect("a counterexample");
-        let outcome = self.replay(&trace, Mode::Exact).outcome;
-        assert!(matches!(outcome, Outcome::Violated { after, .. } if Some(after) == row.steps));
-        trace
-    }
-
-    fn replay(&self, trace: &Trace, mode: Mode) -> Replay {
-        replay(self.puppet(), trace, &NO_LIVELOCK, mode, None)
     }
 }
