@@ -195,7 +195,9 @@ impl<'a, P: Protocol> Survey<'a, P> {
             let looked = share(&mut self.workers, kept, look_back, || {});
             let returns = self.returns.get_or_insert_default();
             returns.are_noted = true;
-            looked.iter().for_each(|found| returns.note(found));
+            for found in &looked {
+                returns.note(found);
+            }
         }
         for found in yields {
             self.take_in(found);

@@ -26,7 +26,7 @@
 //! nothing. A late timer that stays armed because there is always something to deliver does: it would fire in
 //! the end, but the world of [`Timers::Late`] does not say what follows then.
 
-pub(super) mod recurring;
+pub mod recurring;
 
 use crate::{
     claim::property::NO_LIVELOCK,

@@ -15,7 +15,7 @@
 //!   besides, as the others are there or not. So each step lies within a strongly connected component of the states of
 //!   its node, with those that differ in a monitor held together.
 //!
-//! [`Recurring`] is the largest set of steps in which all this is true of each. It holds the steps of every cycle. It may
+//! The steps that may recur are the largest set in which all this is true of each. It holds the steps of every cycle. It may
 //! hold others, too: they would need nodes in states that never occur together. Then the worlds are searched.
 
 use crate::{
@@ -124,10 +124,10 @@ fn exchange(candidates: &mut Vec<Candidate>) {
         let before = candidates.len();
         let given: FxHashSet<_> =
             candidates.iter().flat_map(|it| it.gives.iter().copied()).collect();
-        let taken: FxHashSet<_> = candidates.iter().filter_map(|it| it.takes).collect();
+        let heard: FxHashSet<_> = candidates.iter().filter_map(|it| it.takes).collect();
         candidates.retain(|it| match it.takes {
             Some(token) => given.contains(&token),
-            None => !it.is_idle || it.gives.iter().any(|token| taken.contains(token)),
+            None => !it.is_idle || it.gives.iter().any(|token| heard.contains(token)),
         });
         if candidates.len() == before {
             return;
@@ -146,7 +146,9 @@ fn go_round<P: Protocol>(parts: &Parts<P>, candidates: &mut Vec<Candidate>) {
     let states = DiGraph::<(), ()>::from_edges(steps.chain(monitors));
     let mut component = vec![0; states.node_count()];
     for (nth, members) in kosaraju_scc(&states).iter().enumerate() {
-        members.iter().for_each(|member| component[member.index()] = nth);
+        for member in members {
+            component[member.index()] = nth;
+        }
     }
     candidates.retain(|it| component[it.way[0] as usize] == component[it.way[1] as usize]);
 }
