@@ -91,7 +91,7 @@
 //! * *Prospects.* A member that suspects so many that the others are no majority of its newest view does not take over, and does
 //!   not lead, whatever they have promised. As a candidate it gives up at the next tick. Then it asks all nodes, so that who has
 //!   promised it something no longer waits, and goes on to ask at each tick. So a minority does not raise terms, and of
-//!   five members of which only one reaches all, that one leads.
+//!   five members of which only one reaches all, that one leads, or follows a leader with whom it is a majority.
 //! * *Minority.* A leader that suspects a member, or learns of another one at its node, first removes it, if no other change
 //!   is under way. If then no majority of the newest view is left, it no longer leads.
 //! * *Waiting.* Who asks or comes as a candidate, is no member, and is refused, will be told with `Now` when there is a leader,
