@@ -844,3 +844,18 @@ fn a_source_tree_in_the_current_folder_comes_first() {
     let (code, out) = run(&["fuzz", "--schedules", "5"]);
     assert!(code == Some(0) && out.contains("1 scenario: no unexpected violation"), "{out}");
 }
+
+/// A proof visits no world, and a search may be cut short: the reader is told which it was.
+#[test]
+fn check_says_in_which_way_it_found_no_livelock() {
+    for (scenario, means) in [("gms3/joined-3", "proof"), ("gen_leader/idle-3", "search")] {
+        let (code, out, _) = interrex(["check", scenario]);
+        let line = out.lines().find(|line| line.trim_start().starts_with("no-livelock"));
+        assert!(code == 0 && line.is_some_and(|it| it.ends_with(&format!("by {means}"))), "{out}");
+        let (_, out, _) = interrex(["check", scenario, "--format", "json"]);
+        let report: Value = serde_json::from_str(&out).expect("JSON");
+        let properties = report["properties"].as_array().expect("a list");
+        let found = properties.iter().find(|it| it["name"] == "no-livelock");
+        assert_eq!(found.map(|it| &it["means"]), Some(&means.into()), "{out}");
+    }
+}
