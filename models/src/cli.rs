@@ -50,7 +50,7 @@ use std::{
 };
 
 /// The command of a program, with all its subcommands: `check`, `matrix`, `fuzz`, `list`, `replay`, `shrink`, `validate`,
-/// `node`, `failover`, `key`, `completions`, `man`. [`command!`](crate::command!) makes it for the crate in which it is written.
+/// `node`, `failover`, `key`, `diff`, `completions`, `man`. [`command!`](crate::command!) makes it for the crate in which it is written.
 #[derive(Clone, Debug)]
 pub struct Command {
     name: &'static str,
