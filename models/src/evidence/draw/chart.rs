@@ -302,7 +302,11 @@ fn innermost(message: &Value) -> String {
         name.clone_from(variant);
         content = opened(inside);
     }
-    name
+    // A variant without content is its name, and no object.
+    match content.as_str() {
+        Some(variant) if name.is_empty() => variant.into(),
+        _ => name,
+    }
 }
 
 /// A short name of the input that a node handles, and the input in full.
