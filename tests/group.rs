@@ -131,7 +131,7 @@ fn restarted(member: Address, views: &[&[Address]]) -> StateOf<Texts> {
     group().start(Boot { me, stable: Some(stable), contact: None }).0
 }
 
-/// What a process sends at a tick.
+/// The messages that a process sends at a tick.
 fn sent_at_tick(state: StateOf<Texts>) -> (StateOf<Texts>, Vec<Message<String, ()>>) {
     let (state, effects) = group().step(state, Event::Timeout(Timer::Tick));
     let sent = effects.into_iter().filter_map(|effect| match effect {

@@ -206,7 +206,7 @@ struct Cli {
     command: Subcommand,
 }
 
-/// Whether the output has colours. It is read before the other arguments are: their errors have colours, too.
+/// The option for colours. It is read before the other arguments are: their errors have colours, too.
 fn color() -> Arg {
     Arg::new("color")
         .long("color")

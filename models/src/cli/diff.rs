@@ -183,7 +183,7 @@ fn is_program(path: &Path) -> bool {
     return path.extension().is_some_and(|it| it == "exe");
 }
 
-/// What a program prints. Its end says whether all was as expected, which does not count here.
+/// The output of a program. Its exit code says whether all was as expected, which does not count here.
 fn printed(path: &Path) -> Result<String, FileError> {
     let program = path.canonicalize().unwrap_or_else(|_| path.into());
     let output = process::Command::new(program).args(["check", "--format", "json"]).output();

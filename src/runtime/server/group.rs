@@ -22,8 +22,8 @@ pub struct Membership {
     pub leader: Option<Leader<Term>>,
     /// The last view. None before the first one.
     pub view: Option<View>,
-    /// The members of the newest view that it holds, even if that is not known to be committed: after a restart none is,
-    /// until a majority of these have found each other. Empty at a process that has none.
+    /// The members of the newest view that it held when it last knew no leader, committed or not: a majority of these must
+    /// find each other. Empty at a process that has none.
     pub newest: Vector<Address>,
 }
 
@@ -79,10 +79,14 @@ impl<S: Service> Serving for Group<S> {
 
     /// A view may arrive from a leader that is down by then.
     fn look(state: &Self::State, status: &mut Membership) -> bool {
+        // After each step: to look for the view takes a pass over what is not committed.
+        if state.leader().is_some() {
+            return false;
+        }
         let (_, newest) = state.newest_view();
         let is_newer = newest != status.newest;
         status.newest = newest;
-        is_newer | (state.leader().is_none() && status.leader.take().is_some())
+        is_newer | status.leader.take().is_some()
     }
 
     fn lose(peer: Peer, status: &mut Membership) {

@@ -1,4 +1,4 @@
-//! What surrounds the answers: new crates, colours, completions, manual pages, the glossary.
+//! Everything but the answers: new crates, colours, completions, manual pages, the glossary.
 
 use super::{assert_refused, interrex, words};
 use interrex_models::{claim::property::Kind, model::environment::Start};

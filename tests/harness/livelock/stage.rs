@@ -25,7 +25,7 @@ use std::{borrow::Cow, collections::BTreeMap, str::FromStr, time::Duration};
 /// node in mood 1. Every node begins in mood 0, and `mood 1` changes it.
 pub(super) struct Puppet(BTreeMap<String, Part>);
 
-/// What a node does: its next mood, if that changes, and the effects.
+/// The reaction of a node: its next mood, if that changes, and the effects.
 #[derive(Clone, Default)]
 struct Part {
     mood: Option<u8>,
