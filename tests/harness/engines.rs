@@ -111,7 +111,7 @@ fn both_engines_find_the_same_up_to_a_limit() {
 fn nearest<P: Protocol>(rules: &Rules<P>, property: &Property) -> Option<(usize, u32)> {
     let given = rules.environment().budgets;
     let faults = |world: &World| -> u32 {
-        let left = world.budgets();
+        let left = rules.budgets(world);
         Budget::FAULTS.iter().map(|budget| given[*budget] - left[*budget]).sum()
     };
     let mut met = HashSet::from([rules.initial()]);

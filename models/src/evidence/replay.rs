@@ -218,7 +218,7 @@ fn run<P: Protocol>(
         let (enabled, next) = match action.and_then(|action| rules.take(&world, &action)) {
             Ok(taken) => taken,
             Err(reason) if mode == Mode::Schedule => {
-                replay.steps.push(left_out(step, recorded, world.cut(), reason));
+                replay.steps.push(left_out(step, recorded, rules.cut(&world), reason));
                 continue;
             }
             Err(reason) => {
@@ -359,7 +359,7 @@ fn show<P: Protocol>(
         announced: announced.unwrap_or_default(),
         complaints: vec![],
         ended: node.and_then(|node| End::of(rules.node(after, node))),
-        cut_off: after.cut(),
+        cut_off: rules.cut(after),
         left_out: None,
         begins_loop: false,
     }

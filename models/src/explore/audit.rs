@@ -319,7 +319,7 @@ fn choice_that_differs<P: Protocol>(
     let differs = |(_, contrasts): &(_, Vec<_>)| !contrasts.is_empty();
     let (node, contrasts) = first.parts().nodes().map(differing).find(differs)?;
     let run = run_to(first, initial, |world, _| {
-        let (nodes, ..) = world.content(first.environment().size());
+        let nodes = world.nodes(first.environment().size());
         nodes.contains(&node).then(|| format!("a choice at {}", first.parts().node(node).id))
     });
     let (run, action) = run.unwrap_or((vec![], "a choice outside of every run".into()));

@@ -35,7 +35,7 @@ pub struct Remembered {
     pairs: OfPairs,
 }
 
-type OfPairs = FxHashMap<(Manner, Handle, Handle), Judgement>;
+type OfPairs = [FxHashMap<(Handle, Handle), Judgement>; 4];
 
 /// The number of lists of nodes that are remembered.
 const GROUPS: usize = 1 << 14;
@@ -138,7 +138,7 @@ impl Judged {
         let (mut judgement, mut is_settled) = (Judgement::default(), false);
         for kind in KINDS {
             if let Some(subjects) = rules.judged(world, kind) {
-                is_settled |= kind == Kind::Settled && world.cut().is_none();
+                is_settled |= kind == Kind::Settled && rules.cut(world).is_none();
                 if self.asks_about(kind) {
                     let nodes = rules.judged_nodes(world, subjects);
                     let profiles: Profiles =
@@ -187,14 +187,19 @@ impl Judged {
             let nodes: SmallVec<[_; 8]> = profiles.collect();
             self.of_scope(manner.0, scope, Group { nodes: &nodes, can_lead: manner.1 })
         };
+        let pairs = &mut pairs[usize::from(manner.0 == Kind::Settled) * 2 + usize::from(manner.1)];
         let mut judgement = judge(Scope::Group, profiles);
         if profiles.len() < 2 {
             judgement.merge(judge(Scope::Pair, profiles));
         }
         for (at, one) in profiles.iter().enumerate() {
             for other in &profiles[at + 1..] {
-                let pair = pairs.entry((manner, *one, *other));
-                judgement.merge(*pair.or_insert_with(|| judge(Scope::Pair, &[*one, *other])));
+                let known = pairs.get(&(*one, *other)).copied();
+                judgement.merge(known.unwrap_or_else(|| {
+                    let made = judge(Scope::Pair, &[*one, *other]);
+                    pairs.insert((*one, *other), made);
+                    made
+                }));
             }
         }
         judgement

@@ -139,7 +139,7 @@ impl<'a, P: Protocol> Survey<'a, P> {
         if rules.is_within_bound(&initial) {
             visited.insert(fingerprint(&initial));
             let mut first = Batch::default();
-            first.worlds.push(rules, &initial);
+            first.worlds.push(&initial);
             layer.push(first);
         }
         Self {
@@ -166,7 +166,7 @@ impl<'a, P: Protocol> Survey<'a, P> {
 
     /// Judges and expands a layer. The next one follows.
     fn expand(&mut self, progress: &mut dyn FnMut(u64)) {
-        let batches = take(&mut self.layer);
+        let batches: Vec<_> = take(&mut self.layer).into_iter().map(Arc::new).collect();
         let layer = Layer {
             depth: self.depth,
             closed: self.tally.judgement.violated,
@@ -179,7 +179,7 @@ impl<'a, P: Protocol> Survey<'a, P> {
         };
         let waits = self.returns.is_some() && !layer.notes_returns;
         let kept = if waits { batches.clone() } else { vec![] };
-        let expand = |worker: &mut Worker<'a, P>, batch: Batch| worker.expand(&layer, &batch);
+        let expand = |worker: &mut Worker<'a, P>, batch: Arc<Batch>| worker.expand(&layer, &batch);
         let tick = || progress((layer.visited.len() + layer.fresh().len()) as u64);
         let mut yields = share(&mut self.workers, batches, expand, tick);
         if self.workers.len() > 1 {
@@ -191,7 +191,7 @@ impl<'a, P: Protocol> Survey<'a, P> {
         }
         if waits && may_recur(self.rules) {
             let look_back =
-                |worker: &mut Worker<'a, P>, batch: Batch| worker.look_back(&layer, &batch);
+                |worker: &mut Worker<'a, P>, batch: Arc<Batch>| worker.look_back(&layer, &batch);
             let looked = share(&mut self.workers, kept, look_back, || {});
             let returns = self.returns.get_or_insert_default();
             returns.are_noted = true;

@@ -173,7 +173,7 @@ impl<'a, P: Protocol> Components<'a, P> {
         progress: &mut dyn FnMut(Progress),
     ) -> bool {
         let mut meter = Meter::new(limits);
-        for world in (0..returns.len()).map(|nth| returns.get(self.rules, nth)) {
+        for world in (0..returns.len()).map(|nth| returns.get(nth)) {
             let print = fingerprint(&world);
             if !self.done.contains(&print) && !self.visit(print, world, &mut meter, progress) {
                 return false;
@@ -344,7 +344,7 @@ fn waiting<P: Protocol>(rules: &Rules<P>, world: &World) -> Vec<ChoiceOf<P>> {
         .collect();
     let is_delivery = |choice: &ChoiceOf<P>| matches!(choice, Choice::Deliver { .. });
     let held_back = rules.environment().timers == Timers::Late && waiting.iter().any(is_delivery);
-    if held_back && world.budgets()[Budget::Timeouts] > 0 {
+    if held_back && rules.budgets(world)[Budget::Timeouts] > 0 {
         for node in (0..rules.environment().size()).map(NodeId) {
             let timers = rules.node(world, node).timers.iter();
             waiting.extend(timers.map(|timer| Choice::Timeout { node, timer: timer.clone() }));

@@ -17,6 +17,7 @@ use crate::{
 };
 use derive_where::derive_where;
 use interrex::machine::{Address, Boot, Effect, EffectOf, Event, Machine, Peer};
+use smallvec::SmallVec;
 use std::{
     borrow::Borrow,
     sync::{
@@ -111,7 +112,7 @@ pub enum Reach {
 pub struct Parts<P: Protocol> {
     protocol: Arc<P>,
     nodes: Table<Node<P>, NodeEntry<P>>,
-    links: Table<Vec<Handle>, LinkEntry>,
+    links: Table<Signals, LinkEntry>,
     inputs: Table<Input<P>>,
     profiles: Table<Profile>,
     steps: boxcar::Vec<Step<P>>,
@@ -152,15 +153,18 @@ impl<P: Machine> Borrow<Node<P>> for NodeEntry<P> {
     }
 }
 
-impl Borrow<Vec<Handle>> for LinkEntry {
-    fn borrow(&self) -> &Vec<Handle> {
+impl Borrow<Signals> for LinkEntry {
+    fn borrow(&self) -> &Signals {
         &self.signals
     }
 }
 
+/// The signals on a link, its head first: few, mostly.
+type Signals = SmallVec<[Handle; 4]>;
+
 #[derive(Default)]
 struct LinkEntry {
-    signals: Vec<Handle>,
+    signals: Signals,
     /// The number of messages among the first two signals, up to the first that is no message.
     messages_ahead: usize,
     rest: OnceLock<Handle>,
@@ -195,7 +199,7 @@ impl<P: Protocol> Parts<P> {
             profiles: Table::default(),
             steps: boxcar::Vec::new(),
         };
-        parts.intern_link(vec![]);
+        parts.intern_link(Signals::new());
         parts
     }
 
@@ -373,7 +377,7 @@ impl<P: Protocol> Parts<P> {
         }
         let entry = self.links.get(link);
         let (&head, rest) = entry.signals.split_first()?;
-        let rest = entry.rest.get_or_init(|| self.intern_link(rest.to_vec()));
+        let rest = entry.rest.get_or_init(|| self.intern_link(Signals::from_slice(rest)));
         Some((head, *rest))
     }
 
@@ -435,11 +439,11 @@ impl<P: Protocol> Parts<P> {
     }
 
     /// The link with these signals on it, its head first.
-    pub(crate) fn link_of(&self, signals: Vec<Handle>) -> Handle {
-        self.intern_link(signals)
+    pub(crate) fn link_of(&self, signals: impl Iterator<Item = Handle>) -> Handle {
+        self.intern_link(signals.collect())
     }
 
-    fn intern_link(&self, signals: Vec<Handle>) -> Handle {
+    fn intern_link(&self, signals: Signals) -> Handle {
         self.links.intern(signals, |signals| {
             let ahead = signals.iter().take(2).take_while(|signal| self.is_message(**signal));
             LinkEntry { messages_ahead: ahead.count(), signals, ..LinkEntry::default() }

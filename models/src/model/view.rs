@@ -9,7 +9,7 @@ use crate::{
         environment::{Budget, Budgets},
         node::{Condition, Input, Node},
         parts::Handle,
-        world::{EnabledOf, Rules, World},
+        world::{EnabledOf, Rules, World, surroundings::Surroundings},
     },
     protocol::Protocol,
 };
@@ -39,7 +39,8 @@ pub struct Portable<M: Machine> {
 impl<P: Protocol> Rules<P> {
     /// The portable form of a world.
     pub fn export(&self, world: &World) -> Portable<P> {
-        let (nodes, _, cut, budgets) = world.content(self.environment().size());
+        let Surroundings { cut, budgets } = *self.surroundings(world);
+        let nodes = world.nodes(self.environment().size());
         let link = |(from, to)| self.signals(world, from, to).into_iter().cloned().collect();
         Portable {
             nodes: nodes.iter().map(|node| self.parts().node(*node).clone()).collect(),
@@ -60,9 +61,10 @@ impl<P: Protocol> Rules<P> {
         let nodes = nodes.iter().map(|node| parts.intern_node(node.clone()));
         let link = |signals: &Vec<EventOf<P>>| {
             let signals = signals.iter().map(|signal| parts.input(Input::Event(signal.clone())));
-            parts.link_of(signals.collect())
+            parts.link_of(signals)
         };
-        Ok(World::of(nodes.chain(links.iter().map(link)), *cut, *budgets))
+        let surroundings = Surroundings { cut: *cut, budgets: *budgets };
+        Ok(self.world(nodes.chain(links.iter().map(link)), surroundings))
     }
 
     fn check(&self, portable: &Portable<P>) -> Result<(), String> {
@@ -142,7 +144,10 @@ impl<'a, P: Protocol> Digests<'a, P> {
     /// # Panics
     /// If a part of the machine cannot be written as JSON.
     pub fn world(&mut self, world: &World) -> u64 {
-        let (nodes, links, cut, budgets) = world.content(self.rules.environment().size());
+        // A new field of a world or of its surroundings must be digested too.
+        let Surroundings { cut, budgets } = *self.rules.surroundings(world);
+        let size = self.rules.environment().size();
+        let (nodes, links) = (world.nodes(size), world.links(size));
         let parts = self.rules.parts();
         let mut content = SmallVec::<[u64; 32]>::new();
         content.push(known(&mut self.budgets, budgets, || digest(&budgets)));

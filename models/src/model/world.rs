@@ -9,6 +9,7 @@ mod offer;
 pub mod packed;
 mod refusal;
 mod run;
+pub(crate) mod surroundings;
 
 use crate::{
     claim::{
@@ -26,16 +27,13 @@ use crate::{
 };
 use interrex::machine::{EffectOf, EventOf, Machine, NodeId};
 use smallvec::SmallVec;
+use surroundings::{Surroundings, SurroundingsEntry};
 
-/// A state of the whole system: one handle for each node, one for each link, the cut and the remaining
-/// budgets.
+/// A state of the whole system: a handle for each of its parts.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct World {
-    /// The nodes, then the links, by sender and then by receiver.
-    parts: SmallVec<[Handle; 20]>,
-    /// One side of the cut, while one is open.
-    cut: Option<Side>,
-    budgets: Budgets,
+    /// The nodes, then the links, by sender and then by receiver; last, the cut and the remaining budgets.
+    parts: SmallVec<[Handle; 32]>,
 }
 
 /// An action that is enabled in a world, with the step that it makes its node take.
@@ -72,15 +70,15 @@ impl Subjects {
 /// each.
 pub struct Rules<P: Protocol> {
     parts: Parts<P>,
-    /// The cuts and budgets of worlds in their packed form.
-    purses: Table<packed::Purse>,
+    /// The cuts and budgets of worlds.
+    surroundings: Table<Surroundings, SurroundingsEntry>,
     environment: Environment,
 }
 
 impl<P: Protocol> Rules<P> {
     /// The rules for a protocol in an environment.
     pub fn new(protocol: P, environment: Environment) -> Self {
-        Self { parts: Parts::new(protocol), purses: Table::default(), environment }
+        Self { parts: Parts::new(protocol), surroundings: Table::default(), environment }
     }
 
     /// The same rules for the same machine, with nothing remembered. The machine computes every step again.
@@ -97,7 +95,7 @@ impl<P: Protocol> Rules<P> {
     /// Rules in another environment for the same machine, with nothing remembered.
     #[must_use]
     pub fn in_environment(&self, environment: Environment) -> Self {
-        Self { parts: self.parts.anew(), purses: Table::default(), environment }
+        Self { parts: self.parts.anew(), surroundings: Table::default(), environment }
     }
 
     /// The steps of all runs so far, each once: those that were [followed](Self::follow), or that begin
@@ -153,7 +151,10 @@ impl<P: Protocol> Rules<P> {
         let size = usize::from(self.environment.size());
         let handles = nodes.into_iter().map(|node| self.parts.intern_node(node));
         let links = std::iter::repeat_n(EMPTY, size * size);
-        World::of(handles.chain(links), None, self.environment.budgets)
+        self.world(
+            handles.chain(links),
+            Surroundings { cut: None, budgets: self.environment.budgets },
+        )
     }
 
     /// Starts a node without a contact and without using a budget.
@@ -170,8 +171,9 @@ impl<P: Protocol> Rules<P> {
     /// # Panics
     /// If forming never settles: such a protocol has no joined group.
     fn form(&self, mut world: World) -> World {
-        world.budgets = Budgets::NONE;
-        world.budgets[Budget::Timeouts] = UNLIMITED;
+        let mut budgets = Budgets::NONE;
+        budgets[Budget::Timeouts] = UNLIMITED;
+        self.surround(&mut world, Surroundings { cut: None, budgets });
         let mut actions = vec![];
         for node in self.nodes() {
             self.found(&mut world, node);
@@ -188,7 +190,8 @@ impl<P: Protocol> Rules<P> {
                 world = self.follow(&world, first);
             }
         }
-        World { budgets: self.environment.budgets, ..world }
+        self.surround(&mut world, Surroundings { cut: None, budgets: self.environment.budgets });
+        world
     }
 
     /// The node, in a world.
@@ -212,7 +215,7 @@ impl<P: Protocol> Rules<P> {
     /// settled world. If only an open cut keeps a world from being settled, it is judged on the majority's
     /// side alone.
     pub fn judged(&self, world: &World, kind: Kind) -> Option<Subjects> {
-        match (kind, world.cut) {
+        match (kind, self.cut(world)) {
             (Kind::Settled, _) if !self.is_quiet(world) => None,
             (Kind::Safety, _) => Some(Subjects { part: None, can_lead: false }),
             (Kind::Settled, None) => Some(self.judged_settled(world, None)),
@@ -308,7 +311,7 @@ impl<P: Protocol> Rules<P> {
     /// True if the protocol has nothing left to do: no delivery and no time-out is enabled, and no cut is
     /// open. Starts, commands and faults may still be possible, but nothing forces them to happen.
     pub fn is_settled(&self, world: &World) -> bool {
-        world.cut.is_none() && self.is_quiet(world)
+        self.cut(world).is_none() && self.is_quiet(world)
     }
 
     /// True if no delivery and no time-out is enabled.
@@ -321,12 +324,12 @@ impl<P: Protocol> Rules<P> {
             let mut timeouts = self.parts.timeouts(world.node(node)).iter();
             timeouts.any(|input| self.may_fire(world, node, *input))
         };
-        world.budgets[Budget::Timeouts] == 0 || !self.nodes().any(fires)
+        self.budgets(world)[Budget::Timeouts] == 0 || !self.nodes().any(fires)
     }
 
     /// True if a due timer may fire. With an unlimited budget it must also change something.
     fn may_fire(&self, world: &World, node: NodeId, timeout: Handle) -> bool {
-        if world.budgets[Budget::Timeouts] != UNLIMITED {
+        if self.budgets(world)[Budget::Timeouts] != UNLIMITED {
             return true;
         }
         let step = self.parts.step(world.node(node), timeout);
@@ -338,39 +341,44 @@ impl<P: Protocol> Rules<P> {
     /// Only nodes that are up have signals on the links to them: an end empties these links, and nothing is
     /// put on them afterwards.
     fn is_anything_on_a_link(&self, world: &World) -> bool {
-        let links = &world.parts[usize::from(self.environment.size())..];
-        links.iter().any(|link| *link != EMPTY)
+        world.links(self.environment.size()).iter().any(|link| *link != EMPTY)
     }
 
     /// The world that follows.
     ///
     /// # Panics
     /// If the action is not enabled in this world.
-    pub fn follow(&self, world: &World, Enabled { action, step }: &EnabledOf<P>) -> World {
+    pub fn follow(&self, world: &World, enabled: &EnabledOf<P>) -> World {
         let mut next = world.clone();
+        self.advance(&mut next, enabled);
+        next
+    }
+
+    /// Makes the world that follows of a world.
+    pub(crate) fn advance(&self, world: &mut World, Enabled { action, step }: &EnabledOf<P>) {
         if let Some(budget) = action.choice.budget() {
-            next.budgets.spend(budget);
+            self.spend(world, budget);
         }
         if action.crash_after.is_some() {
-            next.budgets.spend(Budget::Crashes);
+            self.spend(world, Budget::Crashes);
         }
         match &action.choice {
             Choice::Deliver { from, to } | Choice::Drop { from, to } => {
                 let rest = |link| self.parts.pop(link).map(|(_, rest)| rest);
-                self.change_link(&mut next, *from, *to, rest);
+                self.change_link(world, *from, *to, rest);
             }
             Choice::Duplicate { from, to } => {
-                self.change_link(&mut next, *from, *to, |link| self.parts.double(link));
+                self.change_link(world, *from, *to, |link| self.parts.double(link));
             }
             Choice::Overtake { from, to } => {
-                self.change_link(&mut next, *from, *to, |link| self.parts.overtake(link));
+                self.change_link(world, *from, *to, |link| self.parts.overtake(link));
             }
             Choice::Crash { node } => {
-                let crashed = self.parts.crash(next.node(*node));
-                self.end(&mut next, *node, crashed);
+                let crashed = self.parts.crash(world.node(*node));
+                self.end(world, *node, crashed);
             }
-            Choice::Cut { side } => self.cut(&mut next, *side),
-            Choice::Heal => next.cut = None,
+            Choice::Cut { side } => self.open_cut(world, *side),
+            Choice::Heal => self.set_cut(world, None),
             // The step is the whole consequence of these.
             Choice::Start { .. }
             | Choice::Command { .. }
@@ -381,9 +389,8 @@ impl<P: Protocol> Rules<P> {
         if let (Some(node), Some(step)) = (action.choice.node(), step) {
             let step = self.parts.step_at(*step);
             self.parts.mark(step, action.crash_after);
-            self.carry_out(&mut next, node, step, action.crash_after);
+            self.carry_out(world, node, step, action.crash_after);
         }
-        next
     }
 
     /// True if an enabled action can be part of a cycle: it costs nothing, adds nothing to a history and ends
@@ -391,7 +398,7 @@ impl<P: Protocol> Rules<P> {
     pub fn can_recur(&self, world: &World, enabled: &EnabledOf<P>) -> bool {
         // Only time-outs can be unlimited, and a cut that heals has cost one.
         let choice = &enabled.action.choice;
-        let is_free = choice.budget().is_none_or(|budget| world.budgets[budget] == UNLIMITED)
+        let is_free = choice.budget().is_none_or(|budget| self.budgets(world)[budget] == UNLIMITED)
             && *choice != Choice::Heal;
         let recurs = |step: Handle| self.parts.step_at(step).recurs;
         is_free && enabled.action.crash_after.is_none() && enabled.step.is_none_or(recurs)
@@ -473,46 +480,27 @@ impl<Timer> Enabled<Timer> {
 /// As derived, but for speed: numbers are copied as a block.
 impl Clone for World {
     fn clone(&self) -> Self {
-        Self { parts: SmallVec::from_slice(&self.parts), cut: self.cut, budgets: self.budgets }
+        Self { parts: SmallVec::from_slice(&self.parts) }
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        self.parts.clear();
+        self.parts.extend_from_slice(&other.parts);
     }
 }
 
 impl World {
-    /// A world of these nodes and links, in this order.
-    pub(super) fn of(
-        parts: impl Iterator<Item = Handle>,
-        cut: Option<Side>,
-        budgets: Budgets,
-    ) -> Self {
-        Self { parts: parts.collect(), cut, budgets }
+    /// The nodes, in a system of this size.
+    pub(crate) fn nodes(&self, size: u16) -> &[Handle] {
+        &self.parts[..usize::from(size)]
     }
 
-    /// The remaining budgets.
-    #[must_use]
-    pub fn budgets(&self) -> Budgets {
-        self.budgets
-    }
-
-    /// One side of the cut, while one is open.
-    #[must_use]
-    pub fn cut(&self) -> Option<Side> {
-        self.cut
-    }
-
-    /// The complete content, in a system of this size: nodes, links, the cut and the budgets.
-    pub(crate) fn content(&self, size: u16) -> (&[Handle], &[Handle], Option<Side>, Budgets) {
-        // A new field of a world breaks the build here, because it must be digested too.
-        let Self { parts, cut, budgets } = self;
-        let (nodes, links) = parts.split_at(size.into());
-        (nodes, links, *cut, *budgets)
+    /// The links, in a system of this size, by sender and then by receiver.
+    pub(crate) fn links(&self, size: u16) -> &[Handle] {
+        &self.parts[usize::from(size)..self.parts.len() - 1]
     }
 
     fn node(&self, node: NodeId) -> Handle {
         self.parts[usize::from(node.0)]
-    }
-
-    /// True if two nodes are on different sides of an open cut.
-    fn parts_from(&self, one: NodeId, other: NodeId) -> bool {
-        self.cut.is_some_and(|side| side.contains(one) != side.contains(other))
     }
 }

@@ -247,7 +247,7 @@ fn nearest(scene: &Scene<'_>) -> Result<Option<usize>, ()> {
         };
         let overdue = |node| {
             always(&|world| rules.node(world, node).timers.contains(&7))
-                && worlds[at].budgets()[Budget::Timeouts] > 0
+                && rules.budgets(&worlds[at])[Budget::Timeouts] > 0
                 && !taken(Choice::Timeout { node, timer: 7 })
         };
         !component.is_empty() && !links.any(late) && !nodes.clone().any(overdue)

@@ -207,9 +207,9 @@ fn only_one_cut_is_open_at_a_time_and_its_end_is_free() {
     let cut = begin.after("cut n1 n2");
     assert_eq!((sides(&cut), cut.can("heal")), (String::new(), true));
     assert_eq!([begin.cost("cut n1 n2"), cut.cost("heal")], ["cuts 1", ""]);
-    assert_eq!(cut.world.cut().map(|side| side.to_string()).as_deref(), Some("n1, n2"));
+    assert_eq!(cut.rules.cut(&cut.world).map(|side| side.to_string()).as_deref(), Some("n1, n2"));
     let healed = cut.after("heal");
-    assert_eq!((healed.can("heal"), healed.world.cut()), (false, None));
+    assert_eq!((healed.can("heal"), healed.rules.cut(&healed.world)), (false, None));
     assert_eq!(sides(&healed), "n1, n2, n1 n2");
     assert_eq!(sides(&healed.after("cut n2, heal")), "");
 }
@@ -623,7 +623,11 @@ fn find_and_enabled_and_settled_agree_in_every_reachable_world() {
                 matches!(action.choice, Choice::Deliver { .. } | Choice::Timeout { .. })
             };
             let quiet = !enabled.iter().any(is_left);
-            assert_eq!(scene.is_settled(), quiet && scene.world.cut().is_none(), "{enabled:?}");
+            assert_eq!(
+                scene.is_settled(),
+                quiet && scene.rules.cut(&scene.world).is_none(),
+                "{enabled:?}"
+            );
             assert!(quiet || scene.judged(Kind::Settled) == "not judged");
             settled += u64::from(scene.is_settled());
             let next = enabled.iter().map(|action| scene.take(action));

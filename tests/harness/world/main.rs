@@ -324,7 +324,7 @@ fn the_founder_is_up_from_the_beginning_and_costs_no_start() {
     assert_eq!([begin.history(0), begin.timers(0), begin.monitors(0)], ["a", "7", "@n0"]);
     let links = [begin.link(0, 1), begin.link(0, 0), begin.link(1, 0)];
     assert_eq!(links, ["", "c from n0", "down @n1"]);
-    assert_eq!(begin.world.budgets()[Budget::Starts], 1);
+    assert_eq!(begin.rules.budgets(&begin.world)[Budget::Starts], 1);
 }
 
 #[test]

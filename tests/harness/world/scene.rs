@@ -293,7 +293,8 @@ impl Scene {
 
     /// The budgets that actions spend.
     pub(crate) fn cost(&self, actions: &str) -> String {
-        let (before, after) = (self.world.budgets(), self.after(actions).world.budgets());
+        let after = self.after(actions);
+        let (before, after) = (self.rules.budgets(&self.world), after.rules.budgets(&after.world));
         let spent = Budget::ALL.map(|budget| (budget, before[budget] - after[budget]));
         let spent = spent.into_iter().filter(|(_, times)| *times > 0);
         listed(spent.map(|(budget, times)| format!("{budget} {times}")))

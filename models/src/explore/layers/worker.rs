@@ -40,7 +40,7 @@ pub(super) struct Layer<'a> {
 }
 
 /// Some worlds of a layer, with consecutive places.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Batch {
     pub(super) first: usize,
     pub(super) worlds: Packed,
@@ -73,13 +73,22 @@ pub(super) struct Worker<'a, P: Protocol> {
     judged: &'a Judged,
     remembered: Remembered,
     actions: Vec<EnabledOf<P>>,
-    ahead: Vec<Ahead>,
+    /// The world after the step that is being taken.
+    next: World,
+    ahead: Ahead,
     returned: Visited,
 }
 
-/// A world that is still to be looked up.
+/// The worlds that are still to be looked up.
+#[derive(Default)]
 struct Ahead {
-    world: World,
+    worlds: Packed,
+    steps: Vec<Step>,
+}
+
+/// The step that has led to a world.
+struct Step {
+    /// The fingerprint of that world.
     print: Fingerprint,
     way: Way,
     can_recur: bool,
@@ -92,7 +101,8 @@ impl<'a, P: Protocol> Worker<'a, P> {
             judged,
             remembered: Remembered::default(),
             actions: vec![],
-            ahead: vec![],
+            next: rules.initial(),
+            ahead: Ahead::default(),
             returned: Visited::default(),
         }
     }
@@ -103,14 +113,14 @@ impl<'a, P: Protocol> Worker<'a, P> {
         // A layer is about as large as the one before.
         found.worlds.reserve_like(&batch.worlds);
         for nth in 0..batch.worlds.len() {
-            let (place, world) = (batch.first + nth, batch.worlds.get(self.rules, nth));
+            let (place, world) = (batch.first + nth, batch.worlds.get(nth));
             self.judge(layer, place, &world, &mut found);
             if !layer.may_expand(place) {
                 found.is_cut = true;
                 continue;
             }
             self.follow(layer, place, &world, &mut found);
-            if self.ahead.len() >= TOGETHER {
+            if self.ahead.steps.len() >= TOGETHER {
                 self.look_up(layer, &mut found);
             }
         }
@@ -134,17 +144,23 @@ impl<'a, P: Protocol> Worker<'a, P> {
 
     /// Takes all steps from a world.
     fn follow(&mut self, layer: &Layer<'_>, place: usize, world: &World, found: &mut Yield) {
-        self.actions.clear();
-        self.rules.enabled(world, &mut self.actions);
-        for (nth, enabled) in self.actions.iter().enumerate() {
-            let next = self.rules.follow(world, enabled);
-            if !self.rules.is_within_bound(&next) {
+        let Self { rules, actions, next, ahead, .. } = self;
+        actions.clear();
+        rules.enabled(world, actions);
+        for (nth, enabled) in actions.iter().enumerate() {
+            next.clone_from(world);
+            rules.advance(next, enabled);
+            if !rules.is_within_bound(next) {
                 continue;
             }
             found.transitions += 1;
-            let can_recur = layer.notes_returns && self.rules.can_recur(world, enabled);
-            let print = fingerprint(&next);
-            self.ahead.push(Ahead { world: next, print, way: Way::new(place, nth), can_recur });
+            let can_recur = layer.notes_returns && rules.can_recur(world, enabled);
+            ahead.worlds.push(next);
+            ahead.steps.push(Step {
+                print: fingerprint(next),
+                way: Way::new(place, nth),
+                can_recur,
+            });
         }
     }
 
@@ -153,14 +169,14 @@ impl<'a, P: Protocol> Worker<'a, P> {
         let Self { rules, actions, returned, .. } = self;
         let mut found = Yield::default();
         for nth in (0..batch.worlds.len()).filter(|nth| layer.may_expand(batch.first + nth)) {
-            let world = batch.worlds.get(rules, nth);
+            let world = batch.worlds.get(nth);
             actions.clear();
             rules.enabled(&world, actions);
             for enabled in actions.iter().filter(|enabled| rules.can_recur(&world, enabled)) {
                 let next = rules.follow(&world, enabled);
                 let print = fingerprint(&next);
                 if layer.visited.contains(print) && returned.insert(print) {
-                    found.returns.push(rules, &next);
+                    found.returns.push(&next);
                     found.prints_of_returns.push(print);
                 }
             }
@@ -170,29 +186,30 @@ impl<'a, P: Protocol> Worker<'a, P> {
 
     /// Looks up the worlds ahead: which of them are new?
     fn look_up(&mut self, layer: &Layer<'_>, found: &mut Yield) {
-        let Self { rules, ahead, returned, .. } = self;
-        for some in ahead.chunks(TOGETHER) {
+        let Self { ahead: Ahead { worlds, steps }, returned, .. } = self;
+        for (chunk, some) in steps.chunks(TOGETHER).enumerate() {
             let fresh = layer.fresh_with_room();
             // Most are known from this layer.
             black_box(some.iter().fold(0, |all, it| all ^ fresh.touch(it.print)));
             let others = some.iter().filter(|it| !fresh.contains(it.print));
             black_box(others.fold(0, |all, it| all ^ layer.visited.touch(it.print)));
-            for Ahead { world, print, way, can_recur } in some {
+            for (nth, Step { print, way, can_recur }) in (chunk * TOGETHER..).zip(some) {
                 if fresh.contains(*print) || !layer.visited.contains(*print) {
                     if fresh.offer(*print, *way) {
-                        found.worlds.push(rules, world);
+                        found.worlds.extend(worlds, nth..nth + 1);
                         found.ways.push(*way);
                         if layer.threads > 1 {
                             found.prints.push(*print);
                         }
                     }
                 } else if *can_recur && returned.insert(*print) {
-                    found.returns.push(rules, world);
+                    found.returns.extend(worlds, nth..nth + 1);
                     found.prints_of_returns.push(*print);
                 }
             }
         }
-        ahead.clear();
+        worlds.clear();
+        steps.clear();
     }
 }
 

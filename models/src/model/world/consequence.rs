@@ -70,8 +70,8 @@ impl<P: Protocol> Rules<P> {
 
     /// Opens a cut. Messages between the sides are lost, and monitors across fire as if the other end had
     /// crashed. A `Down` that is under way stays: a detector forgets nothing.
-    pub(super) fn cut(&self, world: &mut World, side: Side) {
-        world.cut = Some(side);
+    pub(super) fn open_cut(&self, world: &mut World, side: Side) {
+        self.set_cut(world, Some(side));
         for from in self.nodes() {
             for to in self.nodes().filter(|to| side.contains(*to) != side.contains(from)) {
                 let link = &mut world.parts[self.link(from, to)];
@@ -113,7 +113,7 @@ impl<P: Protocol> Rules<P> {
 
     /// True if the process that a peer names is up, on the same side of a cut.
     fn reaches(&self, world: &World, me: NodeId, peer: Peer) -> bool {
-        if world.parts_from(me, peer.node()) {
+        if self.are_cut_off(world, me, peer.node()) {
             return false;
         }
         let life = self.parts.life(world.node(peer.node()));

@@ -1,6 +1,6 @@
 //! The actions that are enabled in a world.
 
-use super::{Enabled, EnabledOf, Rules, World};
+use super::{Enabled, EnabledOf, Rules, World, surroundings::Surroundings};
 use crate::{
     model::{
         action::{Action, Choice, ChoiceOf, Side},
@@ -14,7 +14,8 @@ use interrex::machine::NodeId;
 impl<P: Protocol> Rules<P> {
     /// Adds every action that is enabled in a world, in a fixed order.
     pub fn enabled(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
-        let left = |budget| world.budgets[budget] > 0;
+        let Surroundings { cut, budgets } = self.surroundings(world);
+        let left = |budget| budgets[budget] > 0;
         if left(Budget::Starts) {
             self.offer_starts(world, actions);
         }
@@ -48,7 +49,7 @@ impl<P: Protocol> Rules<P> {
             self.offer_suspicions(world, actions);
         }
         let stepless = |choice: ChoiceOf<P>| Enabled { action: choice.into(), step: None };
-        if world.cut.is_some() {
+        if cut.is_some() {
             actions.push(stepless(Choice::Heal));
         } else if left(Budget::Cuts) {
             let sides = Side::all(self.environment.size());
@@ -66,7 +67,9 @@ impl<P: Protocol> Rules<P> {
     ) {
         let exists = |node: NodeId| node.0 < self.environment.size();
         match *choice {
-            Choice::Command { node } if exists(node) && world.budgets[Budget::Commands] > 0 => {
+            Choice::Command { node }
+                if exists(node) && self.budgets(world)[Budget::Commands] > 0 =>
+            {
                 self.offer_command(world, node, actions);
             }
             Choice::Deliver { from, to } if exists(from) && exists(to) => {
@@ -99,7 +102,7 @@ impl<P: Protocol> Rules<P> {
     /// Offers the faults of messages on links.
     fn offer_disturbances(&self, world: &World, actions: &mut Vec<EnabledOf<P>>) {
         let [drops, duplicates, overtakes] = [Budget::Drops, Budget::Duplicates, Budget::Overtakes]
-            .map(|budget| world.budgets[budget] > 0);
+            .map(|budget| self.budgets(world)[budget] > 0);
         if !(drops || duplicates || overtakes) {
             return;
         }
@@ -197,7 +200,7 @@ impl<P: Protocol> Rules<P> {
         };
         // Without the crash first: of two equally short runs, the search finds the simpler.
         actions.push(offer(None));
-        if world.budgets[Budget::Crashes] > 0 {
+        if self.budgets(world)[Budget::Crashes] > 0 {
             let crashes = 1..=self.parts.step_at(step).crashes();
             actions.extend(crashes.map(|k| offer(Some(k))));
         }

@@ -1,24 +1,16 @@
 //! Worlds in little memory, as searches keep them by the million.
 
-use super::{Rules, World};
-use crate::{
-    model::{action::Side, environment::Budgets, parts::Handle},
-    protocol::Protocol,
-};
+use super::World;
+use crate::model::parts::Handle;
 use smallvec::SmallVec;
 
-/// Worlds of one system, one after the other: the handles of each, and one more for its cut and its budgets.
-#[derive(Clone, Debug, Default)]
+/// Worlds of one system, one after the other: the handles of each.
+#[derive(Debug, Default)]
 pub struct Packed {
     handles: Vec<Handle>,
     /// The number of handles of a world.
     stride: usize,
-    /// The cut and the budgets that were looked up last: mostly those of the next world, too.
-    last: Option<(Purse, Handle)>,
 }
-
-/// The cut and the budgets of a world.
-pub(super) type Purse = (Option<Side>, Budgets);
 
 impl Packed {
     /// The number of worlds.
@@ -26,28 +18,16 @@ impl Packed {
         self.handles.len().checked_div(self.stride).unwrap_or(0)
     }
 
-    /// Adds a world of these rules.
-    pub(crate) fn push<P: Protocol>(&mut self, rules: &Rules<P>, world: &World) {
-        let purse = (world.cut, world.budgets);
-        self.handles.extend_from_slice(&world.parts);
-        self.handles.push(match self.last {
-            Some((last, handle)) if last == purse => handle,
-            _ => {
-                let handle = rules.purses.intern(purse, |purse| purse);
-                self.last = Some((purse, handle));
-                handle
-            }
-        });
-        self.stride = world.parts.len() + 1;
+    /// Adds a world of the same system.
+    pub(crate) fn push(&mut self, World { parts }: &World) {
+        self.handles.extend_from_slice(parts);
+        self.stride = parts.len();
     }
 
     /// The world of this number.
-    pub(crate) fn get<P: Protocol>(&self, rules: &Rules<P>, nth: usize) -> World {
-        let [parts @ .., purse] = &self.handles[nth * self.stride..(nth + 1) * self.stride] else {
-            unreachable!("a world without handles")
-        };
-        let (cut, budgets) = *rules.purses.get(*purse);
-        World { parts: SmallVec::from_slice(parts), cut, budgets }
+    pub(crate) fn get(&self, nth: usize) -> World {
+        let range = nth * self.stride..(nth + 1) * self.stride;
+        World { parts: SmallVec::from_slice(&self.handles[range]) }
     }
 
     /// Adds these worlds of others.
@@ -55,6 +35,11 @@ impl Packed {
         self.stride = others.stride;
         let [first, end] = [range.start, range.end].map(|nth| nth * others.stride);
         self.handles.extend_from_slice(&others.handles[first..end]);
+    }
+
+    /// Removes all worlds.
+    pub(crate) fn clear(&mut self) {
+        self.handles.clear();
     }
 
     /// Makes room for as many more as there are others.

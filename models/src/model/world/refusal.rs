@@ -29,7 +29,7 @@ impl<P: Protocol> Rules<P> {
             (Some(_), Some(whole)) if !has_crashes_within(&whole.action.choice) => {
                 "a node can crash within a start, a command, a delivery or a time-out only".into()
             }
-            (Some(_), Some(_)) if world.budgets[Budget::Crashes] == 0 => SPENT.into(),
+            (Some(_), Some(_)) if self.budgets(world)[Budget::Crashes] == 0 => SPENT.into(),
             (Some(k), Some(whole)) => {
                 let effects = self.effects(whole).len();
                 format!("the node cannot crash after {k} of {effects} effects, only between two")
@@ -44,7 +44,7 @@ impl<P: Protocol> Rules<P> {
             let last = NodeId(size - 1);
             return format!("there is no {node}: the nodes are n0 to {last}");
         }
-        if choice.budget().is_some_and(|budget| world.budgets[budget] == 0) {
+        if choice.budget().is_some_and(|budget| self.budgets(world)[budget] == 0) {
             return SPENT.into();
         }
         match choice {

@@ -58,7 +58,7 @@ impl<P: Protocol> Rules<P> {
     /// The number of faults on the way to a world. It is the same on every way, because budgets are part of a
     /// world.
     pub(crate) fn faults(&self, world: &World) -> u32 {
-        let (given, left) = (self.environment().budgets, world.budgets());
+        let (given, left) = (self.environment().budgets, self.budgets(world));
         let spent = |budget: &Budget| given[*budget].saturating_sub(left[*budget]);
         Budget::FAULTS.iter().map(spent).sum()
     }

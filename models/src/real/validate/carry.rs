@@ -425,9 +425,8 @@ impl<R: Application> Translation<'_, R> {
         {
             let size = self.rules.environment().size();
             let next = self.rules.follow(&self.world, &enabled);
-            let ((nodes, links, ..), (now_nodes, now_links, ..)) =
-                (self.world.content(size), next.content(size));
-            if nodes == now_nodes && links == now_links {
+            let world = &self.world;
+            if (world.nodes(size), world.links(size)) == (next.nodes(size), next.links(size)) {
                 self.leave_out("time-outs that change nothing");
                 return Ok(());
             }
