@@ -92,37 +92,35 @@ fn the_same_seed_gives_the_same_report_and_another_seed_another() {
     }
 }
 
-/// The pinned digests are the same on every machine, so that a report can be made again from its seed. They
+/// The pinned numbers are the same on every machine, so that a report can be made again from its seed. They
 /// change with the protocol, with what is drawn, or with its generator.
 #[test]
-fn a_schedule_depends_on_nothing_but_the_seed_its_number_and_the_environment() {
+fn a_shard_depends_on_nothing_but_the_seed_its_number_and_the_environment() {
     let scenario = scenario("gms3/joined-3");
-    let all = take(&scenario, some(400));
-    let shards = [1, 2, 3].map(|index| {
+    let take_shard = |index| {
         let shard = Shard::new(index, 3).expect("a shard");
         take(&scenario, Schedules { shard, ..some(400) })
-    });
-    let sum = |count: fn(&Report) -> u64| shards.iter().map(count).sum::<u64>();
-    assert_eq!(shards.each_ref().map(|report| report.done), [134, 133, 133]);
-    assert_eq!((all.actions, all.settled), (3_010, 400));
-    assert_eq!(sum(|report| report.schedules), all.schedules);
-    assert_eq!(sum(|report| report.actions), all.actions);
-    assert_eq!(sum(|report| report.settled), all.settled);
-    assert!(violated(&all).count() > 1);
-    for (row, whole) in all.properties.iter().enumerate() {
-        let parts = shards.each_ref().map(|report| &report.properties[row]);
-        let violations: u64 = parts.iter().map(|part| part.more.violations).sum();
-        let first = parts.iter().filter(|part| part.more.schedule.is_some());
-        let first = first.min_by_key(|part| part.more.schedule);
-        assert_eq!(violations, whole.more.violations, "{}", whole.name);
-        assert_eq!(
-            parts.iter().any(|part| part.more.witnessed),
-            whole.more.witnessed,
-            "{}",
-            whole.name
-        );
-        let counterexample = first.and_then(|part| part.counterexample.as_ref());
-        assert_eq!(counterexample, whole.counterexample.as_ref(), "{}", whole.name);
+    };
+    let [third, second, first] = [3, 2, 1].map(take_shard);
+    let shards = [first, second, third];
+    assert_eq!(lasting(&take_shard(2)), lasting(&shards[1]));
+    let content = |report: &Report| (report.done, report.actions, report.settled);
+    assert_eq!(
+        shards.each_ref().map(content),
+        [(134, 1034, 134), (133, 1116, 133), (133, 1065, 133)]
+    );
+    assert_eq!(shards.iter().map(|report| report.schedules).sum::<u64>(), 400);
+    assert!(shards.iter().all(|report| violated(report).count() > 1));
+}
+
+/// A worker that died and came back is watched as its former life: three faults in the right order. Schedules that all began
+/// at the beginning needed 5,283 in one of three seeds, and found nothing among 30,000 in the others.
+#[test]
+fn what_needs_several_faults_in_a_row_is_found_by_going_on_from_what_was_reached() {
+    let scenario = scenario("gen_leader/controls/lives-apart");
+    for seed in 1..=3 {
+        let report = take(&scenario, Schedules { seed, ..some(10_000) });
+        assert!(violated(&report).any(|row| row.name == "leader-exists"), "seed {seed}");
     }
 }
 
@@ -145,12 +143,13 @@ fn missing(name: &str, seeds: Range<u64>, count: u64) -> BTreeSet<&'static str> 
         assert_eq!(report.comparison(), Comparison::AsExpected, "{name}: {report:?}");
         for row in violated(&report) {
             missing.remove(row.name);
-            let most = shortest[row.name] + 1;
+            // The first kind that was found may have longer runs than another.
+            let kinds = row.more.others.iter().map(|kind| kind.steps).chain(row.steps);
+            let steps = kinds.min().expect("a violation has a run");
             assert!(
-                row.steps <= Some(most),
-                "{name}, seed {seed}: {} in {:?}",
-                row.name,
-                row.steps
+                steps <= shortest[row.name] + 1,
+                "{name}, seed {seed}: {} in {steps}",
+                row.name
             );
         }
     }
@@ -285,7 +284,7 @@ fn the_first_of_each_other_kind_is_shown_with_its_whole_complaint() {
     let calls = out.lines().skip_while(|line| !line.contains("no-lost-call"));
     let ends: Vec<_> =
         calls.take(2).map(|line| line.rsplit("  ").next().expect("an end")).collect();
-    assert_eq!(ends, ["n0 still waits for the answer to call 0", "n2 got two answers to call 0"]);
+    assert_eq!(ends, ["n0 still waits for the answer to call 0", "n1 got two answers to call 0"]);
     assert_eq!(out.matches(" another kind ").count(), 3, "{out}");
 }
 
@@ -359,8 +358,9 @@ fn an_answer_is_an_object_a_line_and_its_traces_are_files() {
     assert_eq!(row["verdict"], "violated");
     let number = row["schedule"].as_u64().expect("a number");
     assert_eq!(number % 2, 1);
-    let file =
-        format!("gms3/no-lost-message-validity.joined-3.seed-7.steps-100.schedule-{number}.json");
+    let file = format!(
+        "gms3/no-lost-message-validity.joined-3.seed-7.steps-100.shard-2-of-2.schedule-{number}.json"
+    );
     let trace = Trace::read(&kept.path().join(&file)).expect("a trace");
     for other in rows.iter().filter_map(|row| row["others"].as_array()).flatten() {
         let file = other["trace"].as_str().expect("a path");
@@ -480,7 +480,7 @@ fn schedules_that_are_run_twice_have_a_digest_and_it_is_the_same_everywhere() {
     let kept = tempfile::tempdir().expect("a folder");
     let line = "gms3/joined-3 --twice --schedules 100";
     let (code, out, _) = interrex(line, kept.path());
-    let digest = "50431a052ecf715d";
+    let digest = "0434374a896d4eb4";
     assert_eq!(code, 0, "{out}");
     assert!(out.contains(&format!("  twice: everything is the same; digest {digest}\n")), "{out}");
     let (_, out, _) = interrex(&format!("{line} --format json"), kept.path());

@@ -82,7 +82,8 @@ pub(super) struct Fuzz {
     /// The seed of the random generator
     #[arg(long, value_name = "S", default_value_t = Schedules::default().seed)]
     seed: u64,
-    /// Take the I-th, I+N-th, … of the schedules only
+    /// Take the I-th, I+N-th, … of the schedules only. Each shard goes on from what its own schedules have reached, so
+    /// other shards have other schedules
     #[arg(long, value_name = "I/N", default_value_t = Shard::ALONE)]
     shard: Shard,
     /// Begin no schedule after this time, in seconds: all scenarios together

@@ -9,10 +9,11 @@
 //! The first schedule that violates a property with a [symptom](Symptom) is kept and shrunk: two symptoms may be two
 //! defects.
 //!
-//! A schedule depends only on the seed, its number and the environment. It is the same on every machine, in
-//! every shard.
+//! A schedule depends on the seed, its number, the environment, and the schedules before it in its shard: it may go on from
+//! one of them that [reached something new](kept). It is the same on every machine.
 
 mod again;
+mod kept;
 mod mix;
 mod report;
 mod schedules;
@@ -41,6 +42,7 @@ use crate::{
     verdict::{row::Subject, scenario::Scenario},
 };
 use derive_where::derive_where;
+use kept::{Kept, Outlines};
 use std::time::Instant;
 use walk::{End, Violation, Walk};
 
@@ -132,6 +134,7 @@ struct Hunt<'a, P: Protocol> {
     tally: Tally,
     found: Vec<Found<P>>,
     again: Option<Again>,
+    kept: Kept<P>,
     /// The coverage of earlier tables.
     reached: Option<Coverage>,
 }
@@ -141,6 +144,7 @@ struct Tables<P: Protocol> {
     rules: Rules<P>,
     judged: Judged,
     remembered: Remembered,
+    outlines: Outlines,
     /// The number of actions that were taken with them.
     actions: u64,
     /// The approximate number of profiles.
@@ -190,6 +194,7 @@ impl<'a, P: Protocol> Hunt<'a, P> {
             tally: Tally::default(),
             found: properties.iter().map(|_| Found::default()).collect(),
             again: schedules.twice.then(Again::default),
+            kept: Kept::default(),
         }
     }
 
@@ -199,29 +204,34 @@ impl<'a, P: Protocol> Hunt<'a, P> {
             self.reached = self.coverage();
             self.tables = Tables::of(self.tables.rules.anew());
         }
-        let (mix, rng) = self.schedules.draw(schedule, &self.scenario.environment);
-        self.restrict(mix.budgets);
-        let tables = &mut self.tables;
-        let mut walk = Walk::new(&tables.rules, &tables.judged, &mut tables.remembered, &mix, rng);
+        let (mix, mut rng) = self.schedules.draw(schedule, &self.scenario.environment);
+        let beginning = self.kept.draw(&mut rng).map(<[_]>::to_vec);
+        // A kept run may have other faults than the mix.
+        let all = self.scenario.environment.budgets;
+        self.restrict(if beginning.is_some() { all } else { mix.budgets });
+        let mut walk = Walk::new(&mut self.tables, &mut self.kept, &mix, rng);
+        walk.repeat(&beginning.unwrap_or_default());
         match walk.take(self.schedules.steps) {
             End::Settled => self.tally.settled += 1,
             End::Unsettled => self.tally.unsettled += 1,
             End::Beyond => self.tally.beyond += 1,
         }
+        let Walk { run, newest, violations, witnessed, latest_profile, .. } = walk;
+        if newest > 0 {
+            self.kept.keep(&run[..newest.min(self.schedules.steps)]);
+        }
         for (row, found) in self.found.iter_mut().enumerate() {
-            let is_set = |rows: u32| rows & (1 << row) != 0;
-            found.witnessed |= is_set(walk.witnessed);
-            if let Some(violation) = walk.violations.iter().find(|it| it.row == row) {
-                found.note(schedule, &walk.run, violation);
+            found.witnessed |= witnessed & (1 << row) != 0;
+            if let Some(violation) = violations.iter().find(|it| it.row == row) {
+                found.note(schedule, &run, violation);
             }
         }
         if let Some(again) = &mut self.again {
-            again.take(&tables.rules, schedule, &walk.run);
+            again.take(&self.tables.rules, schedule, &run);
         }
-        let actions = walk.run.len() as u64;
-        tables.actions += actions;
-        tables.profiles = tables.profiles.max(walk.latest_profile);
-        self.tally.actions += actions;
+        self.tables.actions += run.len() as u64;
+        self.tables.profiles = self.tables.profiles.max(latest_profile);
+        self.tally.actions += run.len() as u64;
         self.tally.done += 1;
     }
 
@@ -281,12 +291,17 @@ impl<'a, P: Protocol> Hunt<'a, P> {
         }
     }
 
-    /// The run of a schedule as a trace. Its name has the seed and the number that reproduce it.
+    /// The run of a schedule as a trace. Its name has the seed, the shard and the number that reproduce it.
     fn record(&mut self, property: &'static Property, first: &First<P>) -> Trace {
         self.restrict(self.scenario.environment.budgets);
-        let (Schedules { seed, steps, .. }, schedule) = (self.schedules, first.schedule);
+        let (Schedules { seed, steps, shard, .. }, schedule) = (self.schedules, first.schedule);
         let scenario = &self.scenario.name;
-        let name = format!("{scenario}.seed-{seed}.steps-{steps}.schedule-{schedule}");
+        let shard = if shard == Shard::ALONE {
+            String::new()
+        } else {
+            format!(".shard-{}", shard.in_names())
+        };
+        let name = format!("{scenario}.seed-{seed}.steps-{steps}{shard}.schedule-{schedule}");
         Trace::record(&self.tables.rules, &name, property.name, &first.run)
     }
 
@@ -314,7 +329,14 @@ impl<P: Protocol> Found<P> {
 impl<P: Protocol> Tables<P> {
     fn of(rules: Rules<P>) -> Self {
         let judged = Judged::new(rules.protocol().properties());
-        Self { rules, judged, remembered: Remembered::default(), actions: 0, profiles: 0 }
+        Self {
+            rules,
+            judged,
+            remembered: Remembered::default(),
+            outlines: Outlines::default(),
+            actions: 0,
+            profiles: 0,
+        }
     }
 
     /// The tables only grow. Beyond this size they no longer help: parts that recur are in them by then, and

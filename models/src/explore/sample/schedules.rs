@@ -12,7 +12,7 @@ use std::{fmt, str::FromStr};
 /// The schedules to take.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedules {
-    /// The seed of the generator. Another seed gives other schedules.
+    /// The seed of the generator. Another seed gives other schedules, and so does another [shard](Self::shard).
     pub seed: u64,
     /// The number of schedules, in all shards together.
     pub count: u64,
@@ -91,6 +91,13 @@ impl Shard {
         } else {
             Err(format!("there is no shard {index} of {of}: expected I/N, with I from 1 to N"))
         }
+    }
+}
+
+impl Shard {
+    /// Its form in the names of files: `2-of-8`.
+    pub(super) fn in_names(self) -> String {
+        format!("{}-of-{}", self.index, self.of)
     }
 }
 

@@ -1,6 +1,10 @@
 //! One schedule, walked and judged.
 
-use super::mix::{KINDS, Mix, Weights, kind_of};
+use super::{
+    Tables,
+    kept::{Kept, Outlines},
+    mix::{KINDS, Mix, Weights, kind_of},
+};
 use crate::{
     claim::property::Property,
     explore::{
@@ -34,10 +38,14 @@ pub(super) struct Walk<'a, P: Protocol> {
     remembered: &'a mut Remembered,
     mix: &'a Mix,
     rng: TestRng,
+    kept: &'a mut Kept<P>,
+    outlines: &'a mut Outlines,
     world: World,
     enabled: Vec<EnabledOf<P>>,
     /// The view of the properties of the world that was judged last.
     seen: Seen,
+    /// The number of actions before the last world that looked like none before in any schedule.
+    pub(super) newest: usize,
     /// The actions so far.
     pub(super) run: Vec<ActionOf<P>>,
     /// The first violation of each property that is violated.
@@ -63,21 +71,24 @@ const PATIENCE: usize = 4096;
 
 impl<'a, P: Protocol> Walk<'a, P> {
     pub(super) fn new(
-        rules: &'a Rules<P>,
-        judged: &'a Judged,
-        remembered: &'a mut Remembered,
+        tables: &'a mut Tables<P>,
+        kept: &'a mut Kept<P>,
         mix: &'a Mix,
         rng: TestRng,
     ) -> Self {
+        let Tables { rules, judged, remembered, outlines, .. } = tables;
         let mut walk = Self {
             rules,
             judged,
             remembered,
             mix,
             rng,
+            kept,
+            outlines,
             world: rules.initial(),
             enabled: vec![],
             seen: [None, None],
+            newest: 0,
             run: vec![],
             violations: vec![],
             witnessed: 0,
@@ -87,9 +98,10 @@ impl<'a, P: Protocol> Walk<'a, P> {
         walk
     }
 
-    /// Takes up to this many actions by the weights of a mix. Then faults stop.
+    /// Takes actions by the weights of a mix, until there are this many. Then faults stop.
     pub(super) fn take(&mut self, steps: usize) -> End {
-        let within = self.go(&self.mix.weights, steps) && self.go(&Weights::calm(), PATIENCE);
+        let more = steps.saturating_sub(self.run.len());
+        let within = self.go(&self.mix.weights, more) && self.go(&Weights::calm(), PATIENCE);
         match within {
             false => End::Beyond,
             true if self.rules.is_settled(&self.world) => End::Settled,
@@ -105,11 +117,28 @@ impl<'a, P: Protocol> Walk<'a, P> {
             if !self.rules.is_within_bound(&next) {
                 return false;
             }
-            self.world = next;
-            self.run.push(chosen.action.clone());
-            self.judge(Some(&chosen));
+            self.enter(&chosen, next);
+            let outline = self.outlines.of(self.rules, &self.world);
+            if self.kept.note(outline) {
+                self.newest = self.run.len();
+            }
         }
         true
+    }
+
+    /// Takes the actions of a kept run.
+    pub(super) fn repeat(&mut self, run: &[ActionOf<P>]) {
+        for action in run {
+            let taken = self.rules.take(&self.world, action);
+            let (enabled, next) = taken.expect("a run of the same scenario");
+            self.enter(&enabled, next);
+        }
+    }
+
+    fn enter(&mut self, taken: &EnabledOf<P>, next: World) {
+        self.world = next;
+        self.run.push(taken.action.clone());
+        self.judge(Some(taken));
     }
 
     /// Chooses an enabled action: first a kind by the weights, then one of that kind by the paces.
