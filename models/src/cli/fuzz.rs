@@ -52,7 +52,8 @@ use std::{
 /// The known traces of the protocols are replayed first. One that no longer violates its property is reported as
 /// fixed, and that is not as expected until it is removed from the folder of traces. Each schedule then draws its own
 /// faults, out of those that the scenario allows, and takes actions at random; after the faults have stopped, it goes on
-/// until the protocol has nothing left to do. The same seed gives the same schedules on every machine.
+/// until the protocol has nothing left to do. Half of the schedules go on from an earlier one that has reached something
+/// new. The same seed gives the same schedules on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
     "0    no property is violated but those that are expected to be, and known"
