@@ -89,7 +89,7 @@ fn key_says_which_protocols_have_a_group_to_found() {
     assert_eq!(code, 0);
     let (all, groups) = out.split_once("  in a group (").expect("what groups need");
     assert!(all.contains("interrex node ") && !all.contains("--found"), "{out}");
-    let (names, needs) = groups.split_once(")").expect("names");
+    let (names, needs) = groups.split_once(')').expect("names");
     assert!(needs.contains("--found") && needs.contains("--contact n0"), "{out}");
     let names: Vec<_> = names.split(", ").collect();
     assert!(names.contains(&"group") && names.contains(&"gms3"), "{out}");
