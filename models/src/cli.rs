@@ -234,7 +234,8 @@ Exit codes:
   0    as expected
   1    not as expected: the help of each command says what that means
   2    bad usage, or a bad scenario, trace, log or key
-  3    cut short by a limit, or by Ctrl-C: what was found until then is reported
+  3    undecided: a limit or Ctrl-C cut it short (what was found until then is
+       reported), or a trace can no longer tell
   141  standard output was closed before the end
 
 With --format json, a command answers with JSON objects, one a line. An error

@@ -36,6 +36,19 @@ fn a_record_inside_a_record_has_brackets() {
     assert_eq!(plain(&json!([{ "n": 1, "m": 2 }])), "[(n: 1, m: 2)]");
 }
 
+/// A variant has a name, and what a name holds looks like a call; what belongs to a process does not.
+#[test]
+fn a_map_with_one_entry_is_no_call() {
+    assert_eq!(plain(&json!({ "n0": 3 })), "{n0: 3}");
+    assert_eq!(
+        plain(&json!({ "n1#2": { "a": 1, "b": 2 }, "n2": null })),
+        "{n1#2: (a: 1, b: 2), n2: -}"
+    );
+    assert_eq!(plain(&json!({ "7": [1] })), "{7: [1]}");
+    assert_eq!(plain(&json!({ "promised": { "n0": 3 } })), "promised({n0: 3})");
+    assert_eq!(plain(&json!({ "promised": 3 })), "promised(3)");
+}
+
 /// A machine whose states are written as texts.
 #[derive(Clone, Copy)]
 struct Moody;

@@ -54,26 +54,31 @@ impl Broken<'_> {
     }
 }
 
-/// `2 of 93 scenarios differ: 3 verdicts worse, 1 better, 0 gone; 2 other differences`.
+/// `2 of 93 scenarios differ: 3 verdicts worse, 1 better; 2 other differences`.
 pub(super) fn count(scenarios: &[&str], differing: &[&Case]) -> String {
-    let [worse, better, gone, other] =
-        [Some(Trend::Worse), Some(Trend::Better), Some(Trend::Gone), None]
-            .map(|wanted| differing.iter().filter(|case| case.trend() == wanted).count());
+    let with = |trend| differing.iter().filter(|case| case.trend() == trend).count();
+    let mut parts = vec![];
+    for trend in [Trend::Worse, Trend::Better, Trend::Gone] {
+        match (with(Some(trend)), parts.is_empty()) {
+            (0, _) => {}
+            (1, true) => parts.push(format!("1 verdict {trend}")),
+            (some, true) => parts.push(format!("{some} verdicts {trend}")),
+            (some, false) => parts.push(format!("{some} {trend}")),
+        }
+    }
     let differs = |scenario: &&&str| differing.iter().any(|case| case.suite == **scenario);
     let (some, all) = (scenarios.iter().filter(differs).count(), scenarios.len());
     let plural = if all == 1 { "" } else { "s" };
-    let (verb, verdicts) = (
-        if some == 1 { "differs" } else { "differ" },
-        if worse == 1 { "verdict" } else { "verdicts" },
-    );
-    let others = match other {
-        0 => String::new(),
-        1 => "; 1 other difference".into(),
-        _ => format!("; {other} other differences"),
+    let verb = if some == 1 { "differs" } else { "differ" };
+    let verdicts = parts.join(", ");
+    let other = if verdicts.is_empty() { "" } else { "other " };
+    let others = match with(None) {
+        0 => None,
+        1 => Some(format!("1 {other}difference")),
+        others => Some(format!("{others} {other}differences")),
     };
-    format!(
-        "{some} of {all} scenario{plural} {verb}: {worse} {verdicts} worse, {better} better, {gone} gone{others}"
-    )
+    let parts = Some(verdicts).filter(|it| !it.is_empty()).into_iter().chain(others);
+    format!("{some} of {all} scenario{plural} {verb}: {}", parts.collect::<Vec<_>>().join("; "))
 }
 
 /// Below the name of each scenario and its file: the line in the file, the direction, and before and after.

@@ -112,6 +112,11 @@ impl Check {
             Some(protocol) => vec![self.made.scenario(of.known(protocol)?)?],
             None => self.chosen.among(places.scenarios()?, of)?,
         };
+        if self.made.protocol.is_none()
+            && let Some(refused) = self.made.refused(&scenarios)
+        {
+            return Err(refused);
+        }
         if let Some(folder) = &self.kept.save_traces {
             file::can_hold_files(folder)?;
         }

@@ -119,12 +119,14 @@ struct Replayed {
     fixed: Vec<String>,
     /// The names of those of which not every step is possible any more.
     not_reproduced: Vec<String>,
+    /// The names of those that end before their property can be judged.
+    undecided: Vec<String>,
 }
 
 impl Replayed {
     /// The number of those that do not violate their property as before.
     fn changed(&self) -> usize {
-        self.fixed.len() + self.not_reproduced.len()
+        self.fixed.len() + self.not_reproduced.len() + self.undecided.len()
     }
 }
 
@@ -264,6 +266,7 @@ fn replay_known(places: &Places<'_>, scenarios: &[Scenario]) -> Result<Vec<Known
                 Status::Violated => {}
                 Status::Fixed => replayed.fixed.push(known.name),
                 Status::NotReproduced => replayed.not_reproduced.push(known.name),
+                Status::Undecided => replayed.undecided.push(known.name),
             }
         }
     }
@@ -280,18 +283,21 @@ fn progress_bar(scenario: &Scenario, schedules: u64) -> ProgressBar {
 
 impl Section for KnownTraces {
     fn cases(&self) -> Vec<Case> {
-        let Replayed { all, fixed, not_reproduced } = &self.replayed;
+        let Replayed { all, fixed, not_reproduced, undecided } = &self.replayed;
         let as_before = self.replayed.changed() == 0;
         let status = if as_before { Comparison::AsExpected } else { Comparison::Differs };
-        let (fixed, not_reproduced) = (fixed.len(), not_reproduced.len());
-        let said = format!("{all} replayed, {fixed} fixed, {not_reproduced} not reproduced");
+        let [fixed, not_reproduced, undecided] = [fixed, not_reproduced, undecided].map(Vec::len);
+        let said = format!(
+            "{all} replayed, {fixed} fixed, {not_reproduced} not reproduced, {undecided} undecided"
+        );
         vec![Case::new(&self.protocol, "known traces", status, said)]
     }
 
     fn objects(&self) -> Vec<Object> {
-        let (protocol, Replayed { all, fixed, not_reproduced }) = (&self.protocol, &self.replayed);
+        let Replayed { all, fixed, not_reproduced, undecided } = &self.replayed;
         let fields = json!({
-            "protocol": protocol, "replayed": all, "fixed": fixed, "not_reproduced": not_reproduced,
+            "protocol": self.protocol, "replayed": all, "fixed": fixed, "not_reproduced": not_reproduced,
+            "undecided": undecided,
         });
         vec![Object::new("known_traces", fields)]
     }
@@ -303,6 +309,10 @@ impl Section for KnownTraces {
         }
         for name in &self.replayed.not_reproduced {
             let title = styled(BAD, "not reproduced, a step is not possible any more:");
+            writeln!(out, "{title} {name}")?;
+        }
+        for name in &self.replayed.undecided {
+            let title = styled(BAD, "undecided, its run ends before its property is judged:");
             writeln!(out, "{title} {name}")?;
         }
         Ok(())

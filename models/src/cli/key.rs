@@ -51,7 +51,7 @@ impl Key {
         };
         made.map_err(|error| Failure::Usage(error.to_string()))?;
         if self.node.is_none() {
-            self.explain(of.name)?;
+            self.explain(of)?;
         }
         Ok(Exit::AsExpected)
     }
@@ -66,16 +66,22 @@ impl Key {
         Ok(())
     }
 
-    fn explain(&self, program: &str) -> Result<(), Failure> {
+    fn explain(&self, of: &Command) -> Result<(), Failure> {
+        let program = of.name;
         let mut out = anstream::stdout().lock();
         let file = shown(&self.file);
         writeln!(out, "{} is the key of a cluster", styled(STRONG, &file))?;
         writeln!(out, "  copy it to the host of each node, over a secure channel")?;
-        writeln!(
-            out,
-            "  then: {program} node --key-file {file} --peers n0=…,n1=… --id n0 --data-dir n0.data --found\n  \
-             and the others: --id n1 --data-dir n1.data --contact n0"
-        )?;
+        writeln!(out, "  then, for each node: {program} node --id n0 --peers n0=…,n1=… \\")?;
+        writeln!(out, "    --key-file {file} --data-dir n0.data")?;
+        let all = of.registry.all().iter();
+        let groups: Vec<_> =
+            all.filter(|it| it.joins_through_contact()).map(|it| it.name()).collect();
+        if !groups.is_empty() {
+            let groups = groups.join(", ");
+            writeln!(out, "  in a group ({groups}) the first node also needs")?;
+            writeln!(out, "  --found, and each other one --contact n0")?;
+        }
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     explore::search::Limits,
-    io::file,
+    io::{file, text::wrapped},
     model::environment::{Budget, Class},
     protocol::registry::Known,
     verdict::{
@@ -48,7 +48,8 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 ///              scenario's bound)
 ///   ✗ 6        violated; the shortest run has that many steps and is kept in
 ///              the folder of traces, as PROTOCOL/PROPERTY.CLASS.json
-///   –          the property has no meaning there, or nothing exercised it
+///   –          not judged: the scenario does not name the property, or there is
+///              no such scenario; or nothing exercised it
 ///   ?          a limit cut the search
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_help = super::exit_codes! {
@@ -113,19 +114,40 @@ impl Section for Found<'_> {
         }
         writeln!(out, "{}\n", drawn(&self.matrix))?;
         writeln!(out, "{}\n", environments(self.scenarios).trim_fmt())?;
-        for (protocol, class) in self.matrix.missing() {
-            let said = lacking(protocol.name(), class);
-            writeln!(out, "{} {said}", styled(DOUBTFUL, "an empty column, without a scenario:"))?;
-        }
+        self.explain_gaps(out)?;
         self.conclude(out)
     }
 }
 
 impl Found<'_> {
+    /// What the table does not say, and why.
+    fn explain_gaps(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut said = vec![];
+        if self.matrix.has_gaps() {
+            let gap = "–: not judged, because the scenario does not name the property or there is no such \
+                       scenario; or not exercised. It says nothing about the property.";
+            said.push(gap.to_string());
+        }
+        let missing = self.matrix.missing();
+        if !missing.is_empty() {
+            let missing = missing.iter().map(|(known, class)| lacking(known.name(), *class));
+            let missing: Vec<_> = missing.collect();
+            said.push(format!(
+                "No scenario (with these faults and no others): {}.",
+                missing.join(", ")
+            ));
+        }
+        for line in said.iter().flat_map(|it| wrapped(it, width().into())) {
+            writeln!(out, "{line}")?;
+        }
+        if said.is_empty() { Ok(()) } else { writeln!(out) }
+    }
+
     fn conclude(&self, out: &mut dyn Write) -> io::Result<()> {
         let worlds = HumanCount(self.reports.iter().map(|report| report.states).sum());
         let (scenarios, seconds) = (self.reports.len(), self.seconds);
-        writeln!(out, "{scenarios} scenarios, {worlds} worlds, in {seconds:.0} s")?;
+        let plural = if scenarios == 1 { "" } else { "s" };
+        writeln!(out, "{scenarios} scenario{plural}, {worlds} worlds, in {seconds:.0} s")?;
         let mut all_as_expected = true;
         for report in self.reports {
             let (style, end) = match report.comparison() {
@@ -257,10 +279,10 @@ fn nothing_to_show(known: Known) -> Failure {
     ))
 }
 
-/// The scenario that an empty column of a protocol lacks: `group/lossy, with drops and no other fault`.
+/// The scenario that an empty column of a protocol lacks, and its faults: `group/crash-recovery (crashes, restarts)`.
 fn lacking(protocol: &str, class: Class) -> String {
     let faults: Vec<_> = class.faults().iter().map(Budget::to_string).collect();
-    format!("{protocol}/{}, with {} and no other fault", class.name(), faults.join(", "))
+    format!("{protocol}/{} ({})", class.name(), faults.join(", "))
 }
 
 fn explore(scenario: &Scenario, limits: Limits, bar: &ProgressBar) -> Report {

@@ -45,10 +45,19 @@ const NAME: &str = "my-election";
 
 const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 
+/// What is said in `Cargo.toml` of a dependency that is a folder.
+const ELSEWHERE: &str = concat!(
+    "# These folders are on this computer only, so the workflow cannot pass in CI. There, in place of `path = …`:\n",
+    "# git = \"",
+    env!("CARGO_PKG_REPOSITORY"),
+    "\"\n",
+);
+
 impl New {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let name = self.name()?;
         let [library, harness] = self.sources()?;
+        let note = if self.path.is_some() { ELSEWHERE } else { "" };
         let folder = &self.folder;
         if let Err(error) = fs::create_dir(folder) {
             let advice =
@@ -60,6 +69,7 @@ impl New {
             let text = text.replace(NAME, name).replace(&identifier(NAME), &identifier(name));
             // No name has braces, and each stands before everything that is put in: paths may contain anything.
             let text = text.replacen("{MODELS}", &harness, 1).replacen("{INTERREX}", &library, 1);
+            let text = text.replacen("{NOTE}", note, 1);
             write(&folder.join(path), &text)?;
         }
         let mut out = anstream::stdout().lock();
@@ -71,6 +81,13 @@ impl New {
         writeln!(out, "  cd {}", folder.display())?;
         writeln!(out, "  cargo run -- check    # explores its scenario, and shows what is wrong")?;
         writeln!(out, "  guide: {REPOSITORY}/blob/main/models/src/guide.md")?;
+        if self.path.is_some() {
+            writeln!(
+                out,
+                "  its workflow cannot pass in CI as long as Cargo.toml depends on that folder:"
+            )?;
+            writeln!(out, "  a comment there says what to write instead")?;
+        }
         Ok(Exit::AsExpected)
     }
 

@@ -39,20 +39,22 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 /// Run a trace again and show every step
 ///
 /// Every effect must be as it was recorded: the first step that differs ends the replay. With
-/// --schedule-only, effects may differ; the result is whether the property is still violated.
+/// --schedule-only, effects may differ; the result is whether this run still violates the property. A run that does not
+/// says nothing about others: `interrex check` visits them all. Where something is left to do at the end of the trace, a
+/// settled property is not judged yet: the run goes on with what is delivered first, and says so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    it replays; with --schedule-only, the property is no longer violated"
-    "1    it does not replay; with --schedule-only, the property is still violated"
+    "0    it replays; with --schedule-only, the run does not violate the property"
+    "1    it does not replay; with --schedule-only, it still violates the property"
     "2    bad usage, or a bad trace"
-    "3    with --schedule-only, undecided: some steps are no longer possible, and"
-    "     the rest violates nothing"
+    "3    undecided: nothing is violated, but some steps are no longer possible, or"
+    "     the run does not come to where the property is judged"
 })]
 pub(super) struct Replay {
     /// The trace file
     trace: PathBuf,
     /// Run today's protocol with the actions of the trace, without those that are no longer possible; exit
-    /// code 0: the property holds now
+    /// code 0: the run does not violate the property now
     #[arg(long)]
     schedule_only: bool,
     /// Stop after this step; the first is 1
@@ -86,10 +88,23 @@ impl Replay {
             of.registry.of(&trace).map_err(|message| FileError::new(&self.trace, message))?;
         let until = self.until_step(trace.steps.len())?;
         let mode = if self.schedule_only { Mode::Schedule } else { Mode::Exact };
-        let replay = known.harness(&trace.environment).replay(&trace, property, mode, until);
+        let harness = known.harness(&trace.environment);
+        let replay = match (mode, until) {
+            (Mode::Schedule, None) => harness.reproduce(&trace, property),
+            (Mode::Schedule | Mode::Exact, _) => harness.replay(&trace, property, mode, until),
+        };
         let drawing = self.format.own();
         let mut answer = Answer::new(self.format.format());
-        answer.add(&Shown { path: &self.trace, trace, property, mode, replay, drawing })?;
+        let program = of.name;
+        answer.add(&Shown {
+            path: &self.trace,
+            trace,
+            property,
+            mode,
+            replay,
+            drawing,
+            program,
+        })?;
         answer.end()
     }
 
@@ -113,17 +128,28 @@ struct Shown<'a> {
     mode: Mode,
     replay: replay::Replay,
     drawing: Option<Drawing>,
+    /// The name of the program.
+    program: &'a str,
 }
 
 impl Shown<'_> {
+    /// What the run shows: that the property is violated, or that it was when the run was recorded.
+    fn title(&self) -> String {
+        let Trace { protocol, property, .. } = &self.trace;
+        match self.replay.outcome {
+            Outcome::Violated { .. } => self.trace.title(),
+            _ => format!("a run of {protocol} that was recorded because it violated {property}"),
+        }
+    }
+
     fn caption(&self, chart: &Chart) -> Caption {
         let Trace { scenario, environment, cause, .. } = &self.trace;
         let source = format!("Found in {scenario}: {environment}. {cause}");
-        let sentence = chart.violation().unwrap_or_else(|| self.message());
+        let sentence = chart.violation().unwrap_or_else(|| self.said());
         Caption {
-            title: self.trace.title(),
+            title: self.title(),
             source: printable(&source),
-            sentences: vec![printable(&sentence)],
+            sentences: [printable(&sentence)].into_iter().chain(self.added()).collect(),
         }
     }
 
@@ -134,7 +160,7 @@ impl Shown<'_> {
             Drawing::Diagram => text::draw(&chart),
             Drawing::Svg => svg::draw(&chart, &self.caption(&chart)),
             Drawing::Html => html::draw(&chart, &self.caption(&chart), Claim::of(self.property)),
-            Drawing::Mermaid => mermaid::draw(&chart, &self.trace.title()),
+            Drawing::Mermaid => mermaid::draw(&chart, &self.title()),
         }
     }
 
@@ -144,7 +170,7 @@ impl Shown<'_> {
             (Outcome::Violated { .. }, Mode::Exact)
             | (Outcome::NotViolated, Mode::Schedule)
             | (Outcome::Partial, _) => Comparison::AsExpected,
-            (Outcome::NotReproduced, _) => Comparison::Cut,
+            (Outcome::NotReproduced | Outcome::Unsettled, _) => Comparison::Cut,
             _ => Comparison::Differs,
         }
     }
@@ -154,12 +180,29 @@ impl Shown<'_> {
         format!("stopped after step {after} of {all} (--until)")
     }
 
+    /// How the run went on after the trace, if it did.
+    fn added(&self) -> Option<String> {
+        let (taken, recorded) = (self.replay.steps.len(), self.trace.steps.len());
+        let more = taken.checked_sub(recorded).filter(|more| *more > 0)?;
+        let lead = if more == 1 { "leads" } else { "lead" };
+        let steps = if recorded == 1 { "step" } else { "steps" };
+        Some(format!(
+            "the trace has {recorded} {steps}; {more} more {lead} to where nothing is left to do"
+        ))
+    }
+
     fn message(&self) -> String {
+        let said = self.said();
+        self.added().map_or(said.clone(), |added| format!("{said} ({added})"))
+    }
+
+    fn said(&self) -> String {
         match &self.replay.outcome {
             Outcome::Violated { after, complaints } => {
                 format!("violated after step {after}: {}", complaints.join("; "))
             }
             Outcome::NotViolated => "not violated in this run".into(),
+            Outcome::Unsettled => format!("undecided: {UNSETTLED}"),
             Outcome::NotReproduced => format!("not reproduced: {}", left_out(&self.replay)),
             Outcome::Diverged { step, .. } => format!("step {step} differs from the trace"),
             Outcome::Impossible { step, reason } => {
@@ -188,12 +231,12 @@ impl Section for Shown<'_> {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         match self.drawing {
             None => {
-                heading(out, &self.trace)?;
+                self.heading(out)?;
                 self.replay.steps.iter().try_for_each(|step| show(out, step))?;
                 self.conclude(out)
             }
             Some(Drawing::Diagram) => {
-                heading(out, &self.trace)?;
+                self.heading(out)?;
                 writeln!(out, "\n{}", self.drawn(Drawing::Diagram))?;
                 self.conclude(out)
             }
@@ -204,15 +247,8 @@ impl Section for Shown<'_> {
     }
 }
 
-fn heading(out: &mut dyn Write, trace: &Trace) -> io::Result<()> {
-    let Trace { scenario, environment, cause, .. } = trace;
-    writeln!(out, "{}", styled(STRONG, trace.title()))?;
-    writeln!(out, "  found in {}: {environment}", printable(scenario))?;
-    if !cause.is_empty() {
-        writeln!(out, "  {}", printable(cause))?;
-    }
-    Ok(())
-}
+/// Why a run that violates nothing does not say that its property holds.
+const UNSETTLED: &str = "the run ends where something is left to do";
 
 fn show(out: &mut dyn Write, step: &Replayed) -> io::Result<()> {
     if step.begins_loop {
@@ -253,6 +289,16 @@ fn left_out(replay: &replay::Replay) -> String {
 }
 
 impl Shown<'_> {
+    fn heading(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Trace { scenario, environment, cause, .. } = &self.trace;
+        writeln!(out, "{}", styled(STRONG, self.title()))?;
+        writeln!(out, "  found in {}: {environment}", printable(scenario))?;
+        if !cause.is_empty() {
+            writeln!(out, "  {}", printable(cause))?;
+        }
+        Ok(())
+    }
+
     /// The outcome, for people.
     fn conclude(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
@@ -275,6 +321,12 @@ impl Shown<'_> {
                 let style = if *mode == Mode::Schedule { GOOD } else { BAD };
                 writeln!(out, "{}", styled(style, format!("{name} is not violated in this run")))?;
             }
+            Outcome::Unsettled => {
+                let title = format!("{name} is undecided: {UNSETTLED}");
+                writeln!(out, "{}", styled(DOUBTFUL, title))?;
+                writeln!(out, "  {}", Claim::of(self.property).judged)?;
+                writeln!(out, "  `{} check` explores how it goes on, and decides", self.program)?;
+            }
             Outcome::NotReproduced => {
                 let said = format!("not reproduced: {}", left_out(replay));
                 writeln!(out, "{}", styled(DOUBTFUL, said))?;
@@ -296,6 +348,6 @@ impl Shown<'_> {
             }
             Outcome::Partial => writeln!(out, "{}", self.stopped())?,
         }
-        Ok(())
+        self.added().map_or(Ok(()), |added| writeln!(out, "  {added}"))
     }
 }

@@ -4,10 +4,7 @@
 //! property are reported first.
 
 use crate::{
-    evidence::{
-        replay::{Mode, Outcome},
-        trace::Trace,
-    },
+    evidence::{replay::Outcome, trace::Trace},
     io::{
         file::{self, FileError},
         text::printable,
@@ -50,10 +47,10 @@ impl KnownTrace {
         let named = registry.of(trace);
         let (known, property) =
             named.map_err(|message| format!("{name}: {}", printable(&message)))?;
-        let harness = known.harness(&trace.environment);
-        let replay = harness.replay(trace, property, Mode::Schedule, None);
+        let replay = known.harness(&trace.environment).reproduce(trace, property);
         Ok(match replay.outcome {
             Outcome::Violated { .. } => Status::Violated,
+            Outcome::Unsettled => Status::Undecided,
             _ if replay.left_out() > 0 => Status::NotReproduced,
             _ => Status::Fixed,
         })
@@ -69,4 +66,6 @@ pub enum Status {
     Fixed,
     /// Some of its actions are not possible any more, and the others do not violate the property.
     NotReproduced,
+    /// Its actions are all possible, but its property is not judged where they end, or where they lead in many steps.
+    Undecided,
 }

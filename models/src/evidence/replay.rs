@@ -4,6 +4,7 @@
 //! replay of the schedule runs today's protocol with the recorded actions, leaves out those that are no
 //! longer possible, and checks whether the property is still violated.
 
+mod ending;
 mod journeys;
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     },
     protocol::Protocol,
 };
+pub use ending::gone_on;
 use interrex::machine::NodeId;
 use journeys::Journeys;
 pub use journeys::{Fate, Journey};
@@ -149,6 +151,9 @@ pub enum Outcome {
     },
     /// The property is not violated anywhere on the way.
     NotViolated,
+    /// Nothing is violated on the way, but something is left to do at its end. So the run does not tell whether its property
+    /// holds: a settled one is judged where nothing is left to do, and a fair one could still be violated by how it goes on.
+    Unsettled,
     /// Some actions were not possible and were left out; with the others, the property is not violated. That says nothing
     /// about the run that was recorded.
     NotReproduced,
@@ -255,10 +260,11 @@ fn run<P: Protocol>(
         let closed = cycle.filter(|cycle| cycle.closes_in(&world));
         violated = closed.and(trace.loop_from).map(|first| livelock(first, trace.steps.len()));
     }
-    let not_violated = match whole {
-        false => Outcome::Partial,
-        true if complete => Outcome::NotViolated,
-        true => Outcome::NotReproduced,
+    let not_violated = match (whole, complete) {
+        (false, _) => Outcome::Partial,
+        (true, false) => Outcome::NotReproduced,
+        (true, true) if is_decided(&rules, &world, property.kind) => Outcome::NotViolated,
+        (true, true) => Outcome::Unsettled,
     };
     let outcome = violated.unwrap_or(not_violated);
     Replay { outcome, journeys: journeys.all(), ..replay }
@@ -279,6 +285,15 @@ impl Replay {
     #[must_use]
     pub fn left_out(&self) -> usize {
         self.steps.iter().filter(|step| step.left_out.is_some()).count()
+    }
+}
+
+/// True if a run that ends in this world, and violates nothing, does not violate a property of this kind.
+fn is_decided<P: Protocol>(rules: &Rules<P>, end: &World, kind: Kind) -> bool {
+    match kind {
+        Kind::Safety => true,
+        Kind::Settled => rules.judged(end, kind).is_some(),
+        Kind::Fair => rules.is_settled(end),
     }
 }
 
@@ -318,7 +333,11 @@ impl Announced {
         let news = since.map(|observation| protocol.notion(observation)).find_map(|it| match it {
             Notion::Installed(view) if view.number == 0 => Some(format!("view of {}", view.leader)),
             Notion::Installed(view) => Some(format!("view {} of {}", view.number, view.leader)),
-            Notion::Elected(term) => Some(format!("term {term}")),
+            // Where elections are not counted, a term has no numbers.
+            Notion::Elected(term) => {
+                let term = term.to_string();
+                (!term.is_empty()).then(|| format!("term {term}"))
+            }
             _ => None,
         });
         Self { standing, news: news.filter(|_| standing.is_some()) }

@@ -9,7 +9,7 @@ use crate::{
     model::{
         action::{Action, ActionOf, Choice},
         environment::Environment,
-        world::Rules,
+        world::{EnabledOf, Rules},
     },
     protocol::Protocol,
 };
@@ -76,11 +76,7 @@ impl Trace {
         let mut world = rules.initial();
         let record = |(action, nth): (&ActionOf<P>, usize)| {
             let (enabled, next) = rules.take(&world, action).expect("an action that is enabled");
-            let step = TraceStep {
-                action: plain(&enabled.action.choice),
-                crash_after: enabled.action.crash_after,
-                effects: rules.effects(&enabled).iter().map(to_value).collect(),
-            };
+            let step = TraceStep::of(&rules, &enabled);
             world = rules.forget_at(nth, next);
             step
         };
@@ -233,6 +229,15 @@ impl Trace {
 }
 
 impl TraceStep {
+    /// An action that is taken, with its effects.
+    pub(crate) fn of<P: Protocol>(rules: &Rules<P>, taken: &EnabledOf<P>) -> Self {
+        Self {
+            action: plain(&taken.action.choice),
+            crash_after: taken.action.crash_after,
+            effects: rules.effects(taken).iter().map(to_value).collect(),
+        }
+    }
+
     /// The action, with the timer type of a protocol.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! Values as text for people.
 
+use interrex::machine::Address;
 use num_format::{Buffer, Locale};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// `4,335`.
 #[must_use]
@@ -12,6 +13,7 @@ pub fn grouped(count: u64) -> String {
 }
 
 /// `send(to: n1, message: msg(number: 2, term: (counter: 1, owner: n0)))`: JSON without its quotes, and with round brackets.
+/// A map of processes or numbers keeps its curly ones: `{n1: 3}` is no call.
 #[must_use]
 pub fn plain(value: &Value) -> String {
     match value {
@@ -23,6 +25,9 @@ pub fn plain(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         Value::Object(fields) => {
+            if is_map(fields) {
+                return format!("{{{}}}", entries(fields));
+            }
             let mut entries = fields.iter();
             match (entries.next(), entries.next()) {
                 (None, _) => "{}".into(),
@@ -49,13 +54,20 @@ fn steers(it: char) -> bool {
 /// The value without brackets, for a place that has brackets already.
 fn inside(value: &Value) -> String {
     match value {
-        Value::Object(fields) if fields.len() > 1 => {
-            let field = |(name, value): (&String, &Value)| format!("{name}: {}", plain(value));
-            let fields: Vec<_> = fields.iter().map(field).collect();
-            fields.join(", ")
-        }
+        Value::Object(fields) if fields.len() > 1 && !is_map(fields) => entries(fields),
         _ => plain(value),
     }
+}
+
+/// True for a map whose keys are processes or numbers: no field and no variant is called so.
+fn is_map(fields: &Map<String, Value>) -> bool {
+    let is_key = |key: &String| key.parse::<Address>().is_ok() || key.parse::<u64>().is_ok();
+    !fields.is_empty() && fields.keys().all(is_key)
+}
+
+fn entries(fields: &Map<String, Value>) -> String {
+    let entry = |(name, value): (&String, &Value)| format!("{name}: {}", plain(value));
+    fields.iter().map(entry).collect::<Vec<_>>().join(", ")
 }
 
 /// The beginning of a text that is longer than this many characters.
@@ -65,6 +77,22 @@ pub fn clipped(text: &str, longest: usize) -> String {
         return text.into();
     }
     text.chars().take(longest - 1).chain(['…']).collect()
+}
+
+/// A text in lines of this many characters; a longer word has a line of its own.
+#[must_use]
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
 }
 
 /// `14:03:07.250310`: the time of day, in UTC, of a time in microseconds since 1970.

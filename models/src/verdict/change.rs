@@ -9,7 +9,7 @@ use strum::Display;
 /// A result that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The direction of a verdict. A number of worlds has none.
+    /// The direction of a verdict. A number of worlds or of steps has none.
     pub trend: Option<Trend>,
     /// Before and after: `holds → violated in 4 steps`, `violated in 6 → 4 steps`.
     pub said: String,
@@ -19,9 +19,9 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display)]
 #[strum(serialize_all = "lowercase")]
 pub enum Trend {
-    /// It is violated, and was not; or the shortest run that violates it has fewer steps.
+    /// It is violated, and was not.
     Worse,
-    /// It is no longer violated, or is exercised at last; or the shortest run that violates it has more steps.
+    /// It is no longer violated, or is exercised at last.
     Better,
     /// Nothing exercises it any more: there is no verdict.
     Gone,
@@ -52,15 +52,12 @@ impl Change {
             (None, now) => format!("{now}; not expected"),
         };
         let trend = match (before, now) {
-            (Some(Found(Verdict::Violated, before)), Found(Verdict::Violated, after))
-                if after > before =>
-            {
-                Trend::Better
-            }
-            (_, Found(Verdict::Violated, _)) => Trend::Worse,
-            (_, Found(Verdict::Unwitnessed | Verdict::Unknown, _)) => Trend::Gone,
-            (_, Found(Verdict::Holds, _)) => Trend::Better,
+            // A longer run violates it as much as a shorter one.
+            (Some(Found(Verdict::Violated, _)), Found(Verdict::Violated, _)) => None,
+            (_, Found(Verdict::Violated, _)) => Some(Trend::Worse),
+            (_, Found(Verdict::Unwitnessed | Verdict::Unknown, _)) => Some(Trend::Gone),
+            (_, Found(Verdict::Holds, _)) => Some(Trend::Better),
         };
-        Self { trend: Some(trend), said }
+        Self { trend, said }
     }
 }

@@ -4,9 +4,9 @@
 //! a protocol is [registered](crate::protocol::registry::Registry): the command and the tests only call it.
 
 use crate::{
-    claim::property::Property,
+    claim::property::{Kind, Property},
     evidence::{
-        replay::{Mode, Replay, replay_with},
+        replay::{Mode, Outcome, Replay, gone_on, replay_with},
         trace::Trace,
     },
     explore::{
@@ -79,6 +79,20 @@ pub trait Harness {
         until: Option<usize>,
     ) -> Replay;
 
+    /// The same run, gone on with until settled properties are judged: see [`gone_on`].
+    fn gone_on(&self, trace: &Trace) -> Option<Trace>;
+
+    /// Replays the schedule of a trace. If it ends before its settled property is judged, it [goes on](Self::gone_on): the
+    /// replay then has more steps than the trace.
+    fn reproduce(&self, trace: &Trace, property: &Property) -> Replay {
+        let replay = self.replay(trace, property, Mode::Schedule, None);
+        if replay.outcome != Outcome::Unsettled || property.kind != Kind::Settled {
+            return replay;
+        }
+        let longer = self.gone_on(trace);
+        longer.map_or(replay, |longer| self.replay(&longer, property, Mode::Schedule, None))
+    }
+
     /// Looks for a minimal run that violates the same property: see [`shrink()`].
     fn shrink(&self, trace: &Trace, property: &'static Property) -> Option<Trace>;
 }
@@ -125,6 +139,10 @@ impl<P: Protocol> Harness for Arc<Rules<P>> {
     ) -> Replay {
         let rules = self.in_environment(trace.environment.clone());
         replay_with(&rules, trace, property, mode, until)
+    }
+
+    fn gone_on(&self, trace: &Trace) -> Option<Trace> {
+        gone_on(&self.in_environment(trace.environment.clone()), trace)
     }
 
     fn shrink(&self, trace: &Trace, property: &'static Property) -> Option<Trace> {

@@ -113,6 +113,18 @@ impl Matrix {
         protocols
     }
 
+    /// True if an entry of the table is `–`.
+    #[must_use]
+    pub fn has_gaps(&self) -> bool {
+        let is_gap = |entry: &Entry| match entry {
+            Entry::Verdict(cell) => {
+                cell.as_ref().is_none_or(|cell| cell.verdict == Verdict::Unwitnessed)
+            }
+            Entry::Environment(_) => false,
+        };
+        self.rows().iter().any(|row| row.entries.iter().any(is_gap))
+    }
+
     /// The columns for which a protocol has no scenario, although it has one for others.
     #[must_use]
     pub fn missing(&self) -> Vec<(Known, Class)> {
@@ -125,7 +137,7 @@ impl Matrix {
         self.columns.iter().find(|column| column.protocol == protocol && column.class == class)
     }
 
-    /// The cells of a property, one for each class; none if the property has no meaning for the protocol.
+    /// The cells of a property, one for each class; none where no scenario judges it.
     fn row(&self, protocol: Known, property: &str) -> [Option<&Cell>; Class::ALL.len()] {
         Class::ALL.map(|class| {
             let cells = &self.column(protocol, class)?.cells;
@@ -192,7 +204,7 @@ pub struct Row {
 pub enum Entry {
     /// The environment of the protocol in this column.
     Environment(String),
-    /// The verdict on the property; none if it has no meaning for the protocol.
+    /// The verdict on the property; none where no scenario judges it.
     Verdict(Option<Cell>),
 }
 

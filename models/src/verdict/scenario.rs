@@ -165,6 +165,14 @@ impl Scenario {
         row.and_then(|(_, expected)| *expected)
     }
 
+    /// The names of its protocol's properties that it does not judge.
+    #[must_use]
+    pub fn unjudged(&self) -> Vec<&'static str> {
+        let all = self.protocol.map_or(&[][..], Known::properties);
+        let is_judged = |name: &str| self.properties.iter().any(|(it, _)| it.name == name);
+        all.iter().map(|it| it.name).filter(|name| !is_judged(name)).collect()
+    }
+
     /// The line that states the expected verdict on a property.
     #[must_use]
     pub fn place(&self, property: &Property) -> Option<Place> {

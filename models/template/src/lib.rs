@@ -158,7 +158,8 @@ impl Protocol for Election {
 
     fn notion(&self, observation: &Observation) -> Notion {
         match observation {
-            Observation::Leads => Notion::Elected([0].into()),
+            // Its elections have no terms.
+            Observation::Leads => Notion::Elected([].into()),
             Observation::Follows(leader) => Notion::Surrendered(*leader),
         }
     }

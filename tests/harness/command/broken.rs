@@ -43,16 +43,15 @@ fn what_broke_is_a_line_each_with_the_place_the_direction_and_before_and_after()
     let path = folder.path().to_str().expect("text");
     let (code, out, _) = interrex(["check", "--scenarios", path]);
     assert_eq!(code, 1, "{out}");
-    let count =
-        "\n1 of 2 scenarios differs: 2 verdicts worse, 3 better, 0 gone; 1 other difference\n";
+    let count = "\n1 of 2 scenarios differs: 1 verdict worse, 2 better; 3 other differences\n";
     assert!(out.contains(count), "{out}");
     let expected = [
         "9 differs states 4,000 → 4,335 worlds",
         "12 better single-leader violated in 4 steps → holds",
         "14 better view-order unwitnessed → holds",
-        "15 worse total-order-uniform violated in 9 → 6 steps",
+        "15 differs total-order-uniform violated in 9 → 6 steps",
         "19 worse no-lost-message-validity holds → violated in 4 steps",
-        "24 better nobody-stopped violated in 5 → 6 steps",
+        "24 differs nobody-stopped violated in 5 → 6 steps",
     ];
     assert_eq!(listed(&out), expected.map(words), "{out}");
     assert!(out.ends_with("\n2 scenarios: not as expected\n"), "{out}");

@@ -40,7 +40,7 @@ fn verdicts_that_were_gained_and_lost_are_listed_before_and_after() {
     let (code, out, err) = diff(&files, &[]);
     assert_eq!((code, err.as_str()), (1, ""), "{out}");
     let lines: Vec<_> = out.lines().map(str::trim_end).collect();
-    assert!(lines[0].ends_with("1 verdict worse, 0 better, 0 gone; 1 other difference"), "{out}");
+    assert!(lines[0].ends_with("1 verdict worse; 1 other difference"), "{out}");
     assert!(lines.contains(&"      differs  states        4,335 → 4,336 worlds"), "{out}");
     assert!(lines.contains(&"      worse    no-duplicate  holds → violated"), "{out}");
 
@@ -49,6 +49,19 @@ fn verdicts_that_were_gained_and_lost_are_listed_before_and_after() {
     let (code, out, _) = diff(&files, &["--format", "json"]);
     let object: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!((code, object["cases"].as_array().map(Vec::len)), (1, Some(2)), "{out}");
+}
+
+/// A longer shortest run is no better than a shorter one: the property is violated.
+#[test]
+fn another_number_of_steps_is_neither_better_nor_worse() {
+    for steps in [3, 5] {
+        let (_folder, files) = reports(&[(r#""steps":4,"#, &format!(r#""steps":{steps},"#))]);
+        let (code, out, _) = diff(&files, &[]);
+        let said = format!("violated in 4 → {steps} steps");
+        assert!(code == 1 && out.contains(&said), "{out}");
+        assert!(out.contains("scenarios differs: 1 difference\n"), "{out}");
+        assert!(!out.contains("better") && !out.contains("worse"), "{out}");
+    }
 }
 
 #[test]

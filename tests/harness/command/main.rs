@@ -5,6 +5,7 @@ mod broken;
 mod diff;
 mod reports;
 mod small;
+mod undecided;
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -260,17 +261,17 @@ fn a_verdict_or_a_count_that_differs_ends_with_1() {
     let path = folder.path().to_str().expect("a path that is text");
     let (code, out, _) = interrex(["check", "--scenarios", path]);
     assert_eq!(code, 1);
-    for says in [
-        "expected 30 worlds",
-        "expected: holds",
-        "expected: violated in 4 steps",
-        "not as expected",
-        "wrong.toml:7: states: 29 worlds; expected 30\n",
-        "wrong.toml:9: no-lost-message-validity: violated in ",
-        "wrong.toml:10: nobody-stopped: ",
+    let difference = "1 of 1 scenario differs: 1 verdict worse, 1 gone; 1 other difference\n";
+    assert!(out.contains(difference) && out.ends_with("1 scenario: not as expected\n"), "{out}");
+    // Once each: the table above them shows only what is found.
+    for (line, said) in [
+        ("   7  differs  states  ", "30 → 29 worlds\n"),
+        ("   9  worse    no-lost-message-validity  ", "holds → violated in 3 steps\n"),
+        ("  10  gone     nobody-stopped  ", "violated in 4 steps → unwitnessed\n"),
     ] {
-        assert!(out.contains(says), "{out}");
+        assert!(out.contains(line) && out.matches(said).count() == 1, "{line}{said}: {out}");
     }
+    assert!(!out.contains("expected: "), "{out}");
     let (_, out, _) = interrex(["check", "--scenarios", path, "--format", "json"]);
     let report: Value = serde_json::from_str(&out).expect("JSON");
     let lines = report["cases"].as_array().expect("cases").iter().map(|case| {
@@ -480,6 +481,32 @@ fn a_scenario_without_budgets_says_that_nothing_can_happen() {
 }
 
 #[cfg(unix)]
+/// What is not shown could be taken for what holds.
+#[test]
+fn check_names_the_properties_that_it_does_not_judge_and_why_they_cannot_be_asked_for() {
+    let (_, out, _) = interrex(["check", "gms3/joined-3-calm"]);
+    let first = "  not judged, because the scenario does not name them: single-leader";
+    let said = out.lines().skip_while(|line| !line.starts_with(first));
+    let said: Vec<_> = said.take_while(|line| !line.is_empty()).collect();
+    assert!(said.concat().contains(" agreement") && !said.concat().contains("creation"), "{out}");
+    assert!(said.iter().all(|line| line.chars().count() <= 80), "{out}");
+    let (_, out, _) = interrex(["check", "gms3/joined-3"]);
+    assert!(!out.contains("not judged"), "{out}");
+    let asked = |property: &str, says: &[&str]| {
+        assert_refused(["check", "gms3/joined-3-calm", "--property", property], says);
+    };
+    asked(
+        "single-leader",
+        &[
+            "gms3/joined-3-calm does not judge `single-leader`",
+            "name it in [expect.properties] of ",
+        ],
+    );
+    asked("no-creation", &["judges `no-creation` among others: leave out --property"]);
+    asked("single-leder", &["did you mean `single-leader`"]);
+    assert_refused(["check", "--property", "agreement"], &["--property is for a scenario that is"]);
+}
+
 #[test]
 fn a_pipe_is_refused_rather_than_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -575,6 +602,19 @@ fn replay_draws_and_answers_programs_too() {
     assert_eq!((&lines[0]["ended"], &lines[1]["sent"]), (&"crashed".into(), &1.into()));
     assert_eq!(lines[6]["cases"][0]["status"], "as_expected");
     assert_eq!(lines[6]["outcome"]["violated"]["after"], 6);
+}
+
+/// A leader of elections that nobody counts has no term.
+#[test]
+fn a_picture_shows_a_term_only_where_elections_are_counted() {
+    for (trace, is_counted) in [
+        ("gen_leader/single-leader.partition.json", true),
+        ("gen_leader_1_0/agreement.crash-stop.json", false),
+    ] {
+        let (code, picture, _) = replay(&traces().join(trace), &["--format", "svg"]);
+        assert_eq!(code, 0);
+        assert_eq!(picture.contains(">term "), is_counted, "{trace}: {picture}");
+    }
 }
 
 /// The picture that the README shows.
@@ -776,6 +816,7 @@ fn where_a_run_would_go_round_is_shown() {
     }
     let (code, out, _) = replay(&path, &["--schedule-only"]);
     assert!(code == 0 && out.ends_with("no-livelock is not violated in this run\n"), "{out}");
+    assert!(!out.contains("gms3 violates"), "{out}");
 }
 
 /// A report that nobody can read does not end with 0.

@@ -156,11 +156,14 @@ fn github_gets_annotations_at_the_lines_and_a_summary_with_each_new_run() {
         "### no-lost-message-validity is violated in wrong, in 4 steps",
         "* Here: n1 sent n1.0 and never delivered it",
         "3    ─────down─►●",
+        "### What to do next\n\n* See it on your own machine: `cargo run --release -- check wrong`\n",
+        "`cargo run --release -- check wrong --bless` writes what was found",
+        "the artifact `interrex-traces-…` of this run has the new runs",
     ] {
         assert!(summary.contains(says), "{says}: {summary}");
     }
-    // Those of total-order-uniform and nobody-stopped, which take other numbers of steps.
-    assert_eq!(summary.matches("\n### ").count(), 3, "{summary}");
+    // What to do, the run of this one, and those of total-order-uniform and nobody-stopped, which take other numbers of steps.
+    assert_eq!(summary.matches("\n### ").count(), 4, "{summary}");
 }
 
 #[test]

@@ -39,9 +39,13 @@ fn new_makes_a_crate_of_that_name_that_depends_on_the_repository_or_on_a_source_
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let tree = tree.canonicalize().expect("a path");
     let given = ["--path".to_string(), tree.display().to_string()];
-    let (code, _, _) = interrex(in_folder(folder.path(), "second").into_iter().chain(given));
+    assert!(!out.contains("CI") && !text(&made.join("Cargo.toml")).contains("in CI"), "{out}");
+    let (code, out, _) = interrex(in_folder(folder.path(), "second").into_iter().chain(given));
     assert_eq!(code, 0);
+    assert!(out.contains("its workflow cannot pass in CI"), "{out}");
     let manifest = text(&folder.path().join("second/Cargo.toml"));
+    let instead = concat!("# git = \"", env!("CARGO_PKG_REPOSITORY"), "\"\n");
+    assert!(manifest.contains("cannot pass in CI") && manifest.contains(instead), "{manifest}");
     let manifest: toml::Table = manifest.parse().expect("TOML");
     let path = |name: &str| manifest["dependencies"][name]["path"].as_str().map(Path::new);
     assert_eq!(path("interrex"), Some(&*tree));
@@ -75,6 +79,21 @@ fn new_overwrites_nothing_and_says_what_cargo_would_refuse() {
     assert_refused(elsewhere, &["is not the source tree of interrex: there is no crate"]);
     let left: Vec<_> = fs::read_dir(folder.path()).expect("it").collect();
     assert_eq!((left.len(), walk(&there).len()), (1, 0), "something was made");
+}
+
+#[test]
+fn key_says_which_protocols_have_a_group_to_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("cluster.key").display().to_string();
+    let (code, out, _) = interrex(["key", &key]);
+    assert_eq!(code, 0);
+    let (all, groups) = out.split_once("  in a group (").expect("what groups need");
+    assert!(all.contains("interrex node ") && !all.contains("--found"), "{out}");
+    let (names, needs) = groups.split_once(')').expect("names");
+    assert!(needs.contains("--found") && needs.contains("--contact n0"), "{out}");
+    let names: Vec<_> = names.split(", ").collect();
+    assert!(names.contains(&"group") && names.contains(&"gms3"), "{out}");
+    assert!(!names.iter().any(|name| name.starts_with("gen_leader")), "{out}");
 }
 
 #[test]

@@ -162,7 +162,8 @@ impl Protocol for Ring {
 
     fn notion(&self, observation: &Observation) -> Notion {
         match observation {
-            Observation::Elected => Notion::Elected([0].into()),
+            // Its elections have no terms.
+            Observation::Elected => Notion::Elected([].into()),
             Observation::Follows(leader) => Notion::Surrendered(*leader),
         }
     }

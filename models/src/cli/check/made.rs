@@ -7,6 +7,7 @@ use crate::{
         choice::choice,
         chosen::{budgets, of_option, parse_budget},
     },
+    io::file::shown,
     model::environment::{Bound, Budget, Start, Storage, Timers, Times},
     protocol::registry::Known,
     verdict::{outcome::Expected, scenario::Scenario},
@@ -42,8 +43,8 @@ pub(super) struct Made {
     /// Leave out worlds beyond this value of the protocol's measure; every verdict is then called bounded
     #[arg(long, value_name = "NAME=N", requires = "protocol")]
     bound: Option<Bound>,
-    /// Only these properties
-    #[arg(long, value_name = "NAME,…", requires = "protocol", value_delimiter = ',')]
+    /// Only these properties; a scenario of a file judges those that it names
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     property: Vec<String>,
     /// The expected verdicts: NAME=holds, NAME=unwitnessed, NAME=violated:STEPS, NAME=anything; or just none, if nothing
     /// is expected of any property. Without it, a violation is not as expected
@@ -77,6 +78,32 @@ fn parse_expectation(text: &str) -> Result<Expectation, String> {
 }
 
 impl Made {
+    /// Why a property cannot be asked for, of scenarios that are files: each judges the properties that it names.
+    pub(super) fn refused(&self, scenarios: &[Scenario]) -> Option<Failure> {
+        let name = self.property.first()?;
+        let alone = "--property is for a scenario that is described with --protocol";
+        let [Scenario { name: scenario, protocol: Some(known), source: Some(source), .. }] =
+            scenarios
+        else {
+            return Some(Failure::Usage(format!(
+                "{alone}; others judge the properties that they name"
+            )));
+        };
+        let property = match known.property(name) {
+            Ok(property) => property.name,
+            Err(message) => return Some(Failure::Usage(message)),
+        };
+        let file = shown(&source.file);
+        Some(Failure::Usage(if source.properties.contains_key(property) {
+            format!("{alone}; {scenario} judges `{property}` among others: leave out --property")
+        } else {
+            format!(
+                "{alone}; {scenario} does not judge `{property}`: name it in [expect.properties] of {file}, as in \
+                 `{property} = \"holds\"`"
+            )
+        }))
+    }
+
     pub(super) fn scenario(&self, known: Known) -> Result<Scenario, Failure> {
         let (Some(nodes), Some(start)) = (self.nodes, self.start) else {
             return Err(Failure::Usage("--protocol needs --nodes and --start".into()));

@@ -1,13 +1,13 @@
 //! The result of a scenario as text: in full, or in a line.
 
 use crate::{
-    cli::{BAD, DOUBTFUL, GOOD, STRONG, show_difference, styled, table},
+    cli::{BAD, DOUBTFUL, GOOD, STRONG, WEAK, show_difference, styled, table},
     explore::audit::Audit,
-    io::text::grouped,
+    io::text::{grouped, wrapped},
     verdict::{
         check::{Report, Row},
         outcome::{Comparison, Verdict},
-        report::{Case, Section, json::Object, text::show_places},
+        report::{Case, Section, json::Object},
         scenario::Scenario,
     },
 };
@@ -79,12 +79,22 @@ fn show_all(out: &mut dyn Write, scenario: &Scenario, report: &Report) -> io::Re
     writeln!(out, "{}  {}", styled(STRONG, &scenario.name), scenario.summary)?;
     writeln!(out, "  {}", scenario.environment)?;
     show_search(out, report)?;
-    if report.states_comparison() == Comparison::Differs {
-        let expected = HumanCount(report.expected_states.unwrap_or_default());
-        writeln!(out, "  {}", styled(BAD, format!("expected {expected} worlds")))?;
-    }
     writeln!(out, "{}", verdicts(report).trim_fmt())?;
-    show_places(out, &report.cases())
+    show_unjudged(out, scenario)
+}
+
+/// Names the properties of the protocol that the scenario does not judge.
+fn show_unjudged(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
+    let unjudged = scenario.unjudged();
+    if unjudged.is_empty() {
+        return Ok(());
+    }
+    let said =
+        format!("not judged, because the scenario does not name them: {}", unjudged.join(", "));
+    for line in wrapped(&said, 78) {
+        writeln!(out, "  {}", styled(WEAK, line))?;
+    }
+    Ok(())
 }
 
 /// `gms3/joined-3    4,335 worlds  10/14 hold     0.0 s`. Where something is not as expected, that stands in place of the
@@ -180,20 +190,12 @@ fn colour(row: &Row) -> Color {
 }
 
 fn remark(row: &Row) -> Cell {
-    match (row.comparison(), row.expected, row.more.expected_steps) {
-        (Comparison::Differs, Some(expected), Some(steps)) => {
-            Cell::new(format!("expected: {expected} in {steps} steps")).fg(Color::Red)
-        }
-        (Comparison::Differs, Some(expected), None) => {
-            Cell::new(format!("expected: {expected}")).fg(Color::Red)
-        }
-        _ if row.verdict == Verdict::Unwitnessed => {
-            Cell::new(format!("not exercised; in no world: {}", row.more.exercise))
-        }
-        _ => Cell::new(match (&row.trace, row.more.means) {
-            (Some(trace), _) => trace.clone(),
-            (None, Some(means)) if row.verdict == Verdict::Holds => format!("by {means}"),
-            (None, _) => String::new(),
-        }),
+    if row.verdict == Verdict::Unwitnessed {
+        return Cell::new(format!("not exercised; in no world: {}", row.more.exercise));
     }
+    Cell::new(match (&row.trace, row.more.means) {
+        (Some(trace), _) => trace.clone(),
+        (None, Some(means)) if row.verdict == Verdict::Holds => format!("by {means}"),
+        (None, _) => String::new(),
+    })
 }

@@ -147,6 +147,7 @@ impl Chart {
         let violated = match &replay.outcome {
             Outcome::Violated { after, complaints } => Some((*after, first(complaints))),
             Outcome::NotViolated
+            | Outcome::Unsettled
             | Outcome::NotReproduced
             | Outcome::Diverged { .. }
             | Outcome::Impossible { .. }

@@ -34,7 +34,7 @@ impl<'a> Claim<'a> {
         let judged = match property.kind {
             Kind::Safety => "It is judged after every step.",
             Kind::Settled => "It is judged where nothing is left to do.",
-            Kind::Fair => "It is judged on the whole run.",
+            Kind::Fair => "It is judged on runs that go round for ever.",
         };
         Self { name: property.name, sentence: property.claim, judged }
     }

@@ -6,9 +6,13 @@ use super::{
     chart::{Chart, Kind, Passage, Row},
     fold::{self, Line},
 };
-use crate::{claim::notion::Standing, evidence::replay::Fate, io::text::time_of_day};
+use crate::{
+    claim::notion::Standing,
+    evidence::replay::Fate,
+    io::text::{time_of_day, wrapped},
+};
 use interrex::machine::NodeId;
-use layout::{LABEL_GAP, Layout, Placed, TEXT_HEIGHT, between, fitted, wrapped};
+use layout::{LABEL_GAP, Layout, Placed, TEXT_HEIGHT, between, fitted};
 use maud::{Markup, PreEscaped, html};
 
 /// The colours, light and dark.

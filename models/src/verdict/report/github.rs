@@ -93,6 +93,7 @@ fn summary(cases: &[Case]) -> String {
     if !differing.is_empty() {
         text += "| scenario | result | | before → after | expected in |\n|---|---|---|---|---|\n";
         text.extend(differing.iter().map(|case| row(case)));
+        text += &next(&differing);
     }
     let mut drawn: Vec<_> =
         differing.iter().filter_map(|case| Some((*case, case.drawn.as_ref()?))).collect();
@@ -109,6 +110,29 @@ fn summary(cases: &[Case]) -> String {
         text += &shown;
     }
     text
+}
+
+/// The most scenarios that are named in a command.
+const MOST_NAMED: usize = 5;
+
+/// What to do about expectations of files that an exhaustive search did not meet.
+fn next(differing: &[&Case]) -> String {
+    let is_pinned = |case: &&&Case| case.place.is_some() && case.change.is_some();
+    let mut suites: Vec<_> = differing.iter().filter(is_pinned).map(|case| &*case.suite).collect();
+    suites.dedup();
+    if suites.is_empty() {
+        return String::new();
+    }
+    suites.truncate(MOST_NAMED);
+    let check = format!("cargo run --release -- check {}", suites.join(" "));
+    format!(
+        "\n### What to do next\n\n\
+         * See it on your own machine: `{check}`\n\
+         * If it is a fault, mend it. If the change is meant: `{check} --bless` writes what was found into the files, and \
+         says what to review. Commit that.\n\
+         * Where the workflow or action of interrex was used, the artifact `interrex-traces-…` of this run has the new runs \
+         as files. `cargo run --release -- replay FILE` shows each step of one.\n"
+    )
 }
 
 const LEGEND: &str = "

@@ -234,21 +234,6 @@ pub(super) fn fitted(text: &str) -> String {
     clipped(text, LONGEST)
 }
 
-/// A text in lines of this many characters; a longer word has a line of its own.
-pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = vec![];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines
-}
-
 /// The place this part of the way from one place to another.
 pub(super) fn between(from: usize, to: usize, part: usize, of: usize) -> usize {
     (from * (of - part) + to * part) / of
