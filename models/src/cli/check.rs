@@ -29,8 +29,9 @@ use bless::Blessed;
 use indicatif::{ProgressBar, ProgressStyle};
 use made::Made;
 use std::{
-    num::NonZeroU64,
+    num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 use table::{Checked, Extent};
@@ -57,9 +58,9 @@ pub(super) struct Check {
     /// The engine that explores the worlds
     #[arg(long, value_parser = choice::<EngineName>(), default_value = <&str>::from(EngineName::Layers))]
     engine: EngineName,
-    /// The number of threads that explore. The results are the same on any number
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: u16,
+    /// The number of threads that explore; if not given, one for each core. The results are the same on any number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
     /// The format of the report
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
     format: Format,
@@ -164,6 +165,11 @@ impl Check {
         answer.end()
     }
 
+    fn threads(&self) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.map_or_else(cores, usize::from)
+    }
+
     fn check<'a>(
         &self,
         scenario: &'a Scenario,
@@ -172,7 +178,7 @@ impl Check {
         extent: Extent,
     ) -> Checked<'a> {
         let limits = Limits {
-            threads: self.threads.into(),
+            threads: self.threads(),
             max_states: self.max_worlds,
             max_memory: self.max_memory,
             stop,

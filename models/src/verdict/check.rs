@@ -47,10 +47,12 @@ pub struct Report {
     pub place_of_states: Option<Place>,
     /// The number of pairs of a world and an action enabled in it.
     pub transitions: u64,
-    /// The number of actions to the farthest world. Known on one thread only.
+    /// The number of actions to the farthest world. None if the engine does not know it.
     pub depth: Option<usize>,
     /// The number of settled worlds.
     pub settled: u64,
+    /// The probability that two worlds were taken for one, because they have the same fingerprint: one was then not visited.
+    pub confusion: f64,
     /// The time that the search took, in seconds.
     pub seconds: f64,
     /// The peak memory of the process meanwhile. None if the system does not report it.
@@ -168,10 +170,18 @@ pub fn check_with<P: Protocol>(
         transitions: findings.transitions,
         depth: findings.depth,
         settled: findings.settled,
+        confusion: confusion(findings.states),
         seconds,
         peak_rss_bytes: memory::peak(),
         properties: findings.properties.iter().map(row).collect(),
     }
+}
+
+/// The probability that two of so many worlds have the same fingerprint, as long as it is small.
+#[expect(clippy::cast_precision_loss, reason = "a probability is told in a few digits")]
+fn confusion(worlds: u64) -> f64 {
+    let pairs = worlds as f64 * worlds.saturating_sub(1) as f64 / 2.0;
+    pairs / 2_f64.powi(64)
 }
 
 fn verdict<P: Protocol>(finding: &Finding<P>) -> Verdict {

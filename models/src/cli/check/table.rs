@@ -115,6 +115,9 @@ fn show_line(out: &mut dyn Write, report: &Report, width: usize) -> io::Result<(
     )
 }
 
+/// A probability that people would want to know of: that of more than six million worlds.
+const WORTH_MENTION: f64 = 1e-6;
+
 fn show_search(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let [states, settled, transitions] =
         [report.states, report.settled, report.transitions].map(HumanCount);
@@ -128,7 +131,15 @@ fn show_search(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         depth.unwrap_or_default(),
         report.seconds,
         memory.unwrap_or_default(),
-    )
+    )?;
+    if report.confusion > WORTH_MENTION {
+        writeln!(
+            out,
+            "  two worlds were taken for one, and so one was missed, with a probability of {:.0e}",
+            report.confusion
+        )?;
+    }
+    Ok(())
 }
 
 fn show_audit(out: &mut dyn Write, audit: &Audit) -> io::Result<()> {
