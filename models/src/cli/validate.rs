@@ -43,6 +43,10 @@ use std::{
 /// Every effect must be as it was logged. The logs are merged into one run in which every message is sent before it
 /// arrives, and the properties of the protocol are judged on it. Name the logs of all nodes of a cluster. A run that
 /// violates a property can be saved as a trace, for `interrex replay` and `interrex shrink`.
+///
+/// Logs have only digests of messages, stored values and observations that are longer than 16 KiB. What a node has received
+/// or stored is taken from the run of the machine on the log of its sender, or on that of the node's life before. Without
+/// that log, nothing is judged.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
     "0    the machine does what the logs say, and no property is violated but"
@@ -50,6 +54,7 @@ use std::{
     "1    it does something else, the logs contradict each other, or another"
     "     property is violated"
     "2    bad usage, or a bad log"
+    "3    nothing was judged: a log is missing, or a part of one"
 })]
 pub(super) struct Validate {
     /// The logs of all nodes; there may be several of one node
@@ -173,6 +178,16 @@ impl Validated<'_> {
         Case::new(protocol, property.name, status, message).at(place.map(place_of))
     }
 
+    /// The reason why no property was judged, if it is the same for all.
+    fn common_reason(&self) -> Option<&str> {
+        let mut reasons = self.validation.verdicts.iter().map(|(_, verdict)| match verdict {
+            Verdict::NotJudged(why) => Some(why.as_str()),
+            Verdict::Holds | Verdict::Unwitnessed | Verdict::Violated { .. } => None,
+        });
+        let first = reasons.next().flatten()?;
+        reasons.all(|why| why == Some(first)).then_some(first)
+    }
+
     fn logs(&self) -> Table {
         let mut logs = table();
         // A path that is broken into lines cannot be copied.
@@ -217,18 +232,33 @@ impl Section for Validated<'_> {
             .map(|it| wrong("machine agrees", &it.place, it.to_string()));
         let contradictions = (self.validation.contradictions.iter())
             .map(|it| wrong("logs agree", &it.place, it.to_string()));
+        let gaps = self.validation.gaps.iter().map(|it| {
+            let said = format!("not judged: {}", it.message);
+            let protocol = self.validation.protocol.name();
+            Case::new(protocol, "logs are complete", Comparison::Cut, said)
+                .at(Some(place_of(&it.place)))
+        });
         let verdicts = self.validation.verdicts.iter();
         let verdicts = verdicts.map(|(property, verdict)| self.case(property, verdict));
-        differences.chain(contradictions).chain(verdicts).collect()
+        differences.chain(contradictions).chain(gaps).chain(verdicts).collect()
     }
 
     fn objects(&self) -> Vec<Object> {
         let Validation {
-            protocol, logs, differences, contradictions, lost, verdicts, clocks, ..
+            protocol,
+            logs,
+            differences,
+            contradictions,
+            gaps,
+            lost,
+            verdicts,
+            clocks,
+            ..
         } = self.validation;
         let mut objects: Vec<_> = logs.iter().map(|log| Object::new("log", log)).collect();
         objects.extend(differences.iter().map(|it| Object::new("difference", it)));
         objects.extend(contradictions.iter().map(|it| Object::new("contradiction", it)));
+        objects.extend(gaps.iter().map(|it| Object::new("gap", it)));
         objects.push(Object::new("lost", json!({ "messages": lost })));
         objects.push(Object::new("clocks", clocks));
         objects.extend(verdicts.iter().map(|(property, verdict)| {
@@ -242,7 +272,7 @@ impl Section for Validated<'_> {
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Validation { protocol, differences, contradictions, lost, clocks, .. } =
+        let Validation { protocol, differences, contradictions, gaps, lost, clocks, .. } =
             self.validation;
         writeln!(out, "{}", styled(STRONG, protocol.name()))?;
         writeln!(out, "{}\n", self.logs().trim_fmt())?;
@@ -255,6 +285,9 @@ impl Section for Validated<'_> {
         }
         if let Some(more) = contradictions.len().checked_sub(SHOWN + 1) {
             writeln!(out, "and {} more that cannot be", more + 1)?;
+        }
+        for gap in gaps.iter().take(SHOWN) {
+            writeln!(out, "{} {}", styled(DOUBTFUL, "not judged:"), printable(&gap.to_string()))?;
         }
         if *lost > 0 {
             let lost = styled(DOUBTFUL, format!("lost: {lost}"));
@@ -270,7 +303,12 @@ impl Section for Validated<'_> {
                 "{said} that of {node} is {ahead} ms {side}, and was corrected to ±{within} ms"
             )?;
         }
-        writeln!(out, "{}", self.verdicts().trim_fmt())
+        match self.common_reason() {
+            // It is said already.
+            Some(_) if !gaps.is_empty() => Ok(()),
+            Some(why) => writeln!(out, "{} {}", styled(DOUBTFUL, "not judged:"), printable(why)),
+            None => writeln!(out, "{}", self.verdicts().trim_fmt()),
+        }
     }
 }
 

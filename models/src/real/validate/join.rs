@@ -9,7 +9,7 @@
 //! Nothing from the cut on has happened.
 
 use super::{
-    Contradiction, Logs, Where,
+    Contradiction, Gap, Logs, Where,
     clocks::{Bounds, Clocks},
     life::{Delivery, EffectKind, Input, Life, Place},
 };
@@ -21,7 +21,7 @@ use interrex::{
 use rustc_hash::FxHashMap;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// The time, in microseconds, for which an ending node still writes messages before it logs its end.
@@ -52,6 +52,8 @@ pub(super) struct Cluster<'a, R: Application> {
     pub order: Vec<Place>,
     /// The contradictions.
     pub contradictions: Vec<Contradiction>,
+    /// The lives that have sent messages, and of which no log tells.
+    pub gaps: Vec<Gap>,
     /// The number of messages that never arrived although later ones of the same process did.
     pub lost: usize,
     /// The clocks of the hosts. The times of all lives are corrected by them.
@@ -79,6 +81,25 @@ impl Arrived {
         let all = self.0.get(&(sender, receiver))?;
         all.get(all.partition_point(|at| *at <= effect)).copied()
     }
+}
+
+/// A process has sent a message, and no log tells of it.
+pub(super) fn untold(from: Address) -> String {
+    format!("no log tells of {from}, which sent it: give the logs of all nodes")
+}
+
+/// A message was sent after the last step of its sender.
+pub(super) fn too_late<R: Application>(sender: &Life<R>, sent: u64, path: &Path) -> String {
+    let (from, steps, path) = (sender.me, sender.steps.len() - 1, path.display());
+    format!(
+        "a message arrived that {from} sent in its step {sent}, and in {path} it has {steps} steps"
+    )
+}
+
+/// A message does not come from the step in which it is said to have been sent, or came from it before.
+pub(super) fn unsent(before: bool, place: &Where) -> String {
+    let what = if before { "arrived twice" } else { "arrived that was not sent" };
+    format!("a message {what}: see {place}, where it is said to come from")
 }
 
 impl<'a, R: Application> Cluster<'a, R> {
@@ -116,6 +137,7 @@ impl<'a, R: Application> Cluster<'a, R> {
             downs: FxHashMap::default(),
             order: vec![],
             contradictions: vec![],
+            gaps: vec![],
             lost: 0,
             clocks: Clocks::default(),
         };
@@ -251,18 +273,20 @@ impl<'a, R: Application> Cluster<'a, R> {
                     continue;
                 };
                 let place = Place { life, step };
-                if self.life(from).is_none() && !unknown.insert(from) {
-                    // Each unknown sender is reported once.
+                let Some(sender) = self.life(from) else {
+                    if unknown.insert(from) {
+                        let message = format!("a message arrives, and {}", untold(from));
+                        self.gaps.push(Gap { place: self.line(place), message });
+                    }
                     continue;
-                }
-                let effect = match self.sent(self.lives[life].me, from, sent, digest) {
+                };
+                let effect = match self.sent(self.lives[life].me, (sender, sent), digest) {
                     Ok(effect) => effect,
                     Err(message) => {
                         self.contradict(place, message);
                         continue;
                     }
                 };
-                let sender = self.places[&from];
                 if let EffectKind::Send { delivery, .. } =
                     &mut self.lives[sender].effects[effect].kind
                 {
@@ -278,30 +302,12 @@ impl<'a, R: Application> Cluster<'a, R> {
         }
     }
 
-    /// A life that has sent a message, and of which no log tells.
-    pub(super) fn unknown_life(&self) -> Option<Address> {
-        let steps = self.lives.iter().flat_map(|life| &life.steps);
-        let mut senders = steps.filter_map(|step| match step.input {
-            Input::Message { from, .. } => Some(from),
-            Input::Start | Input::Down(_) | Input::Timeout(_) | Input::Command(_) => None,
-        });
-        senders.find(|from| self.life(*from).is_none())
-    }
-
     /// The index of the effect that sent a message, at its sender.
-    fn sent(&self, to: Address, from: Address, sent: u64, digest: u64) -> Result<usize, String> {
-        let Some(life) = self.life(from) else {
-            return Err(format!(
-                "a message of {from} arrived, and no log tells of that life: give the logs of all nodes"
-            ));
-        };
+    fn sent(&self, to: Address, (life, sent): (usize, u64), digest: u64) -> Result<usize, String> {
         let sender = &self.lives[life];
         let step = usize::try_from(sent).ok().filter(|step| *step < sender.steps.len());
         let Some(step) = step else {
-            let (steps, path) = (sender.steps.len() - 1, self.paths[sender.file].display());
-            return Err(format!(
-                "a message arrived that {from} sent in its step {sent}, and in {path} it has {steps} steps"
-            ));
+            return Err(too_late(sender, sent, &self.paths[sender.file]));
         };
         let mut known = false;
         for effect in sender.effects_of(step) {
@@ -318,9 +324,7 @@ impl<'a, R: Application> Cluster<'a, R> {
                 }
             }
         }
-        let what = if known { "arrived twice" } else { "arrived that was not sent" };
-        let place = self.line(Place { life, step });
-        Err(format!("a message {what}: see {place}, where it is said to come from"))
+        Err(unsent(known, &self.line(Place { life, step })))
     }
 
     /// Determines the lives that are over and the `Down`s that are true.
