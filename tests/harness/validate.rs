@@ -541,7 +541,7 @@ fn logs_that_are_not_those_of_one_cluster_are_refused() {
     let nodes = gms3_nodes(2);
     let group = nodes.save();
     let twice = [group[0].clone(), group[0].clone()];
-    assert!(refused(&twice).ends_with(": name each log once"), "{}", refused(&twice));
+    assert!(refused(&twice).contains(": name each log once"), "{}", refused(&twice));
 
     let [two, three] = [2, 3].map(|size| {
         let mut nodes = gen_leader_nodes(size);
@@ -578,7 +578,12 @@ fn lives_with_large_numbers_are_told_apart() {
     nodes.deliver_all();
     let validation = nodes.validated();
     assert_holds(&validation);
-    assert_eq!((validation.logs[2].lives, validation.logs[2].ends), (4, 1));
+    let log = &validation.logs[2];
+    assert_eq!((log.lives, log.ends, log.crashes), (4, 1, 2));
+    let (_, out) = said(&nodes.save(), &[]);
+    let row = out.lines().find(|line| line.contains("n2.log")).expect("a row");
+    let counts: Vec<_> = row.split_whitespace().rev().take(4).collect();
+    assert_eq!([counts[0], counts[1], counts[3]], ["2", "1", "4"], "{out}");
 }
 
 /// A node that ends is down to the others up to `CLOSE_TIMEOUT` before its log has the end; later than that, it was
@@ -854,7 +859,8 @@ fn what_is_under_way_is_not_judged() {
     let Verdict::NotJudged(why) = verdict(&validation, "no-lost-message-validity") else {
         panic!("not judged")
     };
-    assert!(why.starts_with(&format!("a message to n0#{FIRST_LIFE} has not arrived: ")), "{why}");
+    let expected = format!("a message to n0#{FIRST_LIFE} (1st life) has not arrived: ");
+    assert!(why.starts_with(&expected), "{why}");
     assert!(why.ends_with("n1.log:4"), "{why}");
     assert_eq!(*verdict(&validation, "single-leader"), Verdict::Unwitnessed);
 
@@ -1230,6 +1236,80 @@ fn a_run_of_real_nodes_is_a_page_with_the_times_of_its_steps() {
     let (allowed, code) = page(&nodes.save(), &["--allow", "single-leader"]);
     assert_eq!(code, 0);
     assert!(allowed.contains("<h2>Step 4: n1 suspects n0</h2>"), "{allowed}");
+}
+
+/// In the harness nobody waits for a node that is not up.
+#[test]
+fn a_run_that_cannot_be_drawn_is_an_error() {
+    let mut nodes = gen_leader_nodes(3);
+    nodes.waits = true;
+    for node in [N0, N1, N2] {
+        nodes.start(node, None);
+    }
+    nodes.deliver_all();
+    assert_agrees(&nodes.validated());
+    let logs = nodes.save();
+    let page = nodes.folder.path().join("run.html");
+    let output = interrex().args(&logs).arg("--html").arg(&page).output().expect("it runs");
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert!(error.contains("run.html: not written") && error.contains("waited"), "{error}");
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(!page.exists());
+
+    // Without a run, what is missing says how it ends.
+    let output = interrex().args(&logs[1..]).arg("--html").arg(&page).output().expect("it runs");
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert!(error.contains("run.html: not written"), "{error}");
+    assert_eq!(output.status.code(), Some(3), "{error}");
+}
+
+/// A file may have any name; one that is the name of another node is pointed out.
+#[test]
+fn a_log_that_is_named_like_that_of_another_node_is_pointed_out() {
+    let mut nodes = gms3_nodes(2);
+    nodes.mcast(N0, 0);
+    nodes.deliver_all();
+    let logs = nodes.save();
+    let (code, out) = said(&logs, &[]);
+    assert_eq!((code, out.contains("name differs")), (0, false), "{out}");
+    // Each has the content of the other.
+    fs::write(&logs[0], &nodes.logs[&N1]).expect("written");
+    fs::write(&logs[1], &nodes.logs[&N0]).expect("written");
+    let (code, out) = said(&logs, &[]);
+    assert_eq!(code, 0, "{out}");
+    for line in ["n0.log is a log of n1", "n1.log is a log of n0"] {
+        assert!(out.contains(line), "{out}");
+    }
+    // Both have the content of one.
+    fs::write(&logs[0], &nodes.logs[&N0]).expect("written");
+    let error = validate(built_in(), &logs, Carry::Nothing).expect_err("refused").to_string();
+    assert!(error.contains("name each log once, and one of each node"), "{error}");
+}
+
+/// Two processes that both take themselves for one node, on two hosts.
+#[test]
+fn two_lives_of_a_node_at_once_are_found() {
+    let mut nodes = gms3_nodes(2);
+    let first = nodes.logs[&N1].clone();
+    nodes.kill(N1);
+    nodes.deliver_all();
+    nodes.start(N1, Some(N0));
+    nodes.deliver_all();
+    let mut logs = nodes.save();
+    let second = nodes.logs[&N1].strip_prefix(&first).expect("the second life").to_owned();
+    fs::write(&logs[1], &first).expect("written");
+    logs.push(nodes.folder.path().join("n1.second.log"));
+    fs::write(&logs[2], &second).expect("written");
+    assert_holds(&validate(built_in(), &logs, Carry::Nothing).expect("logs"));
+
+    let begins = second.split(r#""at":"#).nth(1).and_then(|rest| rest.split(',').next());
+    let begins = begins.expect("a time");
+    let earlier = nodes.now - 1_000_000;
+    fs::write(&logs[2], second.replacen(begins, &earlier.to_string(), 1)).expect("written");
+    let validation = validate(built_in(), &logs, Carry::Nothing).expect("logs");
+    let found = validation.contradictions.iter().find(|it| it.place.path == logs[2]);
+    let found = found.expect("a contradiction").to_string();
+    assert!(found.contains("two processes were n1 at once"), "{found}");
 }
 
 /// It starts without a contact, and is not taken for one that founds another group.

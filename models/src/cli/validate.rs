@@ -4,7 +4,7 @@ use super::{
     BAD, Command, DOUBTFUL, Exit, Failure, STRONG,
     answer::{Answer, Remark},
     choice::choice,
-    styled, table,
+    failure, styled, table,
     time::{milliseconds, milliseconds_in},
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use serde_json::json;
 use std::{
-    fs,
+    env, fs,
     io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -51,8 +51,8 @@ use std::{
 #[command(after_help = super::exit_codes! {
     "0    the machine does what the logs say, and no property is violated but"
     "     those of --allow"
-    "1    it does something else, the logs contradict each other, or another"
-    "     property is violated"
+    "1    it does something else, the logs contradict each other, another"
+    "     property is violated, or the page of --html cannot be drawn"
     "2    bad usage, or a bad log"
     "3    nothing was judged: a log is missing, or a part of one"
 })]
@@ -120,10 +120,31 @@ impl Validate {
                 }
                 answer.add(&Saved { path, form, carried })?;
             }
-            (Some(_), None) => answer.add(&Remark(form.without().into()))?,
-            (None, _) => {}
+            (Some(_), None) if self.html.is_none() => answer.add(&Remark(NO_TRACE.into()))?,
+            (Some(_) | None, _) => {}
         }
-        answer.end()
+        let exit = answer.end()?;
+        match self.without_page(&validation) {
+            Some(failure) if exit == Exit::AsExpected => Err(failure),
+            Some(failure) => {
+                failure.say(failure::Form::of(env::args_os()));
+                Ok(exit)
+            }
+            None => Ok(exit),
+        }
+    }
+
+    /// The reason why there is no page, though one was asked for.
+    fn without_page(&self, validation: &Validation) -> Option<Failure> {
+        let page = self.html.as_ref()?;
+        let why = match &validation.carried {
+            Some(carried) => carried.outcome.as_ref().err()?.to_string(),
+            None => "the logs are not joined to one run".into(),
+        };
+        let page = shown(page);
+        Some(Failure::Ended(format!(
+            "{page}: not written, for it is drawn from a run in the harness: {why}"
+        )))
     }
 
     /// The failure, if one of the files is a trace.
@@ -192,11 +213,12 @@ impl Validated<'_> {
         let mut logs = table();
         // A path that is broken into lines cannot be copied.
         logs.set_content_arrangement(ContentArrangement::Disabled);
-        let counted = ["lives", "steps", "lives ended"].map(number);
+        let counted = ["lives", "steps", "ended", "crashed"].map(number);
         logs.set_header([["log", "node"].map(Cell::new).to_vec(), counted.to_vec()].concat());
         for log in &self.validation.logs {
             let node = log.node.map_or_else(|| "-".into(), |node| node.to_string());
-            let counts = [log.lives, log.steps, log.ends].map(|count| number(&count.to_string()));
+            let counts = [log.lives, log.steps, log.ends, log.crashes];
+            let counts = counts.map(|count| number(&count.to_string()));
             logs.add_row(
                 [vec![Cell::new(shown(&log.path)), Cell::new(node)], counts.to_vec()].concat(),
             );
@@ -276,6 +298,12 @@ impl Section for Validated<'_> {
             self.validation;
         writeln!(out, "{}", styled(STRONG, protocol.name()))?;
         writeln!(out, "{}\n", self.logs().trim_fmt())?;
+        for (log, node) in
+            self.validation.logs.iter().filter_map(|log| Some((log, log.misnamed()?)))
+        {
+            let said = styled(DOUBTFUL, "name differs:");
+            writeln!(out, "{said} {} is a log of {node}", shown(&log.path))?;
+        }
         for difference in differences {
             writeln!(out, "{} {}", styled(BAD, "differs:"), printable(&difference.to_string()))?;
         }
@@ -356,15 +384,9 @@ impl Form {
             Self::Page => ["page", "no_page"],
         }
     }
-
-    /// The reason why nothing was even tried.
-    fn without(self) -> &'static str {
-        match self {
-            Self::Trace => "no trace: no property is violated but those of --allow",
-            Self::Page => "no page: the logs are not joined to one run",
-        }
-    }
 }
+
+const NO_TRACE: &str = "no trace: no property is violated but those of --allow";
 
 /// A run, written to a file, or the reason why it is not.
 struct Saved<'a> {
@@ -410,13 +432,12 @@ impl Section for Saved<'_> {
                 };
                 writeln!(out, "{path}: {run}, {steps}{}", without(left_out))
             }
-            (Err(why), form) => {
-                let what = match form {
-                    Form::Trace => format!("no trace of {property}:"),
-                    Form::Page => "no page:".into(),
-                };
-                writeln!(out, "{} {}", styled(DOUBTFUL, what), printable(&why.to_string()))
+            (Err(why), Form::Trace) => {
+                let what = styled(DOUBTFUL, format!("no trace of {property}:"));
+                writeln!(out, "{what} {}", printable(&why.to_string()))
             }
+            // The command says it as an error.
+            (Err(_), Form::Page) => Ok(()),
         }
     }
 }

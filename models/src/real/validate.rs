@@ -57,6 +57,7 @@ mod order;
 mod overlap;
 mod run;
 mod supply;
+mod wording;
 
 use crate::{
     claim::property::{Kind, Property},
@@ -67,12 +68,17 @@ use crate::{
 };
 pub use clocks::Clocks;
 use execution::{Execution, execute};
-use interrex::{gen_leader::Roster, machine::NodeId};
+use interrex::{
+    gen_leader::Roster,
+    machine::{Address, NodeId},
+};
 use join::Cluster;
+use life::Life;
 use log::Common;
 use serde::Serialize;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     time::Duration,
@@ -116,6 +122,18 @@ pub struct Log {
     pub steps: usize,
     /// The number of lives with a line `end`.
     pub ends: usize,
+    /// The number of lives that a crash has ended: they have no such line, and are cut short or followed by another life.
+    pub crashes: usize,
+}
+
+impl Log {
+    /// The node, if the file is named like the log of another one: `n1.log`, with a log of `n0` in it.
+    #[must_use]
+    pub fn misnamed(&self) -> Option<NodeId> {
+        let name = self.path.file_name()?.to_str()?.split('.').next()?;
+        let named = name.parse::<NodeId>().ok()?;
+        self.node.filter(|node| *node != named)
+    }
 }
 
 /// The first line of a log that differs from the machine.
@@ -331,15 +349,25 @@ pub(crate) fn of_machine<R: Application>(
         verdicts: vec![],
         carried: None,
     };
+    let mut last = BTreeMap::<NodeId, Address>::new();
+    for life in replayed.iter().flat_map(|replayed| &replayed.lives) {
+        let last = last.entry(life.me.node).or_insert(life.me);
+        *last = life.me.max(*last);
+    }
     let mut lives = vec![];
     for (path, replayed) in paths.iter().zip(replayed) {
         let node = replayed.lives.first().map(|life| life.me.node);
+        let crashed = |life: &&Life<R>| {
+            let is_last = last.get(&life.me.node) == Some(&life.me);
+            life.end.is_none() && (life.torn.is_some() || !is_last)
+        };
         validation.logs.push(Log {
             path: path.clone(),
             node,
             lives: replayed.lives.len(),
             steps: replayed.lives.iter().map(|life| life.steps.len() - 1).sum(),
             ends: replayed.lives.iter().filter(|life| life.end.is_some()).count(),
+            crashes: replayed.lives.iter().filter(crashed).count(),
         });
         validation.differences.extend(replayed.difference);
         validation.contradictions.extend(replayed.broken);
@@ -351,7 +379,7 @@ pub(crate) fn of_machine<R: Application>(
     }
     let cluster = Cluster::join(machine, logs, lives).map_err(|(one, other, process)| {
         let message = format!(
-            "the life {process} is here and in {}: name each log once",
+            "the life {process} is here and in {}: name each log once, and one of each node",
             paths[one].display()
         );
         FileError::new(&paths[other], message)

@@ -7,10 +7,10 @@
 use super::{
     Contradiction, Gap,
     adapter::OTHER_STORED,
-    join,
     log::Common,
     run::{Replayed, Run},
     supply::{Supply, Wanted},
+    wording,
 };
 use crate::{io::file::FileError, real::application::Application};
 use interrex::machine::Address;
@@ -118,14 +118,14 @@ fn unsent<R: Application>(
 ) -> Option<Why> {
     let Some((run, life)) = runs.iter().find_map(|run| Some((run, run.life(from)?))) else {
         let comes = runs.iter().any(|run| !run.is_complete() && run.is_of(from.node));
-        let untold = join::untold(from);
+        let untold = wording::untold(from);
         return (!comes).then(|| {
             Why::Gap(format!("a message arrives, here is only its digest, and {untold}"))
         });
     };
     if let Some(step) = run.agreed(life, sent) {
-        return Some(Why::Fault(join::unsent(had, &run.lines.at(step.line))));
+        return Some(Why::Fault(wording::unsent(had, &run.lines.at(step.line))));
     }
     let is_over = !run.is_running(from);
-    is_over.then(|| Why::Fault(join::too_late(life, sent, &run.lines.place().path)))
+    is_over.then(|| Why::Fault(wording::too_late(life, sent, &run.lines.place().path)))
 }

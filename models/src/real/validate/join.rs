@@ -12,6 +12,7 @@ use super::{
     Contradiction, Gap, Logs, Where,
     clocks::{Bounds, Clocks},
     life::{Delivery, EffectKind, Input, Life, Place},
+    wording::{ordinal, too_late, unsent, untold},
 };
 use crate::real::application::Application;
 use interrex::{
@@ -21,7 +22,7 @@ use interrex::{
 use rustc_hash::FxHashMap;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 /// The time, in microseconds, for which an ending node still writes messages before it logs its end.
@@ -83,25 +84,6 @@ impl Arrived {
     }
 }
 
-/// A process has sent a message, and no log tells of it.
-pub(super) fn untold(from: Address) -> String {
-    format!("no log tells of {from}, which sent it: give the logs of all nodes")
-}
-
-/// A message was sent after the last step of its sender.
-pub(super) fn too_late<R: Application>(sender: &Life<R>, sent: u64, path: &Path) -> String {
-    let (from, steps, path) = (sender.me, sender.steps.len() - 1, path.display());
-    format!(
-        "a message arrived that {from} sent in its step {sent}, and in {path} it has {steps} steps"
-    )
-}
-
-/// A message does not come from the step in which it is said to have been sent, or came from it before.
-pub(super) fn unsent(before: bool, place: &Where) -> String {
-    let what = if before { "arrived twice" } else { "arrived that was not sent" };
-    format!("a message {what}: see {place}, where it is said to come from")
-}
-
 impl<'a, R: Application> Cluster<'a, R> {
     /// Joins lives.
     ///
@@ -141,6 +123,7 @@ impl<'a, R: Application> Cluster<'a, R> {
             lost: 0,
             clocks: Clocks::default(),
         };
+        cluster.check_files();
         cluster.set_clocks(logs.skew);
         cluster.match_messages();
         cluster.end_lives();
@@ -148,6 +131,22 @@ impl<'a, R: Application> Cluster<'a, R> {
         cluster.put_in_order();
         cluster.settle_deliveries();
         Ok(cluster)
+    }
+
+    /// Checks that the lives of a node whose logs are in several files follow one another. In one file, the clock tells.
+    fn check_files(&mut self) {
+        for (before, next) in (1..self.lives.len()).map(|next| (next - 1, next)) {
+            let (one, other) = (&self.lives[before], &self.lives[next]);
+            let is_continued = one.me.node == other.me.node && one.file != other.file;
+            if is_continued && other.began() < one.last() {
+                let last = self.line(Place { life: before, step: one.steps.len() });
+                let (me, node) = (one.me, one.me.node);
+                let message = format!(
+                    "{me} is not over yet, see {last}: two processes were {node} at once, or its clock was set back"
+                );
+                self.contradict(Place { life: next, step: 0 }, message);
+            }
+        }
     }
 
     /// Compares the clocks of the hosts by the messages, and corrects all times.
@@ -183,6 +182,16 @@ impl<'a, R: Application> Cluster<'a, R> {
             None => process.life | 1 << 31,
         };
         Address { life, ..process }
+    }
+
+    /// A process with the number of its life among those of its node: `n1#217824391 (2nd life)`.
+    pub(super) fn called(&self, peer: impl Into<Peer>) -> String {
+        let peer = peer.into();
+        let process = if let Peer::Process(process) = peer { Some(process) } else { None };
+        match process.and_then(|process| self.life(process)) {
+            Some(life) => format!("{peer} ({} life)", ordinal(self.numbers[life] + 1)),
+            None => peer.to_string(),
+        }
     }
 
     /// The index of a life.
@@ -294,7 +303,8 @@ impl<'a, R: Application> Cluster<'a, R> {
                 }
                 if last.insert((sender, life), effect).is_some_and(|last| last > effect) {
                     let message = format!(
-                        "a message of {from} has overtaken another one: links keep the order"
+                        "a message of {} has overtaken another one: links keep the order",
+                        self.called(from)
                     );
                     self.contradict(place, message);
                 }
@@ -512,7 +522,8 @@ impl<'a, R: Application> Cluster<'a, R> {
                         self.lost += usize::from(overtaken);
                         if next.is_some_and(|next| !self.is_explained(place, receiver, next)) {
                             let message = format!(
-                                "a message to {to} never arrived, later ones did, and no connection had ended"
+                                "a message to {} never arrived, later ones did, and no connection had ended",
+                                self.called(to)
                             );
                             self.contradict(place, message);
                         }
