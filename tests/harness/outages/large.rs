@@ -85,7 +85,7 @@ fn the_logs_of_a_large_state_are_small_and_all_is_judged() {
         let length = fs::metadata(group.cluster().log(node)).expect("a log").len();
         println!("{node}: a log of {length} bytes, of a state of {state}");
         // Commands are written whole, at the node that gets them.
-        let most = if node == writes { state + state / 20 } else { state / 20 };
+        let most = if node == writes { state + state / 4 } else { state / 4 };
         assert!(length < most, "{node}: {length} bytes");
     }
     let path = group.cluster().log(returns);
