@@ -51,7 +51,7 @@ pub enum Held<T> {
 pub struct Digest {
     /// The length, in bytes.
     pub bytes: u64,
-    /// BLAKE2b with 256 bits, in hexadecimal: as `b2sum --length 256` prints it.
+    /// `BLAKE2b` with 256 bits, in hexadecimal: as `b2sum --length 256` prints it.
     pub blake2b: String,
 }
 

@@ -1384,6 +1384,30 @@ fn large_values_are_digests_in_logs_and_all_is_judged() {
     assert_holds(&nodes.validated());
 }
 
+/// The leader has forgotten the first entries. It gives a member that has lost its storage the state, piece by piece.
+#[test]
+fn a_state_that_is_given_in_pieces_is_judged_too() {
+    let mut nodes = group_with_large_values(&[]);
+    for number in 0..interrex::group::KEPT + 100 {
+        // More than a piece.
+        let value = if number < 60 { "v".repeat(20_000) } else { "v".into() };
+        let put = Request::Store(format!("key-{number}"), value);
+        nodes.command(N1, interrex::group::Command::Mcast(put));
+        nodes.deliver_all();
+    }
+    nodes.kill(N2);
+    nodes.deliver_all();
+    nodes.stable.remove(&N2);
+    let before = nodes.logs[&N2].len();
+    nodes.start(N2, Some(N0));
+    nodes.deliver_all();
+    let life = &nodes.logs[&N2][before..];
+    let pieces = life.lines().filter(|line| line.contains(r#""more":{"#)).count();
+    assert!(pieces > 3, "{pieces} pieces were asked for");
+    assert!(!life.contains(&"v".repeat(1_000)), "a value is whole");
+    assert_holds(&nodes.validated());
+}
+
 /// Each of them is compared with what the machine does, or with what it is said to be.
 #[test]
 fn a_digest_that_is_another_one_is_a_fault_at_its_line() {
