@@ -105,9 +105,12 @@ impl<'a, R: Application> Run<'a, R> {
     /// The time of the next line.
     pub(super) fn at(&self) -> u64 {
         match &self.next {
-            Some(Line::Entry(Entry::Start(Start { at, .. }))) => *at,
-            Some(Line::Entry(Entry::Step(Step { at, .. }))) => *at,
-            Some(Line::Entry(Entry::Break(Break { at, .. }) | Entry::End(End { at, .. }))) => *at,
+            Some(Line::Entry(
+                Entry::Start(Start { at, .. })
+                | Entry::Step(Step { at, .. })
+                | Entry::Break(Break { at, .. })
+                | Entry::End(End { at, .. }),
+            )) => *at,
             Some(Line::Torn) | None => 0,
         }
     }
@@ -166,7 +169,7 @@ impl<'a, R: Application> Run<'a, R> {
             Some(Line::Torn) => self.tear()?,
             Some(Line::Entry(Entry::Start(start))) => match self.fill_start(start, supply) {
                 Ok(start) => self.start(start, supply)?,
-                Err((start, wanted)) => return Ok(self.wait(Entry::Start(start), wanted)),
+                Err(waits) => return Ok(self.wait(Entry::Start(waits.0), waits.1)),
             },
             Some(Line::Entry(Entry::Step(step))) => {
                 let me = self.continued()?.me;
@@ -177,7 +180,7 @@ impl<'a, R: Application> Run<'a, R> {
                 }
                 match fill_step(step, me, supply) {
                     Ok(step) => self.step(step, supply)?,
-                    Err((step, wanted)) => return Ok(self.wait(Entry::Step(step), wanted)),
+                    Err(waits) => return Ok(self.wait(Entry::Step(waits.0), waits.1)),
                 }
             }
             Some(Line::Entry(Entry::Break(it))) => self.break_off(&it)?,
@@ -205,7 +208,7 @@ impl<'a, R: Application> Run<'a, R> {
         &self,
         start: HeldStart<R>,
         supply: &Supply<R>,
-    ) -> Result<WholeStart<R>, (HeldStart<R>, Wanted)> {
+    ) -> Result<WholeStart<R>, Box<(HeldStart<R>, Wanted)>> {
         let Boot { me, contact, .. } = start.boot;
         let stable = match start.boot.stable {
             None => None,
@@ -214,7 +217,7 @@ impl<'a, R: Application> Run<'a, R> {
                 // What this log tells is the same at each try.
                 let own = if self.wanted.is_none() { self.adapter.find(digest) } else { None };
                 let Some(stable) = own.cloned().or_else(|| supply.stored(me, digest)) else {
-                    return Err((start, Wanted::Stored { me }));
+                    return Err(Box::new((start, Wanted::Stored { me })));
                 };
                 Some(stable)
             }
@@ -416,14 +419,14 @@ fn fill_step<R: Application>(
     step: HeldStep<R>,
     to: Address,
     supply: &mut Supply<R>,
-) -> Result<WholeStep<R>, (HeldStep<R>, Wanted)> {
+) -> Result<WholeStep<R>, Box<(HeldStep<R>, Wanted)>> {
     let event = match step.event {
         Event::Message { from, message: Held::Whole(message) } => Event::Message { from, message },
         Event::Message { from, message: Held::Digest(ref digest) } => {
             let sent = step.sent.unwrap_or(u64::MAX);
             let Some(message) = supply.message((from, sent), to, digest) else {
                 let wanted = Wanted::Message { from, sent, to, digest: digest.clone() };
-                return Err((step, wanted));
+                return Err(Box::new((step, wanted)));
             };
             Event::Message { from, message }
         }
