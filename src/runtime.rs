@@ -67,6 +67,7 @@ mod component;
 mod config;
 mod connection;
 mod detector;
+mod digest;
 mod directory;
 mod error;
 mod frame;
@@ -89,10 +90,14 @@ mod transport;
 pub use component::Component;
 pub use config::{Config, Limits};
 pub use detector::{Detector, Heartbeats};
+pub use digest::{Digest, Held, MAX_WHOLE_BYTES};
 pub use directory::Directory;
 pub use error::{Ended, Ending, RunError, SpawnError, TrySendError};
 pub use key::{ClusterKey, KeyError};
-pub use log::{Break, End, Entry, EntryOf, FORMAT, Start, Step, unix_micros};
+pub use log::{
+    Break, End, Entry, EntryOf, FORMAT, HeldBootOf, HeldEffectOf, HeldEventOf, Start, Step,
+    unix_micros,
+};
 pub use node::{Commands, Node, Shutdown};
 pub use node_key::{NodeKey, NodeKeys, PublicKey};
 pub use process::CLOSE_TIMEOUT;

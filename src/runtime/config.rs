@@ -59,7 +59,8 @@ pub struct Config {
     /// The folder for stable storage. Default: none. Without one nothing survives the end of the node, and its lives are
     /// numbered by the clock: see [`Opened::anew`](super::Opened::anew).
     pub data: Option<PathBuf>,
-    /// The file to append the [log](super::Entry) to. Default: none, and no log. It grows without a limit.
+    /// The file to append the [log](super::Entry) to. Default: none, and no log. It grows without a limit, mostly by the
+    /// commands: of other large values it gets only [digests](super::Held).
     pub log: Option<PathBuf>,
     /// The clock of the log's entries, in microseconds since 1970. Default: [`unix_micros`]. It also tells if a life of
     /// another node was numbered by a clock that is more than a day ahead; such a life is refused. Nothing else depends on

@@ -2,9 +2,10 @@
 //!
 //! A log is lines of JSON, each an [`Entry`]. A line is written before any effect in it is carried out. So a node that was
 //! killed may have done less than its last lines say, and never more. All lives of a node are in one file, in order.
+//! Large values that can be had again are [`Held`]: a log has only their digests.
 
-use super::private;
-use crate::machine::{Address, Boot, EffectOf, EventOf, Machine, NodeId};
+use super::{digest::Held, private};
+use crate::machine::{Address, Boot, Effect, Event, Machine, NodeId};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, TryLockError},
@@ -13,19 +14,29 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// The version of the log format that is written and read.
-pub const FORMAT: u32 = 2;
+/// The version of the log format that is written. Format 2 is the same without [digests](super::Digest): it can be read as
+/// this one.
+pub const FORMAT: u32 = 3;
 
 /// A line of a log: JSON, then a line feed.
 ///
 /// # Example
 ///
+/// A step, and one that has received a large message: the log has its sender, the step in which it was sent, and its digest.
+///
 /// ```
-/// use interrex::{gms3::Gms3, machine::Event, runtime::{Entry, EntryOf}};
+/// use interrex::{gms3::Gms3, machine::Event, runtime::{Entry, EntryOf, Held}};
 ///
 /// let line = r#"{"step":{"at":1800000000000000,"event":{"down":"n0#217824391"},"effects":[]}}"#;
 /// let Entry::Step(step) = serde_json::from_str::<EntryOf<Gms3<String>>>(line)? else { panic!() };
 /// assert!(matches!(step.event, Event::Down(peer) if peer.node().0 == 0));
+///
+/// let line = r#"{"step":{"at":1800000000000000,"event":{"message":{"from":"n0#217824391","message":
+///     {"digest":{"bytes":60060,"blake2b":"eb1a81ed4a2a8e6b79e0fc2bd6e2ea0ca3a7fbfb6ba2b5a4fef4d3ca63d0ad4f"}}}},
+///     "sent":57,"effects":[]}}"#;
+/// let Entry::Step(step) = serde_json::from_str::<EntryOf<Gms3<String>>>(line)? else { panic!() };
+/// let Event::Message { from, message: Held::Digest(digest) } = step.event else { panic!() };
+/// assert_eq!((from.node.0, step.sent, digest.bytes), (0, Some(57), 60060));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +53,22 @@ pub enum Entry<Boot, Event, Effect> {
 }
 
 /// The entries of a machine's log.
-pub type EntryOf<M> = Entry<Boot<<M as Machine>::Stable>, EventOf<M>, EffectOf<M>>;
+pub type EntryOf<M> = Entry<HeldBootOf<M>, HeldEventOf<M>, HeldEffectOf<M>>;
+
+/// The argument of [`Machine::start`] in a machine's log.
+pub type HeldBootOf<M> = Boot<Held<<M as Machine>::Stable>>;
+
+/// An event in a machine's log.
+pub type HeldEventOf<M> =
+    Event<Held<<M as Machine>::Message>, <M as Machine>::Command, <M as Machine>::Timer>;
+
+/// An effect in a machine's log.
+pub type HeldEffectOf<M> = Effect<
+    Held<<M as Machine>::Message>,
+    <M as Machine>::Timer,
+    Held<<M as Machine>::Stable>,
+    Held<<M as Machine>::Observation>,
+>;
 
 /// The start of a life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +192,7 @@ fn lock(file: &File) -> io::Result<()> {
     }
 }
 
-/// How a log begins, and what comes before the name of the process. A stored state may follow, of any length.
+/// How a log begins, and what comes before the name of the process. A stored state may follow, in format 2 of any length.
 const BEGIN: &str = r#"{"start":{"format":"#;
 const BOOT: &str = r#""boot":{"me":""#;
 /// More than comes before the name of the process.

@@ -170,7 +170,8 @@ where
         self.state = Some(state);
         if let (Some(log), Some(boot)) = (&mut self.log, written) {
             let Config { protocol, configuration, .. } = config;
-            let (format, at, effects) = (log::FORMAT, log.now(), effects.iter().collect());
+            let (format, at) = (log::FORMAT, log.now());
+            let (boot, effects) = (boot.held(), effects.iter().map(Effect::held).collect());
             let start = Start { format, at, protocol, configuration, boot, effects };
             log.add(&Entry::<_, (), _>::Start(start))?;
         }
@@ -223,7 +224,7 @@ where
         self.steps += 1;
         self.log_breaks()?;
         if let (Some(log), Some(event)) = (&mut self.log, written) {
-            let effects = effects.iter().collect();
+            let (event, effects) = (event.held(), effects.iter().map(Effect::held).collect());
             let at = log.now();
             let unsynced = self.is_unsynced;
             log.add(&Entry::<(), _, _>::Step(Step { at, event, sent, unsynced, effects }))?;

@@ -8,7 +8,7 @@ use interrex::{
     gen_leader::{self, Roster, dictionary::Request},
     gms3,
     machine::{Address, Boot, Effect, EffectOf, Event, EventOf, Machine, NodeId, Peer},
-    runtime::{Break, CLOSE_TIMEOUT, End, Entry, EntryOf, FORMAT, Start, Step},
+    runtime::{Break, CLOSE_TIMEOUT, End, Entry, FORMAT, Start, Step},
 };
 use interrex_models::{
     evidence::{
@@ -25,6 +25,7 @@ use interrex_models::{
         validate::{Carried, Carry, Run, Validation, Verdict, validate},
     },
 };
+use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fs,
@@ -53,6 +54,8 @@ struct Nodes<M: Machine> {
     stable: BTreeMap<NodeId, M::Stable>,
     lives: BTreeMap<NodeId, u64>,
     logs: BTreeMap<NodeId, String>,
+    /// The nodes that write logs of format 2, without digests.
+    old: BTreeSet<NodeId>,
 }
 
 struct Node<M: Machine> {
@@ -95,6 +98,7 @@ impl<M: Machine> Nodes<M> {
             stable: BTreeMap::new(),
             lives: BTreeMap::new(),
             logs: BTreeMap::new(),
+            old: BTreeSet::new(),
         }
     }
 
@@ -106,7 +110,7 @@ impl<M: Machine> Nodes<M> {
         self.now + ahead * u64::from(node.0) + more
     }
 
-    fn write(&mut self, node: NodeId, entry: &EntryOf<M>) {
+    fn write(&mut self, node: NodeId, entry: &impl Serialize) {
         let line = serde_json::to_string(entry).expect("JSON");
         let log = self.logs.entry(node).or_default();
         if !log.is_empty() && !log.ends_with('\n') {
@@ -124,15 +128,16 @@ impl<M: Machine> Nodes<M> {
         let contact = contact.map(|contact| self.up[&contact].me);
         let boot = Boot { me, stable: self.stable.get(&node).cloned(), contact };
         let (state, effects) = self.machine.start(boot.clone());
-        let start = Start {
-            format: FORMAT,
-            at,
-            protocol: self.protocol.into(),
-            configuration: self.configuration.clone(),
-            boot,
-            effects: effects.clone(),
-        };
-        self.write(node, &Entry::Start(start));
+        let (protocol, configuration) = (self.protocol.into(), self.configuration.clone());
+        if self.old.contains(&node) {
+            let effects = effects.clone();
+            let start = Start { format: 2, at, protocol, configuration, boot, effects };
+            self.write(node, &Entry::<_, (), _>::Start(start));
+        } else {
+            let (boot, effects) = (boot.held(), effects.iter().map(Effect::held).collect());
+            let start = Start { format: FORMAT, at, protocol, configuration, boot, effects };
+            self.write(node, &Entry::<_, (), _>::Start(start));
+        }
         self.up.insert(
             node,
             Node { me, state, step: 0, monitors: BTreeSet::new(), timers: BTreeSet::new() },
@@ -169,10 +174,15 @@ impl<M: Machine> Nodes<M> {
         let (state, effects) = self.machine.step(it.state.clone(), event.clone());
         it.state = state;
         it.step += 1;
-        self.write(
-            node,
-            &Entry::Step(Step { at, event, sent, unsynced: false, effects: effects.clone() }),
-        );
+        if self.old.contains(&node) {
+            let effects = effects.clone();
+            let step = Step { at, event, sent, unsynced: false, effects };
+            self.write(node, &Entry::<(), _, _>::Step(step));
+        } else {
+            let (event, effects) = (event.held(), effects.iter().map(Effect::held).collect());
+            let step = Step { at, event, sent, unsynced: false, effects };
+            self.write(node, &Entry::<(), _, _>::Step(step));
+        }
         self.carry_out(node, effects, killed_after);
     }
 
@@ -218,7 +228,7 @@ impl<M: Machine> Nodes<M> {
                 }
                 Effect::Stop(reason) => {
                     let end = End { at: self.tick(me), stopped: Some(reason.into()) };
-                    self.write(me, &Entry::End(end));
+                    self.write(me, &Entry::<(), (), ()>::End(end));
                     return self.kill(me);
                 }
                 Effect::Observe(_) => {}
@@ -255,7 +265,7 @@ impl<M: Machine> Nodes<M> {
 
     fn shut_down(&mut self, node: NodeId) {
         let at = self.tick(node);
-        self.write(node, &Entry::End(End { at, stopped: None }));
+        self.write(node, &Entry::<(), (), ()>::End(End { at, stopped: None }));
         self.kill(node);
     }
 
@@ -308,7 +318,7 @@ impl<M: Machine> Nodes<M> {
 
     fn note_break(&mut self, node: NodeId, with: NodeId) {
         let it = Break { at: self.tick(node), node: with, dropped: 0, why: "a test".into() };
-        self.write(node, &Entry::Break(it));
+        self.write(node, &Entry::<(), (), ()>::Break(it));
     }
 
     fn links_with(&self, what: impl Fn(&VecDeque<Parcel<M>>) -> bool) -> Vec<(NodeId, NodeId)> {
@@ -513,8 +523,8 @@ fn a_corrupt_line_is_refused_with_its_place() {
     assert!(error.starts_with(":2:1: the line is cut short"), "{error}");
     let error = refused(&|lines| lines.push(lines[0].clone()));
     assert!(error.contains(":3:1: life 185000000001 follows life 185000000001"), "{error}");
-    let error = refused(&|lines| lines[0] = lines[0].replace(r#""format":2"#, r#""format":9"#));
-    assert!(error.contains(":1:1: format 9"), "{error}");
+    let error = refused(&|lines| lines[0] = lines[0].replace(r#""format":3"#, r#""format":9"#));
+    assert!(error.contains(":1:1: format 9: this version reads formats 2 to 3"), "{error}");
     let error = refused(&|lines| lines[0] = lines[0].replace("gms3", "gms4"));
     assert!(error.contains("protocol is gms4, and gms3 elsewhere"), "{error}");
     let error = refused(&|lines| {
@@ -531,7 +541,7 @@ fn logs_that_are_not_those_of_one_cluster_are_refused() {
     let nodes = gms3_nodes(2);
     let group = nodes.save();
     let twice = [group[0].clone(), group[0].clone()];
-    assert!(refused(&twice).ends_with(": name each log once"), "{}", refused(&twice));
+    assert!(refused(&twice).contains(": name each log once"), "{}", refused(&twice));
 
     let [two, three] = [2, 3].map(|size| {
         let mut nodes = gen_leader_nodes(size);
@@ -568,7 +578,12 @@ fn lives_with_large_numbers_are_told_apart() {
     nodes.deliver_all();
     let validation = nodes.validated();
     assert_holds(&validation);
-    assert_eq!((validation.logs[2].lives, validation.logs[2].ends), (4, 1));
+    let log = &validation.logs[2];
+    assert_eq!((log.lives, log.ends, log.crashes), (4, 1, 2));
+    let (_, out) = said(&nodes.save(), &[]);
+    let row = out.lines().find(|line| line.contains("n2.log")).expect("a row");
+    let counts: Vec<_> = row.split_whitespace().rev().take(4).collect();
+    assert_eq!([counts[0], counts[1], counts[3]], ["2", "1", "4"], "{out}");
 }
 
 /// A node that ends is down to the others up to `CLOSE_TIMEOUT` before its log has the end; later than that, it was
@@ -757,10 +772,23 @@ fn without_the_log_of_a_sender_nothing_is_judged() {
     // That of the leader, who has sent everything on.
     logs.remove(0);
     let validation = validate(built_in(), &logs, Carry::FirstBut(&[])).expect("logs");
-    assert!(!validation.contradictions.is_empty());
+    assert!(validation.contradictions.is_empty(), "{:?}", validation.contradictions);
+    let [gap] = &validation.gaps[..] else { panic!("{:?}", validation.gaps) };
+    assert_eq!((&gap.place.path, gap.place.line), (&logs[0], 2), "{gap}");
+    assert!(gap.message.contains("no log tells of n0#185000000000"), "{gap}");
+    assert_not_judged(&validation);
+    let (code, out) = said(&logs, &[]);
+    assert_eq!(code, 3, "{out}");
+    // Once, and not for each property.
+    assert_eq!(out.matches("no log tells of n0").count(), 1, "{out}");
+    assert_eq!(out.matches("not judged").count(), 1, "{out}");
+}
+
+/// No property was judged, because of a gap.
+fn assert_not_judged(validation: &Validation) {
+    let [gap, ..] = &validation.gaps[..] else { panic!("no gap") };
     for (property, verdict) in &validation.verdicts {
-        let Verdict::NotJudged(why) = verdict else { panic!("{}: {verdict:?}", property.name) };
-        assert!(why.contains("no log tells of n0"), "{why}");
+        assert_eq!(*verdict, Verdict::NotJudged(gap.to_string()), "{}", property.name);
     }
 }
 
@@ -831,7 +859,8 @@ fn what_is_under_way_is_not_judged() {
     let Verdict::NotJudged(why) = verdict(&validation, "no-lost-message-validity") else {
         panic!("not judged")
     };
-    assert!(why.starts_with(&format!("a message to n0#{FIRST_LIFE} has not arrived: ")), "{why}");
+    let expected = format!("a message to n0#{FIRST_LIFE} (1st life) has not arrived: ");
+    assert!(why.starts_with(&expected), "{why}");
     assert!(why.ends_with("n1.log:4"), "{why}");
     assert_eq!(*verdict(&validation, "single-leader"), Verdict::Unwitnessed);
 
@@ -1209,6 +1238,80 @@ fn a_run_of_real_nodes_is_a_page_with_the_times_of_its_steps() {
     assert!(allowed.contains("<h2>Step 4: n1 suspects n0</h2>"), "{allowed}");
 }
 
+/// In the harness nobody waits for a node that is not up.
+#[test]
+fn a_run_that_cannot_be_drawn_is_an_error() {
+    let mut nodes = gen_leader_nodes(3);
+    nodes.waits = true;
+    for node in [N0, N1, N2] {
+        nodes.start(node, None);
+    }
+    nodes.deliver_all();
+    assert_agrees(&nodes.validated());
+    let logs = nodes.save();
+    let page = nodes.folder.path().join("run.html");
+    let output = interrex().args(&logs).arg("--html").arg(&page).output().expect("it runs");
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert!(error.contains("run.html: not written") && error.contains("waited"), "{error}");
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(!page.exists());
+
+    // Without a run, what is missing says how it ends.
+    let output = interrex().args(&logs[1..]).arg("--html").arg(&page).output().expect("it runs");
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert!(error.contains("run.html: not written"), "{error}");
+    assert_eq!(output.status.code(), Some(3), "{error}");
+}
+
+/// A file may have any name; one that is the name of another node is pointed out.
+#[test]
+fn a_log_that_is_named_like_that_of_another_node_is_pointed_out() {
+    let mut nodes = gms3_nodes(2);
+    nodes.mcast(N0, 0);
+    nodes.deliver_all();
+    let logs = nodes.save();
+    let (code, out) = said(&logs, &[]);
+    assert_eq!((code, out.contains("name differs")), (0, false), "{out}");
+    // Each has the content of the other.
+    fs::write(&logs[0], &nodes.logs[&N1]).expect("written");
+    fs::write(&logs[1], &nodes.logs[&N0]).expect("written");
+    let (code, out) = said(&logs, &[]);
+    assert_eq!(code, 0, "{out}");
+    for line in ["n0.log is a log of n1", "n1.log is a log of n0"] {
+        assert!(out.contains(line), "{out}");
+    }
+    // Both have the content of one.
+    fs::write(&logs[0], &nodes.logs[&N0]).expect("written");
+    let error = validate(built_in(), &logs, Carry::Nothing).expect_err("refused").to_string();
+    assert!(error.contains("name each log once, and one of each node"), "{error}");
+}
+
+/// Two processes that both take themselves for one node, on two hosts.
+#[test]
+fn two_lives_of_a_node_at_once_are_found() {
+    let mut nodes = gms3_nodes(2);
+    let first = nodes.logs[&N1].clone();
+    nodes.kill(N1);
+    nodes.deliver_all();
+    nodes.start(N1, Some(N0));
+    nodes.deliver_all();
+    let mut logs = nodes.save();
+    let second = nodes.logs[&N1].strip_prefix(&first).expect("the second life").to_owned();
+    fs::write(&logs[1], &first).expect("written");
+    logs.push(nodes.folder.path().join("n1.second.log"));
+    fs::write(&logs[2], &second).expect("written");
+    assert_holds(&validate(built_in(), &logs, Carry::Nothing).expect("logs"));
+
+    let begins = second.split(r#""at":"#).nth(1).and_then(|rest| rest.split(',').next());
+    let begins = begins.expect("a time");
+    let earlier = nodes.now - 1_000_000;
+    fs::write(&logs[2], second.replacen(begins, &earlier.to_string(), 1)).expect("written");
+    let validation = validate(built_in(), &logs, Carry::Nothing).expect("logs");
+    let found = validation.contradictions.iter().find(|it| it.place.path == logs[2]);
+    let found = found.expect("a contradiction").to_string();
+    assert!(found.contains("two processes were n1 at once"), "{found}");
+}
+
 /// It starts without a contact, and is not taken for one that founds another group.
 #[test]
 fn a_member_that_finds_its_group_in_its_storage_comes_back_in_the_harness_too() {
@@ -1231,6 +1334,181 @@ fn a_member_that_finds_its_group_in_its_storage_comes_back_in_the_harness_too() 
     let run = carried.outcome.unwrap_or_else(|why| panic!("{why}"));
     assert!(actions(&run.trace).contains("restart n1"), "{}", actions(&run.trace));
     assert_eq!(run.times.len(), run.trace.steps.len());
+}
+
+type GroupNodes = Nodes<interrex::group::Group<dictionary::Texts>>;
+
+/// A joined group of three with a few large values. Then n2 comes back with what it had stored, and again without.
+fn group_with_large_values(old: &[NodeId]) -> GroupNodes {
+    let roster = Roster::new(3, 0);
+    let mut nodes = Nodes::new(
+        our_group::real::machine(&roster),
+        "group",
+        application::configuration(Some(&roster)),
+    );
+    nodes.old = old.iter().copied().collect();
+    nodes.start(N0, None);
+    for node in [N1, N2] {
+        nodes.start(node, Some(N0));
+        nodes.deliver_all();
+    }
+    for (key, letter) in ["a", "b", "c"].into_iter().zip(["x", "y", "z"]) {
+        let put = Request::Store(key.into(), letter.repeat(20_000));
+        nodes.command(N1, interrex::group::Command::Mcast(put));
+        nodes.deliver_all();
+    }
+    nodes.kill(N2);
+    nodes.deliver_all();
+    nodes.start(N2, None);
+    nodes.deliver_all();
+    nodes.kill(N2);
+    nodes.deliver_all();
+    nodes.stable.remove(&N2);
+    nodes.start(N2, Some(N0));
+    nodes.deliver_all();
+    nodes
+}
+
+/// The commands are in the log of the node that got them, and nowhere else.
+#[test]
+fn large_values_are_digests_in_logs_and_all_is_judged() {
+    let nodes = group_with_large_values(&[]);
+    for (node, log) in &nodes.logs {
+        assert!(log.contains(r#"{"digest":{"bytes":"#), "{node}");
+        let whole = log.matches(&"x".repeat(20_000)).count();
+        assert_eq!(whole, usize::from(*node == N1), "{node}");
+    }
+    let boots = nodes.logs[&N2].lines().filter(|line| line.starts_with(r#"{"start""#));
+    let boots: Vec<_> = boots.map(|line| line.contains(r#""stable":{"digest":"#)).collect();
+    assert_eq!(boots, [false, true, false]);
+    assert_holds(&nodes.validated());
+}
+
+/// The leader has forgotten the first entries. It gives a member that has lost its storage the state, piece by piece.
+#[test]
+fn a_state_that_is_given_in_pieces_is_judged_too() {
+    let mut nodes = group_with_large_values(&[]);
+    for number in 0..interrex::group::KEPT + 100 {
+        // More than a piece.
+        let value = if number < 60 { "v".repeat(20_000) } else { "v".into() };
+        let put = Request::Store(format!("key-{number}"), value);
+        nodes.command(N1, interrex::group::Command::Mcast(put));
+        nodes.deliver_all();
+    }
+    nodes.kill(N2);
+    nodes.deliver_all();
+    nodes.stable.remove(&N2);
+    let before = nodes.logs[&N2].len();
+    nodes.start(N2, Some(N0));
+    nodes.deliver_all();
+    let life = &nodes.logs[&N2][before..];
+    let pieces = life.lines().filter(|line| line.contains(r#""more":{"#)).count();
+    assert!(pieces > 3, "{pieces} pieces were asked for");
+    assert!(!life.contains(&"v".repeat(1_000)), "a value is whole");
+    assert_holds(&nodes.validated());
+}
+
+/// Each of them is compared with what the machine does, or with what it is said to be.
+#[test]
+fn a_digest_that_is_another_one_is_a_fault_at_its_line() {
+    const DIGEST: &str = r#""blake2b":""#;
+    let nodes = group_with_large_values(&[]);
+    let (mut differ, mut cannot_be) = (0, BTreeSet::new());
+    for (node, log) in &nodes.logs {
+        for (at, _) in log.match_indices(DIGEST) {
+            let paths = nodes.save();
+            let (before, after) = log.split_at(at + DIGEST.len());
+            let other = if after.starts_with('0') { "1" } else { "0" };
+            let path = nodes.folder.path().join(format!("{node}.log"));
+            fs::write(&path, [before, other, &after[1..]].concat()).expect("written");
+            let found = validate(built_in(), &paths, Carry::Nothing).expect("logs");
+            let (place, said) = match (&found.differences[..], &found.contradictions[..]) {
+                ([difference], []) => (&difference.place, difference.to_string()),
+                ([], [contradiction]) => (&contradiction.place, contradiction.to_string()),
+                other => panic!("{other:?}"),
+            };
+            let line = before.lines().count();
+            assert_eq!((&place.path, place.line), (&path, line), "{said}");
+            assert!(found.gaps.is_empty(), "{:?}", found.gaps);
+            let judged = |(_, it): &&(_, Verdict)| !matches!(it, Verdict::NotJudged(_));
+            assert_eq!(found.verdicts.iter().filter(judged).count(), 0);
+            differ += found.differences.len();
+            let messages = found.contradictions.into_iter().map(|it| it.message);
+            cannot_be.extend(messages.map(|it| it.split(':').next().expect("a text").to_owned()));
+        }
+    }
+    assert!(differ > 10, "{differ}");
+    let expected = [
+        "a message arrived that was not sent",
+        "it begins with a stored value that is not the one persisted last",
+    ];
+    assert_eq!(cannot_be, expected.map(String::from).into());
+}
+
+#[test]
+fn without_the_log_that_has_a_large_message_nothing_is_judged() {
+    let nodes = group_with_large_values(&[]);
+    let mut logs = nodes.save();
+    // That of the leader.
+    logs.remove(0);
+    let validation = validate(built_in(), &logs, Carry::Any(&[])).expect("logs");
+    assert_agrees(&validation);
+    let digest = |line: &str| line.contains(r#""from":"n0#185000000000","message":{"digest""#);
+    let gaps = validation.gaps.iter().map(|gap| (gap.place.path.clone(), gap.place.line));
+    let expected = [(N1, &logs[0]), (N2, &logs[1])].map(|(node, path)| {
+        (path.clone(), nodes.logs[&node].lines().position(digest).expect("a digest") + 1)
+    });
+    assert_eq!(gaps.collect::<Vec<_>>(), expected);
+    assert_not_judged(&validation);
+    let (code, out) = said(&logs, &[]);
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("not judged: ") && out.contains("give the logs of all nodes"), "{out}");
+}
+
+/// A log may be continued in another file.
+#[test]
+fn a_life_that_begins_with_a_digest_needs_the_life_before() {
+    let nodes = group_with_large_values(&[]);
+    let mut logs = nodes.save();
+    let log = &nodes.logs[&N2];
+    let (at, _) = log.match_indices("{\"start\"").nth(1).expect("a second life");
+    let (first, later) = log.split_at(at);
+    fs::write(&logs[2], later).expect("written");
+    let validation = validate(built_in(), &logs, Carry::Nothing).expect("logs");
+    assert_agrees(&validation);
+    let [gap] = &validation.gaps[..] else { panic!("{:?}", validation.gaps) };
+    assert_eq!((&gap.place.path, gap.place.line), (&logs[2], 1));
+    assert!(gap.message.ends_with("give all logs of n2"), "{gap}");
+    assert_not_judged(&validation);
+
+    logs.push(nodes.folder.path().join("n2.first.log"));
+    fs::write(&logs[3], first).expect("written");
+    assert_holds(&validate(built_in(), &logs, Carry::Nothing).expect("logs"));
+}
+
+/// While a cluster is brought to a new version, node by node, its logs are of both formats.
+#[test]
+fn logs_of_the_format_before_digests_are_read_too() {
+    for old in [&[N0, N1, N2][..], &[N0], &[N1, N2]] {
+        assert_holds(&group_with_large_values(old).validated());
+    }
+}
+
+/// The message is said to come from a step that only came after its answer.
+#[test]
+fn logs_that_wait_for_each_other_are_a_fault() {
+    let mut nodes = group_with_large_values(&[]);
+    let from_n1 = r#""from":"n1#185000000001","message":{"digest""#;
+    let log = nodes.logs.get_mut(&N0).expect("a log");
+    let line = log.lines().find(|line| line.contains(from_n1)).expect("a large message").to_owned();
+    let sent = line.split(r#""sent":"#).nth(1).and_then(|rest| rest.split(',').next());
+    let sent: u64 = sent.and_then(|number| number.parse().ok()).expect("a number");
+    let later = line.replace(&format!(r#""sent":{sent}"#), &format!(r#""sent":{}"#, sent + 4));
+    *log = log.replace(&line, &later);
+    let validation = nodes.validated();
+    let [found] = &validation.contradictions[..] else { panic!("{:?}", validation.contradictions) };
+    assert!(found.message.starts_with("the logs wait for each other"), "{found}");
+    assert!(validation.gaps.is_empty(), "{:?}", validation.gaps);
 }
 
 #[test]

@@ -97,7 +97,8 @@ pub(super) struct Node {
     /// lost its --data-dir must join through --contact
     #[arg(long)]
     found: bool,
-    /// Append events and effects to this file, for `interrex validate`
+    /// Append events and effects to this file, for `interrex validate`. Of messages, stored values and observations that are
+    /// longer than 16 KiB it gets a digest; commands are written whole
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// The time without a message, in milliseconds, after which a node is considered dead

@@ -4,7 +4,7 @@ use super::{
     BAD, Command, DOUBTFUL, Exit, Failure, STRONG,
     answer::{Answer, Remark},
     choice::choice,
-    styled, table,
+    failure, styled, table,
     time::{milliseconds, milliseconds_in},
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use serde_json::json;
 use std::{
-    fs,
+    env, fs,
     io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -43,13 +43,18 @@ use std::{
 /// Every effect must be as it was logged. The logs are merged into one run in which every message is sent before it
 /// arrives, and the properties of the protocol are judged on it. Name the logs of all nodes of a cluster. A run that
 /// violates a property can be saved as a trace, for `interrex replay` and `interrex shrink`.
+///
+/// Logs have only digests of messages, stored values and observations that are longer than 16 KiB. What a node has received
+/// or stored is taken from the run of the machine on the log of its sender, or on that of the node's life before. Without
+/// that log, nothing is judged.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
     "0    the machine does what the logs say, and no property is violated but"
     "     those of --allow"
-    "1    it does something else, the logs contradict each other, or another"
-    "     property is violated"
+    "1    it does something else, the logs contradict each other, another"
+    "     property is violated, or the page of --html cannot be drawn"
     "2    bad usage, or a bad log"
+    "3    nothing was judged: a log is missing, or a part of one"
 })]
 pub(super) struct Validate {
     /// The logs of all nodes; there may be several of one node
@@ -115,10 +120,31 @@ impl Validate {
                 }
                 answer.add(&Saved { path, form, carried })?;
             }
-            (Some(_), None) => answer.add(&Remark(form.without().into()))?,
-            (None, _) => {}
+            (Some(_), None) if self.html.is_none() => answer.add(&Remark(NO_TRACE.into()))?,
+            (Some(_) | None, _) => {}
         }
-        answer.end()
+        let exit = answer.end()?;
+        match self.without_page(&validation) {
+            Some(failure) if exit == Exit::AsExpected => Err(failure),
+            Some(failure) => {
+                failure.say(failure::Form::of(env::args_os()));
+                Ok(exit)
+            }
+            None => Ok(exit),
+        }
+    }
+
+    /// The reason why there is no page, though one was asked for.
+    fn without_page(&self, validation: &Validation) -> Option<Failure> {
+        let page = self.html.as_ref()?;
+        let why = match &validation.carried {
+            Some(carried) => carried.outcome.as_ref().err()?.to_string(),
+            None => "the logs are not joined to one run".into(),
+        };
+        let page = shown(page);
+        Some(Failure::Ended(format!(
+            "{page}: not written, for it is drawn from a run in the harness: {why}"
+        )))
     }
 
     /// The failure, if one of the files is a trace.
@@ -173,15 +199,26 @@ impl Validated<'_> {
         Case::new(protocol, property.name, status, message).at(place.map(place_of))
     }
 
+    /// The reason why no property was judged, if it is the same for all.
+    fn common_reason(&self) -> Option<&str> {
+        let mut reasons = self.validation.verdicts.iter().map(|(_, verdict)| match verdict {
+            Verdict::NotJudged(why) => Some(why.as_str()),
+            Verdict::Holds | Verdict::Unwitnessed | Verdict::Violated { .. } => None,
+        });
+        let first = reasons.next().flatten()?;
+        reasons.all(|why| why == Some(first)).then_some(first)
+    }
+
     fn logs(&self) -> Table {
         let mut logs = table();
         // A path that is broken into lines cannot be copied.
         logs.set_content_arrangement(ContentArrangement::Disabled);
-        let counted = ["lives", "steps", "lives ended"].map(number);
+        let counted = ["lives", "steps", "ended", "crashed"].map(number);
         logs.set_header([["log", "node"].map(Cell::new).to_vec(), counted.to_vec()].concat());
         for log in &self.validation.logs {
             let node = log.node.map_or_else(|| "-".into(), |node| node.to_string());
-            let counts = [log.lives, log.steps, log.ends].map(|count| number(&count.to_string()));
+            let counts = [log.lives, log.steps, log.ends, log.crashes];
+            let counts = counts.map(|count| number(&count.to_string()));
             logs.add_row(
                 [vec![Cell::new(shown(&log.path)), Cell::new(node)], counts.to_vec()].concat(),
             );
@@ -217,18 +254,33 @@ impl Section for Validated<'_> {
             .map(|it| wrong("machine agrees", &it.place, it.to_string()));
         let contradictions = (self.validation.contradictions.iter())
             .map(|it| wrong("logs agree", &it.place, it.to_string()));
+        let gaps = self.validation.gaps.iter().map(|it| {
+            let said = format!("not judged: {}", it.message);
+            let protocol = self.validation.protocol.name();
+            Case::new(protocol, "logs are complete", Comparison::Cut, said)
+                .at(Some(place_of(&it.place)))
+        });
         let verdicts = self.validation.verdicts.iter();
         let verdicts = verdicts.map(|(property, verdict)| self.case(property, verdict));
-        differences.chain(contradictions).chain(verdicts).collect()
+        differences.chain(contradictions).chain(gaps).chain(verdicts).collect()
     }
 
     fn objects(&self) -> Vec<Object> {
         let Validation {
-            protocol, logs, differences, contradictions, lost, verdicts, clocks, ..
+            protocol,
+            logs,
+            differences,
+            contradictions,
+            gaps,
+            lost,
+            verdicts,
+            clocks,
+            ..
         } = self.validation;
         let mut objects: Vec<_> = logs.iter().map(|log| Object::new("log", log)).collect();
         objects.extend(differences.iter().map(|it| Object::new("difference", it)));
         objects.extend(contradictions.iter().map(|it| Object::new("contradiction", it)));
+        objects.extend(gaps.iter().map(|it| Object::new("gap", it)));
         objects.push(Object::new("lost", json!({ "messages": lost })));
         objects.push(Object::new("clocks", clocks));
         objects.extend(verdicts.iter().map(|(property, verdict)| {
@@ -242,10 +294,16 @@ impl Section for Validated<'_> {
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Validation { protocol, differences, contradictions, lost, clocks, .. } =
+        let Validation { protocol, differences, contradictions, gaps, lost, clocks, .. } =
             self.validation;
         writeln!(out, "{}", styled(STRONG, protocol.name()))?;
         writeln!(out, "{}\n", self.logs().trim_fmt())?;
+        for (log, node) in
+            self.validation.logs.iter().filter_map(|log| Some((log, log.misnamed()?)))
+        {
+            let said = styled(DOUBTFUL, "name differs:");
+            writeln!(out, "{said} {} is a log of {node}", shown(&log.path))?;
+        }
         for difference in differences {
             writeln!(out, "{} {}", styled(BAD, "differs:"), printable(&difference.to_string()))?;
         }
@@ -255,6 +313,9 @@ impl Section for Validated<'_> {
         }
         if let Some(more) = contradictions.len().checked_sub(SHOWN + 1) {
             writeln!(out, "and {} more that cannot be", more + 1)?;
+        }
+        for gap in gaps.iter().take(SHOWN) {
+            writeln!(out, "{} {}", styled(DOUBTFUL, "not judged:"), printable(&gap.to_string()))?;
         }
         if *lost > 0 {
             let lost = styled(DOUBTFUL, format!("lost: {lost}"));
@@ -270,7 +331,12 @@ impl Section for Validated<'_> {
                 "{said} that of {node} is {ahead} ms {side}, and was corrected to ±{within} ms"
             )?;
         }
-        writeln!(out, "{}", self.verdicts().trim_fmt())
+        match self.common_reason() {
+            // It is said already.
+            Some(_) if !gaps.is_empty() => Ok(()),
+            Some(why) => writeln!(out, "{} {}", styled(DOUBTFUL, "not judged:"), printable(why)),
+            None => writeln!(out, "{}", self.verdicts().trim_fmt()),
+        }
     }
 }
 
@@ -318,15 +384,9 @@ impl Form {
             Self::Page => ["page", "no_page"],
         }
     }
-
-    /// The reason why nothing was even tried.
-    fn without(self) -> &'static str {
-        match self {
-            Self::Trace => "no trace: no property is violated but those of --allow",
-            Self::Page => "no page: the logs are not joined to one run",
-        }
-    }
 }
+
+const NO_TRACE: &str = "no trace: no property is violated but those of --allow";
 
 /// A run, written to a file, or the reason why it is not.
 struct Saved<'a> {
@@ -372,13 +432,12 @@ impl Section for Saved<'_> {
                 };
                 writeln!(out, "{path}: {run}, {steps}{}", without(left_out))
             }
-            (Err(why), form) => {
-                let what = match form {
-                    Form::Trace => format!("no trace of {property}:"),
-                    Form::Page => "no page:".into(),
-                };
-                writeln!(out, "{} {}", styled(DOUBTFUL, what), printable(&why.to_string()))
+            (Err(why), Form::Trace) => {
+                let what = styled(DOUBTFUL, format!("no trace of {property}:"));
+                writeln!(out, "{what} {}", printable(&why.to_string()))
             }
+            // The command says it as an error.
+            (Err(_), Form::Page) => Ok(()),
         }
     }
 }

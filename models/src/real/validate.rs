@@ -12,6 +12,13 @@
 //! of a process that is not monitored, begin a life with another value than the one persisted last, or read a clock that
 //! runs backwards. A message that is missing, before one that arrived, must be explained by the end of a connection.
 //!
+//! # Digests
+//!
+//! Of a large value, a log has only the [digest](interrex::runtime::Held). Effects are compared by it. A message is taken from
+//! the run of the machine on the log of its sender, and the stored value with which a life begins from the life before. A
+//! digest of something else is a contradiction at its line. If no log tells of the sender or of the life before, that is a
+//! [`Gap`]: the machine cannot be run further on this log, and no property is judged.
+//!
 //! # The joined run
 //!
 //! The run respects causality. Steps that are not causally ordered are ordered by the clocks of the hosts. If messages
@@ -41,12 +48,16 @@
 mod adapter;
 mod carry;
 mod clocks;
+mod execution;
 mod join;
 mod judge;
 mod life;
 mod log;
 mod order;
 mod overlap;
+mod run;
+mod supply;
+mod wording;
 
 use crate::{
     claim::property::{Kind, Property},
@@ -56,12 +67,18 @@ use crate::{
     real::application::{self, Application},
 };
 pub use clocks::Clocks;
-use interrex::{gen_leader::Roster, machine::NodeId};
+use execution::{Execution, execute};
+use interrex::{
+    gen_leader::Roster,
+    machine::{Address, NodeId},
+};
 use join::Cluster;
+use life::Life;
 use log::Common;
 use serde::Serialize;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     time::Duration,
@@ -79,6 +96,8 @@ pub struct Validation {
     /// The contradictions between logs, and what the adapter has done against its promises. There are none in the logs of
     /// one cluster with reliable links.
     pub contradictions: Vec<Contradiction>,
+    /// What the machine needed and no log tells. There are none if the logs of all nodes are given, from their beginnings.
+    pub gaps: Vec<Gap>,
     /// The number of messages that never arrived although later ones of the same process did. Where no connection had ended
     /// and nothing was dropped, they are contradictions, too.
     pub lost: usize,
@@ -103,6 +122,18 @@ pub struct Log {
     pub steps: usize,
     /// The number of lives with a line `end`.
     pub ends: usize,
+    /// The number of lives that a crash has ended: they have no such line, and are cut short or followed by another life.
+    pub crashes: usize,
+}
+
+impl Log {
+    /// The node, if the file is named like the log of another one: `n1.log`, with a log of `n0` in it.
+    #[must_use]
+    pub fn misnamed(&self) -> Option<NodeId> {
+        let name = self.path.file_name()?.to_str()?.split('.').next()?;
+        let named = name.parse::<NodeId>().ok()?;
+        self.node.filter(|node| *node != named)
+    }
 }
 
 /// The first line of a log that differs from the machine.
@@ -123,6 +154,16 @@ pub struct Difference {
 #[derive(Clone, Debug, Serialize)]
 pub struct Contradiction {
     /// The line at which it is detected.
+    #[serde(flatten)]
+    pub place: Where,
+    /// A description.
+    pub message: String,
+}
+
+/// A part of the run that no log tells.
+#[derive(Clone, Debug, Serialize)]
+pub struct Gap {
+    /// The first line that needs it.
     #[serde(flatten)]
     pub place: Where,
     /// A description.
@@ -295,52 +336,58 @@ pub(crate) fn of_machine<R: Application>(
     logs: &Logs<'_>,
 ) -> Result<Validation, FileError> {
     let Logs { common, paths, carry, .. } = logs;
+    let Execution { replayed, gaps, is_complete } =
+        execute(machine, common, paths, |_| usize::MAX)?;
     let mut validation = Validation {
         protocol: known,
         logs: vec![],
         differences: vec![],
         contradictions: vec![],
+        gaps,
         lost: 0,
         clocks: Clocks::default(),
         verdicts: vec![],
         carried: None,
     };
+    let mut last = BTreeMap::<NodeId, Address>::new();
+    for life in replayed.iter().flat_map(|replayed| &replayed.lives) {
+        let last = last.entry(life.me.node).or_insert(life.me);
+        *last = life.me.max(*last);
+    }
     let mut lives = vec![];
-    for (file, path) in paths.iter().enumerate() {
-        let replayed = log::run(machine, common, (file, path), usize::MAX)?;
+    for (path, replayed) in paths.iter().zip(replayed) {
         let node = replayed.lives.first().map(|life| life.me.node);
+        let crashed = |life: &&Life<R>| {
+            let is_last = last.get(&life.me.node) == Some(&life.me);
+            life.end.is_none() && (life.torn.is_some() || !is_last)
+        };
         validation.logs.push(Log {
             path: path.clone(),
             node,
             lives: replayed.lives.len(),
             steps: replayed.lives.iter().map(|life| life.steps.len() - 1).sum(),
             ends: replayed.lives.iter().filter(|life| life.end.is_some()).count(),
+            crashes: replayed.lives.iter().filter(crashed).count(),
         });
         validation.differences.extend(replayed.difference);
         validation.contradictions.extend(replayed.broken);
         lives.extend(replayed.lives);
     }
-    let not_judged = |why: &str| {
-        let verdict = || Verdict::NotJudged(why.into());
-        machine.properties().iter().map(|property| (*property, verdict())).collect()
-    };
-    if !validation.differences.is_empty() {
-        validation.verdicts = not_judged("the machine does not agree with a log");
+    if !is_complete {
+        validation.judge_nothing(machine);
         return Ok(validation);
     }
     let cluster = Cluster::join(machine, logs, lives).map_err(|(one, other, process)| {
         let message = format!(
-            "the life {process} is here and in {}: name each log once",
+            "the life {process} is here and in {}: name each log once, and one of each node",
             paths[one].display()
         );
         FileError::new(&paths[other], message)
     })?;
     judge(&cluster, *carry, &mut validation);
-    if let Some(unknown) = cluster.unknown_life() {
+    if !validation.gaps.is_empty() {
         // What that one has sent looks like something that nobody sent, or sent twice.
-        validation.verdicts =
-            not_judged(&format!("no log tells of {unknown}: give those of all nodes"));
-        validation.carried = None;
+        validation.judge_nothing(machine);
         return Ok(validation);
     }
     if let Some(lines) = cluster.lines_before_shutdown() {
@@ -355,16 +402,30 @@ pub(crate) fn of_machine<R: Application>(
     Ok(validation)
 }
 
+impl Validation {
+    /// No property can be judged: says why.
+    fn judge_nothing(&mut self, machine: &impl Application) {
+        let why = if !self.differences.is_empty() {
+            "the machine does not agree with a log".into()
+        } else if let Some(gap) = self.gaps.first() {
+            gap.to_string()
+        } else {
+            "the logs contradict each other".into()
+        };
+        let judged = machine.properties().iter();
+        self.verdicts = judged.map(|it| (*it, Verdict::NotJudged(why.clone()))).collect();
+        self.carried = None;
+    }
+}
+
 /// The verdicts on the run before the nodes were shut down. Afterwards nobody is up, and nothing could be settled.
 fn before_shutdown<R: Application>(
     machine: &R,
     logs: &Logs<'_>,
     until: &[usize],
 ) -> Result<judge::Judged, FileError> {
-    let mut lives = vec![];
-    for (file, path) in logs.paths.iter().enumerate() {
-        lives.extend(log::run(machine, &logs.common, (file, path), until[file])?.lives);
-    }
+    let execution = execute(machine, &logs.common, logs.paths, |file| until[file])?;
+    let lives = execution.replayed.into_iter().flat_map(|replayed| replayed.lives).collect();
     let cluster = Cluster::join(machine, logs, lives)
         .map_err(|(one, ..)| FileError::new(&logs.paths[one], "a life is in two logs"))?;
     Ok(judge::judge(&cluster))
@@ -372,6 +433,7 @@ fn before_shutdown<R: Application>(
 
 fn judge<R: Application>(cluster: &Cluster<'_, R>, carry: Carry<'_>, validation: &mut Validation) {
     validation.contradictions.extend(cluster.contradictions.iter().cloned());
+    validation.gaps.extend(cluster.gaps.iter().cloned());
     validation.lost = cluster.lost;
     validation.clocks.clone_from(&cluster.clocks);
     let judged = judge::judge(cluster);
@@ -424,6 +486,12 @@ impl fmt::Display for Difference {
 }
 
 impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.message)
     }

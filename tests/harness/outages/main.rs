@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "it says what it has measured")]
 
+mod large;
 mod network;
 
 use interrex::machine::NodeId;

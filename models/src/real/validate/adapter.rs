@@ -3,8 +3,15 @@
 //! backwards.
 
 use crate::real::application::Application;
-use interrex::machine::{Boot, Effect, EffectOf, Event, EventOf, Peer};
+use interrex::{
+    machine::{Boot, Effect, EffectOf, Event, EventOf, Peer},
+    runtime::{Digest, Held},
+};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The contradiction of a life that begins with another value than the one persisted last.
+pub(super) const OTHER_STORED: &str =
+    "it begins with a stored value that is not the one persisted last";
 
 /// The obligations of the adapter to a node, from its log so far.
 #[derive(Debug)]
@@ -23,6 +30,17 @@ impl<R: Application> Adapter<R> {
         Self { at: 0, monitors: BTreeMap::new(), stored: vec![] }
     }
 
+    /// The possible contents of stable storage; none if nothing is known.
+    pub(super) fn stored(&self) -> &[R::Stable] {
+        &self.stored
+    }
+
+    /// The possible content of stable storage that has this digest.
+    pub(super) fn find(&self, digest: &Digest) -> Option<&R::Stable> {
+        let digest = Held::Digest(digest.clone());
+        self.stored.iter().find(|stored| digest.is(stored))
+    }
+
     /// A life begins. Returns the broken promises.
     pub(super) fn start(
         &mut self,
@@ -34,9 +52,7 @@ impl<R: Application> Adapter<R> {
         let mut broken = self.pass(at);
         match &boot.stable {
             Some(stable) if !self.stored.is_empty() && !self.stored.contains(stable) => {
-                broken.push(
-                    "it begins with a stored value that is not the one persisted last".into(),
-                );
+                broken.push(OTHER_STORED.into());
             }
             _ => {}
         }

@@ -9,9 +9,10 @@
 //! Nothing from the cut on has happened.
 
 use super::{
-    Contradiction, Logs, Where,
+    Contradiction, Gap, Logs, Where,
     clocks::{Bounds, Clocks},
     life::{Delivery, EffectKind, Input, Life, Place},
+    wording::{ordinal, too_late, unsent, untold},
 };
 use crate::real::application::Application;
 use interrex::{
@@ -52,6 +53,8 @@ pub(super) struct Cluster<'a, R: Application> {
     pub order: Vec<Place>,
     /// The contradictions.
     pub contradictions: Vec<Contradiction>,
+    /// The lives that have sent messages, and of which no log tells.
+    pub gaps: Vec<Gap>,
     /// The number of messages that never arrived although later ones of the same process did.
     pub lost: usize,
     /// The clocks of the hosts. The times of all lives are corrected by them.
@@ -116,9 +119,11 @@ impl<'a, R: Application> Cluster<'a, R> {
             downs: FxHashMap::default(),
             order: vec![],
             contradictions: vec![],
+            gaps: vec![],
             lost: 0,
             clocks: Clocks::default(),
         };
+        cluster.check_files();
         cluster.set_clocks(logs.skew);
         cluster.match_messages();
         cluster.end_lives();
@@ -126,6 +131,22 @@ impl<'a, R: Application> Cluster<'a, R> {
         cluster.put_in_order();
         cluster.settle_deliveries();
         Ok(cluster)
+    }
+
+    /// Checks that the lives of a node whose logs are in several files follow one another. In one file, the clock tells.
+    fn check_files(&mut self) {
+        for (before, next) in (1..self.lives.len()).map(|next| (next - 1, next)) {
+            let (one, other) = (&self.lives[before], &self.lives[next]);
+            let is_continued = one.me.node == other.me.node && one.file != other.file;
+            if is_continued && other.began() < one.last() {
+                let last = self.line(Place { life: before, step: one.steps.len() });
+                let (me, node) = (one.me, one.me.node);
+                let message = format!(
+                    "{me} is not over yet, see {last}: two processes were {node} at once, or its clock was set back"
+                );
+                self.contradict(Place { life: next, step: 0 }, message);
+            }
+        }
     }
 
     /// Compares the clocks of the hosts by the messages, and corrects all times.
@@ -161,6 +182,16 @@ impl<'a, R: Application> Cluster<'a, R> {
             None => process.life | 1 << 31,
         };
         Address { life, ..process }
+    }
+
+    /// A process with the number of its life among those of its node: `n1#217824391 (2nd life)`.
+    pub(super) fn called(&self, peer: impl Into<Peer>) -> String {
+        let peer = peer.into();
+        let process = if let Peer::Process(process) = peer { Some(process) } else { None };
+        match process.and_then(|process| self.life(process)) {
+            Some(life) => format!("{peer} ({} life)", ordinal(self.numbers[life] + 1)),
+            None => peer.to_string(),
+        }
     }
 
     /// The index of a life.
@@ -251,18 +282,20 @@ impl<'a, R: Application> Cluster<'a, R> {
                     continue;
                 };
                 let place = Place { life, step };
-                if self.life(from).is_none() && !unknown.insert(from) {
-                    // Each unknown sender is reported once.
+                let Some(sender) = self.life(from) else {
+                    if unknown.insert(from) {
+                        let message = format!("a message arrives, and {}", untold(from));
+                        self.gaps.push(Gap { place: self.line(place), message });
+                    }
                     continue;
-                }
-                let effect = match self.sent(self.lives[life].me, from, sent, digest) {
+                };
+                let effect = match self.sent(self.lives[life].me, (sender, sent), digest) {
                     Ok(effect) => effect,
                     Err(message) => {
                         self.contradict(place, message);
                         continue;
                     }
                 };
-                let sender = self.places[&from];
                 if let EffectKind::Send { delivery, .. } =
                     &mut self.lives[sender].effects[effect].kind
                 {
@@ -270,7 +303,8 @@ impl<'a, R: Application> Cluster<'a, R> {
                 }
                 if last.insert((sender, life), effect).is_some_and(|last| last > effect) {
                     let message = format!(
-                        "a message of {from} has overtaken another one: links keep the order"
+                        "a message of {} has overtaken another one: links keep the order",
+                        self.called(from)
                     );
                     self.contradict(place, message);
                 }
@@ -278,30 +312,12 @@ impl<'a, R: Application> Cluster<'a, R> {
         }
     }
 
-    /// A life that has sent a message, and of which no log tells.
-    pub(super) fn unknown_life(&self) -> Option<Address> {
-        let steps = self.lives.iter().flat_map(|life| &life.steps);
-        let mut senders = steps.filter_map(|step| match step.input {
-            Input::Message { from, .. } => Some(from),
-            Input::Start | Input::Down(_) | Input::Timeout(_) | Input::Command(_) => None,
-        });
-        senders.find(|from| self.life(*from).is_none())
-    }
-
     /// The index of the effect that sent a message, at its sender.
-    fn sent(&self, to: Address, from: Address, sent: u64, digest: u64) -> Result<usize, String> {
-        let Some(life) = self.life(from) else {
-            return Err(format!(
-                "a message of {from} arrived, and no log tells of that life: give the logs of all nodes"
-            ));
-        };
+    fn sent(&self, to: Address, (life, sent): (usize, u64), digest: u64) -> Result<usize, String> {
         let sender = &self.lives[life];
         let step = usize::try_from(sent).ok().filter(|step| *step < sender.steps.len());
         let Some(step) = step else {
-            let (steps, path) = (sender.steps.len() - 1, self.paths[sender.file].display());
-            return Err(format!(
-                "a message arrived that {from} sent in its step {sent}, and in {path} it has {steps} steps"
-            ));
+            return Err(too_late(sender, sent, &self.paths[sender.file]));
         };
         let mut known = false;
         for effect in sender.effects_of(step) {
@@ -318,9 +334,7 @@ impl<'a, R: Application> Cluster<'a, R> {
                 }
             }
         }
-        let what = if known { "arrived twice" } else { "arrived that was not sent" };
-        let place = self.line(Place { life, step });
-        Err(format!("a message {what}: see {place}, where it is said to come from"))
+        Err(unsent(known, &self.line(Place { life, step })))
     }
 
     /// Determines the lives that are over and the `Down`s that are true.
@@ -508,7 +522,8 @@ impl<'a, R: Application> Cluster<'a, R> {
                         self.lost += usize::from(overtaken);
                         if next.is_some_and(|next| !self.is_explained(place, receiver, next)) {
                             let message = format!(
-                                "a message to {to} never arrived, later ones did, and no connection had ended"
+                                "a message to {} never arrived, later ones did, and no connection had ended",
+                                self.called(to)
                             );
                             self.contradict(place, message);
                         }

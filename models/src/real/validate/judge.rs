@@ -389,7 +389,7 @@ fn unsettled<R: Application>(
                 _ => None,
             })?;
         let place = cluster.line(Place { life, step: it.step_of(effect) });
-        Some(format!("a message to {to} has not arrived: {place}"))
+        Some(format!("a message to {} has not arrived: {place}", cluster.called(to)))
     });
     let outsider = || {
         let joins = |it: &&Profile| it.presence == Presence::Up(Standing::Outsider);
@@ -435,6 +435,7 @@ fn pending_down<R: Application>(cluster: &Cluster<'_, R>) -> Option<String> {
         let mut watched = watched(&cluster.lives[watcher]).into_iter();
         let (peer, _) =
             watched.find(|(peer, since)| up_since(*peer).is_none_or(|up| up > *since))?;
+        let peer = cluster.called(peer);
         Some(format!("{me} is still to be told that {peer} is down, or was"))
     })
 }

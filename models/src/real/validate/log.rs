@@ -1,23 +1,11 @@
-//! Reads logs, and runs the machine on them.
+//! Reads logs, line by line.
 
-use super::{
-    Contradiction, Difference, Where,
-    adapter::Adapter,
-    life::{self, Input, Life},
-};
-use crate::{
-    evidence::trace::to_value,
-    io::file::{FileError, refuse_special, without_place},
-    real::application::Application,
-};
-use interrex::{
-    machine::{Address, Boot, EffectOf, EventOf},
-    runtime::{Break, End, Entry, EntryOf, FORMAT, Start, Step},
-};
+use super::Where;
+use crate::io::file::{FileError, refuse_special, without_place};
+use interrex::runtime::{Entry, FORMAT, Start};
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Value, error::Category};
+use serde_json::error::Category;
 use std::{
-    collections::BTreeSet,
     fmt::Display,
     fs::File,
     io::{BufRead, BufReader, Read},
@@ -26,6 +14,9 @@ use std::{
 
 /// A limit, in bytes, that no line exceeds: a message has 1 GiB at most by default, and is longer as JSON.
 const MOST_BYTES: u64 = 8 << 30;
+
+/// The oldest format that is read. It is the same as [`FORMAT`], and has no digests.
+pub(super) const WITHOUT_DIGESTS: u32 = 2;
 
 /// A log, line by line.
 pub(super) struct Lines {
@@ -48,14 +39,6 @@ pub(super) enum Line<T> {
 pub(super) struct Common {
     pub protocol: String,
     pub configuration: String,
-}
-
-/// The lives in a log, and the first difference to the machine.
-pub(super) struct Replayed<R: Application> {
-    pub lives: Vec<Life<R>>,
-    pub difference: Option<Difference>,
-    /// The promises that the adapter has broken.
-    pub broken: Vec<Contradiction>,
 }
 
 impl Lines {
@@ -94,21 +77,38 @@ impl Lines {
         }
     }
 
+    /// The number of the current line, from 1; 0 before the first one.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The place of the current line.
+    pub(super) fn place(&self) -> Where {
+        self.at(self.number)
+    }
+
+    /// The place of a line.
+    pub(super) fn at(&self, line: usize) -> Where {
+        Where { path: self.path.clone(), line }
+    }
+
     /// Checks the format of the life that begins with the current line.
-    fn check_format(&self, format: u32) -> Result<(), FileError> {
-        if format == FORMAT {
+    pub(super) fn check_format(&self, format: u32) -> Result<(), FileError> {
+        if (WITHOUT_DIGESTS..=FORMAT).contains(&format) {
             return Ok(());
         }
-        Err(self.error(format_args!("format {format}: this version reads format {FORMAT}")))
+        Err(self.error(format_args!(
+            "format {format}: this version reads formats {WITHOUT_DIGESTS} to {FORMAT}"
+        )))
     }
 
     /// An error in the current line.
-    fn error(&self, message: impl Display) -> FileError {
+    pub(super) fn error(&self, message: impl Display) -> FileError {
         self.error_at(self.number.max(1), message)
     }
 
     /// An error in a line.
-    fn error_at(&self, line: usize, message: impl Display) -> FileError {
+    pub(super) fn error_at(&self, line: usize, message: impl Display) -> FileError {
         FileError::in_line(&self.path, line, 1, message)
     }
 }
@@ -133,209 +133,7 @@ pub(super) fn common(path: &Path) -> Result<Option<Common>, FileError> {
     Ok(None)
 }
 
-const NO_START: &str = "no life has begun: expected a line `{\"start\":…}`";
-
-/// Runs a machine on the first lines of a log.
-pub(super) fn run<R: Application>(
-    machine: &R,
-    common: &Common,
-    (file, path): (usize, &Path),
-    most_lines: usize,
-) -> Result<Replayed<R>, FileError> {
-    let lines = Lines::open(path)?;
-    let replayed = Replayed { lives: vec![], difference: None, broken: vec![] };
-    let adapter = Adapter::new();
-    let mut run = Run { machine, common, file, lines, replayed, adapter, running: None };
-    while run.lines.number < most_lines
-        && let Some(line) = run.lines.next()?
-    {
-        match line {
-            Line::Torn => run.tear()?,
-            Line::Entry(entry) => run.take(entry)?,
-        }
-        if run.replayed.difference.is_some() {
-            // After a difference, the states of the log and of the machine are not comparable.
-            break;
-        }
-    }
-    run.conclude();
-    Ok(run.replayed)
-}
-
-struct Run<'a, R: Application> {
-    machine: &'a R,
-    common: &'a Common,
-    file: usize,
-    lines: Lines,
-    replayed: Replayed<R>,
-    adapter: Adapter<R>,
-    /// The life to which the next line belongs.
-    running: Option<Life<R>>,
-}
-
-impl<R: Application> Run<'_, R> {
-    fn take(&mut self, entry: EntryOf<R>) -> Result<(), FileError> {
-        match entry {
-            Entry::Start(start) => self.start(start),
-            Entry::Step(step) => self.step(step),
-            Entry::Break(it) => self.break_off(&it),
-            Entry::End(end) => self.end(&end),
-        }
-    }
-
-    /// Concludes the current life, if there is one.
-    fn conclude(&mut self) {
-        self.replayed.lives.extend(self.running.take());
-    }
-
-    /// Handles a line that is cut short, which must be the last of a life.
-    fn tear(&mut self) -> Result<(), FileError> {
-        match &mut self.running {
-            Some(Life { torn: Some(line), .. }) => Err(self.lines.error_at(*line, TORN)),
-            Some(life) => {
-                life.torn = Some(self.lines.number);
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn start(&mut self, start: Start<Boot<R::Stable>, EffectOf<R>>) -> Result<(), FileError> {
-        let Start { format, at, protocol, configuration, boot, effects } = start;
-        self.lines.check_format(format)?;
-        let this = Common { protocol, configuration };
-        if this != *self.common {
-            return Err(self.lines.error(differing(self.common, &this)));
-        }
-        self.conclude();
-        let me = boot.me;
-        self.check_life(me)?;
-        let (contact, has_stable) = (boot.contact, boot.stable.is_some());
-        let broken = self.adapter.start(self.machine, at, &boot, &effects);
-        self.accuse(broken);
-        let (state, expected) = self.machine.start(boot);
-        self.compare(&effects, &expected);
-        let mut life = Life {
-            file: self.file,
-            me,
-            contact,
-            has_stable,
-            persisted: false,
-            steps: vec![],
-            effects: vec![],
-            end: None,
-            stopped: None,
-            state,
-            armed: BTreeSet::new(),
-            breaks: BTreeSet::new(),
-            torn: None,
-        };
-        life.add(self.machine, (at, self.lines.number), Input::Start, &effects);
-        self.running = Some(life);
-        Ok(())
-    }
-
-    /// Checks that a log has one node, and that its lives count up.
-    fn check_life(&self, me: Address) -> Result<(), FileError> {
-        let Some(before) = self.replayed.lives.last().map(|life| life.me) else { return Ok(()) };
-        if before.node != me.node {
-            let message = format!("a life of {}, in the log of {}", me.node, before.node);
-            return Err(self.lines.error(message));
-        }
-        if before.life >= me.life {
-            let message = format!(
-                "life {} follows life {}: lives count up, so this log was put together wrongly",
-                me.life, before.life
-            );
-            return Err(self.lines.error(message));
-        }
-        Ok(())
-    }
-
-    fn step(&mut self, step: Step<EventOf<R>, EffectOf<R>>) -> Result<(), FileError> {
-        let Step { at, event, sent, unsynced, effects } = step;
-        let mut life = self.continued()?;
-        if life.stopped.is_some() {
-            self.differ(None, Some(to_value(&event)), None);
-            self.running = Some(life);
-            return Ok(());
-        }
-        let input = life::input(self.machine, &event, sent);
-        if let (Input::Message { .. }, None) = (&input, sent) {
-            return Err(self.lines.error("a message without `sent`, the step of its sender"));
-        }
-        let broken = self.adapter.step(self.machine, (at, unsynced), &event, &effects, &life.armed);
-        self.accuse(broken);
-        let (state, expected) = self.machine.step(life.state, event);
-        life.state = state;
-        self.compare(&effects, &expected);
-        life.add(self.machine, (at, self.lines.number), input, &effects);
-        self.running = Some(life);
-        Ok(())
-    }
-
-    fn break_off(&mut self, it: &Break) -> Result<(), FileError> {
-        let mut life = self.continued()?;
-        let broken = self.adapter.pass(it.at);
-        self.accuse(broken);
-        life.breaks.insert((it.node, life.steps.len()));
-        self.running = Some(life);
-        Ok(())
-    }
-
-    fn end(&mut self, end: &End) -> Result<(), FileError> {
-        let mut life = self.continued()?;
-        if life.stopped != end.stopped {
-            let reason = |stopped: &Option<String>| stopped.clone().map(Value::from);
-            self.differ(None, reason(&end.stopped), reason(&life.stopped));
-        }
-        life.end = Some(end.at);
-        self.replayed.lives.push(life);
-        Ok(())
-    }
-
-    /// The life to which this line belongs. It must be neither over nor torn.
-    fn continued(&mut self) -> Result<Life<R>, FileError> {
-        match self.running.take() {
-            Some(Life { torn: Some(line), .. }) => Err(self.lines.error_at(line, TORN)),
-            Some(life) => Ok(life),
-            None => Err(self.lines.error(NO_START)),
-        }
-    }
-
-    /// Records promises that the adapter has broken at the current line.
-    fn accuse(&mut self, broken: Vec<String>) {
-        let (path, line) = (&self.lines.path, self.lines.number);
-        let place = || Where { path: path.clone(), line };
-        let broken = broken.into_iter().map(|message| Contradiction { place: place(), message });
-        self.replayed.broken.extend(broken);
-    }
-
-    /// Records the first effect that differs.
-    fn compare(&mut self, logged: &[EffectOf<R>], expected: &[EffectOf<R>]) {
-        let most = logged.len().max(expected.len());
-        let as_value = |effect: Option<&EffectOf<R>>| effect.map(to_value);
-        let differing = (0..most).find_map(|place| {
-            let (logged, expected) = (logged.get(place), expected.get(place));
-            if logged == expected {
-                return None;
-            }
-            // Durations are logged in milliseconds, and may be more precise in the machine.
-            let (logged, machine) = (as_value(logged), as_value(expected));
-            (logged != machine).then_some((place, logged, machine))
-        });
-        if let Some((effect, logged, machine)) = differing {
-            self.differ(Some(effect), logged, machine);
-        }
-    }
-
-    fn differ(&mut self, effect: Option<usize>, logged: Option<Value>, machine: Option<Value>) {
-        let place = Where { path: self.lines.path.clone(), line: self.lines.number };
-        self.replayed.difference = Some(Difference { place, effect, logged, machine });
-    }
-}
-
-const TORN: &str = "the line is cut short, and more lines of the same life follow: only the last line of a life can be cut short";
+pub(super) const NO_START: &str = "no life has begun: expected a line `{\"start\":…}`";
 
 /// A message about the difference to another life or log.
 pub(super) fn differing(common: &Common, other: &Common) -> String {

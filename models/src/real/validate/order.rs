@@ -1,6 +1,7 @@
 //! The order of the joined run: causes before effects, and otherwise the clocks of the hosts.
 
 use super::{
+    execution::WAIT,
     join::Cluster,
     life::{Input, Place},
 };
@@ -31,9 +32,7 @@ impl<R: Application> Cluster<'_, R> {
             let wrong = stuck.iter().copied().filter(|place| self.downs.contains_key(place));
             let earliest = wrong.min_by_key(|place| self.lives[place.life].steps[place.step].at);
             let Some(wrong) = earliest else {
-                let message = "the logs wait for each other from here on: each was told something that the other \
-                               did later";
-                self.contradict(stuck[0], message.into());
+                self.contradict(stuck[0], WAIT.into());
                 return;
             };
             let gone = self.downs.remove(&wrong);
