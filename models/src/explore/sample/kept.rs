@@ -10,7 +10,10 @@
 
 use crate::{
     claim::{profile::Profile, property::Kind},
-    explore::breadth::{Fingerprint, fingerprint},
+    explore::{
+        breadth::{Fingerprint, fingerprint},
+        visited::scaled,
+    },
     model::{
         action::ActionOf,
         environment::Budget,
@@ -23,18 +26,20 @@ use derive_where::derive_where;
 use proptest::{prelude::Rng, test_runner::TestRng};
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 
 /// The kept runs, and what has been seen so far.
 #[derive_where(Default)]
 pub(super) struct Kept<P: Protocol> {
-    runs: Vec<Vec<ActionOf<P>>>,
-    /// The number of runs that were kept, also of those that others have replaced.
-    count: usize,
+    runs: VecDeque<Vec<ActionOf<P>>>,
     outlines: FxHashSet<Fingerprint>,
 }
 
 /// The number of runs that are kept: the latest.
 const MOST_RUNS: usize = 1 << 14;
+
+/// The number of outlines that are remembered, in some 60 MB. Beyond it, nothing is new any more.
+const MOST_OUTLINES: usize = 1 << 22;
 
 /// Half of the schedules that go on do so from one of so many runs that were kept last.
 const LATEST: usize = 64;
@@ -51,31 +56,24 @@ impl<P: Protocol> Kept<P> {
         }
         let many = self.runs.len();
         let among = if is_one_of_two(rng) { many } else { many.min(LATEST) };
-        let back = below(rng, among);
-        let run = &self.runs[(self.count - 1 - back) % MOST_RUNS];
-        let length = if is_one_of_two(rng) { run.len() } else { below(rng, run.len() + 1) };
+        let run = &self.runs[many - 1 - scaled(rng.next_u64(), among)];
+        let length =
+            if is_one_of_two(rng) { run.len() } else { scaled(rng.next_u64(), run.len() + 1) };
         Some(&run[..length])
     }
 
     /// Notes the outline of a world. True if there was none like it before.
     pub(super) fn note(&mut self, outline: Fingerprint) -> bool {
-        self.outlines.insert(outline)
+        self.outlines.len() < MOST_OUTLINES && self.outlines.insert(outline)
     }
 
     /// Keeps a run.
     pub(super) fn keep(&mut self, run: &[ActionOf<P>]) {
-        let place = self.count % MOST_RUNS;
-        self.count += 1;
-        match self.runs.get_mut(place) {
-            Some(former) => *former = run.to_vec(),
-            None => self.runs.push(run.to_vec()),
+        if self.runs.len() == MOST_RUNS {
+            self.runs.pop_front();
         }
+        self.runs.push_back(run.to_vec());
     }
-}
-
-/// A number below this one, which is not 0: nearly uniform, and the same on every machine.
-fn below(rng: &mut TestRng, most: usize) -> usize {
-    ((u128::from(rng.next_u64()) * most as u128) >> u64::BITS) as usize
 }
 
 /// Outlines of worlds of the same rules. That of each profile is computed once.
@@ -106,12 +104,8 @@ impl Outlines {
 fn outline(profile: &Profile) -> Fingerprint {
     let Profile { presence, failed, views, deliveries, elections, .. } = profile;
     let Profile { former, answers, waiting, .. } = profile;
-    let lists = [views.len(), deliveries.len(), elections.len(), former.len()];
-    let calls = [answers.len(), waiting.len()];
-    fingerprint(&(
-        presence,
-        failed,
-        lists.map(|length| length.min(LONG)),
-        calls.map(|length| length.min(LONG)),
-    ))
+    let of_views = [views.len(), deliveries.len(), elections.len(), former.len()];
+    let of_calls = [answers.len(), waiting.len()];
+    let lengths = of_views.into_iter().chain(of_calls).map(|length| length.min(LONG));
+    fingerprint(&(presence, failed, lengths.collect::<Vec<_>>()))
 }

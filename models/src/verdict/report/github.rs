@@ -84,7 +84,7 @@ fn summary(cases: &[Case]) -> String {
     let (all, cut) = (cases.len(), count(Comparison::Cut));
     let end = match (count(Comparison::Differs), cut) {
         (0, 0) => format!("As expected: {all} results"),
-        (0, cut) => format!("Cut short by a limit: {cut} of {all} results are unknown"),
+        (0, cut) => format!("Undecided: {cut} of {all} results are unknown"),
         (some, _) => format!("Not as expected: {some} of {all} results"),
     };
     let mut text = format!("## interrex\n\n**{end}**\n\n");
