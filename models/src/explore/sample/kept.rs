@@ -50,7 +50,7 @@ const LONG: usize = 4;
 impl<P: Protocol> Kept<P> {
     /// The run from which a schedule goes on. None if it begins at the beginning.
     pub(super) fn draw(&self, rng: &mut TestRng) -> Option<&[ActionOf<P>]> {
-        let is_one_of_two = |rng: &mut TestRng| rng.next_u32() % 2 == 0;
+        let is_one_of_two = |rng: &mut TestRng| rng.next_u32().is_multiple_of(2);
         if self.runs.is_empty() || is_one_of_two(rng) {
             return None;
         }
