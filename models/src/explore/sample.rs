@@ -10,7 +10,7 @@
 //! defects.
 //!
 //! A schedule depends on the seed, its number, the environment, and the schedules before it in its shard: it may go on from
-//! one of them that [reached something new](kept). It is the same on every machine.
+//! one of them that reached something new. It is the same on every machine.
 
 mod again;
 mod kept;
