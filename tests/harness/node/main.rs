@@ -104,7 +104,9 @@ fn a_key_is_for_its_owner_and_is_not_overwritten() {
     let file = folder.path().join("cluster.key");
     let made = key(&file);
     assert_eq!((made.code, made.err.as_str()), (0, ""));
-    assert!(made.out.contains("interrex node --key-file"), "{}", made.out);
+    for part in ["interrex node --id n0 ", "--key-file ", "(group, group_any, gms3, gms2) "] {
+        assert!(made.out.contains(part), "{part:?} is not in {}", made.out);
+    }
     let before = fs::read_to_string(&file).expect("a key");
     assert!(!made.out.contains(before.trim()), "a key is a secret");
     let permissions = fs::metadata(&file).expect("a file").permissions().mode();
