@@ -22,7 +22,9 @@ impl fmt::Display for Broken<'_> {
         let differing: Vec<_> = self.differing().collect();
         if !differing.is_empty() {
             let names: Vec<_> = self.scenarios.iter().map(|scenario| &*scenario.name).collect();
-            writeln!(f, "\n{}", styled(BAD, count(&names, &differing)))?;
+            // A scenario that is shown whole ends with an empty line itself.
+            let gap = if names.len() > 1 { "\n" } else { "" };
+            writeln!(f, "{gap}{}", styled(BAD, count(&names, &differing)))?;
             list(f, &differing)?;
         }
         // If nothing differs, they are those of which nothing is expected.
