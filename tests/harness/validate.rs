@@ -1024,7 +1024,7 @@ fn a_suspected_leader_of_a_dictionary_is_carried_over_without_the_local_calls() 
     let Some(Carried { outcome: Ok(Run { left_out, .. }), .. }) = &validation.carried else {
         panic!("carried over")
     };
-    assert_eq!(left_out, &["what stays between an application and its process (1)"]);
+    assert_eq!(left_out, &["calls that an application makes to its own process only (1)"]);
 }
 
 /// Whatever happens to the nodes of the test happens in the harness, too: no log of them contradicts another, and what

@@ -253,7 +253,9 @@ fn idle(report: &Report) -> Option<Remark> {
 fn conclusion(scenarios: usize, worst: Comparison, made: bool) -> String {
     let plural = if scenarios == 1 { "" } else { "s" };
     let end = match worst {
-        Comparison::AsExpected if made => styled(GOOD, "complete, and as expected"),
+        Comparison::AsExpected if made => {
+            styled(GOOD, "complete; nothing contradicts what was expected")
+        }
         Comparison::AsExpected => styled(GOOD, "as expected"),
         Comparison::Cut => {
             styled(DOUBTFUL, "cut short by a limit: what is not violated is unknown")

@@ -229,7 +229,8 @@ impl Section for Differences {
             writeln!(out, "{cut} cut short by a limit, and compared only as far as they went")?;
         }
         if differing.is_empty() {
-            return writeln!(out, "nothing differs in {} scenarios", self.names.len());
+            let plural = if self.names.len() == 1 { "" } else { "s" };
+            return writeln!(out, "nothing differs in {} scenario{plural}", self.names.len());
         }
         if self.is_markdown {
             return self.markdown(out, &differing);

@@ -1,7 +1,7 @@
 //! `interrex failover`.
 
 use super::{
-    BAD, Command, DOUBTFUL, Exit, Failure, GOOD, LineFormat, STRONG,
+    BAD, Command, Exit, Failure, GOOD, LineFormat, STRONG,
     choice::choice,
     of_command, styled, table,
     time::{milliseconds, milliseconds_in},
@@ -35,7 +35,8 @@ use std::{
 /// kill until the survivor has recognised the next leader.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit_codes! {
-    "0    in each round there was one new leader, and all nodes agreed"
+    "0    in each round there was one new leader, and all nodes agreed, the old"
+    "     leader included when it was back or went on"
     "1    in some round they did not agree, or a node did not start"
     "2    bad usage"
 })]
@@ -185,7 +186,11 @@ impl Failover {
         }
         let contact = new.or(takeover.took().keys().next().copied()).unwrap_or(leader);
         let back = group.heal(leader, contact, self.how)?;
-        say(format!("  {}", returned(leader, &back)))?;
+        let returned = returned(leader, &back);
+        say(format!("  {returned}"))?;
+        if matches!(back, Recovery::Diverged(_)) {
+            complaint = complaint.or(Some(returned));
+        }
         if let Err(error) = group.have_all(limit) {
             complaint = complaint.or(Some(error.to_string()));
         }
@@ -248,17 +253,10 @@ impl Failover {
             )?;
         }
         let bad = rounds.iter().filter(|round| round.complaint.is_some()).count();
-        let astray =
-            rounds.iter().filter(|round| matches!(round.back, Recovery::Diverged(_))).count();
-        let (style, conclusion) = match (bad, astray, self.rounds) {
-            (0, 0, 1) => (GOOD, "one new leader, and all agree".into()),
-            (0, 0, _) => (GOOD, "one new leader each time, and all agreed".into()),
-            (0, _, 1) => (DOUBTFUL, "one new leader; all agree but the old one".into()),
-            (0, astray, all) => {
-                let all = format!("all agreed but, {astray} times of {all}, the old one");
-                (DOUBTFUL, format!("one new leader each time; {all}"))
-            }
-            (bad, _, all) => (BAD, format!("{bad} of {all} went wrong")),
+        let (style, conclusion) = match (bad, self.rounds) {
+            (0, 1) => (GOOD, "one new leader, and all agree".into()),
+            (0, _) => (GOOD, "one new leader each time, and all agreed".into()),
+            (bad, all) => (BAD, format!("{bad} of {all} went wrong")),
         };
         writeln!(out, "{}", styled(style, conclusion))
     }

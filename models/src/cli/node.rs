@@ -85,14 +85,14 @@ pub(super) struct Node {
     /// In an election (gen_leader): a node that never leads; the same workers at every node
     #[arg(long, value_name = "NODE")]
     worker: Vec<NodeId>,
-    /// In a group (group, gms2, gms3): join the group of the first of these nodes that is reached. A node of group whose
+    /// In a group (group, group_any, gms2, gms3): join the group of the first of these nodes that is reached. A node of group whose
     /// --data-dir has its group does not need it
     #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
     contact: Vec<NodeId>,
     /// The time, in seconds, that the start waits for one of --contact; without one, the node does not start
     #[arg(long, value_name = "S", default_value = "10", value_parser = parse_seconds)]
     contact_seconds: Duration,
-    /// In a group (group, gms2, gms3): start a new group. It is for exactly one node, and for its first start: later starts
+    /// In a group (group, group_any, gms2, gms3): start a new group. It is for exactly one node, and for its first start: later starts
     /// with the same --data-dir join again, with group by what is stored there, otherwise through --contact. A node that has
     /// lost its --data-dir must join through --contact
     #[arg(long)]

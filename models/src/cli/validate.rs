@@ -319,7 +319,10 @@ impl Section for Validated<'_> {
         }
         if *lost > 0 {
             let lost = styled(DOUBTFUL, format!("lost: {lost}"));
-            writeln!(out, "{lost} messages that never arrived, though later ones did")?;
+            writeln!(
+                out,
+                "{lost} messages that never arrived, though later ones did: a connection had ended"
+            )?;
         }
         for (node, ahead) in clocks.ahead.iter().filter(|(_, ahead)| **ahead != 0) {
             let side = if *ahead > 0 { "ahead" } else { "behind" };

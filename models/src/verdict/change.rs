@@ -54,6 +54,8 @@ impl Change {
         let trend = match (before, now) {
             // A longer run violates it as much as a shorter one.
             (Some(Found(Verdict::Violated, _)), Found(Verdict::Violated, _)) => None,
+            // Nothing was expected that it could be worse or better than.
+            (None, _) => None,
             (_, Found(Verdict::Violated, _)) => Some(Trend::Worse),
             (_, Found(Verdict::Unwitnessed | Verdict::Unknown, _)) => Some(Trend::Gone),
             (_, Found(Verdict::Holds, _)) => Some(Trend::Better),

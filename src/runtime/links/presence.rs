@@ -385,7 +385,7 @@ impl<T: Transport, D: Detector, M: Value> Links<T, D, M> {
     /// The other node has taken this one for dead.
     fn report_suspected(&mut self, i: usize, absence: Duration) {
         let node = self.peers[i].node;
-        tracing::warn!(%node, ?absence, "that node took this one for dead, and was without it for this long: it may have elected another leader");
+        tracing::warn!(%node, ?absence, "that node took this one for dead, and was without it for this long: where no majority is needed, it may have elected another leader");
         metrics::counter!("interrex_suspected_total", "by" => node.to_string()).increment(1);
         self.status.send_modify(|peers| {
             let status = peers.entry(node).or_default();

@@ -256,7 +256,7 @@ impl<R: Application> Translation<'_, R> {
             Input::Timeout(timer) => self.step(place, Choice::Timeout { node, timer }),
             Input::Command(CommandKind::Scripted(_)) => self.step(place, Choice::Command { node }),
             Input::Command(CommandKind::Local) => {
-                self.leave_out("what stays between an application and its process");
+                self.leave_out("calls that an application makes to its own process only");
                 Ok(())
             }
             Input::Command(CommandKind::End) => self.end(place, node),

@@ -82,10 +82,11 @@ fn property(text: &str) -> String {
 fn summary(cases: &[Case]) -> String {
     let count = |status| cases.iter().filter(|case| case.status == status).count();
     let (all, cut) = (cases.len(), count(Comparison::Cut));
+    let plural = if all == 1 { "" } else { "s" };
     let end = match (count(Comparison::Differs), cut) {
-        (0, 0) => format!("As expected: {all} results"),
-        (0, cut) => format!("Undecided: {cut} of {all} results are unknown"),
-        (some, _) => format!("Not as expected: {some} of {all} results"),
+        (0, 0) => format!("As expected: {all} result{plural}"),
+        (0, cut) => format!("Undecided: {cut} of {all} result{plural}"),
+        (some, _) => format!("Not as expected: {some} of {all} result{plural}"),
     };
     let mut text = format!("## interrex\n\n**{end}**\n\n");
     let differing: Vec<_> =
