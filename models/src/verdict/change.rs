@@ -52,10 +52,8 @@ impl Change {
             (None, now) => format!("{now}; not expected"),
         };
         let trend = match (before, now) {
-            // A longer run violates it as much as a shorter one.
-            (Some(Found(Verdict::Violated, _)), Found(Verdict::Violated, _)) => None,
-            // Nothing was expected that it could be worse or better than.
-            (None, _) => None,
+            // Nothing was expected; or a longer run violates it as much as a shorter one.
+            (None, _) | (Some(Found(Verdict::Violated, _)), Found(Verdict::Violated, _)) => None,
             (_, Found(Verdict::Violated, _)) => Some(Trend::Worse),
             (_, Found(Verdict::Unwitnessed | Verdict::Unknown, _)) => Some(Trend::Gone),
             (_, Found(Verdict::Holds, _)) => Some(Trend::Better),
