@@ -120,7 +120,7 @@ impl Section for Found<'_> {
 }
 
 impl Found<'_> {
-    /// What the table does not say, and why.
+    /// The gaps of the table, and the reason for them.
     fn explain_gaps(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut said = vec![];
         if self.matrix.has_gaps() {

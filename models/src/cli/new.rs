@@ -45,7 +45,7 @@ const NAME: &str = "my-election";
 
 const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 
-/// What is said in `Cargo.toml` of a dependency that is a folder.
+/// The comment in `Cargo.toml` on a dependency that is a folder.
 const ELSEWHERE: &str = concat!(
     "# These folders are on this computer only, so the workflow cannot pass in CI. There, in place of `path = …`:\n",
     "# git = \"",

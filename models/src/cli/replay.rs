@@ -133,7 +133,7 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// What the run shows: that the property is violated, or that it was when the run was recorded.
+    /// The claim of the run: the property is violated, or was when the run was recorded.
     fn title(&self) -> String {
         let Trace { protocol, property, .. } = &self.trace;
         match self.replay.outcome {

@@ -14,7 +14,7 @@
 //!
 //! # Digests
 //!
-//! Of a large value, a log has only the [digest](interrex::runtime::Held). Effects are compared by it. A message is taken from
+//! A log has only the [digest](interrex::runtime::Held) of a large value. Effects are compared by it. A message is taken from
 //! the run of the machine on the log of its sender, and the stored value with which a life begins from the life before. A
 //! digest of something else is a contradiction at its line. If no log tells of the sender or of the life before, that is a
 //! [`Gap`]: the machine cannot be run further on this log, and no property is judged.
@@ -96,7 +96,7 @@ pub struct Validation {
     /// The contradictions between logs, and what the adapter has done against its promises. There are none in the logs of
     /// one cluster with reliable links.
     pub contradictions: Vec<Contradiction>,
-    /// What the machine needed and no log tells. There are none if the logs of all nodes are given, from their beginnings.
+    /// The values that the machine needed and no log tells. There are none if the logs of all nodes are given, from their beginnings.
     pub gaps: Vec<Gap>,
     /// The number of messages that never arrived although later ones of the same process did. Where no connection had ended
     /// and nothing was dropped, they are contradictions, too.

@@ -13,6 +13,7 @@ use interrex::machine::NodeId;
 use std::{borrow::Borrow, sync::OnceLock};
 use strum::EnumCount;
 
+/// The part of a world that is no node and no link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Surroundings {
     /// One side of the cut, while one is open.
@@ -21,7 +22,7 @@ pub(crate) struct Surroundings {
     pub(crate) budgets: Budgets,
 }
 
-/// What is known about surroundings.
+/// Surroundings, and those that follow from them.
 pub(super) struct SurroundingsEntry {
     now: Surroundings,
     /// The same with one action less of each kind.

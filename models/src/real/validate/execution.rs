@@ -81,7 +81,7 @@ fn conclude<R: Application>(mut runs: Vec<Run<'_, R>>, supply: &Supply<R>) -> Ex
 enum Why {
     /// No log has what it needs.
     Gap(String),
-    /// What it needs never was.
+    /// The value that it needs never existed.
     Fault(String),
 }
 

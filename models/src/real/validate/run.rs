@@ -92,7 +92,7 @@ impl<'a, R: Application> Run<'a, R> {
         self.next.is_some() && !self.waits
     }
 
-    /// What it waits for may be there now.
+    /// The value that it waits for may be there now.
     pub(super) fn try_again(&mut self) {
         self.waits = false;
     }
