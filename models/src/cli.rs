@@ -45,8 +45,10 @@ use failure::Failure;
 use std::{
     env, fmt,
     io::{self, Write},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
 };
 
 /// The command of a program, with all its subcommands: `check`, `matrix`, `fuzz`, `list`, `replay`, `shrink`, `validate`,
@@ -400,6 +402,11 @@ const BAD: Style = AnsiColor::Red.on_default();
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 const STRONG: Style = Style::new().bold();
 const WEAK: Style = Style::new().dimmed();
+
+/// The number of cores, as far as it is known.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
 
 /// A text in a style; on anything but a terminal, just the text.
 fn styled(style: Style, text: impl fmt::Display) -> String {

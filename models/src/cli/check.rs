@@ -10,6 +10,7 @@ use super::{
     broken::Broken,
     choice::choice,
     chosen::Chosen,
+    cores,
     coverage::Covered,
     size::parse_size,
     stop::{NotBegun, stop},
@@ -29,9 +30,8 @@ use bless::Blessed;
 use indicatif::{ProgressBar, ProgressStyle};
 use made::Made;
 use std::{
-    num::{NonZeroU64, NonZeroUsize},
+    num::NonZeroU64,
     path::{Path, PathBuf},
-    thread,
     time::Duration,
 };
 use table::{Checked, Extent};
@@ -166,7 +166,6 @@ impl Check {
     }
 
     fn threads(&self) -> usize {
-        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.threads.map_or_else(cores, usize::from)
     }
 

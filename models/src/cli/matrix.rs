@@ -6,6 +6,7 @@ use super::{
     bands::{banded, width},
     check::{name_traces, save_traces},
     choice::{FormatOr, format_or},
+    cores,
     stop::stop,
     styled, table,
     time::parse_seconds,
@@ -243,7 +244,7 @@ impl Show {
                 bar.inc(1);
             }
         };
-        let jobs = self.jobs.or(thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let jobs = self.jobs.map_or_else(cores, NonZeroUsize::get);
         let jobs = jobs.min(scenarios.len());
         let done: Result<Vec<_>, Failure> = thread::scope(|scope| {
             let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
