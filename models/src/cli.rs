@@ -17,6 +17,7 @@ mod fuzz;
 mod key;
 mod list;
 mod matrix;
+mod mutants;
 mod new;
 mod node;
 mod replay;
@@ -51,7 +52,7 @@ use std::{
     thread,
 };
 
-/// The command of a program, with all its subcommands: `check`, `matrix`, `fuzz`, `list`, `replay`, `shrink`, `validate`,
+/// The command of a program, with all its subcommands: `check`, `matrix`, `fuzz`, `mutants`, `list`, `replay`, `shrink`, `validate`,
 /// `node`, `failover`, `key`, `diff`, `completions`, `man`. [`command!`](crate::command!) makes it for the crate in which it is written.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -257,6 +258,7 @@ enum Subcommand {
     Check(check::Check),
     Matrix(matrix::Show),
     Fuzz(fuzz::Fuzz),
+    Mutants(mutants::Mutants),
     List(list::List),
     Diff(diff::Diff),
     Replay(replay::Replay),
@@ -275,6 +277,7 @@ impl Cli {
             Subcommand::Check(check) => check.run(of),
             Subcommand::Matrix(matrix) => matrix.run(of),
             Subcommand::Fuzz(fuzz) => fuzz.run(of),
+            Subcommand::Mutants(mutants) => mutants.run(of),
             Subcommand::List(list) => list.run(of),
             Subcommand::Diff(diff) => diff.run(of),
             Subcommand::Replay(replay) => replay.run(of),

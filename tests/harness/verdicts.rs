@@ -67,9 +67,9 @@ fn everyday() -> Vec<Scenario> {
     scenarios().into_iter().filter(|scenario| !scenario.nightly).collect()
 }
 
-/// `check --coverage --twice` does the same, and adds digests.
-#[test]
-fn every_scenario_is_as_expected_twice_and_together_they_reach_everything() {
+/// Checks the scenarios of a protocol. `check --coverage --twice NAME` does the same, and adds digests.
+fn assert_as_expected(protocol: &str) {
+    let of_it = |scenario: &Scenario| scenario.protocol.is_some_and(|it| it.name() == protocol);
     let checked = |scenario: &Scenario| {
         let harness = scenario.harness();
         harness.check(scenario, None, pinned(scenario), &mut |_| {}).assert_as_expected();
@@ -82,22 +82,43 @@ fn every_scenario_is_as_expected_twice_and_together_they_reach_everything() {
         }
         harness.coverage()
     };
-    let coverages: Vec<_> = everyday().iter().par_bridge().map(checked).collect();
-    for known in built_in().all().iter().copied() {
-        let own = coverages.iter().filter(|coverage| coverage.protocol() == known.name()).cloned();
-        let merged = own.reduce(|mut all, more| {
-            all.merge(more);
-            all
-        });
-        let merged = merged.expect("scenarios");
-        let unreachable = Unreachable::read(&folder(), &merged).expect("a list");
-        let account = merged.account(&unreachable);
-        let places = |entries: &mut dyn Iterator<Item = &Entry>| {
-            entries.map(|entry| entry.place.to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(places(&mut account.unreached()), [""; 0], "{}: unreached", known.name());
-        assert_eq!(places(&mut account.stale()), [""; 0], "{}: reached, listed", known.name());
-    }
+    let scenarios = everyday().into_iter().filter(of_it);
+    let coverages: Vec<_> = scenarios.par_bridge().map(|scenario| checked(&scenario)).collect();
+    let merged = coverages.into_iter().reduce(|mut all, more| {
+        all.merge(more);
+        all
+    });
+    let merged = merged.expect("scenarios");
+    let unreachable = Unreachable::read(&folder(), &merged).expect("a list");
+    let account = merged.account(&unreachable);
+    let places = |entries: &mut dyn Iterator<Item = &Entry>| {
+        entries.map(|entry| entry.place.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(places(&mut account.unreached()), [""; 0], "unreached");
+    assert_eq!(places(&mut account.stale()), [""; 0], "reached, listed");
+}
+
+/// A test for each protocol: somebody who changes one can run its test only.
+macro_rules! protocols {
+    ($($name:ident)*) => {
+        const TESTED: &[&str] = &[$(stringify!($name)),*];
+
+        mod every_scenario_is_as_expected_twice_and_together_they_reach_everything {
+            $(
+                #[test]
+                fn $name() {
+                    super::assert_as_expected(stringify!($name));
+                }
+            )*
+        }
+    };
+}
+protocols!(gms2 gms3 gen_leader_1_0 gen_leader_2007 gen_leader group group_any);
+
+#[test]
+fn no_protocol_is_left_out() {
+    let names: Vec<_> = built_in().all().iter().map(|known| known.name()).collect();
+    assert_eq!(names, TESTED);
 }
 
 /// A settled property says nothing about a run that goes round for ever.

@@ -255,14 +255,7 @@ impl Report {
     /// If anything differs from the expectation, or the search was cut short. The message has the differences, and the
     /// shortest run that nobody expects.
     pub fn assert_as_expected(&self) {
-        let mut wrong = self.cases();
-        wrong.retain(|case| case.status != Comparison::AsExpected);
-        let said: Vec<_> =
-            wrong.iter().map(|case| format!("  {}: {}\n", case.name, case.message)).collect();
-        let run = Case::shortest_run(&wrong).map_or(String::new(), |(case, drawn)| {
-            format!("\nthe shortest run that violates {}\n{drawn}", case.name)
-        });
-        assert!(wrong.is_empty(), "{}:\n{}{run}", self.subject.scenario, said.concat());
+        Case::assert_as_expected(self.cases());
     }
 }
 

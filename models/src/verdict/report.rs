@@ -175,6 +175,18 @@ impl Case {
         self.change.as_ref().map_or(&self.message, |change| &change.said)
     }
 
+    /// Asserts in a test that all are as expected.
+    pub(crate) fn assert_as_expected(mut cases: Vec<Self>) {
+        cases.retain(|case| case.status != Comparison::AsExpected);
+        let Some(first) = cases.first() else { return };
+        let said: String =
+            cases.iter().map(|case| format!("  {}: {}\n", case.name, case.message)).collect();
+        let run = Self::shortest_run(&cases).map_or(String::new(), |(case, drawn)| {
+            format!("\nthe shortest run that violates {}\n{drawn}", case.name)
+        });
+        panic!("{}:\n{said}{run}", first.suite);
+    }
+
     /// The shortest counterexample of these: one of a verdict that is worse, if there is any.
     pub(crate) fn shortest_run<'a>(
         cases: impl IntoIterator<Item = &'a Self>,

@@ -125,6 +125,14 @@ impl Report {
         rows.chain(again).fold(cut, Comparison::max)
     }
 
+    /// Asserts in a test that everything is as expected. The command `fuzz` shows the runs, too.
+    ///
+    /// # Panics
+    /// If a schedule violates a property and the scenario does not expect that, or a limit ended the schedules.
+    pub fn assert_as_expected(&self) {
+        Case::assert_as_expected(self.cases());
+    }
+
     /// A case for each property, and one for the second run.
     #[must_use]
     pub fn cases(&self) -> Vec<Case> {

@@ -8,6 +8,7 @@
 //! | `check` | `scenario`; with `--coverage` also `coverage`, one for each protocol |
 //! | `fuzz` | `known_traces`, one for each protocol; then as `check` |
 //! | `matrix` | `cell`, one for each verdict; then `matrix` |
+//! | `mutants` | `file`, one for each file that is changed; then `mutants` |
 //! | `list` | `protocol`, `scenario`, `property`; with `--only words`, `word` |
 //! | `diff` | `diff` |
 //! | `replay` | `step`; then `replay` |
