@@ -1,5 +1,7 @@
-//! Files, text for people, and the memory that a check uses.
+//! Files, text for people, and the program that runs: its file, and its memory.
 
+pub(crate) mod binary;
 pub mod file;
 pub(crate) mod memory;
+pub(crate) mod program;
 pub mod text;

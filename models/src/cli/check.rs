@@ -1,6 +1,7 @@
 //! `interrex check`.
 
 mod bless;
+mod interrupted;
 mod made;
 mod table;
 
@@ -28,6 +29,7 @@ use crate::{
 };
 use bless::Blessed;
 use indicatif::{ProgressBar, ProgressStyle};
+use interrupted::Interrupted;
 use made::Made;
 use std::{
     num::NonZeroU64,
@@ -78,6 +80,8 @@ pub(super) struct Check {
     twice: bool,
     #[command(flatten)]
     kept: Kept,
+    #[command(flatten)]
+    interrupted: Interrupted,
     /// Expand at most this many worlds of a scenario
     #[arg(long, value_name = "N")]
     max_worlds: Option<NonZeroU64>,
@@ -121,6 +125,7 @@ impl Check {
         if let Some(folder) = &self.kept.save_traces {
             file::can_hold_files(folder)?;
         }
+        self.interrupted.prepare(&scenarios, self.engine)?;
         let mut answer = Answer::new(self.format);
         if self.quiet {
             answer = answer.quiet();
@@ -139,7 +144,7 @@ impl Check {
                 }
                 continue;
             }
-            let mut checked = self.check(scenario, covered.as_mut(), stop, extent);
+            let mut checked = self.check(scenario, covered.as_mut(), stop, extent)?;
             name_traces(&mut checked.report, self.kept.save_traces.as_deref(), &places.traces);
             answer.add(&checked)?;
             if self.made.protocol.is_some()
@@ -161,7 +166,8 @@ impl Check {
         let broken = Broken { scenarios: &scenarios, cases: answer.noted(), program: of.name };
         let blessed = blessed.map_or(String::new(), |blessed| blessed.to_string());
         let end = conclusion(scenarios.len(), answer.worst(), made);
-        answer.add(&Remark(format!("{broken}{blessed}{end}")))?;
+        let rest = self.interrupted.rest(answer.worst());
+        answer.add(&Remark(format!("{broken}{blessed}{end}{rest}")))?;
         answer.end()
     }
 
@@ -175,7 +181,7 @@ impl Check {
         covered: Option<&mut Covered>,
         stop: Stop,
         extent: Extent,
-    ) -> Checked<'a> {
+    ) -> Result<Checked<'a>, Failure> {
         let limits = Limits {
             threads: self.threads(),
             max_states: self.max_worlds,
@@ -189,7 +195,14 @@ impl Check {
             Pass::Livelocks => bar.set_message("looking for livelocks"),
         };
         let harness = scenario.harness();
-        let report = harness.check(scenario, Some(self.engine), limits, &mut progress);
+        let report = match self.interrupted.checkpoint(scenario) {
+            None => harness.check(scenario, Some(self.engine), limits, &mut progress),
+            Some(checkpoint) => {
+                let report = harness.check_kept(scenario, &checkpoint, limits, &mut progress)?;
+                interrupted::warn(&checkpoint);
+                report
+            }
+        };
         let audit = self.twice.then(|| {
             bar.set_message("running everything twice");
             harness.audit(limits, &mut |states| bar.set_position(states))
@@ -199,7 +212,7 @@ impl Check {
             let coverage = harness.coverage();
             covered.add(if report.complete { coverage } else { coverage.cut_short() });
         }
-        Checked { scenario, report, audit, extent }
+        Ok(Checked { scenario, report, audit, extent })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
 };
 use foldhash::quality::FixedState;
 use rustc_hash::FxHashSet;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
     hash::{BuildHasher, Hash},
@@ -137,6 +138,7 @@ impl<'a, P: Protocol> Breadth<'a, P> {
 }
 
 /// The end of a shortest run. An equally near end with fewer faults replaces it.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Goal<T> {
     /// The number of steps to it.
     pub(crate) depth: usize,

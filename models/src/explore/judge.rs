@@ -17,6 +17,7 @@ use crate::{
     protocol::Protocol,
 };
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// The properties of a search.
@@ -96,7 +97,7 @@ fn content(manner: Manner, profiles: &[Handle]) -> Fingerprint {
 }
 
 /// The violated and the witnessed properties: a bit for each, in the order in which they were given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// The violated properties.
     pub violated: u32,
@@ -121,6 +122,11 @@ impl Judged {
     pub fn new(properties: &[&'static Property]) -> Self {
         assert!(properties.len() <= 32, "more properties than a judgement has bits");
         Self { properties: properties.to_vec() }
+    }
+
+    /// The names of the properties.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.properties.iter().map(|property| property.name)
     }
 
     /// True if one of the properties is of this kind.

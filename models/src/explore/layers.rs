@@ -8,6 +8,7 @@
 //!
 //! Full worlds are kept only at the frontier, packed. Of every other world there are a fingerprint and the way to it.
 
+pub mod checkpoint;
 mod crew;
 mod fresh;
 mod worker;
@@ -29,6 +30,7 @@ use crate::{
 };
 use crew::share;
 use fresh::{Fresh, Way};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     mem::take,
@@ -55,10 +57,13 @@ impl Engine for Layers {
         limits: Limits,
         progress: &mut dyn FnMut(Progress),
     ) -> Explored<P> {
-        survey(rules, judged, limits, None, &mut |states| {
-            progress(Progress { states, pass: Pass::Exploring });
-        })
+        survey(rules, judged, limits, None, &mut progress_of(progress))
     }
+}
+
+/// Reports the number of worlds of a search.
+fn progress_of(progress: &mut dyn FnMut(Progress)) -> impl FnMut(u64) {
+    |states| progress(Progress { states, pass: Pass::Exploring })
 }
 
 /// Shortest runs to violations of the properties in `sought`, a bit for each, as far as the limits allow.
@@ -85,9 +90,10 @@ pub(crate) fn survey<P: Protocol>(
     sought: Option<u32>,
     progress: &mut dyn FnMut(u64),
 ) -> Explored<P> {
-    let notes_returns = sought.is_none() && judged.asks_about(Kind::Fair);
-    let mut survey = Survey::new(rules, judged, limits, notes_returns);
-    while !survey.layer.is_empty() && !sought.is_some_and(|sought| survey.tally.knows(sought)) {
+    let mut survey = Survey::new(rules, judged, limits, sought.is_none());
+    while !survey.known.layer.is_empty()
+        && !sought.is_some_and(|sought| survey.known.tally.knows(sought))
+    {
         survey.expand(progress);
     }
     survey.end()
@@ -99,19 +105,26 @@ struct Survey<'a, P: Protocol> {
     limits: Limits,
     initial: World,
     workers: Vec<Worker<'a, P>>,
-    visited: Visited,
     fresh: RwLock<Fresh>,
+    known: Known,
+    /// A time, an interrupt or the memory has ended the search.
+    is_stopped: AtomicBool,
+}
+
+/// Everything that is known between two layers.
+#[derive(Debug)]
+struct Known {
+    visited: Visited,
     /// The layer that is expanded next, and the number of steps to it.
     layer: Vec<Batch>,
     depth: usize,
     ways: Ways,
     tally: Tally,
     returns: Option<Returns>,
-    /// A time, an interrupt or the memory has ended the search.
-    is_stopped: AtomicBool,
 }
 
 /// The results so far.
+#[derive(Debug, Serialize, Deserialize)]
 struct Tally {
     complete: bool,
     transitions: u64,
@@ -125,7 +138,7 @@ struct Tally {
 ///
 /// Nothing is noted as long as no step that was taken can be part of a cycle: every cycle goes through a layer that is
 /// still to be expanded, and returns from the farthest one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Returns {
     are_noted: bool,
     met: Visited,
@@ -133,7 +146,9 @@ struct Returns {
 }
 
 impl<'a, P: Protocol> Survey<'a, P> {
+    /// A search that has not begun. Worlds to which a step returns are noted for properties about cycles only.
     fn new(rules: &'a Rules<P>, judged: &'a Judged, limits: Limits, notes_returns: bool) -> Self {
+        let notes_returns = notes_returns && judged.asks_about(Kind::Fair);
         let initial = rules.initial();
         let (mut visited, mut layer) = (Visited::default(), vec![]);
         if rules.is_within_bound(&initial) {
@@ -147,37 +162,39 @@ impl<'a, P: Protocol> Survey<'a, P> {
             limits,
             initial,
             workers: (0..limits.threads).map(|_| Worker::new(rules, judged)).collect(),
-            visited,
             fresh: RwLock::default(),
-            layer,
-            depth: 0,
-            ways: Ways::default(),
-            tally: Tally {
-                complete: true,
-                transitions: 0,
-                settled: 0,
-                judgement: Judgement::default(),
-                ends: BTreeMap::new(),
+            known: Known {
+                visited,
+                layer,
+                depth: 0,
+                ways: Ways::default(),
+                tally: Tally {
+                    complete: true,
+                    transitions: 0,
+                    settled: 0,
+                    judgement: Judgement::default(),
+                    ends: BTreeMap::new(),
+                },
+                returns: notes_returns.then(Returns::default),
             },
-            returns: notes_returns.then(Returns::default),
             is_stopped: AtomicBool::new(false),
         }
     }
 
     /// Judges and expands a layer. The next one follows.
     fn expand(&mut self, progress: &mut dyn FnMut(u64)) {
-        let batches: Vec<_> = take(&mut self.layer).into_iter().map(Arc::new).collect();
+        let batches: Vec<_> = take(&mut self.known.layer).into_iter().map(Arc::new).collect();
         let layer = Layer {
-            depth: self.depth,
-            closed: self.tally.judgement.violated,
-            visited: &self.visited,
+            depth: self.known.depth,
+            closed: self.known.tally.judgement.violated,
+            visited: &self.known.visited,
             fresh: &self.fresh,
             limits: self.limits,
             is_stopped: &self.is_stopped,
             threads: self.workers.len(),
-            notes_returns: self.returns.as_ref().is_some_and(|returns| returns.are_noted),
+            notes_returns: self.known.returns.as_ref().is_some_and(|returns| returns.are_noted),
         };
-        let waits = self.returns.is_some() && !layer.notes_returns;
+        let waits = self.known.returns.is_some() && !layer.notes_returns;
         let kept = if waits { batches.clone() } else { vec![] };
         let expand = |worker: &mut Worker<'a, P>, batch: Arc<Batch>| worker.expand(&layer, &batch);
         let tick = || progress((layer.visited.len() + layer.fresh().len()) as u64);
@@ -193,7 +210,7 @@ impl<'a, P: Protocol> Survey<'a, P> {
             let look_back =
                 |worker: &mut Worker<'a, P>, batch: Arc<Batch>| worker.look_back(&layer, &batch);
             let looked = share(&mut self.workers, kept, look_back, || {});
-            let returns = self.returns.get_or_insert_default();
+            let returns = self.known.returns.get_or_insert_default();
             returns.are_noted = true;
             for found in &looked {
                 returns.note(found);
@@ -203,44 +220,44 @@ impl<'a, P: Protocol> Survey<'a, P> {
             self.take_in(found);
         }
         let fresh = self.fresh.get_mut().expect("no thread has panicked");
-        fresh.drain().for_each(|print| _ = self.visited.insert(print));
-        self.depth += usize::from(!self.layer.is_empty());
+        fresh.drain().for_each(|print| _ = self.known.visited.insert(print));
+        self.known.depth += usize::from(!self.known.layer.is_empty());
     }
 
     /// Takes in what was found in the next batch of a layer.
     fn take_in(&mut self, found: Yield) {
-        if let Some(returns) = &mut self.returns {
+        if let Some(returns) = &mut self.known.returns {
             returns.note(&found);
         }
-        self.tally.complete &= !found.is_cut;
-        self.tally.transitions += found.transitions;
-        self.tally.settled += found.settled;
-        self.tally.judgement.merge(found.judgement);
+        self.known.tally.complete &= !found.is_cut;
+        self.known.tally.transitions += found.transitions;
+        self.known.tally.settled += found.settled;
+        self.known.tally.judgement.merge(found.judgement);
         for (row, goal) in found.ends {
-            if self.tally.ends.get(&row).is_none_or(|earlier| goal.replaces(earlier)) {
-                self.tally.ends.insert(row, goal);
+            if self.known.tally.ends.get(&row).is_none_or(|earlier| goal.replaces(earlier)) {
+                self.known.tally.ends.insert(row, goal);
             }
         }
         // The first world has the place 0, and no way leads to it.
-        let first = self.ways.len() + 1;
-        self.ways.extend(&found.ways);
-        add(&mut self.layer, first, found.worlds);
+        let first = self.known.ways.len() + 1;
+        self.known.ways.extend(&found.ways);
+        add(&mut self.known.layer, first, found.worlds);
     }
 
     fn end(self) -> Explored<P> {
         let run = |(row, goal): (&usize, &Goal<usize>)| {
-            let run = retrace(self.rules, &self.initial, &self.ways.to(goal.end)).into_iter();
+            let run = retrace(self.rules, &self.initial, &self.known.ways.to(goal.end)).into_iter();
             (*row, run.map(|(action, _)| action).collect())
         };
         Explored {
-            complete: self.tally.complete,
-            states: self.visited.len() as u64,
-            transitions: self.tally.transitions,
-            depth: Some(self.depth),
-            settled: self.tally.settled,
-            judgement: self.tally.judgement,
-            shortest: self.tally.ends.iter().map(run).collect(),
-            returns: self.returns.map(|returns| returns.worlds),
+            complete: self.known.tally.complete,
+            states: self.known.visited.len() as u64,
+            transitions: self.known.tally.transitions,
+            depth: Some(self.known.depth),
+            settled: self.known.tally.settled,
+            judgement: self.known.tally.judgement,
+            shortest: self.known.tally.ends.iter().map(run).collect(),
+            returns: self.known.returns.map(|returns| returns.worlds),
         }
     }
 }
@@ -281,7 +298,7 @@ impl Tally {
 }
 
 /// For each world but the first, the first way to it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Ways {
     from: Vec<u32>,
     nth: Vec<u16>,

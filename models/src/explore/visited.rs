@@ -6,14 +6,14 @@ use super::breadth::Fingerprint;
 ///
 /// It consists of regions that grow apart, each by half, so that it is never held twice. Within a region,
 /// fingerprints lie in their own order but for collisions. So a region grows in one run through its memory.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Visited {
     regions: Vec<Region>,
     len: usize,
 }
 
 /// Open addressing; 0 is an empty slot.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Region {
     slots: Vec<Fingerprint>,
     len: usize,
@@ -25,6 +25,12 @@ impl Visited {
     /// The number of fingerprints.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// All fingerprints, in an order in which a new set takes them quickly.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Fingerprint> {
+        let slots = self.regions.iter().flat_map(|region| &region.slots);
+        slots.copied().filter(|print| *print != 0)
     }
 
     /// True if it holds a fingerprint.

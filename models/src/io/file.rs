@@ -15,6 +15,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
 };
+use tempfile::NamedTempFile;
 use walkdir::WalkDir;
 
 /// The file of unreachable places, in the folder of a protocol's scenarios.
@@ -239,8 +240,7 @@ impl<'de> de::Visitor<'de> for Content {
 pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     let written = match fs::metadata(path) {
         Ok(known) if !known.is_file() => fs::write(path, text),
-        Ok(known) => replace(path, text, Some(known.permissions())),
-        Err(_) => replace(path, text, None),
+        _ => replace(path, |file| file.write_all(text.as_bytes())),
     };
     written.map_err(|error| FileError::new(path, format!("cannot be written: {error}")))
 }
@@ -277,15 +277,19 @@ pub fn can_be_written(path: &Path) -> Result<(), FileError> {
     if is_special { Ok(()) } else { can_hold_files(folder) }
 }
 
-fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
+/// Replaces a file, whose permissions stay, by one with what `content` writes.
+pub(super) fn replace(
+    path: &Path,
+    content: impl FnOnce(&mut NamedTempFile) -> io::Result<()>,
+) -> io::Result<()> {
     // The target of a symbolic link, so that the link itself stays.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = parent.unwrap_or(Path::new("."));
     let mut file = new_file(folder)?;
-    file.write_all(text.as_bytes())?;
-    if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions)?;
+    content(&mut file)?;
+    if let Ok(known) = fs::metadata(&target) {
+        file.as_file().set_permissions(known.permissions())?;
     }
     file.as_file().sync_all()?;
     file.persist(&target)?;
@@ -306,7 +310,7 @@ fn sync(_: &Path) -> io::Result<()> {
 
 /// A temporary file, with the permissions of any new file. It is deleted unless it is given its name.
 #[cfg(unix)]
-fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
     let permissions = fs::Permissions::from_mode(0o666);
     tempfile::Builder::new().permissions(permissions).tempfile_in(folder)
@@ -314,8 +318,8 @@ fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 
 /// A temporary file. It is deleted unless it is given its name.
 #[cfg(not(unix))]
-fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::NamedTempFile::new_in(folder)
+fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
+    NamedTempFile::new_in(folder)
 }
 
 /// The files below a folder that have this extension. Links to folders are not followed, because they may

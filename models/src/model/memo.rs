@@ -40,6 +40,16 @@ impl<T: Eq + Hash, E: Borrow<T>> Table<T, E> {
         self.entries.iter().map(|(place, _)| narrow(place))
     }
 
+    /// The entries of all values so far.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &E> {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
+    /// The number of values so far.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.count()
+    }
+
     /// The handle of a value. A new value gets the entry that `entry` makes of it.
     pub(crate) fn intern(&self, value: T, entry: impl FnOnce(T) -> E) -> Handle {
         let hash = FxBuildHasher.hash_one(&value);
@@ -88,11 +98,20 @@ impl<V: Copy> Tree<V> {
 
     /// All values so far.
     pub(crate) fn values(&self) -> impl Iterator<Item = V> {
+        self.forks().map(|fork| fork.value)
+    }
+
+    /// All arguments so far.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Handle> {
+        self.forks().map(|fork| fork.key)
+    }
+
+    fn forks(&self) -> impl Iterator<Item = &Fork<V>> {
         let mut ahead = vec![self];
         std::iter::from_fn(move || {
             let fork = std::iter::from_fn(|| ahead.pop()).find_map(|tree| tree.0.get())?;
             ahead.extend(&fork.next);
-            Some(fork.value)
+            Some(&**fork)
         })
     }
 

@@ -4,6 +4,8 @@
 //! kept once, in a table, and worlds hold its [`Handle`]; equal handles mean equal parts. Machines are pure:
 //! the result of a step is a function of two handles, a node and an input. So it is computed once.
 
+pub(super) mod tables;
+
 pub use super::memo::Handle;
 
 use super::{

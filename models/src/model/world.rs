@@ -10,6 +10,7 @@ pub mod packed;
 mod refusal;
 mod run;
 pub(crate) mod surroundings;
+mod tables;
 
 use crate::{
     claim::{

@@ -1,15 +1,17 @@
 //! Checking a scenario: an exhaustive search, and a verdict on each property beside the expected one.
 
 use crate::{
+    claim::property::Property,
     evidence::{
         replay::{Mode, replay_with},
         trace::Trace,
     },
     explore::{
+        layers::checkpoint::Checkpoint,
         livelock::Means,
-        search::{EngineName, Finding, Limits, Progress, search},
+        search::{EngineName, Finding, Findings, Limits, Progress, search, search_by},
     },
-    io::{memory, text::grouped},
+    io::{file::FileError, memory, text::grouped},
     model::world::Rules,
     protocol::Protocol,
     verdict::{
@@ -128,14 +130,51 @@ pub fn check_with<P: Protocol>(
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Report {
+    report(rules, scenario, limits, |properties| {
+        search(rules, properties, engine, limits, progress)
+    })
+}
+
+/// The same with given rules, which are new, and a search that is written down now and then. If the file of the
+/// checkpoint is there, the search goes on from it.
+///
+/// # Errors
+/// If the search cannot go on from the file: see [`Checkpoint`]. If it cannot be written, that is no error here:
+/// [`Checkpoint::failure`] tells it.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_kept<P: Protocol>(
+    rules: &Arc<Rules<P>>,
+    scenario: &Scenario,
+    checkpoint: &Checkpoint,
+    limits: Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, FileError> {
+    checkpoint.resume(rules, &properties(scenario))?;
+    Ok(report(rules, scenario, limits, |properties| {
+        search_by(checkpoint, rules, properties, limits, progress)
+    }))
+}
+
+fn properties(scenario: &Scenario) -> Vec<&'static Property> {
+    scenario.properties.iter().map(|(property, _)| *property).collect()
+}
+
+/// Lets a search run, and judges what it finds.
+fn report<P: Protocol>(
+    rules: &Arc<Rules<P>>,
+    scenario: &Scenario,
+    limits: Limits,
+    search: impl FnOnce(&[&'static Property]) -> Findings<P>,
+) -> Report {
     assert!(!scenario.properties.is_empty(), "a scenario without properties checks nothing");
     if let Err(misfit) = rules.protocol().suits(rules.environment()) {
         panic!("{}: {misfit}", scenario.name);
     }
-    let properties: Vec<_> = scenario.properties.iter().map(|(property, _)| *property).collect();
     memory::forget_peak();
     let began = Instant::now();
-    let findings = search(rules, &properties, engine, limits, progress);
+    let findings = search(&properties(scenario));
     let seconds = began.elapsed().as_secs_f64();
 
     let row = |finding: &Finding<P>| {

@@ -12,14 +12,16 @@ use crate::{
     explore::{
         audit::{Audit, Difference, Lives, audit, recompute},
         coverage::Coverage,
+        layers::checkpoint::Checkpoint,
         sample::{self, Schedules, fuzz_with},
         search::{EngineName, Limits, Progress},
         shrink::shrink,
     },
+    io::file::FileError,
     model::world::Rules,
     protocol::Protocol,
     verdict::{
-        check::{Report, check_with},
+        check::{Report, check_kept, check_with},
         scenario::Scenario,
     },
 };
@@ -52,6 +54,18 @@ pub trait Harness {
         limits: Limits,
         progress: &mut dyn FnMut(Progress),
     ) -> Report;
+
+    /// The same, by our own engine, with a search that is written down: see [`check_kept`].
+    ///
+    /// # Errors
+    /// If the search cannot go on from the file.
+    fn check_kept(
+        &self,
+        scenario: &Scenario,
+        checkpoint: &Checkpoint,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Report, FileError>;
 
     /// Computes everything again that was needed so far, and compares: see [`recompute()`].
     fn recompute(&self, lives: Lives) -> Option<Difference>;
@@ -106,6 +120,16 @@ impl<P: Protocol> Harness for Arc<Rules<P>> {
         progress: &mut dyn FnMut(Progress),
     ) -> Report {
         check_with(self, scenario, engine, limits, progress)
+    }
+
+    fn check_kept(
+        &self,
+        scenario: &Scenario,
+        checkpoint: &Checkpoint,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Report, FileError> {
+        check_kept(self, scenario, checkpoint, limits, progress)
     }
 
     fn recompute(&self, lives: Lives) -> Option<Difference> {

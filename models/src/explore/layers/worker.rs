@@ -40,7 +40,7 @@ pub(super) struct Layer<'a> {
 }
 
 /// Some worlds of a layer, with consecutive places.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) first: usize,
     pub(super) worlds: Packed,

@@ -1,8 +1,12 @@
 //! Worlds in little memory, as searches keep them by the million.
 
 use super::World;
-use crate::model::parts::Handle;
+use crate::{
+    io::binary::{Reader, Writer},
+    model::parts::Handle,
+};
 use smallvec::SmallVec;
+use std::io::{self, Read, Write};
 
 /// Worlds of one system, one after the other: the handles of each.
 #[derive(Debug, Default)]
@@ -61,5 +65,15 @@ impl Packed {
             kept += self.stride;
         }
         self.handles.truncate(kept);
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer<impl Write>) -> io::Result<()> {
+        out.count(self.stride)?;
+        out.shorts(&self.handles)
+    }
+
+    pub(crate) fn read(from: &mut Reader<impl Read>) -> io::Result<Self> {
+        let stride = from.count()?;
+        Ok(Self { handles: from.shorts()?, stride })
     }
 }

@@ -10,11 +10,12 @@ use crate::{
     protocol::Protocol,
 };
 use interrex::machine::NodeId;
+use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, sync::OnceLock};
 use strum::EnumCount;
 
 /// The part of a world that is no node and no link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Surroundings {
     /// One side of the cut, while one is open.
     pub(crate) cut: Option<Side>,
@@ -27,6 +28,12 @@ pub(super) struct SurroundingsEntry {
     now: Surroundings,
     /// The same with one action less of each kind.
     spent: [OnceLock<Handle>; Budget::COUNT],
+}
+
+impl SurroundingsEntry {
+    pub(super) fn now(&self) -> Surroundings {
+        self.now
+    }
 }
 
 impl Borrow<Surroundings> for SurroundingsEntry {
@@ -90,7 +97,7 @@ impl<P: Protocol> Rules<P> {
         self.surroundings.get(parts[parts.len() - 1])
     }
 
-    fn intern_surroundings(&self, surroundings: Surroundings) -> Handle {
+    pub(super) fn intern_surroundings(&self, surroundings: Surroundings) -> Handle {
         let entry = |now| SurroundingsEntry { now, spent: Default::default() };
         self.surroundings.intern(surroundings, entry)
     }
