@@ -2,7 +2,10 @@
 
 use super::{BAD, STRONG, WEAK, styled};
 use crate::{
-    io::{file::shown, text::printable},
+    io::{
+        file::shown,
+        text::{counted, printable},
+    },
     verdict::{change::Trend, drawn::Drawn, outcome::Comparison, report::Case, scenario::Scenario},
 };
 use std::fmt;
@@ -69,8 +72,8 @@ pub(super) fn count(scenarios: &[&str], differing: &[&Case]) -> String {
         }
     }
     let differs = |scenario: &&&str| differing.iter().any(|case| case.suite == **scenario);
-    let (some, all) = (scenarios.iter().filter(differs).count(), scenarios.len());
-    let plural = if all == 1 { "" } else { "s" };
+    let some = scenarios.iter().filter(differs).count();
+    let all = counted(scenarios.len(), "scenario");
     let verb = if some == 1 { "differs" } else { "differ" };
     let verdicts = parts.join(", ");
     let other = if verdicts.is_empty() { "" } else { "other " };
@@ -80,7 +83,7 @@ pub(super) fn count(scenarios: &[&str], differing: &[&Case]) -> String {
         others => Some(format!("{others} {other}differences")),
     };
     let parts = Some(verdicts).filter(|it| !it.is_empty()).into_iter().chain(others);
-    format!("{some} of {all} scenario{plural} {verb}: {}", parts.collect::<Vec<_>>().join("; "))
+    format!("{some} of {all} {verb}: {}", parts.collect::<Vec<_>>().join("; "))
 }
 
 /// Below the name of each scenario and its file: the line in the file, the direction, and before and after.

@@ -24,7 +24,10 @@ use crate::{
         search::{EngineName, Limits, Pass, Progress},
         stop::Stop,
     },
-    io::file::{self, FileError, shown},
+    io::{
+        file::{self, FileError, shown},
+        text::counted,
+    },
     verdict::{check::Report, outcome::Comparison, report::Format, row, scenario::Scenario},
 };
 use bless::Blessed;
@@ -263,7 +266,7 @@ fn idle(report: &Report) -> Option<Remark> {
 }
 
 fn conclusion(scenarios: usize, worst: Comparison, made: bool) -> String {
-    let plural = if scenarios == 1 { "" } else { "s" };
+    let scenarios = counted(scenarios, "scenario");
     let end = match worst {
         Comparison::AsExpected if made => {
             styled(GOOD, "complete; nothing contradicts what was expected")
@@ -274,5 +277,5 @@ fn conclusion(scenarios: usize, worst: Comparison, made: bool) -> String {
         }
         Comparison::Differs => styled(BAD, "not as expected"),
     };
-    format!("{scenarios} scenario{plural}: {end}")
+    format!("{scenarios}: {end}")
 }

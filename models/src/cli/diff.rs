@@ -10,7 +10,7 @@ use super::{
 use crate::{
     io::{
         file::{self, FileError},
-        text::grouped,
+        text::{counted, grouped},
     },
     verdict::{
         change::{Change, Trend},
@@ -229,8 +229,7 @@ impl Section for Differences {
             writeln!(out, "{cut} cut short by a limit, and compared only as far as they went")?;
         }
         if differing.is_empty() {
-            let plural = if self.names.len() == 1 { "" } else { "s" };
-            return writeln!(out, "nothing differs in {} scenario{plural}", self.names.len());
+            return writeln!(out, "nothing differs in {}", counted(self.names.len(), "scenario"));
         }
         if self.is_markdown {
             return self.markdown(out, &differing);

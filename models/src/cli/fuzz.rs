@@ -26,7 +26,7 @@ use crate::{
     },
     io::{
         file::{self, FileError, shown},
-        text::printable,
+        text::{counted, printable},
     },
     model::environment::{Budget, Times},
     protocol::registry::{Known, Registry},
@@ -471,7 +471,7 @@ fn remark(row: &Row, registry: &Registry) -> Cell {
 
 /// `changed` is the number of known traces that do not violate their property as before.
 fn conclusion(scenarios: usize, worst: Comparison, changed: usize) -> Remark {
-    let plural = if scenarios == 1 { "" } else { "s" };
+    let scenarios = counted(scenarios, "scenario");
     let end = match worst {
         Comparison::AsExpected => styled(GOOD, "no unexpected violation"),
         Comparison::Cut => styled(DOUBTFUL, "cut short; no unexpected violation so far"),
@@ -485,5 +485,5 @@ fn conclusion(scenarios: usize, worst: Comparison, changed: usize) -> Remark {
         }
         Comparison::Differs => styled(BAD, "not as expected"),
     };
-    Remark(format!("{scenarios} scenario{plural}: {end}"))
+    Remark(format!("{scenarios}: {end}"))
 }

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     explore::search::Limits,
-    io::{file, text::wrapped},
+    io::{
+        file,
+        text::{counted, wrapped},
+    },
     model::environment::{Budget, Class},
     protocol::registry::Known,
     verdict::{
@@ -146,9 +149,8 @@ impl Found<'_> {
 
     fn conclude(&self, out: &mut dyn Write) -> io::Result<()> {
         let worlds = HumanCount(self.reports.iter().map(|report| report.states).sum());
-        let (scenarios, seconds) = (self.reports.len(), self.seconds);
-        let plural = if scenarios == 1 { "" } else { "s" };
-        writeln!(out, "{scenarios} scenario{plural}, {worlds} worlds, in {seconds:.0} s")?;
+        let (scenarios, seconds) = (counted(self.reports.len(), "scenario"), self.seconds);
+        writeln!(out, "{scenarios}, {worlds} worlds, in {seconds:.0} s")?;
         let mut all_as_expected = true;
         for report in self.reports {
             let (style, end) = match report.comparison() {

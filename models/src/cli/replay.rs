@@ -21,7 +21,7 @@ use crate::{
     },
     io::{
         file::{FileError, shown},
-        text::{plain, printable},
+        text::{counted, plain, printable},
     },
     verdict::{
         outcome::Comparison,
@@ -184,11 +184,9 @@ impl Shown<'_> {
     fn added(&self) -> Option<String> {
         let (taken, recorded) = (self.replay.steps.len(), self.trace.steps.len());
         let more = taken.checked_sub(recorded).filter(|more| *more > 0)?;
+        let recorded = counted(recorded, "step");
         let lead = if more == 1 { "leads" } else { "lead" };
-        let steps = if recorded == 1 { "step" } else { "steps" };
-        Some(format!(
-            "the trace has {recorded} {steps}; {more} more {lead} to where nothing is left to do"
-        ))
+        Some(format!("the trace has {recorded}; {more} more {lead} to where nothing is left to do"))
     }
 
     fn message(&self) -> String {

@@ -12,6 +12,13 @@ pub fn grouped(count: u64) -> String {
     text.as_str().into()
 }
 
+/// `1 scenario`, `3 scenarios`: a count of something that is many with an `s`.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// `send(to: n1, message: msg(number: 2, term: (counter: 1, owner: n0)))`: JSON without its quotes, and with round brackets.
 /// A map of processes or numbers keeps its curly ones: `{n1: 3}` is no call.
 #[must_use]

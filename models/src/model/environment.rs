@@ -6,6 +6,7 @@ mod class;
 pub use budget::{Budget, Budgets, Times, UNLIMITED};
 pub use class::Class;
 
+use crate::io::text::counted;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -346,10 +347,9 @@ impl Environment {
 /// `3 nodes, joined, late timers; commands 2, crashes 1`.
 impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = |count: u16| if count == 1 { "" } else { "s" };
-        write!(f, "{} node{}", self.nodes, plural(self.nodes))?;
+        write!(f, "{}", counted(self.nodes.into(), "node"))?;
         if self.workers > 0 {
-            write!(f, " and {} worker{}", self.workers, plural(self.workers))?;
+            write!(f, " and {}", counted(self.workers.into(), "worker"))?;
         }
         let timers = match self.timers {
             Timers::Late => "late timers",

@@ -156,8 +156,8 @@ fn github_gets_annotations_at_the_lines_and_a_summary_with_each_new_run() {
         "### no-lost-message-validity is violated in wrong, in 4 steps",
         "* Here: n1 sent n1.0 and never delivered it",
         "3    ─────down─►●",
-        "### What to do next\n\n* See it on your own machine: `cargo run --release -- check wrong`\n",
-        "`cargo run --release -- check wrong --bless` writes what was found",
+        "### What to do next\n\n* See it on your own machine: `cargo run -- check wrong`\n",
+        "`cargo run -- check wrong --bless` writes what was found",
         "the artifact `interrex-traces-…` of this run has the new runs",
     ] {
         assert!(summary.contains(says), "{says}: {summary}");

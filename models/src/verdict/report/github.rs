@@ -2,7 +2,10 @@
 //! of the job with each counterexample that nobody expects.
 
 use super::{Case, Renderer, Section};
-use crate::verdict::{drawn::Drawn, outcome::Comparison};
+use crate::{
+    io::text::counted,
+    verdict::{drawn::Drawn, outcome::Comparison},
+};
 use std::{
     env,
     fmt::Write as _,
@@ -82,11 +85,11 @@ fn property(text: &str) -> String {
 fn summary(cases: &[Case]) -> String {
     let count = |status| cases.iter().filter(|case| case.status == status).count();
     let (all, cut) = (cases.len(), count(Comparison::Cut));
-    let plural = if all == 1 { "" } else { "s" };
+    let results = counted(all, "result");
     let end = match (count(Comparison::Differs), cut) {
-        (0, 0) => format!("As expected: {all} result{plural}"),
-        (0, cut) => format!("Undecided: {cut} of {all} result{plural}"),
-        (some, _) => format!("Not as expected: {some} of {all} result{plural}"),
+        (0, 0) => format!("As expected: {results}"),
+        (0, cut) => format!("Undecided: {cut} of {results}"),
+        (some, _) => format!("Not as expected: {some} of {results}"),
     };
     let mut text = format!("## interrex\n\n**{end}**\n\n");
     let differing: Vec<_> =
@@ -125,14 +128,14 @@ fn next(differing: &[&Case]) -> String {
         return String::new();
     }
     suites.truncate(MOST_NAMED);
-    let check = format!("cargo run --release -- check {}", suites.join(" "));
+    let check = format!("cargo run -- check {}", suites.join(" "));
     format!(
         "\n### What to do next\n\n\
          * See it on your own machine: `{check}`\n\
          * If it is a fault, mend it. If the change is meant: `{check} --bless` writes what was found into the files, and \
          says what to review. Commit that.\n\
          * Where the workflow or action of interrex was used, the artifact `interrex-traces-…` of this run has the new runs \
-         as files. `cargo run --release -- replay FILE` shows each step of one.\n"
+         as files. `cargo run -- replay FILE` shows each step of one.\n"
     )
 }
 
