@@ -102,7 +102,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The program ends with whichever ends first, and says why.
     tokio::select! {
         ended = server.ended() => println!("{:?}", ended?),
-        served = axum::serve(requests, router) => served?,
+        end = axum::serve(requests, router) => end?,
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     io::{
-        file::{self, FileError},
+        file::{self, FileError, shown},
         text::printable,
     },
     verdict::{
@@ -20,18 +20,18 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process,
 };
-use tempfile::TempDir;
 
 /// Change the machine in one place after the other, and tell which changes the scenarios do not notice
 ///
-/// cargo-mutants (https://mutants.rs) makes the changes: it needs to be installed, with
-/// `cargo install --locked cargo-mutants`. Each change is built, and the test that runs the scenarios decides: if it
-/// fails, the change is caught. No other test is run: the score is that of the scenarios alone. A change that is missed
-/// asks for another scenario or another property, or shows a line that the protocol does not need.
+/// The program cargo-mutants makes the changes: `cargo install --locked cargo-mutants` installs it. Each change is built,
+/// and the test that runs the scenarios decides: if it fails, the change is caught. No other test is run: the score is
+/// that of the scenarios alone. A change that is missed asks for another scenario or another property, or shows a line
+/// that the protocol does not need.
 ///
 /// Run it in the folder of the crate. It takes about a build of the crate for each change.
 #[derive(Debug, clap::Args)]
@@ -52,8 +52,11 @@ pub(super) struct Mutants {
     /// The share of the changes that must be caught, in percent of those that can be built
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u8).range(..=100))]
     at_least: u8,
+    /// Write each change, and what the test says of it, below this folder
+    #[arg(long, value_name = "DIR", default_value = "target/interrex-mutants")]
+    save: PathBuf,
     /// Judge an earlier run, whose results are in this folder, `mutants.out`
-    #[arg(long, value_name = "DIR", value_parser = folder(), conflicts_with_all = ["file", "test", "further"])]
+    #[arg(long, value_name = "DIR", value_parser = folder(), conflicts_with_all = ["file", "test", "save", "further"])]
     read: Option<PathBuf>,
     /// The format
     #[arg(long, value_parser = choice::<Format>(), default_value_t = Format::Text)]
@@ -65,24 +68,23 @@ pub(super) struct Mutants {
 
 impl Mutants {
     pub(super) fn run(&self, _: &Command) -> Result<Exit, Failure> {
-        let score = match &self.read {
-            Some(folder) => self.score(folder)?,
-            None => self.measure()?,
+        let (score, folder) = match &self.read {
+            Some(folder) => (self.score(folder)?, folder.clone()),
+            None => (self.measure()?, self.save.join(RESULTS)),
         };
         let mut answer = Answer::new(self.format);
         answer.add(&score)?;
-        answer.add(&score.conclusion())?;
+        answer.add(&score.conclusion(&folder))?;
         answer.end()
     }
 
     /// Runs cargo-mutants, whose progress goes to standard error.
     fn measure(&self) -> Result<Score, Failure> {
-        let folder = TempDir::new().map_err(|error| {
-            Failure::Usage(format!("a folder for the results cannot be made: {error}"))
-        })?;
+        fs::create_dir_all(&self.save).map_err(|error| FileError::new(&self.save, error))?;
+        let results = self.save.join(RESULTS);
         let mut cargo = process::Command::new("cargo");
         // A configuration for other tests would be another score.
-        cargo.args(["mutants", "--no-config", "--no-shuffle", "--output"]).arg(folder.path());
+        cargo.args(["mutants", "--no-config", "--no-shuffle", "--output"]).arg(&self.save);
         cargo.arg(format!("--cargo-arg=--test={}", self.test));
         cargo.args(self.file.iter().flat_map(|glob| ["--file", glob]));
         cargo.args(&self.further).stdout(io::stderr());
@@ -92,7 +94,7 @@ impl Mutants {
             ))
         };
         let status = cargo.status().map_err(|error| cannot(&error.to_string()))?;
-        match (status.code(), self.score(&folder.path().join(RESULTS))) {
+        match (status.code(), self.score(&results)) {
             // A code of its own, and results: nothing, something, or a time-out was found.
             (Some(0 | 2 | 3) | None, Ok(score)) => Ok(score),
             (Some(4), _) => Err(Failure::Usage(format!(
@@ -255,13 +257,14 @@ impl Score {
         }
     }
 
-    fn conclusion(&self) -> Remark {
+    fn conclusion(&self, folder: &Path) -> Remark {
         let style = match self.status() {
             Comparison::AsExpected => GOOD,
             Comparison::Differs => BAD,
             Comparison::Cut => DOUBTFUL,
         };
-        Remark(styled(style, self.said()))
+        let said = styled(style, self.said());
+        Remark(format!("{said}\neach change, and what the test says of it: {}", shown(folder)))
     }
 }
 

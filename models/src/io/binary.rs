@@ -27,9 +27,6 @@ pub(crate) struct Reader<R> {
     from: R,
 }
 
-/// The number of bytes of a digest.
-const DIGEST: u64 = 8;
-
 /// Replaces the content of a file, in a folder that exists, by what `content` writes. After a failure it has the old
 /// content.
 ///
@@ -65,12 +62,12 @@ pub(crate) fn open(path: &Path) -> Result<Reader<BufReader<File>>, FileError> {
 }
 
 fn is_whole(from: &mut BufReader<File>) -> io::Result<bool> {
-    let Some(length) = from.get_ref().metadata()?.len().checked_sub(DIGEST) else {
+    let mut expected = [0; size_of::<u64>()];
+    let Some(length) = from.get_ref().metadata()?.len().checked_sub(expected.len() as u64) else {
         return Ok(false);
     };
     let mut digest = Digest(XxHash3_64::with_seed(0));
     io::copy(&mut from.by_ref().take(length), &mut digest)?;
-    let mut expected = [0; DIGEST as usize];
     from.read_exact(&mut expected)?;
     Ok(digest.0.finish().to_le_bytes() == expected)
 }

@@ -179,12 +179,12 @@ impl Case {
     pub(crate) fn assert_as_expected(mut cases: Vec<Self>) {
         cases.retain(|case| case.status != Comparison::AsExpected);
         let Some(first) = cases.first() else { return };
-        let said: String =
+        let said: Vec<_> =
             cases.iter().map(|case| format!("  {}: {}\n", case.name, case.message)).collect();
         let run = Self::shortest_run(&cases).map_or(String::new(), |(case, drawn)| {
             format!("\nthe shortest run that violates {}\n{drawn}", case.name)
         });
-        panic!("{}:\n{said}{run}", first.suite);
+        panic!("{}:\n{}{run}", first.suite, said.concat());
     }
 
     /// The shortest counterexample of these: one of a verdict that is worse, if there is any.

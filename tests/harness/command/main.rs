@@ -3,6 +3,7 @@
 mod answers;
 mod broken;
 mod diff;
+mod mutants;
 mod reports;
 mod small;
 mod undecided;
