@@ -44,7 +44,9 @@ use clap::{
 use comfy_table::{ContentArrangement, Table, presets};
 use failure::Failure;
 use std::{
-    env, fmt,
+    env,
+    ffi::OsString,
+    fmt,
     io::{self, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -117,20 +119,32 @@ impl Command {
     /// If the registry is empty.
     #[must_use]
     pub fn run(&self) -> ExitCode {
-        self.answer()
-            .unwrap_or_else(|failure| {
-                failure.say(failure::Form::of(env::args_os()));
-                failure.exit()
-            })
-            .into()
+        self.run_with(env::args_os().collect())
     }
 
-    fn answer(&self) -> Result<Exit, Failure> {
-        let color = failure::asked(env::args_os(), "--color");
+    /// The same with other arguments than those of the process. The first one is the program.
+    ///
+    /// # Panics
+    /// If the registry is empty.
+    #[must_use]
+    pub fn run_with(&self, arguments: Vec<OsString>) -> ExitCode {
+        let answer = self.answer(&arguments).unwrap_or_else(|failure| {
+            failure.say(failure::Form::of(&arguments));
+            failure.exit()
+        });
+        answer.into()
+    }
+
+    fn answer(&self, arguments: &[OsString]) -> Result<Exit, Failure> {
+        let color = failure::asked(arguments, "--color");
         let color = color.and_then(|when| ColorChoice::from_str(&when, false).ok());
         let color = color.unwrap_or_default();
         set_color(color);
-        let matches = self.parser().color(color).try_get_matches().map_err(Failure::Arguments)?;
+        let matches = self
+            .parser()
+            .color(color)
+            .try_get_matches_from(arguments)
+            .map_err(Failure::Arguments)?;
         if let Some((Self::NEW, arguments)) = matches.subcommand() {
             let new = new::New::from_arg_matches(arguments).map_err(Failure::Arguments)?;
             return new.run();

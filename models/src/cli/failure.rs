@@ -70,7 +70,7 @@ pub(super) enum Form {
 
 impl Form {
     /// The form that these arguments ask for, even if they are not understood otherwise.
-    pub(super) fn of(arguments: impl Iterator<Item = OsString>) -> Self {
+    pub(super) fn of(arguments: &[OsString]) -> Self {
         if asked(arguments, "--format").is_some_and(|it| it == "json") {
             Self::Json
         } else {
@@ -96,8 +96,8 @@ impl Form {
 }
 
 /// The value that these arguments give an option, even if they are not understood otherwise.
-pub(super) fn asked(arguments: impl Iterator<Item = OsString>, option: &str) -> Option<String> {
-    let arguments: Vec<_> = arguments.map(|it| it.to_string_lossy().into_owned()).collect();
+pub(super) fn asked(arguments: &[OsString], option: &str) -> Option<String> {
+    let arguments: Vec<_> = arguments.iter().map(|it| it.to_string_lossy().into_owned()).collect();
     let mut values = (1..=arguments.len()).filter_map(|next| {
         match arguments[next - 1].strip_prefix(option)? {
             "" => arguments.get(next).cloned(),

@@ -127,7 +127,7 @@ impl Validate {
         match self.without_page(&validation) {
             Some(failure) if exit == Exit::AsExpected => Err(failure),
             Some(failure) => {
-                failure.say(failure::Form::of(env::args_os()));
+                failure.say(failure::Form::of(&env::args_os().collect::<Vec<_>>()));
                 Ok(exit)
             }
             None => Ok(exit),

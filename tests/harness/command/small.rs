@@ -1,6 +1,7 @@
 //! Everything but the answers: new crates, colours, completions, manual pages, the glossary.
 
 use super::{assert_refused, interrex, words};
+use assert_cmd::Command;
 use interrex_models::{claim::property::Kind, model::environment::Start};
 use std::{
     fs,
@@ -56,6 +57,20 @@ fn new_makes_a_crate_of_that_name_that_depends_on_the_repository_or_on_a_source_
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("it").path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn cargo_has_the_same_command() {
+    let asked = ["list", "--only", "words", "--format", "json"];
+    let (_, words, _) = interrex(asked);
+    let cargo = |arguments: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_cargo-interrex");
+        let output = Command::new(program).args(arguments).output().expect("it runs");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert!(words.contains("budget"), "{words}");
+    assert_eq!(cargo(&[&["interrex"], &asked[..]].concat()), words);
+    assert_eq!(cargo(&asked), words);
 }
 
 #[test]
