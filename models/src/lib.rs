@@ -18,7 +18,7 @@
 //! | [`verdict`] | scenarios, the comparison of results with expectations, reports |
 //! | [`real`] | real nodes: a cluster on this machine, its output, and the validation of its logs |
 //! | [`cli`] | the command, for the protocols of any registry |
-//! | [`io`] | files and text |
+//! | [`io`] | files and text; the file and the memory of the program |
 //!
 //! Two halves stand side by side over one verdict: [`explore`] visits the worlds of a model, [`real`] runs the
 //! same machines in processes.
@@ -75,7 +75,9 @@
 //!   changes only between two layers. So readers take no lock there, and most look-ups end in the small one.
 //! * **Counterexamples are reproducible.** A counterexample is a shortest one. Among equally short ones, the
 //!   one with the fewest faults is kept. It is the same on any number of threads.
-//! * **One thread by default.** It is fast enough for daily use. All results are the same on any number.
+//! * **A search can be interrupted.** Between two layers everything that it knows is a few tables and lists, which
+//!   [`Checkpoint`](explore::layers::checkpoint::Checkpoint) writes down. Tables are read back in their order, so that all
+//!   handles mean the same. Steps are computed again: only the same build of the program can go on.
 //! * **Livelocks have a search of their own**, and only on request. stateright's `eventually` misses cycles. Often no search
 //!   is needed: the steps that were taken, each once, show that no run can go round
 //!   ([`livelock`](explore::livelock)). The report says `by proof` or `by search`. For the search, the exploration notes where a step that costs nothing leads back. A depth-first search from there keeps a
