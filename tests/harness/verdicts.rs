@@ -113,7 +113,7 @@ macro_rules! protocols {
         }
     };
 }
-protocols!(gms2 gms3 gen_leader_1_0 gen_leader_2007 gen_leader group group_any);
+protocols!(group group_any gms3 gms2 gen_leader_1_0 gen_leader_2007 gen_leader);
 
 #[test]
 fn no_protocol_is_left_out() {
