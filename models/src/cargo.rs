@@ -8,5 +8,5 @@ fn main() -> ExitCode {
     let arguments = env::args_os().enumerate().filter(|(nth, it)| *nth != 1 || it != "interrex");
     command!(built_in().clone())
         .folders("..", "models/scenarios", "traces")
-        .run_with(arguments.map(|(_, it)| it).collect())
+        .run_with(&arguments.map(|(_, it)| it).collect::<Vec<_>>())
 }

@@ -11,11 +11,13 @@ mod choice;
 mod chosen;
 mod coverage;
 mod diff;
+mod explore;
 mod failover;
 mod failure;
 mod fuzz;
 mod key;
 mod list;
+mod made;
 mod matrix;
 mod mutants;
 mod new;
@@ -54,8 +56,9 @@ use std::{
     thread,
 };
 
-/// The command of a program, with all its subcommands: `check`, `matrix`, `fuzz`, `mutants`, `list`, `replay`, `shrink`, `validate`,
-/// `node`, `failover`, `key`, `diff`, `completions`, `man`. [`command!`](crate::command!) makes it for the crate in which it is written.
+/// The command of a program, with all its subcommands: `check`, `matrix`, `fuzz`, `mutants`, `list`, `replay`, `explore`,
+/// `shrink`, `validate`, `node`, `failover`, `key`, `diff`, `completions`, `man`. [`command!`](crate::command!) makes it for
+/// the crate in which it is written.
 #[derive(Clone, Debug)]
 pub struct Command {
     name: &'static str,
@@ -119,7 +122,7 @@ impl Command {
     /// If the registry is empty.
     #[must_use]
     pub fn run(&self) -> ExitCode {
-        self.run_with(env::args_os().collect())
+        self.run_with(&env::args_os().collect::<Vec<_>>())
     }
 
     /// The same with other arguments than those of the process. The first one is the program.
@@ -127,9 +130,9 @@ impl Command {
     /// # Panics
     /// If the registry is empty.
     #[must_use]
-    pub fn run_with(&self, arguments: Vec<OsString>) -> ExitCode {
-        let answer = self.answer(&arguments).unwrap_or_else(|failure| {
-            failure.say(failure::Form::of(&arguments));
+    pub fn run_with(&self, arguments: &[OsString]) -> ExitCode {
+        let answer = self.answer(arguments).unwrap_or_else(|failure| {
+            failure.say(failure::Form::of(arguments));
             failure.exit()
         });
         answer.into()
@@ -276,6 +279,7 @@ enum Subcommand {
     List(list::List),
     Diff(diff::Diff),
     Replay(replay::Replay),
+    Explore(explore::Explore),
     Shrink(shrink::Shrink),
     Validate(validate::Validate),
     Key(key::Key),
@@ -295,6 +299,7 @@ impl Cli {
             Subcommand::List(list) => list.run(of),
             Subcommand::Diff(diff) => diff.run(of),
             Subcommand::Replay(replay) => replay.run(of),
+            Subcommand::Explore(explore) => explore.run(of),
             Subcommand::Shrink(shrink) => shrink.run(of),
             Subcommand::Validate(validate) => validate.run(of),
             Subcommand::Key(key) => key.run(of),

@@ -14,7 +14,7 @@
 //! | [`protocol`] | the interface of protocols, and registries of them |
 //! | [`claim`] | the properties, and their view of a node |
 //! | [`explore`] | exhaustive search, random schedules, livelocks, shrinking, coverage, audit |
-//! | [`evidence`] | traces: runs that are kept, replayed and drawn |
+//! | [`evidence`] | traces: runs that are kept, replayed, drawn, and gone on with |
 //! | [`verdict`] | scenarios, the comparison of results with expectations, reports |
 //! | [`real`] | real nodes: a cluster on this machine, its output, and the validation of its logs |
 //! | [`cli`] | the command, for the protocols of any registry |

@@ -2,7 +2,6 @@
 
 mod bless;
 mod interrupted;
-mod made;
 mod table;
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
     chosen::Chosen,
     cores,
     coverage::Covered,
+    made::{Expectations, Made},
     size::parse_size,
     stop::{NotBegun, stop},
     styled,
@@ -33,7 +33,6 @@ use crate::{
 use bless::Blessed;
 use indicatif::{ProgressBar, ProgressStyle};
 use interrupted::Interrupted;
-use made::Made;
 use std::{
     num::NonZeroU64,
     path::{Path, PathBuf},
@@ -99,6 +98,8 @@ pub(super) struct Check {
     folders: Folders,
     #[command(flatten)]
     made: Made,
+    #[command(flatten)]
+    expectations: Expectations,
 }
 
 /// The files to write.
@@ -117,7 +118,7 @@ impl Check {
     pub(super) fn run(&self, of: &Command) -> Result<Exit, Failure> {
         let places = self.folders.of(of);
         let scenarios = match &self.made.protocol {
-            Some(protocol) => vec![self.made.scenario(of.known(protocol)?)?],
+            Some(protocol) => vec![self.made.scenario(of.known(protocol)?, &self.expectations)?],
             None => self.chosen.among(places.scenarios()?, of)?,
         };
         if self.made.protocol.is_none()

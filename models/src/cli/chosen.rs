@@ -20,6 +20,11 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
+    /// The patterns.
+    pub(super) fn patterns(&self) -> &[String] {
+        &self.patterns
+    }
+
     /// The scenarios that the patterns choose: a whole name chooses just that one, even if it is
     /// nightly.
     pub(super) fn among(

@@ -138,6 +138,9 @@ impl Shown<'_> {
         let Trace { protocol, property, .. } = &self.trace;
         match self.replay.outcome {
             Outcome::Violated { .. } => self.trace.title(),
+            _ if !self.trace.violates => {
+                format!("a run of {protocol} that was recorded without a violation of {property}")
+            }
             _ => format!("a run of {protocol} that was recorded because it violated {property}"),
         }
     }
@@ -164,12 +167,18 @@ impl Shown<'_> {
         }
     }
 
-    /// An exact replay is to show the violation that was recorded; that of a schedule, that it is gone.
+    /// An exact replay is to show what was recorded: a violation, or none. That of a schedule, that there is none now.
     fn status(&self) -> Comparison {
         match (&self.replay.outcome, self.mode) {
-            (Outcome::Violated { .. }, Mode::Exact)
-            | (Outcome::NotViolated, Mode::Schedule)
-            | (Outcome::Partial, _) => Comparison::AsExpected,
+            (Outcome::Violated { .. }, Mode::Exact) if self.trace.violates => {
+                Comparison::AsExpected
+            }
+            (Outcome::NotViolated | Outcome::Unsettled, Mode::Exact) if !self.trace.violates => {
+                Comparison::AsExpected
+            }
+            (Outcome::NotViolated, Mode::Schedule) | (Outcome::Partial, _) => {
+                Comparison::AsExpected
+            }
             (Outcome::NotReproduced | Outcome::Unsettled, _) => Comparison::Cut,
             _ => Comparison::Differs,
         }
@@ -316,8 +325,12 @@ impl Shown<'_> {
                 }
             }
             Outcome::NotViolated => {
-                let style = if *mode == Mode::Schedule { GOOD } else { BAD };
+                let style = if self.status() == Comparison::AsExpected { GOOD } else { BAD };
                 writeln!(out, "{}", styled(style, format!("{name} is not violated in this run")))?;
+            }
+            Outcome::Unsettled if self.status() == Comparison::AsExpected => {
+                let title = format!("{name} is not violated so far: {UNSETTLED}");
+                writeln!(out, "{}", styled(GOOD, title))?;
             }
             Outcome::Unsettled => {
                 let title = format!("{name} is undecided: {UNSETTLED}");

@@ -1,4 +1,4 @@
-//! The end of a long search before it is done: after a time, or on Ctrl-C.
+//! The end of a long search before it is done, and of what would go on for ever: after a time, or on Ctrl-C.
 
 use super::Failure;
 use crate::{
@@ -19,6 +19,10 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
+use tokio::{
+    select,
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 /// Stops after this time, or when the process is interrupted or asked to end. A second interrupt ends it at once.
 pub(super) fn stop(after: Option<Duration>) -> Result<Stop, Failure> {
@@ -30,6 +34,32 @@ pub(super) fn stop(after: Option<Duration>) -> Result<Stop, Failure> {
             .map_err(|error| Failure::Usage(format!("no signal can be handled: {error}")))?;
     }
     Ok(Stop { on: Some(asked), ..after.map_or_else(Stop::default, Stop::after) })
+}
+
+/// The signals that request the end of the program.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens for them from now on.
+    pub(super) fn new() -> Result<Self, Failure> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure::Ended(format!("no signals: {error}")));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one of them.
+    pub(super) async fn wait(&mut self) {
+        select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// A scenario that was not begun.

@@ -297,7 +297,8 @@ fn is_decided<P: Protocol>(rules: &Rules<P>, end: &World, kind: Kind) -> bool {
     }
 }
 
-fn livelock(first: usize, last: usize) -> Outcome {
+/// The violation of a loop between these steps.
+pub(super) fn livelock(first: usize, last: usize) -> Outcome {
     let place = match first {
         0 => "where it began".into(),
         first => format!("where it was after step {first}"),

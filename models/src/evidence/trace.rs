@@ -39,6 +39,9 @@ pub struct Trace {
     pub environment: Environment,
     /// The property that it violates.
     pub property: String,
+    /// False for a run that was kept for what it shows: it does not violate the property.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub violates: bool,
     /// The rule of the protocol that makes it possible, in a line. Written by people.
     pub cause: String,
     /// The number of steps before the loop of a livelock: the last step leads back to the world after these.
@@ -87,6 +90,7 @@ impl Trace {
             scenario: scenario.into(),
             environment: rules.environment().clone(),
             property: property.into(),
+            violates: true,
             cause: String::new(),
             loop_from: None,
             steps,
@@ -200,6 +204,9 @@ impl Trace {
         line(2, &format!(r#""scenario": {},"#, compact(&self.scenario)));
         line(2, &format!(r#""environment": {},"#, compact(&self.environment)));
         line(2, &format!(r#""property": {},"#, compact(&self.property)));
+        if !self.violates {
+            line(2, r#""violates": false,"#);
+        }
         line(2, &format!(r#""cause": {},"#, compact(&self.cause)));
         if let Some(first) = self.loop_from {
             line(2, &format!(r#""loop_from": {first},"#));
@@ -258,6 +265,15 @@ impl TraceStep {
 fn plain<Timer: Clone + Serialize>(choice: &Choice<Timer>) -> Choice<Value> {
     let plain = choice.clone().try_map_timer(|timer| Ok::<_, Infallible>(to_value(&timer)));
     plain.unwrap_or_else(|impossible| match impossible {})
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_yes(violates: &bool) -> bool {
+    *violates
 }
 
 fn compact(value: &impl Serialize) -> String {

@@ -6,6 +6,7 @@
 use crate::{
     claim::property::{Kind, Property},
     evidence::{
+        outlook::{Outlook, Stray, outlook},
         replay::{Mode, Outcome, Replay, gone_on, replay_with},
         trace::Trace,
     },
@@ -93,6 +94,13 @@ pub trait Harness {
         until: Option<usize>,
     ) -> Replay;
 
+    /// The outlook from the end of the run whose actions have these names: see [`outlook()`].
+    ///
+    /// # Errors
+    /// If one of them is not possible.
+    fn outlook(&self, properties: &[&'static Property], names: &[String])
+    -> Result<Outlook, Stray>;
+
     /// The same run, gone on with until settled properties are judged: see [`gone_on`].
     fn gone_on(&self, trace: &Trace) -> Option<Trace>;
 
@@ -163,6 +171,14 @@ impl<P: Protocol> Harness for Arc<Rules<P>> {
     ) -> Replay {
         let rules = self.in_environment(trace.environment.clone());
         replay_with(&rules, trace, property, mode, until)
+    }
+
+    fn outlook(
+        &self,
+        properties: &[&'static Property],
+        names: &[String],
+    ) -> Result<Outlook, Stray> {
+        outlook(&self.anew(), properties, names)
     }
 
     fn gone_on(&self, trace: &Trace) -> Option<Trace> {

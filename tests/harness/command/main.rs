@@ -557,7 +557,7 @@ fn help_fits_a_terminal_of_80_columns() {
         let (head, rest) = out.split_once("Usage:").expect("the usage");
         (head.to_string(), rest.split_once("Exit codes:").expect("exit codes").1.to_string())
     };
-    let by_hand = ["check", "matrix", "key", "node"];
+    let by_hand = ["check", "explore", "matrix", "key", "node"];
     let reflowed = ["", "fuzz", "list", "replay", "shrink", "validate", "failover"];
     for command in by_hand.into_iter().chain(reflowed) {
         let [(head, codes), (wide_head, wide_codes)] = ["80", "100"].map(|it| help(command, it));

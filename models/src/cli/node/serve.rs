@@ -1,7 +1,7 @@
 //! A running node: it executes commands and prints events until it is ended.
 
 use super::{
-    super::Failure,
+    super::{Failure, stop::Signals},
     input::{self, InputLine, Query},
     output::Output,
 };
@@ -20,7 +20,6 @@ use std::{future, path::PathBuf, pin::pin, time::Duration};
 use tokio::{
     runtime::Handle,
     select,
-    signal::unix::{SignalKind, signal},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -186,30 +185,6 @@ async fn until(waits: Option<(u64, Instant)>) {
     match waits {
         Some((_, end)) => sleep_until(end).await,
         None => future::pending().await,
-    }
-}
-
-/// The signals that request the end of the program.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Failure::Ended(format!("no signals: {error}")));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 

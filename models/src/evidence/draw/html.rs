@@ -1,6 +1,7 @@
 //! A chart as a page that steps through the run. The page is one file, and needs nothing else.
 
 mod node;
+pub mod outlook;
 
 use super::{
     chart::{Chart, Passage, Row},
@@ -31,12 +32,16 @@ impl<'a> Claim<'a> {
     /// The claim of a property.
     #[must_use]
     pub fn of(property: &'a Property) -> Self {
-        let judged = match property.kind {
-            Kind::Safety => "It is judged after every step.",
-            Kind::Settled => "It is judged where nothing is left to do.",
-            Kind::Fair => "It is judged on runs that go round for ever.",
-        };
-        Self { name: property.name, sentence: property.claim, judged }
+        Self { name: property.name, sentence: property.claim, judged: when(property.kind) }
+    }
+}
+
+/// When a property of this kind is judged, in a sentence.
+fn when(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Safety => "It is judged after every step.",
+        Kind::Settled => "It is judged where nothing is left to do.",
+        Kind::Fair => "It is judged on runs that go round for ever.",
     }
 }
 

@@ -18,17 +18,29 @@ pub(super) fn nodes(chart: &Chart) -> Markup {
     }
 }
 
+/// The nodes at the end of the run.
+pub(super) fn at_end(chart: &Chart) -> Markup {
+    let last = chart.rows.len();
+    html! {
+        section {
+            h2 { "Nodes" }
+            div.nodes {
+                @for node in 0..chart.nodes.len() {
+                    div.node {
+                        h3 { "n" (node) }
+                        @if let Some((from, state, changes)) = cards(chart, node).pop() {
+                            div.fresh[from == last] { (fields(&state, changes)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A card for each state of a node.
 fn states(chart: &Chart, node: usize) -> Markup {
-    let is_here = |row: &&Row| row.mark.is_some_and(|NodeId(mark)| usize::from(mark) == node);
-    let mut state = chart.nodes[node].state.clone();
-    let mut cards = vec![(0, state.clone(), &[][..])];
-    for row in chart.rows.iter().filter(is_here) {
-        for Change { what, after, .. } in &row.changes {
-            put(&mut state, what, after);
-        }
-        cards.push((row.step, state.clone(), row.changes.as_slice()));
-    }
+    let cards = cards(chart, node);
     let ends = cards.iter().skip(1).map(|(from, ..)| *from).chain([chart.rows.len() + 1]);
     html! {
         div.node {
@@ -39,6 +51,20 @@ fn states(chart: &Chart, node: usize) -> Markup {
             }
         }
     }
+}
+
+/// The states of a node, each with the step that led to it, and what that changed.
+fn cards(chart: &Chart, node: usize) -> Vec<(usize, Value, &[Change])> {
+    let is_here = |row: &&Row| row.mark.is_some_and(|NodeId(mark)| usize::from(mark) == node);
+    let mut state = chart.nodes[node].state.clone();
+    let mut cards = vec![(0, state.clone(), &[][..])];
+    for row in chart.rows.iter().filter(is_here) {
+        for Change { what, after, .. } in &row.changes {
+            put(&mut state, what, after);
+        }
+        cards.push((row.step, state.clone(), row.changes.as_slice()));
+    }
+    cards
 }
 
 fn fields(state: &Value, changes: &[Change]) -> Markup {

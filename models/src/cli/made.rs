@@ -46,6 +46,12 @@ pub(super) struct Made {
     /// Only these properties; a scenario of a file judges those that it names
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     property: Vec<String>,
+}
+
+/// The expectations of such a scenario.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "A scenario of your own")]
+pub(super) struct Expectations {
     /// The expected verdicts: NAME=holds, NAME=unwitnessed, NAME=violated:STEPS, NAME=anything; or just none, if nothing
     /// is expected of any property. Without it, a violation is not as expected
     #[arg(long, value_name = "NAME=VERDICT,…", requires = "protocol", value_delimiter = ',', value_parser = parse_expectation)]
@@ -104,7 +110,12 @@ impl Made {
         }))
     }
 
-    pub(super) fn scenario(&self, known: Known) -> Result<Scenario, Failure> {
+    /// The scenario, with these expectations.
+    pub(super) fn scenario(
+        &self,
+        known: Known,
+        expectations: &Expectations,
+    ) -> Result<Scenario, Failure> {
         let (Some(nodes), Some(start)) = (self.nodes, self.start) else {
             return Err(Failure::Usage("--protocol needs --nodes and --start".into()));
         };
@@ -122,7 +133,7 @@ impl Made {
         if let Some(Bound { measure, most }) = &self.bound {
             builder = builder.bound(measure, *most);
         }
-        let expected = self.expected(known)?;
+        let expected = expectations.of(known)?;
         for property in self.properties(known)? {
             builder = match expected(property) {
                 Some(expected) => builder.expect(property, expected),
@@ -135,8 +146,22 @@ impl Made {
         Ok(scenario)
     }
 
+    /// The properties that are asked for, or all.
+    fn properties(&self, known: Known) -> Result<Vec<&'static Property>, Failure> {
+        if self.property.is_empty() {
+            return Ok(known.properties().to_vec());
+        }
+        if let Some(twice) = first_repeated(&self.property) {
+            return Err(Failure::Usage(format!("the property `{twice}` is given twice")));
+        }
+        let named: Result<_, _> = self.property.iter().map(|name| known.property(name)).collect();
+        named.map_err(Failure::Usage)
+    }
+}
+
+impl Expectations {
     /// The expectation of each property.
-    fn expected(&self, known: Known) -> Result<impl Fn(&Property) -> Option<Expected>, Failure> {
+    fn of(&self, known: Known) -> Result<impl Fn(&Property) -> Option<Expected>, Failure> {
         let mut named = BTreeMap::new();
         let mut rest = None;
         for expectation in &self.expect {
@@ -149,18 +174,6 @@ impl Made {
             }
         }
         Ok(move |property: &Property| named.get(property.name).copied().or(rest))
-    }
-
-    /// The properties that are asked for, or all.
-    fn properties(&self, known: Known) -> Result<Vec<&'static Property>, Failure> {
-        if self.property.is_empty() {
-            return Ok(known.properties().to_vec());
-        }
-        if let Some(twice) = first_repeated(&self.property) {
-            return Err(Failure::Usage(format!("the property `{twice}` is given twice")));
-        }
-        let named: Result<_, _> = self.property.iter().map(|name| known.property(name)).collect();
-        named.map_err(Failure::Usage)
     }
 }
 
