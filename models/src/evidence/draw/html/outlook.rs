@@ -1,13 +1,9 @@
 //! The page on which a run is chosen step by step. It is served: the frame once, and a view for each run.
 
-use super::{node, when};
+use super::{node, picture, when};
 use crate::{
     evidence::{
-        draw::{
-            chart::Chart,
-            fold,
-            svg::{self, Caption},
-        },
+        draw::{chart::Chart, fold, svg::Caption},
         outlook::{Judged, Left, Link, Outlook, Refusal, Way},
     },
     io::text::{plain, printable},
@@ -78,7 +74,7 @@ pub fn view(chart: &Chart, outlook: &Outlook, caption: &Caption, about: &str) ->
             p.weak { (caption.source) }
         }
         main {
-            div.pictures { (svg::picture(chart, &fold::folded(chart), &Caption::default(), "run")) }
+            div.pictures { (picture(chart, &fold::folded(chart), "run")) }
             div.actions {
                 (ways(&outlook.ways))
                 (refused(&outlook.refused))
