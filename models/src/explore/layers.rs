@@ -106,14 +106,14 @@ struct Survey<'a, P: Protocol> {
     initial: World,
     workers: Vec<Worker<'a, P>>,
     fresh: RwLock<Fresh>,
-    known: Known,
+    known: Knowledge,
     /// A time, an interrupt or the memory has ended the search.
     is_stopped: AtomicBool,
 }
 
 /// Everything that is known between two layers.
 #[derive(Debug)]
-struct Known {
+struct Knowledge {
     visited: Visited,
     /// The layer that is expanded next, and the number of steps to it.
     layer: Vec<Batch>,
@@ -163,7 +163,7 @@ impl<'a, P: Protocol> Survey<'a, P> {
             initial,
             workers: (0..limits.threads).map(|_| Worker::new(rules, judged)).collect(),
             fresh: RwLock::default(),
-            known: Known {
+            known: Knowledge {
                 visited,
                 layer,
                 depth: 0,

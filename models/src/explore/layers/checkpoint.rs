@@ -3,7 +3,7 @@
 //! A file has everything that a search knows between two layers, and the tables that its worlds refer to. So the results
 //! are those of a search that was never interrupted.
 
-use super::{Known, Returns, Survey, Ways, add, progress_of};
+use super::{Knowledge, Returns, Survey, Ways, add, progress_of};
 use crate::{
     claim::property::Property,
     explore::{
@@ -41,7 +41,7 @@ pub struct Checkpoint {
     file: PathBuf,
     every: Duration,
     /// What the file holds, until the search goes on with it.
-    earlier: RefCell<Option<Known>>,
+    earlier: RefCell<Option<Knowledge>>,
     failure: RefCell<Option<FileError>>,
 }
 
@@ -89,7 +89,7 @@ impl Checkpoint {
             return Err(FileError::new(&self.file, difference));
         }
         rules.read(&mut from).map_err(cannot)?;
-        *self.earlier.borrow_mut() = Some(Known::read(&mut from).map_err(cannot)?);
+        *self.earlier.borrow_mut() = Some(Knowledge::read(&mut from).map_err(cannot)?);
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl Checkpoint {
         self.failure.take()
     }
 
-    fn write<P: Protocol>(&self, rules: &Rules<P>, judged: &Judged, known: &Known) {
+    fn write<P: Protocol>(&self, rules: &Rules<P>, judged: &Judged, known: &Knowledge) {
         let folder = self.file.parent().unwrap_or(Path::new("."));
         let made = fs::create_dir_all(folder).map_err(|error| FileError::new(folder, error));
         let write = |out: &mut ToFile<'_>| {
@@ -183,7 +183,7 @@ impl Subject {
     }
 }
 
-impl Known {
+impl Knowledge {
     fn write(&self, out: &mut Writer<impl Write>) -> io::Result<()> {
         out.json(&(&self.tally, self.depth))?;
         self.visited.write(out)?;

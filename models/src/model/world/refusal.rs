@@ -10,8 +10,6 @@ use crate::{
 };
 use interrex::machine::NodeId;
 
-const SPENT: &str = "the budget for it is spent";
-
 impl<P: Protocol> Rules<P> {
     /// Finds an action among those that are enabled in a world.
     ///
@@ -29,7 +27,9 @@ impl<P: Protocol> Rules<P> {
             (Some(_), Some(whole)) if !has_crashes_within(&whole.action.choice) => {
                 "a node can crash within a start, a command, a delivery or a time-out only".into()
             }
-            (Some(_), Some(_)) if self.budgets(world)[Budget::Crashes] == 0 => SPENT.into(),
+            (Some(_), Some(_)) if self.budgets(world)[Budget::Crashes] == 0 => {
+                self.no_more(Budget::Crashes)
+            }
             (Some(k), Some(whole)) => {
                 let effects = self.effects(whole).len();
                 format!("the node cannot crash after {k} of {effects} effects, only between two")
@@ -38,14 +38,21 @@ impl<P: Protocol> Rules<P> {
         })
     }
 
+    fn no_more(&self, budget: Budget) -> String {
+        if self.environment.budgets[budget] == 0 {
+            return format!("the scenario has no {budget}");
+        }
+        "the budget for it is spent".into()
+    }
+
     fn why_not(&self, world: &World, choice: &ChoiceOf<P>) -> String {
         let size = self.environment.size();
         if let Some(node) = choice.nodes().into_iter().find(|node| node.0 >= size) {
             let last = NodeId(size - 1);
             return format!("there is no {node}: the nodes are n0 to {last}");
         }
-        if choice.budget().is_some_and(|budget| self.budgets(world)[budget] == 0) {
-            return SPENT.into();
+        if let Some(budget) = choice.budget().filter(|it| self.budgets(world)[*it] == 0) {
+            return self.no_more(budget);
         }
         match choice {
             Choice::Start { node, .. } if !self.is_idle(world, *node) => {
