@@ -48,7 +48,7 @@ fn what_can_happen_is_what_is_not_refused() {
     };
     assert_eq!(reason("crash n0"), Some("n0 is not up"));
     assert_eq!(reason("deliver n1 → n2"), Some("the link from n1 to n2 is empty"));
-    assert_eq!(reason("drop n0 → n1"), Some("the scenario has no drops"));
+    assert_eq!(reason("drop n0 → n1"), Some("the scenario has no budget for drops"));
     assert_eq!(reason("crash n2"), None);
     let left: Vec<_> = at.budgets.iter().map(|it| (it.left.0, it.given.0)).collect();
     assert_eq!(left, [(1, 2), (1, 2)]);

@@ -463,7 +463,7 @@ fn each_is_paid_from_its_own_budget_and_is_impossible_when_that_is_spent() {
     let none = begin("joined 2", script).after("command n0");
     for (text, cost) in each {
         let kind = cost.trim_end_matches(" 1");
-        assert_eq!(none.reason(text), format!("the scenario has no {kind}"));
+        assert_eq!(none.reason(text), format!("the scenario has no budget for {kind}"));
     }
 }
 

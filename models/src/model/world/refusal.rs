@@ -40,7 +40,7 @@ impl<P: Protocol> Rules<P> {
 
     fn no_more(&self, budget: Budget) -> String {
         if self.environment.budgets[budget] == 0 {
-            return format!("the scenario has no {budget}");
+            return format!("the scenario has no budget for {budget}");
         }
         "the budget for it is spent".into()
     }
