@@ -101,19 +101,15 @@ fn controls(chart: &Chart, is_folded: bool) -> Markup {
 }
 
 fn pictures(chart: &Chart, lines: &[Line<'_>]) -> Markup {
+    let none = Caption::default();
     html! {
         div.pictures {
-            div id="folded" { (picture(chart, lines, "run")) }
+            div id="folded" { (svg::picture(chart, lines, &none, "run")) }
             @if lines.len() < chart.rows.len() {
-                div id="unfolded" hidden { (picture(chart, &fold::whole(chart), "all")) }
+                div id="unfolded" hidden { (svg::picture(chart, &fold::whole(chart), &none, "all")) }
             }
         }
     }
-}
-
-/// The picture without a caption, below the names of its lanes.
-fn picture(chart: &Chart, lines: &[Line<'_>], name: &str) -> Markup {
-    html! { (svg::heads(chart, lines)) (svg::picture(chart, lines, &Caption::default(), name)) }
 }
 
 /// The steps, each with its effects.

@@ -18,9 +18,6 @@ use maud::{Markup, PreEscaped, html};
 /// The colours, light and dark.
 const STYLE: &str = include_str!("picture.css");
 
-/// The height of the names of the lanes, above their bands.
-const HEADS_HEIGHT: usize = 23;
-
 /// The text above and below a picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caption {
@@ -70,20 +67,6 @@ pub(super) fn picture(chart: &Chart, lines: &[Line<'_>], caption: &Caption, name
                         y=(layout.bottom + TEXT_HEIGHT * (at + 1)) { (line) }
                 }
                 (legend(layout.bottom + TEXT_HEIGHT * (sentences.len() + 1)))
-            }
-        }
-    }
-}
-
-/// The names of the lanes alone: a page keeps them in sight where the picture is scrolled.
-pub(super) fn heads(chart: &Chart, lines: &[Line<'_>]) -> Markup {
-    let layout = Layout::new(chart, lines);
-    let (width, height) = (layout.width, HEADS_HEIGHT);
-    html! {
-        svg class="chart heads" aria-hidden="true" width=(width) height=(height) viewBox=(format!("0 0 {width} {height}")) {
-            rect class="paper" width=(width) height=(height) {}
-            @for (node, _) in layout.chart.nodes.iter().enumerate() {
-                text class="node" x=(layout.x(node)) y="18" { "n" (node) }
             }
         }
     }

@@ -1,9 +1,13 @@
 //! The page on which a run is chosen step by step. It is served: the frame once, and a view for each run.
 
-use super::{node, picture, when};
+use super::{node, when};
 use crate::{
     evidence::{
-        draw::{chart::Chart, fold, svg::Caption},
+        draw::{
+            chart::Chart,
+            fold,
+            svg::{self, Caption},
+        },
         outlook::{Judged, Left, Link, Outlook, Refusal, Way},
     },
     io::text::{plain, printable},
@@ -74,7 +78,7 @@ pub fn view(chart: &Chart, outlook: &Outlook, caption: &Caption, about: &str) ->
             p.weak { (caption.source) }
         }
         main {
-            div.pictures { (picture(chart, &fold::folded(chart), "run")) }
+            div.pictures { (svg::picture(chart, &fold::folded(chart), &Caption::default(), "run")) }
             div.actions {
                 (ways(&outlook.ways))
                 (refused(&outlook.refused))
