@@ -14,7 +14,8 @@
 //! ```
 //!
 //! `/health` is 200 at a member that knows its leader, and 503 elsewhere: for a load balancer. `/leader` names the leader
-//! and its term, a fencing token: a later term has a greater number, or the same one and a greater owner. `/metrics` is for Prometheus.
+//! and its term, a fencing token: a later term has a greater number, or the same one and a greater owner. `/metrics` is for
+//! Prometheus.
 
 use axum::{
     Router,
@@ -74,7 +75,7 @@ fn parse_peer(text: &str) -> Result<(NodeId, String), String> {
     Ok((node.parse().map_err(|_| format!("{node}: no node, as n0 is"))?, address.into()))
 }
 
-/// What a request is answered with.
+/// Everything that answers need.
 #[derive(Clone)]
 struct Shared {
     client: Client<Group<Counter>>,
@@ -141,7 +142,7 @@ fn answer(reply: Result<u64, CallError>) -> Answer {
     reply.map(|sum| format!("{sum}\n")).map_err(failed)
 }
 
-/// Whether requests are better sent to another node.
+/// The answer to a load balancer: requests are better sent to another node unless this one is fine.
 async fn health(State(shared): State<Shared>) -> Answer {
     let now = shared.membership.borrow();
     let members = now.view.iter().flat_map(|view| &view.members);

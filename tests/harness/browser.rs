@@ -209,7 +209,7 @@ const HERE: &str = "document.getElementById('here').textContent";
 const PLACE: &str = "document.getElementById('place').textContent";
 /// The heading of the step that is shown.
 const STEP: &str = "[...document.querySelectorAll('section[data-from] h2')].filter(it => it.checkVisibility()).map(it => it.textContent).join('|')";
-/// What is said about the property of the page.
+/// The complaints about the property of the page.
 const VERDICT: &str = "[...document.querySelectorAll('div[data-from] > .bad')].filter(it => it.checkVisibility()).map(it => it.textContent).join('|')";
 
 #[tokio::test]

@@ -244,7 +244,7 @@ fn what_cannot_be_answered_is_refused_in_a_sentence() {
     }
 }
 
-/// Of another environment, too: then the run is in that one.
+/// A trace of another environment, too: the run is then in that one.
 #[test]
 fn each_known_trace_of_the_protocol_can_be_jumped_to() {
     let server = Server::start(&["gms3/joined-3"]);

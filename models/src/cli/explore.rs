@@ -50,7 +50,7 @@ pub(super) struct Explore {
     made: Made,
 }
 
-/// What is explored: a scenario, and the trace at whose end it begins, if any.
+/// A scenario, and the trace at whose end the page begins, if any.
 type Place = (Scenario, Option<KnownTrace>);
 
 impl Explore {

@@ -291,13 +291,11 @@ fn enabled<P: Protocol>(rules: &Rules<P>, world: &World) -> Vec<EnabledOf<P>> {
 }
 
 fn links<P: Protocol>(rules: &Rules<P>, world: &World) -> Vec<Link> {
-    let nodes = || (0..rules.environment().size()).map(NodeId);
-    let pairs = nodes().flat_map(|from| nodes().map(move |to| (from, to)));
     let link = |(from, to)| {
         let signals = rules.signals(world, from, to).into_iter().map(to_value).collect();
         Link { from, to, signals }
     };
-    pairs.map(link).filter(|link| !link.signals.is_empty()).collect()
+    rules.pairs().map(link).filter(|link| !link.signals.is_empty()).collect()
 }
 
 /// The kind of a choice, in a word.

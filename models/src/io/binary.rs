@@ -66,13 +66,19 @@ fn is_whole(from: &mut BufReader<File>) -> io::Result<bool> {
     let Some(length) = from.get_ref().metadata()?.len().checked_sub(expected.len() as u64) else {
         return Ok(false);
     };
-    let mut digest = Digest(XxHash3_64::with_seed(0));
-    io::copy(&mut from.by_ref().take(length), &mut digest)?;
+    let digest = digest(&mut from.by_ref().take(length))?;
     from.read_exact(&mut expected)?;
-    Ok(digest.0.finish().to_le_bytes() == expected)
+    Ok(digest.to_le_bytes() == expected)
 }
 
-/// What is written to it is digested.
+/// The digest of everything that can be read.
+pub(super) fn digest(from: &mut impl Read) -> io::Result<u64> {
+    let mut digest = Digest(XxHash3_64::with_seed(0));
+    io::copy(from, &mut digest)?;
+    Ok(digest.0.finish())
+}
+
+/// The digest of all bytes that are written to it.
 struct Digest(XxHash3_64);
 
 impl Write for Digest {
@@ -112,7 +118,7 @@ impl<W: Write> Writer<W> {
         numbers.iter().try_for_each(|number| self.short(*number))
     }
 
-    pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+    pub(crate) fn json<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
         let json = serde_json::to_vec(value)?;
         self.count(json.len())?;
         self.bytes(&json)

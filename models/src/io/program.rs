@@ -1,12 +1,7 @@
 //! The program that runs.
 
-use std::{
-    env, fs,
-    hash::Hasher,
-    io::{self, Read},
-    sync::OnceLock,
-};
-use twox_hash::XxHash3_64;
+use super::binary;
+use std::{env, fs::File, io, sync::OnceLock};
 
 /// The digest of the program's file. Other code has another one.
 ///
@@ -17,13 +12,6 @@ pub(crate) fn digest() -> io::Result<u64> {
     if let Some(known) = DIGEST.get() {
         return Ok(*known);
     }
-    let mut digest = XxHash3_64::with_seed(0);
-    let mut file = fs::File::open(env::current_exe()?)?;
-    let mut bytes = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut bytes)? {
-            0 => return Ok(*DIGEST.get_or_init(|| digest.finish())),
-            length => digest.write(&bytes[..length]),
-        }
-    }
+    let digest = binary::digest(&mut File::open(env::current_exe()?)?)?;
+    Ok(*DIGEST.get_or_init(|| digest))
 }

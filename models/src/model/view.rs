@@ -101,7 +101,7 @@ impl<P: Protocol> Rules<P> {
     }
 
     /// The ends of each link, in their order in a world.
-    fn pairs(&self) -> impl Iterator<Item = (NodeId, NodeId)> + use<P> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (NodeId, NodeId)> + use<P> {
         let size = self.environment().size();
         let nodes = move || (0..size).map(NodeId);
         nodes().flat_map(move |from| nodes().map(move |to| (from, to)))

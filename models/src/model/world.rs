@@ -442,7 +442,7 @@ impl<P: Protocol> Rules<P> {
         self.parts.boot(world.node(node), self.environment.storage, contact)
     }
 
-    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<P> {
         (0..self.environment.size()).map(NodeId)
     }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// Where searches are written down.
+/// The folder in which searches are written down.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "A search that may be interrupted")]
 pub(super) struct Interrupted {
@@ -56,7 +56,7 @@ impl Interrupted {
         }
     }
 
-    /// What to do about searches that are not complete.
+    /// The advice about searches that are not complete.
     pub(super) fn rest(&self, worst: Comparison) -> String {
         match self.folder().filter(|_| worst == Comparison::Cut) {
             Some(folder) => format!("; go on with --resume {}", folder.display()),

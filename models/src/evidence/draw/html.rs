@@ -36,7 +36,7 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// When a property of this kind is judged, in a sentence.
+/// A sentence that says when a property of this kind is judged.
 fn when(kind: Kind) -> &'static str {
     match kind {
         Kind::Safety => "It is judged after every step.",
@@ -53,6 +53,28 @@ fn when(kind: Kind) -> &'static str {
 #[must_use]
 pub fn draw(chart: &Chart, caption: &Caption, claim: Claim<'_>) -> String {
     let lines = fold::folded(chart);
+    let body = html! {
+        header {
+            h1 { (caption.title) }
+            p.weak { (caption.source) }
+            @for sentence in &caption.sentences { p.bad[chart.violated.is_some()] { (sentence) } }
+        }
+        (controls(chart, lines.len() < chart.rows.len()))
+        main {
+            (pictures(chart, &lines))
+            aside {
+                (steps(chart))
+                (verdicts(chart, claim))
+                (signals(chart))
+                (node::nodes(chart))
+            }
+        }
+    };
+    page(&caption.title, &[STYLE], &body, SCRIPT) + "\n"
+}
+
+/// A page that needs nothing else: everything is in it.
+fn page(title: &str, styles: &[&str], body: &Markup, script: &str) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -60,30 +82,16 @@ pub fn draw(chart: &Chart, caption: &Caption, claim: Claim<'_>) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (caption.title) }
-                style { (PreEscaped(STYLE)) }
+                title { (title) }
+                style { @for style in styles { (PreEscaped(style)) } }
             }
             body {
-                header {
-                    h1 { (caption.title) }
-                    p.weak { (caption.source) }
-                    @for sentence in &caption.sentences { p.bad[chart.violated.is_some()] { (sentence) } }
-                }
-                (controls(chart, lines.len() < chart.rows.len()))
-                main {
-                    (pictures(chart, &lines))
-                    aside {
-                        (steps(chart))
-                        (verdicts(chart, claim))
-                        (signals(chart))
-                        (node::nodes(chart))
-                    }
-                }
-                script { (PreEscaped(SCRIPT)) }
+                (body)
+                script { (PreEscaped(script)) }
             }
         }
     };
-    page.into_string() + "\n"
+    page.into_string()
 }
 
 fn controls(chart: &Chart, is_folded: bool) -> Markup {

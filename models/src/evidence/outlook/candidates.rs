@@ -14,12 +14,9 @@ use interrex::machine::{NodeId, Peer};
 /// The actions that one can think of at the end of a run through these worlds. A timer is one that its node has had
 /// somewhere on the way.
 pub(super) fn all<P: Protocol>(rules: &Rules<P>, worlds: &[World]) -> Vec<ChoiceOf<P>> {
-    let nodes = || (0..rules.environment().size()).map(NodeId);
-    let mut all: Vec<_> = nodes().flat_map(|node| of_node(rules, worlds, node)).collect();
-    for from in nodes() {
-        let others = nodes().filter(|to| *to != from);
-        all.extend(others.flat_map(|to| of_link(from, to)));
-    }
+    let mut all: Vec<_> = rules.nodes().flat_map(|node| of_node(rules, worlds, node)).collect();
+    let between = rules.pairs().filter(|(from, to)| from != to);
+    all.extend(between.flat_map(|(from, to)| of_link(from, to)));
     // Where nothing is ever cut, one cut stands for all.
     let sides = Side::all(rules.environment().size());
     let most = if rules.environment().budgets[Budget::Cuts] > 0 { usize::MAX } else { 1 };
@@ -29,8 +26,7 @@ pub(super) fn all<P: Protocol>(rules: &Rules<P>, worlds: &[World]) -> Vec<Choice
 }
 
 fn of_node<P: Protocol>(rules: &Rules<P>, worlds: &[World], node: NodeId) -> Vec<ChoiceOf<P>> {
-    let others: Vec<_> =
-        (0..rules.environment().size()).map(NodeId).filter(|it| *it != node).collect();
+    let others: Vec<_> = rules.nodes().filter(|it| *it != node).collect();
     let contacts: Vec<_> = if rules.protocol().joins_through_contact() {
         others.iter().copied().map(Some).collect()
     } else {

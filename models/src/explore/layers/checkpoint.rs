@@ -40,12 +40,12 @@ use std::{
 pub struct Checkpoint {
     file: PathBuf,
     every: Duration,
-    /// What the file holds, until the search goes on with it.
+    /// The content of the file, until the search goes on with it.
     earlier: RefCell<Option<Knowledge>>,
     failure: RefCell<Option<FileError>>,
 }
 
-/// What a search is about. Handles and numbers of actions mean nothing to another one.
+/// The identity of a search. Handles and numbers of actions mean nothing to another one.
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 struct Subject {
     /// The digest of the program.

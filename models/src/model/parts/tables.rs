@@ -1,7 +1,7 @@
 //! The tables of parts, written to a file, and read back with the same handles.
 //!
-//! What follows from a part is computed again, but for the steps: they say what a run may do, and which of them were
-//! taken cannot be told from the parts.
+//! Everything that follows from a part is computed again. Steps are listed all the same: the parts do not tell which of
+//! them were taken.
 
 use super::{Node, Parts, Signals, Target};
 use crate::{

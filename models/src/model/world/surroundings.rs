@@ -30,12 +30,6 @@ pub(super) struct SurroundingsEntry {
     spent: [OnceLock<Handle>; Budget::COUNT],
 }
 
-impl SurroundingsEntry {
-    pub(super) fn now(&self) -> Surroundings {
-        self.now
-    }
-}
-
 impl Borrow<Surroundings> for SurroundingsEntry {
     fn borrow(&self) -> &Surroundings {
         &self.now

@@ -6,13 +6,16 @@ use crate::{
     model::parts::tables::at,
     protocol::Protocol,
 };
-use std::io::{self, Read, Write};
+use std::{
+    borrow::Borrow,
+    io::{self, Read, Write},
+};
 
 impl<P: Protocol> Rules<P> {
     pub(crate) fn write(&self, out: &mut Writer<impl Write>) -> io::Result<()> {
         self.parts.write(out)?;
         out.count(self.surroundings.len())?;
-        self.surroundings.entries().try_for_each(|entry| out.json(&entry.now()))
+        self.surroundings.entries().try_for_each(|entry| out.json::<Surroundings>(entry.borrow()))
     }
 
     /// Reads tables back. The rules must be new.

@@ -1,6 +1,6 @@
 //! The page on which a run is chosen step by step. It is served: the frame once, and a view for each run.
 
-use super::{node, when};
+use super::{STYLE, node, page, when};
 use crate::{
     evidence::{
         draw::{
@@ -12,42 +12,28 @@ use crate::{
     },
     io::text::{plain, printable},
 };
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use serde_json::Value;
 
-const STYLE: &str = include_str!("page.css");
 const OWN_STYLE: &str = include_str!("outlook.css");
 const SCRIPT: &str = include_str!("outlook.js");
 
 /// The frame: it is the same for all runs. Each known trace is a name and the address that leads to its end.
 #[must_use]
 pub fn frame(title: &str, known: &[(String, String)]) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                style { (PreEscaped(STYLE)) (PreEscaped(OWN_STYLE)) }
-            }
-            body {
-                nav {
-                    button type="button" id="back" title="Take the last step back (Backspace)" { "← back" }
-                    button type="button" id="anew" { "from the beginning" }
-                    input id="filter" type="search" placeholder="action, such as deliver (/)" aria-label="Show only actions whose names contain this; Enter takes the first";
-                    span id="place" role="status" {}
-                    button type="button" id="save" title="Save the run as a trace, for replay" { "save as a trace" }
-                    (known_traces(known))
-                }
-                p id="wrong" role="alert" hidden {}
-                div id="view" { noscript { "This page needs JavaScript." } }
-                script { (PreEscaped(SCRIPT)) }
-            }
+    let body = html! {
+        nav {
+            button type="button" id="back" title="Take the last step back (Backspace)" { "← back" }
+            button type="button" id="anew" { "from the beginning" }
+            input id="filter" type="search" placeholder="action, such as deliver (/)" aria-label="Show only actions whose names contain this; Enter takes the first";
+            span id="place" role="status" {}
+            button type="button" id="save" title="Save the run as a trace, for replay" { "save as a trace" }
+            (known_traces(known))
         }
+        p id="wrong" role="alert" hidden {}
+        div id="view" { noscript { "This page needs JavaScript." } }
     };
-    page.into_string()
+    page(title, &[STYLE, OWN_STYLE], &body, SCRIPT)
 }
 
 fn known_traces(known: &[(String, String)]) -> Markup {
@@ -166,7 +152,7 @@ fn properties(outlook: &Outlook, about: &str) -> Markup {
     }
 }
 
-/// How a property stands, in a word or two.
+/// The standing of a property, in a word or two.
 fn standing(it: &Judged) -> Markup {
     html! {
         @match (it.violated, it.exercised) {
